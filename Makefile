@@ -1,0 +1,30 @@
+# Thin on purpose: each target calls a script or tfd. What a target needs is set up on first use.
+SHELL := bash
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: help setup check test demo docs golden clean
+
+help:            ## Show this list
+	@sed -n 's/^\([a-z-]*:\)[^#]*## /\1 /p' Makefile | column -t -s: -l2
+
+setup:           ## Tools and .venv
+	@scripts/setup.sh test
+
+check: setup     ## Lint, types, schema, render: what one runs while editing
+	@scripts/check.sh
+
+test: setup      ## All tests that need no cluster
+	@scripts/test.sh
+
+demo:            ## A distributed run on this machine: chief, 2 ps, 2 workers, evaluator
+	@scripts/setup.sh run
+	@tfd run --fresh jobs/examples/digits-parameter-server.yaml
+
+docs: setup      ## Regenerate what is generated
+	@python scripts/docs.py
+
+golden: setup    ## Render tests/golden anew; read the diff
+	@scripts/golden.sh
+
+clean:           ## Delete what the other targets made in this checkout
+	@rm -rf build runs .venv *.egg-info

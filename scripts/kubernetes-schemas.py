@@ -1,0 +1,54 @@
+"""Lay out Kubernetes' own JSON schemas so that kubeconform finds them with no network.
+
+Usage: python scripts/kubernetes-schemas.py DIR
+
+The PyPI package kubernetes-validate ships the strict schemas of each Kubernetes version, but with an absolute
+`$id` and references that start at the root of a web server. Copied without the one and with relative references
+they are what `kubeconform -schema-location 'DIR/{{ .NormalizedKubernetesVersion }}/...'` wants.
+"""
+
+import importlib.resources
+import os
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+VERSIONS = ("1.34.0", "1.35.0", "1.36.0", "1.37.0")
+# What the chart renders: the job file's whole world. A new kind in the chart is one more line here.
+KINDS = (
+    "configmap-v1",
+    "deployment-apps-v1",
+    "job-batch-v1",
+    "networkpolicy-networking-v1",
+    "persistentvolumeclaim-v1",
+    "podgroup-scheduling-v1beta1",
+    "service-v1",
+)
+ID = re.compile(r'"\$id":\s*"[^"]*",?')
+ROOT_REFERENCE = re.compile(r'("\$ref":\s*")[^"#]*/(_definitions\.json#)')
+
+
+def lay_out(target: Path) -> None:
+    """Copy the schemas of VERSIONS and KINDS below `target`, which appears whole or not at all."""
+    source = importlib.resources.files("kubernetes_validate") / "kubernetes-json-schema"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".schemas-", dir=target.parent))
+    for version in VERSIONS:
+        folder = staging / f"v{version}"
+        folder.mkdir()
+        for name in ("_definitions", *KINDS):
+            schema = source / f"v{version}-local-strict" / f"{name}.json"
+            if not schema.is_file():  # PodGroup came with 1.37
+                continue
+            text = ROOT_REFERENCE.sub(r"\1\2", ID.sub("", schema.read_text()))
+            (folder / f"{name}.json").write_text(text)
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(staging, target)  # noqa: PTH105 - both are folders on one file system
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:  # noqa: PLR2004
+        sys.exit(__doc__)
+    lay_out(Path(sys.argv[1]))

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# All tests that need no cluster. Arguments go to pytest: scripts/test.sh tests/tfd -k ports
+set -euo pipefail
+cd "$(dirname "$0")/.."
+helm-unittest --strict charts/tf-distributed
+# Renderings are many and small: both cores. Runs of real processes need the machine to themselves.
+pytest -q -n 2 -m "not processes" "$@"
+pytest -q -m processes "$@"

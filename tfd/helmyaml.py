@@ -1,0 +1,198 @@
+"""The one YAML loader of the project: reads a document as Helm reads it, and knows where each key stands.
+
+Helm reads YAML through sigs.k8s.io/yaml, that is, by the rules of Go's yaml.v2: `1e-3` is a number, `12:30` and
+`2001-01-01` are strings, `0o17` and `017` are 15, `y` is true, and every number is a 64-bit float. PyYAML reads
+YAML 1.1 differently in each of these cases, so only its parser is used here and scalars are resolved by Go's rules
+(`go.yaml.in/yaml/v2`, resolve.go). `tests/tfd/test_helmyaml.py` holds this against helm itself.
+
+Helm takes the last of two equal keys without a word; here a duplicate key is an error.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+Key = tuple[str | int, ...]
+"""Where a value stands: the mapping keys and list indexes from the root, e.g. ``("env", 0, "name")``."""
+
+# A job file is a page of text. What is larger is a mistake or an attack.
+MAX_BYTES = 256 * 1024
+MAX_NODES = 20_000
+
+_PLAIN = "!plain"
+_STRING = "tag:yaml.org,2002:str"
+_TAGS = tuple(f"tag:yaml.org,2002:{name}" for name in ("bool", "int", "float", "null"))
+_TRUE = frozenset(["y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"])
+_FALSE = frozenset(["n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"])
+_NULL = frozenset(["", "~", "null", "Null", "NULL"])
+_INFINITE = frozenset(
+    [".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF", ".nan", ".NaN", ".NAN"]
+)
+_INTEGER = re.compile(r"[-+]?(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|0|[1-9][0-9]*)")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+
+
+class YamlError(Exception):
+    """A document that can't be used. `line` and `column` count from 1; `key` is empty for a syntax error."""
+
+    def __init__(self, message: str, line: int = 1, column: int = 1, key: Key = ()) -> None:
+        super().__init__(message)
+        self.line, self.column, self.key = line, column, key
+
+
+@dataclass
+class Document:
+    """One YAML document: its `value`, and the line and column (from 1) of every key in it."""
+
+    value: Any
+    positions: dict[Key, tuple[int, int]] = field(default_factory=dict)
+
+    def position(self, key: Key) -> tuple[int, int]:
+        """Return the place of `key`, or of its nearest parent that is written in the file."""
+        while key and key not in self.positions:
+            key = key[:-1]
+        return self.positions.get(key, (1, 1))
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """PyYAML's parser; a plain scalar keeps the tag PLAIN, to be resolved by Go's rules."""
+
+    def resolve(self, kind: type[yaml.Node], value: str | None, implicit: tuple[bool, bool] | bool) -> str:
+        if kind is yaml.ScalarNode and isinstance(implicit, tuple) and implicit[0]:
+            return _PLAIN
+        return str(super().resolve(kind, value, implicit))
+
+
+def load(text: str) -> Document:
+    """Read one YAML document.
+
+    Raises:
+        YamlError: the text is no YAML, has a duplicate key, several documents or no finite number.
+
+    """
+    if len(text.encode()) > MAX_BYTES:
+        raise YamlError(f"got {len(text.encode()):,} bytes, but at most {MAX_BYTES:,} are read")
+    node = next(iter(_compose(text, several=False)), None)
+    document = Document(value=None)
+    document.value = _Builder(document).build(node, ()) if node is not None else None
+    return document
+
+
+def load_all(text: str) -> list[Any]:
+    """Read the documents that `helm template` prints; empty ones are left out."""
+    values = [_Builder(Document(None), limit=math.inf).build(node, ()) for node in _compose(text, several=True)]
+    return [value for value in values if value is not None]
+
+
+def _compose(text: str, *, several: bool) -> list[yaml.Node]:
+    loader = _Loader(text)
+    try:
+        nodes = []
+        while loader.check_node():
+            nodes.append(loader.get_node())
+            if len(nodes) > 1 and not several:
+                mark = nodes[1].start_mark
+                raise YamlError("got a second document: a file holds one", mark.line + 1, mark.column + 1)
+        return nodes
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise YamlError(f"not YAML: {error.problem or error.context}", *where) from None
+    except yaml.YAMLError as error:
+        raise YamlError(f"not YAML: {error}") from None
+    finally:
+        loader.dispose()
+
+
+class _Builder:
+    """Turns the parser's nodes into values. Counts nodes, so that nested aliases can't fill the memory."""
+
+    def __init__(self, document: Document, limit: float = MAX_NODES) -> None:
+        self._document, self._left = document, limit
+
+    def build(self, node: yaml.Node, key: Key) -> Any:  # noqa: ANN401 - YAML is anything
+        self._left -= 1
+        if self._left < 0:
+            raise self._error(node, f"expands to more than {MAX_NODES:,} values: do not nest aliases", key)
+        self._document.positions.setdefault(key, (node.start_mark.line + 1, node.start_mark.column + 1))
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, key)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.build(child, (*key, index)) for index, child in enumerate(node.value)]
+        return self._scalar(node, key)
+
+    def _mapping(self, node: yaml.MappingNode, key: Key) -> dict[str, Any]:
+        merged: dict[str, Any] = {}
+        own: dict[str, Any] = {}
+        for name_node, value_node in node.value:
+            if isinstance(name_node, yaml.ScalarNode) and (name_node.tag, name_node.value) == (_PLAIN, "<<"):
+                value = self.build(value_node, key)
+                for source in reversed(value if isinstance(value, list) else [value]):
+                    merged.update(source if isinstance(source, dict) else {})
+                continue
+            name = self._name(name_node, key)
+            if name in own:
+                line = self._document.positions[(*key, name)][0]
+                raise self._error(name_node, f"duplicate key, first on line {line}: keep one", (*key, name))
+            self._document.positions[(*key, name)] = (
+                name_node.start_mark.line + 1,
+                name_node.start_mark.column + 1,
+            )
+            own[name] = self.build(value_node, (*key, name))
+        return merged | own
+
+    def _name(self, node: yaml.Node, key: Key) -> str:
+        if not isinstance(node, yaml.ScalarNode):
+            raise self._error(node, "a key must be a plain word", key)
+        value = self._scalar(node, key)
+        if isinstance(value, str):
+            return value
+        return json.dumps(value)
+
+    def _scalar(self, node: yaml.Node, key: Key) -> str | int | float | bool | None:
+        text: str = node.value
+        if node.tag == _STRING:
+            return text
+        if node.tag not in (_PLAIN, *_TAGS):
+            raise self._error(node, f"got the tag {node.tag}: write the value without it", key)
+        if text in _INFINITE:
+            raise self._error(node, f"got {text}, but a number must be finite", key)
+        return resolve(text)
+
+    @staticmethod
+    def _error(node: yaml.Node, message: str, key: Key) -> YamlError:
+        return YamlError(message, node.start_mark.line + 1, node.start_mark.column + 1, key)
+
+
+def resolve(text: str) -> str | int | float | bool | None:
+    """Return the value of a plain (unquoted) scalar as Go's yaml.v2 does; an integral number comes as int."""
+    if text in _NULL:
+        return None
+    if text in _TRUE or text in _FALSE:
+        return text in _TRUE
+    if text[0] not in "+-.0123456789":
+        return text
+    digits = text.replace("_", "")
+    if _INTEGER.fullmatch(digits):
+        number = float(int(_python_integer(digits), 0))
+    elif _FLOAT.fullmatch(digits):
+        number = float(digits)
+    else:
+        return text
+    if not math.isfinite(number):
+        return text
+    return int(number) if number.is_integer() else number
+
+
+def _python_integer(digits: str) -> str:
+    """Spell Go's integer so that Python's int(x, 0) reads it: Go takes 017 as octal."""
+    sign, body = (digits[0], digits[1:]) if digits[0] in "+-" else ("", digits)
+    if len(body) > 1 and body[0] == "0" and body[1].isdigit():
+        body = "0o" + body[1:]
+    return sign + body

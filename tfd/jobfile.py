@@ -1,0 +1,79 @@
+"""A job file: its name, its values, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfd import helm, helmyaml
+from tfd.helmyaml import Key
+from tfd.schema import dotted, schema_errors, shown
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a job file, where it stands, and what to do about it."""
+
+    path: Path
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}: {self.message}"
+
+
+@dataclass(frozen=True)
+class JobFile:
+    """A job file on disk. Run = release = file name; team = namespace = folder; neither is read from the content."""
+
+    path: Path
+
+    @property
+    def run(self) -> str:
+        """The run's name."""
+        return self.path.stem
+
+    @property
+    def team(self) -> str:
+        """The team's name."""
+        return self.path.resolve().parent.name
+
+    def problems(self) -> list[Problem]:
+        """Return what is wrong with the file, first by line; empty when it can be merged."""
+        try:
+            document = helmyaml.load(self.path.read_text(encoding="utf-8"))
+        except UnicodeDecodeError as error:
+            return [Problem(self.path, 1, 1, f"not UTF-8: {error.reason} at byte {error.start}")]
+        except helmyaml.YamlError as error:
+            where = f"{dotted(error.key)}: " if error.key else ""
+            return [Problem(self.path, error.line, error.column, f"{where}{error}")]
+        if not isinstance(document.value, dict):
+            seen = shown(document.value)
+            return [Problem(self.path, 1, 1, f"got {seen}, but a job file is a mapping of keys to values")]
+        found = [self._at(document, key, message) for key, message in schema_errors(document.value)]
+        if not found:
+            found = list(self._rule_error(document))
+        return sorted(found, key=lambda problem: (problem.line, problem.column, problem.message))
+
+    def _at(self, document: helmyaml.Document, key: Key, message: str) -> Problem:
+        line, column = document.position(key)
+        return Problem(self.path, line, column, f"{dotted(key)}: {message}" if key else message)
+
+    def _rule_error(self, document: helmyaml.Document) -> Iterator[Problem]:
+        """Cross-field rules live in the chart; it stops at the first."""
+        try:
+            helm.template(self.run, self.team, self.path)
+        except helm.HelmError as error:
+            line, column = document.position(_written_key(str(error), document)) if error.rule else (1, 1)
+            yield Problem(self.path, line, column, str(error))
+
+
+def _written_key(message: str, document: helmyaml.Document) -> Key:
+    """Return the key that a chart message (``key.path: got ...``) is about, or its nearest parent in the file."""
+    name = message.partition(": ")[0]
+    written = (
+        key for key in document.positions if key and f"{name}.".startswith((f"{dotted(key)}.", f"{dotted(key)}["))
+    )
+    return max(written, key=len, default=())

@@ -1,0 +1,1 @@
+"""A run on this machine: every pod of every rendered Job as a local process."""

@@ -1,0 +1,164 @@
+"""Reads rendered Jobs as the Job controller and the kubelet would: one Pod, here a process, per task."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Object = dict[str, Any]
+
+INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
+COMPONENT_LABEL = "app.kubernetes.io/component"
+_REFERENCE = re.compile(r"\$(\$|\(([-._a-zA-Z][-._a-zA-Z0-9]*)\))")
+
+
+class PodError(Exception):
+    """Something in the rendered Pod can't be had on this machine; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Mount:
+    """One volumeMount: the kind and name of its volume, where the container sees it, and its files if any."""
+
+    kind: str
+    """persistentVolumeClaim, emptyDir or configMap."""
+    name: str
+    path: str
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Pod:
+    """One task of the run, as its container sees the world."""
+
+    name: str
+    role: str
+    index: int
+    command: tuple[str, ...]
+    env: Mapping[str, str]
+    mounts: tuple[Mount, ...]
+    gpus: int
+    retries: int
+    """How often the Job starts it again after an exit code that is not final."""
+    permanent_exit_codes: frozenset[int]
+    grace_period: int
+    """Seconds between SIGTERM and SIGKILL."""
+    deadline: int
+    """Seconds after which the Job ends it."""
+    suspended: bool
+    """The Job starts no pod."""
+
+    @property
+    def task(self) -> str:
+        """Short name for people: ``worker-0``."""
+        return f"{self.role}-{self.index}"
+
+
+def read_pods(objects: Iterable[Object], secret: Callable[[str, str, str], str]) -> list[Pod]:
+    """Return the pods of all Jobs among `objects`.
+
+    Args:
+        objects: what `helm template` rendered.
+        secret: returns the value for (variable, Secret, key), since there is no Secret here.
+
+    Raises:
+        PodError: a pod refers to something that was not rendered.
+
+    """
+    objects = list(objects)
+    config_maps = {o["metadata"]["name"]: o["data"] for o in objects if o["kind"] == "ConfigMap"}
+    reader = _Reader(config_maps, secret)
+    jobs = [o for o in objects if o["kind"] == "Job"]
+    return [reader.pod(job, index) for job in jobs for index in range(job["spec"]["completions"])]
+
+
+class _Reader:
+    def __init__(self, config_maps: dict[str, dict[str, str]], secret: Callable[[str, str, str], str]) -> None:
+        self._config_maps, self._secret = config_maps, secret
+
+    def pod(self, job: Object, index: int) -> Pod:
+        spec, template = job["spec"], job["spec"]["template"]
+        [container] = template["spec"]["containers"]
+        name = f"{job['metadata']['name']}-{index}"
+        labels = template["metadata"]["labels"] | {INDEX_LABEL: str(index)}
+        env = self._env(container, {"metadata.name": name, **_label_fields(labels)})
+        command = [*container.get("command", []), *container.get("args", [])]
+        return Pod(
+            name=name,
+            role=labels[COMPONENT_LABEL],
+            index=index,
+            command=tuple(expand(word, env) for word in command),
+            env=env,
+            mounts=tuple(self._mounts(template["spec"], container)),
+            gpus=_gpus(container),
+            retries=spec.get("backoffLimitPerIndex", spec.get("backoffLimit", 6)),
+            permanent_exit_codes=_permanent_exit_codes(spec),
+            grace_period=template["spec"].get("terminationGracePeriodSeconds", 30),
+            deadline=spec["activeDeadlineSeconds"],
+            suspended=spec.get("suspend", False),
+        )
+
+    def _env(self, container: Object, fields: Mapping[str, str]) -> dict[str, str]:
+        env: dict[str, str] = {}
+        for item in container.get("env", []):
+            source = item.get("valueFrom", {})
+            if "configMapKeyRef" in source:
+                value = self._config_map_key(item["name"], **source["configMapKeyRef"])
+            elif "secretKeyRef" in source:
+                reference = source["secretKeyRef"]
+                value = self._secret(item["name"], reference["name"], reference["key"])
+            elif "fieldRef" in source:
+                value = fields[source["fieldRef"]["fieldPath"]]
+            else:
+                value = expand(item.get("value", ""), env)
+            env[item["name"]] = value
+        return env
+
+    def _config_map_key(self, variable: str, name: str, key: str) -> str:
+        try:
+            return self._config_maps[name][key]
+        except KeyError:
+            # Not of this run: the same way out as for a Secret.
+            return self._secret(variable, name, key)
+
+    def _mounts(self, pod_spec: Object, container: Object) -> Iterable[Mount]:
+        volumes = {volume["name"]: volume for volume in pod_spec.get("volumes", [])}
+        for mount in container.get("volumeMounts", []):
+            volume = volumes[mount["name"]]
+            [kind] = set(volume) - {"name"}
+            source = volume[kind] or {}
+            files: dict[str, str] = {}
+            if kind == "configMap":
+                data = self._config_maps[source["name"]]
+                items = source.get("items") or [{"key": key, "path": key} for key in data]
+                files = {item["path"]: data[item["key"]] for item in items}
+            name = source.get("claimName", mount["name"])
+            yield Mount(kind, name, mount["mountPath"], files)
+
+
+def expand(text: str, env: Mapping[str, str]) -> str:
+    """Put variables into `text` as the kubelet does: `$(NAME)` if NAME is known, `$$` is a dollar sign."""
+
+    def replace(match: re.Match[str]) -> str:
+        return "$" if match[1] == "$" else env.get(match[2], match[0])
+
+    return _REFERENCE.sub(replace, text)
+
+
+def _label_fields(labels: Mapping[str, str]) -> dict[str, str]:
+    return {f"metadata.labels['{name}']": value for name, value in labels.items()}
+
+
+def _gpus(container: Object) -> int:
+    """Extended resources have a domain in their name: that is how GPUs of any maker are asked for."""
+    limits = container.get("resources", {}).get("limits", {})
+    return sum(int(value) for name, value in limits.items() if "/" in name)
+
+
+def _permanent_exit_codes(spec: Object) -> frozenset[int]:
+    rules = spec.get("podFailurePolicy", {}).get("rules", [])
+    return frozenset(
+        code for rule in rules if rule["action"] == "FailJob" for code in rule.get("onExitCodes", {}).get("values", [])
+    )

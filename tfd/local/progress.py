@@ -1,0 +1,78 @@
+"""What a run says of itself: status.json, DONE and the ends of the logs."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tfd.local.machine import Process
+
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
+
+
+def read_json(path: Path | None) -> dict[str, Any]:
+    """Return the JSON object in `path`; empty when there is none (yet)."""
+    if path is None:
+        return {}
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def plain(text: str) -> str:
+    """Return `text` without control characters: a log is no place to drive the user's terminal from."""
+    return _CONTROL.sub("", text)
+
+
+@dataclass
+class LogTail:
+    """Follows the log of one task."""
+
+    process: Process
+    last: str = ""
+    """The newest line that is not empty."""
+    _offset: int = 0
+    _rest: bytes = field(default=b"", repr=False)
+
+    def skip_to_end(self) -> None:
+        """Leave out what earlier runs wrote."""
+        if self.process.log.exists():
+            self._offset = self.process.log.stat().st_size
+
+    def new_lines(self) -> list[str]:
+        """Return the whole lines that were written since the last call."""
+        try:
+            with self.process.log.open("rb") as log:
+                log.seek(self._offset)
+                data = log.read(1 << 20)
+        except FileNotFoundError:
+            return []
+        self._offset += len(data)
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        texts = [plain(line.decode(errors="replace")).rstrip() for line in lines]
+        texts = [text for text in texts if text]
+        if texts:
+            self.last = texts[-1]
+        return texts
+
+
+def duration(seconds: float | None) -> str:
+    """Write seconds for people: ``41 s``, ``3:07``, ``2:05:09``."""
+    if seconds is None:
+        return "-"
+    whole = round(seconds)
+    if whole < 60:  # noqa: PLR2004
+        return f"{whole} s"
+    minutes, second = divmod(whole, 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Write a number to `digits` significant digits, or ``-``."""
+    return "-" if value is None else f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:,.0f}"

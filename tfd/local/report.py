@@ -1,0 +1,130 @@
+"""What a user gets to see when a run has ended."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tfd.local.progress import duration, number
+from tfd.local.run import INTERRUPTED, Result
+from tfd.local.supervisor import Task
+
+MEANINGS = {
+    1: "the run can't succeed: a Python error in the task, or bad data",
+    2: "bad configuration",
+    75: "lost a peer and could not get it back",
+    76: "gave up waiting for a peer",
+    126: "the command can't be executed",
+    127: "no such program",
+    137: "killed, perhaps out of memory",
+    139: "crashed with a segmentation fault",
+    143: "told to stop",
+}
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    """Return the result for machines."""
+    return {
+        "run": result.run,
+        "exitCode": result.exit_code,
+        "seconds": round(result.seconds, 3),
+        "alreadyDone": result.already_done,
+        "runDirectory": str(result.run_dir) if result.run_dir else None,
+        "logs": str(result.state_dir),
+        "result": result.done or None,
+        "failedTask": result.failed.name if result.failed else None,
+        "tasks": {
+            task.name: {
+                "exitCode": task.exit_code,
+                "attempts": task.attempts,
+                "secondsAfterLeader": _after(task, _leader_end(result)),
+                "log": str(task.process.log),
+            }
+            for task in result.tasks
+        },
+    }
+
+
+def print_report(result: Result, console: Console) -> None:
+    """Print how the run ended, what it has made and what to do next."""
+    if result.failed is not None:
+        _print_failure(result, result.failed, console)
+    elif result.exit_code == INTERRUPTED:
+        _say(console, "yellow", f"{result.run} stopped after {duration(result.seconds)}")
+        _say(console, "", "  the same command goes on from its last checkpoint")
+    elif result.already_done:
+        _say(console, "green", f"{result.run} was done already: nothing was trained")
+        _say(console, "", "  --fresh deletes it and trains anew")
+    else:
+        _say(console, "green", f"{result.run} done in {duration(result.seconds)}")
+    if result.done:
+        _print_result(result.done, console)
+    if result.exit_code == 0 and not result.already_done:
+        console.print(_exit_table(result))
+    for name, place in _places(result):
+        _say(console, "", f"  {name:<12} {place}")
+
+
+def _print_result(done: dict[str, Any], console: Console) -> None:
+    for name, value in (done.get("metrics") or {}).items():
+        _say(console, "bold", f"  {name:<12} {value:.4f} (held-out data)")
+    steps, rate = done.get("step"), done.get("stepsPerSecond")
+    _say(console, "", f"  {'steps':<12} {steps}" + (f", {number(rate)} steps/s" if rate else ""))
+
+
+def _print_failure(result: Result, failed: Task, console: Console) -> None:
+    code = failed.exit_code or 0
+    meaning = f": {MEANINGS[code]}" if code in MEANINGS else ""
+    _say(console, "bold red", f"{result.run} failed: {failed.name} ended with {code}{meaning}")
+    for line in result.last_lines:
+        _say(console, "dim", f"  {line}")
+    _say(console, "", f"  {'its log':<12} {failed.process.log}")
+
+
+def _exit_table(result: Result) -> Table:
+    """Every task with its exit code and when it left: that all end by themselves is the point of the project."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2))
+    for name in ("task", "exit code", "attempts", "left"):
+        table.add_column(name, justify="left" if name in ("task", "left") else "right")
+    leader_end = _leader_end(result)
+    for task in result.tasks:
+        after = _after(task, leader_end)
+        left = "" if after is None else "first" if after == 0 else f"{after:+.1f} s"
+        table.add_row(task.name, str(task.exit_code), str(task.attempts), left)
+    return table
+
+
+def _leader_end(result: Result) -> float | None:
+    ends = [task.ended for task in result.tasks if task.process.pod.role == "chief" and task.ended is not None]
+    ends = ends or [task.ended for task in result.tasks if task.ended is not None]
+    return min(ends, default=None)
+
+
+def _after(task: Task, leader_end: float | None) -> float | None:
+    return None if task.ended is None or leader_end is None else round(task.ended - leader_end, 3)
+
+
+def _places(result: Result) -> list[tuple[str, str]]:
+    places = [("task logs", f"{_relative(result.state_dir)}/*.log")]
+    run_dir = result.run_dir
+    if run_dir is None:
+        return places
+    if (run_dir / "export").is_dir():
+        places.insert(0, ("export", f"{_relative(run_dir / 'export')} (SavedModel)"))
+    if (run_dir / "logs").is_dir():
+        command = shlex.join(["tensorboard", "--logdir", str(_relative(run_dir / "logs"))])
+        places.append(("TensorBoard", f".venv/bin/{command}"))
+    return places
+
+
+def _relative(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _say(console: Console, style: str, text: str) -> None:
+    console.print(Text(text, style=style), soft_wrap=True)

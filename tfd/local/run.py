@@ -1,0 +1,199 @@
+"""`tfd run`: from a job file to a finished run on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from tfd import helm
+from tfd.jobfile import JobFile
+from tfd.local import network
+from tfd.local.machine import Layout, cluster_addresses, place
+from tfd.local.pods import Pod, PodError, read_pods
+from tfd.local.progress import LogTail, plain, read_json
+from tfd.local.supervisor import POLL_SECONDS, Supervisor, Task
+from tfd.local.view import View
+
+INTERRUPTED = 130
+
+
+class RunError(Exception):
+    """The run can't be started; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended."""
+
+    run: str
+    exit_code: int
+    """0, the exit code of the task that failed, or INTERRUPTED."""
+    seconds: float
+    tasks: tuple[Task, ...]
+    failed: Task | None
+    last_lines: tuple[str, ...]
+    """The end of the failed task's log."""
+    run_dir: Path | None
+    state_dir: Path
+    done: dict[str, Any]
+    """The content of DONE; empty for a run that did not finish or keeps none."""
+    already_done: bool
+    """DONE was there before this call."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that is ready to start."""
+
+    job: JobFile
+    layout: Layout
+    pods: list[Pod]
+
+    @property
+    def uses_cloud_storage(self) -> bool:
+        """Whether a task needs more of the network than the other tasks."""
+        return any(value.startswith("gs://") for pod in self.pods for value in pod.env.values())
+
+
+def plan(job: JobFile, root: Path) -> Plan:
+    """Render `job`, whose shared storage `root` stands for.
+
+    Args:
+        job: a job file without problems.
+        root: stands for the run's shared storage.
+
+    Raises:
+        RunError, PodError, HelmError: it can't run here; the message says why.
+
+    """
+    pods = read_pods(helm.render(job.run, job.team, job.path), _from_shell)
+    if not pods:
+        raise RunError(f"{job.path}: renders no Job: a board (strategy: None) or an archived run trains nothing")
+    if any(pod.suspended for pod in pods):
+        raise RunError(f'{job.path}: state: got "suspended": its Jobs start no pod; set active to run it')
+    return Plan(job, Layout(root.absolute(), job.run), pods)
+
+
+@contextlib.contextmanager
+def only_one(layout: Layout) -> Iterator[None]:
+    """Hold the run for this process: two at once would train into one directory.
+
+    Raises:
+        RunError: another `tfd run` of this run is going on.
+
+    """
+    layout.state.mkdir(parents=True, exist_ok=True)
+    with (layout.state / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise RunError(
+                f"{layout.run} is running here already (pid {lock.read().strip()}): wait or stop it"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def execute(ready: Plan, view: View) -> Result:
+    """Run all tasks to their end, showing them in `view`. Ctrl-C or SIGTERM stops them with a checkpoint."""
+    started = time.monotonic()
+    addresses = network.loopback_addresses(cluster_addresses(ready.pods))
+    processes = place(ready.pods, ready.layout, addresses)
+    tails = [LogTail(process) for process in processes]
+    for tail in tails:
+        tail.skip_to_end()
+    run_dir = processes[0].run_dir
+    already_done = run_dir is not None and (run_dir / "DONE").exists()
+    supervisor = Supervisor(processes, ready.layout.state / "tasks.json", view.event)
+    with view, _stop_on_signal(supervisor, view):
+        try:
+            while True:
+                supervisor.step()
+                for task, tail in zip(supervisor.tasks, tails, strict=True):
+                    for line in tail.new_lines():
+                        view.line(task.name, line)
+                view.update(supervisor.tasks, tails, read_json(run_dir and run_dir / "status.json"))
+                if supervisor.over:
+                    break
+                time.sleep(POLL_SECONDS)
+        finally:
+            supervisor.kill()
+            supervisor.write_state()
+    failed = supervisor.failed
+    return Result(
+        run=ready.job.run,
+        exit_code=_exit_code(supervisor),
+        seconds=time.monotonic() - started,
+        tasks=tuple(supervisor.tasks),
+        failed=failed,
+        last_lines=tuple(_log_end(failed.process.log)) if failed else (),
+        run_dir=run_dir,
+        state_dir=ready.layout.state,
+        done=read_json(run_dir and run_dir / "DONE"),
+        already_done=already_done,
+    )
+
+
+def _exit_code(supervisor: Supervisor) -> int:
+    if supervisor.failed is not None:
+        return supervisor.failed.exit_code or 1
+    if supervisor.stopping is not None and any(task.exit_code != 0 for task in supervisor.tasks):
+        return INTERRUPTED
+    return 0
+
+
+@contextlib.contextmanager
+def _stop_on_signal(supervisor: Supervisor, view: View) -> Iterator[None]:
+    def handle(number: int, frame: FrameType | None) -> None:
+        if supervisor.stopping is None:
+            view.event("tfd", "stopping: the tasks save a checkpoint; once more kills them")
+            supervisor.stop()
+        else:
+            supervisor.kill()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _from_shell(variable: str, name: str, key: str) -> str:
+    if variable in os.environ:
+        return os.environ[variable]
+    raise PodError(f"{variable} comes from {name}/{key} in the cluster: export {variable}=... to run here")
+
+
+def delete(layout: Layout) -> None:
+    """Delete what an earlier run of this name left, but only what a trainer of this run has made.
+
+    Raises:
+        RunError: the directory holds something else.
+
+    """
+    run_dir = layout.root / layout.run
+    if run_dir.exists() and read_json(run_dir / "run.json").get("run") != layout.run and any(run_dir.iterdir()):
+        raise RunError(f"{run_dir} was not made by a run called {layout.run}: delete it yourself, or use --dir")
+    shutil.rmtree(run_dir, ignore_errors=True)
+    for path in layout.state.glob("*"):
+        if path.name != "lock":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _log_end(log: Path, lines: int = 15) -> list[str]:
+    with contextlib.suppress(FileNotFoundError):
+        return [plain(line) for line in log.read_text(errors="replace").splitlines()[-lines:]]
+    return []

@@ -1,0 +1,232 @@
+"""Starts the processes of a run, starts them again by the rules of their Jobs, and ends them."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from tfd.local.machine import Process
+
+POLL_SECONDS = 0.1
+# How long tasks may take to leave by themselves once the run has ended, before they are told to.
+LEAVE_SECONDS = 30.0
+FAILED_LEAVE_SECONDS = 5.0
+_PR_SET_PDEATHSIG = 1
+
+
+class State(Enum):
+    """What a task is doing."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass
+class Task:
+    """One task and what has become of it so far."""
+
+    process: Process
+    state: State = State.WAITING
+    attempts: int = 0
+    exit_code: int | None = None
+    """Of the newest attempt that has ended; 128 + N when signal N ended it."""
+    ended: float | None = None
+    """Monotonic seconds."""
+    start_at: float = 0.0
+    popen: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        """Short name for people: ``worker-0``."""
+        return self.process.pod.task
+
+    @property
+    def over(self) -> bool:
+        """True when no further attempt comes."""
+        return self.state in (State.SUCCEEDED, State.FAILED)
+
+
+class Supervisor:
+    """The Job controller and the kubelet of one run on one machine."""
+
+    def __init__(self, processes: Sequence[Process], state_file: Path, say: Callable[[str, str], None]) -> None:
+        """Prepare a run.
+
+        Args:
+            processes: one per task.
+            state_file: tasks.json, rewritten at every change: pids and states for tools and tests.
+            say: called with (task name, event) when a task starts or ends.
+
+        """
+        self.tasks = [Task(process) for process in processes]
+        self.failed: Task | None = None
+        """The task that ended the run, if one did."""
+        self.stopping: float | None = None
+        """When the tasks were told to stop (monotonic seconds)."""
+        self._state_file, self._say = state_file, say
+        self._started = time.monotonic()
+        self._ended: float | None = None
+
+    @property
+    def over(self) -> bool:
+        """True when every task has ended for good."""
+        return all(task.over for task in self.tasks)
+
+    def step(self) -> None:
+        """Do what is due now: start, collect, restart, end. Call it every POLL_SECONDS."""
+        changed = False
+        for task in self.tasks:
+            if task.state is State.RUNNING:
+                changed |= self._collect(task)
+            elif task.state is State.WAITING and time.monotonic() >= task.start_at:
+                if self.stopping is None and self.failed is None:
+                    self._start(task)
+                else:
+                    task.state = State.FAILED
+                changed = True
+        self._end_when_due()
+        if changed:
+            self.write_state()
+
+    def stop(self) -> None:
+        """Tell every task to stop (SIGTERM); after its grace period `step` kills it."""
+        if self.stopping is None:
+            self.stopping = time.monotonic()
+            self._signal_all(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End every task at once and wait until it is gone."""
+        self._signal_all(signal.SIGKILL)
+        for task in self.tasks:
+            if task.popen is not None and task.state is State.RUNNING:
+                task.popen.wait()
+                self._collect(task, final=True)
+
+    def write_state(self) -> None:
+        """Write tasks.json so that a reader sees the old or the new one, whole."""
+        tasks = {
+            task.name: {
+                "pid": task.popen.pid if task.popen and task.state is State.RUNNING else None,
+                "state": task.state.value,
+                "attempts": task.attempts,
+                "exitCode": task.exit_code,
+            }
+            for task in self.tasks
+        }
+        temporary = self._state_file.with_suffix(".tmp")
+        temporary.write_text(json.dumps({"supervisor": os.getpid(), "tasks": tasks}, indent=1))
+        temporary.replace(self._state_file)
+
+    def _start(self, task: Task) -> None:
+        process = task.process
+        for path in process.scratch:
+            shutil.rmtree(path, ignore_errors=True)
+            path.mkdir(parents=True)
+        process.termination_log.unlink(missing_ok=True)
+        task.attempts += 1
+        try:
+            with process.log.open("ab") as log:
+                task.popen = subprocess.Popen(
+                    process.command,
+                    env=dict(process.env),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,  # Ctrl-C is for tfd alone, which then tells the tasks
+                    preexec_fn=_die_with_parent,  # noqa: PLW1509 - this process has one thread
+                )
+        except OSError as error:  # what a container runtime reports as 127 and 126
+            code = 127 if isinstance(error, FileNotFoundError) else 126
+            with process.log.open("a") as log_text:
+                log_text.write(f"{process.command[0]}: {error.strerror}\n")
+            self._ended_with(task, code, final=False)
+            return
+        task.state = State.RUNNING
+        self._say(task.name, f"started (attempt {task.attempts}, pid {task.popen.pid})")
+
+    def _collect(self, task: Task, *, final: bool = False) -> bool:
+        """Note the end of a running task. Returns whether it has ended."""
+        code = task.popen.poll() if task.popen else None
+        if code is None:
+            return False
+        self._ended_with(task, 128 - code if code < 0 else code, final=final)
+        return True
+
+    def _ended_with(self, task: Task, code: int, *, final: bool) -> None:
+        task.exit_code, task.ended = code, time.monotonic()
+        self._signal(task, signal.SIGKILL)  # what the command left behind, as when a container ends
+        pod = task.process.pod
+        if code == 0:
+            task.state = State.SUCCEEDED
+            self._say(task.name, "ended with 0")
+        elif final or self.stopping is not None or self.failed is not None:
+            task.state = State.FAILED
+            self._say(task.name, f"ended with {code}")
+        elif code in pod.permanent_exit_codes or task.attempts > pod.retries:
+            task.state = State.FAILED
+            self.failed = self.failed or task
+            why = "final" if code in pod.permanent_exit_codes else f"all {task.attempts} attempts are used up"
+            self._say(task.name, f"ended with {code}: {why}")
+        else:
+            pause = min(2.0 ** (task.attempts - 1), 30.0)
+            task.state, task.start_at = State.WAITING, task.ended + pause
+            self._say(task.name, f"ended with {code}: starts again in {pause:.0f} s ({task.attempts}/{pod.retries})")
+
+    def _end_when_due(self) -> None:
+        now = time.monotonic()
+        if self._ended is None and (self.failed is not None or self._leaders_done()):
+            self._ended = now
+        if self._ended is not None and self.stopping is None:
+            patience = FAILED_LEAVE_SECONDS if self.failed else LEAVE_SECONDS
+            if now - self._ended > patience and any(self._must_leave(task) for task in self.tasks):
+                self.stop()
+        for task in self.tasks:
+            pod = task.process.pod
+            if task.state is not State.RUNNING or task.popen is None:
+                continue
+            if self.stopping is not None and now - self.stopping > pod.grace_period:
+                self._signal(task, signal.SIGKILL)
+            if self.stopping is None and now - self._started > pod.deadline:
+                self._say(task.name, f"the deadline of {pod.deadline} s has passed")
+                self.failed = self.failed or task
+                self.stop()
+
+    def _must_leave(self, task: Task) -> bool:
+        """Whether the run's end is this task's end; the evaluator may finish the last checkpoint."""
+        return task.state is State.RUNNING and (self.failed is not None or task.process.pod.role != "evaluator")
+
+    def _leaders_done(self) -> bool:
+        """Whether the tasks that decide the run have succeeded: the chief, or every worker without one."""
+        leaders = [task for task in self.tasks if task.process.pod.role == "chief"] or [
+            task for task in self.tasks if task.process.pod.role == "worker"
+        ]
+        return all(task.state is State.SUCCEEDED for task in leaders)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        for task in self.tasks:
+            if task.state is State.RUNNING:
+                self._signal(task, number)
+
+    @staticmethod
+    def _signal(task: Task, number: signal.Signals) -> None:
+        """Signal the whole process group: a user's command may have children."""
+        if task.popen is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(task.popen.pid, number)
+
+
+def _die_with_parent() -> None:
+    """Have the kernel stop the task if tfd itself is killed: nothing goes on training unseen."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,122 @@
+"""Shows a run while it lasts: a live table on a terminal, plain lines anywhere else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from tfd.local.progress import LogTail, duration, number
+from tfd.local.supervisor import State, Task
+
+_COLOURS = {State.WAITING: "yellow", State.RUNNING: "cyan", State.SUCCEEDED: "green", State.FAILED: "red"}
+
+
+class PlainView(AbstractContextManager["PlainView"]):
+    """Log lines, each with its task in front; for files, CI and pipes."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def event(self, name: str, text: str) -> None:
+        """Show that a task started or ended."""
+        self.line(name, text)
+
+    def line(self, name: str, text: str) -> None:
+        """Show one line of a task's log."""
+        self._console.print(Text(f"{time.strftime('%H:%M:%S')} {name:<12} {text}"), soft_wrap=True)
+
+    def update(self, tasks: Sequence[Task], tails: Sequence[LogTail], status: dict[str, Any]) -> None:
+        """Nothing to redraw."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to close."""
+
+
+class LiveView(AbstractContextManager["LiveView"]):
+    """One table of the tasks and one progress bar, redrawn in place."""
+
+    def __init__(self, console: Console) -> None:
+        self._live = Live(console=console, refresh_per_second=8, transient=True)
+        self._progress = Progress(
+            TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
+            BarColumn(bar_width=None),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[eta]}"),
+            console=console,
+            expand=True,
+        )
+        self._bar = self._progress.add_task("", total=None, eta="", visible=False)
+
+    def __enter__(self) -> LiveView:
+        self._live.__enter__()
+        return self
+
+    def event(self, name: str, text: str) -> None:
+        """The table shows states; only what needs a reader stays above it."""
+        if not text.startswith("started (attempt 1,") and text != "ended with 0":
+            self._live.console.print(Text(f"{time.strftime('%H:%M:%S')} {name}: {text}"))
+
+    def line(self, name: str, text: str) -> None:
+        """The newest line of each task is in the table."""
+
+    def update(self, tasks: Sequence[Task], tails: Sequence[LogTail], status: dict[str, Any]) -> None:
+        """Redraw from the tasks, their logs and the run's status.json."""
+        if status.get("steps"):
+            eta = status.get("etaSeconds")
+            self._progress.update(
+                self._bar,
+                completed=status.get("step") or 0,
+                total=status["steps"],
+                eta=f"ETA {duration(eta)}" if eta is not None else "",
+                visible=True,
+            )
+        self._live.update(Group(_table(tasks, tails, status), self._progress))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the terminal as it was."""
+        self._live.__exit__(kind, error, trace)
+
+
+View = PlainView | LiveView
+
+
+def make_view(console: Console) -> View:
+    """Return the view that fits where `console` writes to."""
+    return LiveView(console) if console.is_terminal else PlainView(console)
+
+
+def _table(tasks: Sequence[Task], tails: Sequence[LogTail], status: dict[str, Any]) -> RenderableType:
+    table = Table(box=None, expand=True, pad_edge=False)
+    for name in ("task", "state"):
+        table.add_column(name, no_wrap=True)
+    for name in ("step", "steps/s", "loss", "restarts"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("last line", ratio=1, no_wrap=True, overflow="ellipsis")
+    # Where there is a chief it alone runs the loop; else all workers are in step.
+    loop_role = "chief" if any(task.process.pod.role == "chief" for task in tasks) else "worker"
+    for task, tail in zip(tasks, tails, strict=True):
+        state = task.state.value + (f" {task.exit_code}" if task.state is State.FAILED else "")
+        known = status if task.process.pod.role == loop_role else {}
+        table.add_row(
+            task.name,
+            Text(state, style=_COLOURS[task.state]),
+            f"{known.get('step', '-')}",
+            number(known.get("stepsPerSecond")),
+            number(known.get("loss")),
+            str(max(0, task.attempts - 1) or "-"),
+            Text(tail.last, style="dim"),
+        )
+    return table

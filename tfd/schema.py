@@ -1,0 +1,139 @@
+"""The schema of a job file, and its refusals in a user's words."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+import jsonschema
+
+from tfd import helm, helmyaml
+from tfd.helmyaml import Key
+
+SCHEMA = helm.CHART.parent.parent / "schema" / "job.schema.json"
+_SHOWN_LENGTH = 80
+
+
+def dotted(key: Key) -> str:
+    """Spell a key as users do: ``env[0].name``."""
+    text = ""
+    for part in key:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def shown(value: Any) -> str:  # noqa: ANN401 - any value of a job file
+    """Show a value of a job file as JSON, short enough for one line."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN_LENGTH else f"{text[: _SHOWN_LENGTH - 3]}..."
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """Return the schema of a job file."""
+    loaded: dict[str, Any] = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    return loaded
+
+
+@cache
+def defaults() -> dict[str, Any]:
+    """Return the chart's default values."""
+    loaded: dict[str, Any] = helmyaml.load((helm.CHART / "values.yaml").read_text(encoding="utf-8")).value
+    return loaded
+
+
+def merged(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Lay `values` over the defaults as Helm does before it validates: maps merge, null removes a default."""
+    result = dict(base)
+    for name, value in values.items():
+        if value is None:
+            result.pop(name, None)
+        elif isinstance(value, dict) and isinstance(base.get(name), dict):
+            result[name] = merged(base[name], value)
+        else:
+            result[name] = value
+    return result
+
+
+def schema_errors(values: dict[str, Any]) -> Iterator[tuple[Key, str]]:
+    """Yield the key and the message of everything in a job file's `values` that the schema refuses."""
+    validator = jsonschema.Draft202012Validator(schema())
+    for error in validator.iter_errors(merged(defaults(), values)):
+        key = tuple(error.absolute_path)
+        if error.validator == "additionalProperties":
+            yield from _unknown_keys(error, key)
+            continue
+        hint = f"; {hint}" if (hint := _hint(error)) else ""
+        if error.validator == "required":
+            for name in error.validator_value:
+                if name not in error.instance:
+                    yield (*key, name), f"missing{hint}"
+        else:
+            yield key, f"got {shown(error.instance)}, but {_rule(error)}{hint}"
+
+
+def _unknown_keys(error: Any, key: Key) -> Iterator[tuple[Key, str]]:  # noqa: ANN401 - jsonschema's own unions
+    known = list(error.schema.get("properties", {}))
+    for name in error.instance:
+        if name not in known:
+            close = did_you_mean(name, known) or f"; known here: {', '.join(known)}"
+            yield (*key, name), f"unknown key{close}"
+
+
+def did_you_mean(name: str, known: list[str]) -> str:
+    """Return ``: did you mean X?`` when one of `known` is close to `name`, else nothing."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f": did you mean {close[0]}?" if close else ""
+
+
+_TYPES = {
+    "object": "a mapping",
+    "array": "a list",
+    "string": "a string (quote it)",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "null",
+}
+# What each keyword of the schema asks for, as the rest of a sentence that begins with "got VALUE, but".
+_RULES: dict[str, Callable[[Any], str]] = {
+    "type": lambda rule: f"must be {' or '.join(_TYPES[name] for name in ([rule] if isinstance(rule, str) else rule))}",
+    "enum": lambda rule: f"must be one of {', '.join(map(str, rule))}",
+    "const": lambda rule: f"must be {shown(rule)}",
+    "minimum": lambda rule: f"must be at least {rule}",
+    "exclusiveMinimum": lambda rule: f"must be more than {rule}",
+    "maximum": lambda rule: f"must be at most {rule}",
+    "pattern": lambda rule: f"must match {rule}",
+    "minLength": lambda rule: f"must have at least {rule} character{'s'[: rule > 1]}",
+    "maxLength": lambda rule: f"must have at most {rule} characters",
+    "minItems": lambda rule: f"must have at least {rule} item{'s'[: rule > 1]}",
+    "maxItems": lambda rule: f"must have at most {rule} items",
+    "minProperties": lambda rule: f"must have at least {rule} key{'s'[: rule > 1]}",
+    "maxProperties": lambda rule: f"must have at most {rule} key{'s'[: rule > 1]}",
+    "uniqueItems": lambda rule: "must not repeat a value",
+}
+
+
+def _rule(error: Any) -> str:  # noqa: ANN401 - jsonschema's own unions
+    if error.validator in _RULES:
+        return _RULES[error.validator](error.validator_value)
+    return str(error.message.removeprefix(repr(error.instance)).strip())
+
+
+def _hint(error: Any) -> str:  # noqa: ANN401 - jsonschema's own unions
+    """Return what to set instead: the x-hint of the key, or of the definition that it refers to."""
+    node: Any = schema()
+    hint = ""
+    for step in list(error.absolute_schema_path)[:-1]:
+        if step == "$ref":
+            node = schema()["$defs"][node["$ref"].removeprefix("#/$defs/")]
+        else:
+            if step in ("properties", "patternProperties", "items", "additionalProperties"):
+                hint = ""
+            node = node[step]
+        if isinstance(node, dict) and isinstance(node.get("x-hint"), str):
+            hint = hint or node["x-hint"]
+    return hint
