@@ -1,0 +1,123 @@
+{{/* What a run is: how many tasks, the cluster that they form, and the identity that is hashed. */}}
+
+{{/*
+Number of tasks of a role: what the job file says, else what the strategy needs. There is no chief.replicas.
+Argument: dict root, role. Output: a whole number
+*/}}
+{{- define "tf-distributed.replicas" -}}
+{{- $strategy := .root.Values.strategy -}}
+{{- $block := index .root.Values .role -}}
+{{- if hasKey $block "replicas" -}}
+{{ int $block.replicas }}
+{{- else if eq .role "chief" -}}
+{{ has $strategy (list "OneDevice" "Mirrored" "ParameterServer") | ternary 1 0 }}
+{{- else if eq .role "ps" -}}
+{{ eq $strategy "ParameterServer" | ternary 1 0 }}
+{{- else if eq .role "worker" -}}
+{{ has $strategy (list "MultiWorkerMirrored" "ParameterServer") | ternary 2 0 }}
+{{- else -}}
+0
+{{- end -}}
+{{- end }}
+
+{{/*
+The cluster spec. The evaluator is never in it: TensorFlow would wait for a server that it does not start.
+Argument: dict root. Output: JSON {"chief": [ADDRESS], "ps": [...], "worker": [...]}, roles without tasks left out
+*/}}
+{{- define "tf-distributed.cluster" -}}
+{{- $root := .root -}}
+{{- $cluster := dict -}}
+{{- range $role := list "chief" "ps" "worker" -}}
+{{- $addresses := list -}}
+{{- range $index := until (include "tf-distributed.replicas" (dict "root" $root "role" $role) | int) -}}
+{{- $addresses = append $addresses (include "tf-distributed.address" (dict "root" $root "role" $role "index" $index)) -}}
+{{- end -}}
+{{- if $addresses -}}{{- $_ := set $cluster $role $addresses -}}{{- end -}}
+{{- end -}}
+{{ toJson $cluster }}
+{{- end }}
+
+{{/*
+TF_CONFIG of a role. The kubelet puts the cluster spec and the index in, so its size in a pod is constant.
+Argument: dict role. Output: JSON with $(TF_CLUSTER) and $(TASK_INDEX)
+*/}}
+{{- define "tf-distributed.tfConfig" -}}
+{"cluster":$(TF_CLUSTER),"task":{"type":{{ toJson .role }},"index":$(TASK_INDEX)}}
+{{- end }}
+
+{{/*
+Bytes of the longest environment string of any task: "TF_CONFIG=", the text with all put in, and the closing NUL.
+Argument: dict root. Output: a whole number
+*/}}
+{{- define "tf-distributed.tfConfigBytes" -}}
+{{- $root := .root -}}
+{{- $cluster := include "tf-distributed.cluster" . -}}
+{{- $longest := 0 -}}
+{{- range $role := list "chief" "ps" "worker" "evaluator" -}}
+{{- $last := sub (include "tf-distributed.replicas" (dict "root" $root "role" $role) | int) 1 -}}
+{{- $text := include "tf-distributed.tfConfig" (dict "role" $role) | replace "$(TASK_INDEX)" (toString $last) -}}
+{{- $bytes := add (len "TF_CONFIG=") (len $text) (len $cluster) 1 | add (mul -1 (len "$(TF_CLUSTER)")) -}}
+{{- if ge (int $last) 0 -}}{{- $longest = max $longest $bytes -}}{{- end -}}
+{{- end -}}
+{{ $longest }}
+{{- end }}
+
+{{/*
+What is trained: the identity keys of the job file with their defaults, and nothing else.
+Argument: dict root. Output: JSON
+*/}}
+{{- define "tf-distributed.identity" -}}
+{{- $root := .root -}}
+{{- $identity := dict -}}
+{{- range $key := list "chartVersion" "strategy" "image" "command" "args" "env" "trainer" "storage" "data" "resumeFrom" -}}
+{{- $_ := set $identity $key (index $root.Values $key) -}}
+{{- end -}}
+{{- $replicas := dict -}}
+{{- range $role := list "chief" "ps" "worker" "evaluator" -}}
+{{- $_ := set $replicas $role (include "tf-distributed.replicas" (dict "root" $root "role" $role) | int) -}}
+{{- end -}}
+{{ set $identity "replicas" $replicas | toJson }}
+{{- end }}
+
+{{/*
+Hash of the identity. Two runs with the same hash train the same.
+Argument: dict root. Output: sha256:HEX
+*/}}
+{{- define "tf-distributed.hash" -}}
+sha256:{{ include "tf-distributed.identity" . | sha256sum }}
+{{- end }}
+
+{{/*
+Folder that holds all runs of a storage; a run's own folder is this and its name.
+Argument: dict root. Output: /runs or gs://BUCKET/FOLDER
+*/}}
+{{- define "tf-distributed.storageDir" -}}
+{{ .root.Values.storage.path | default "/runs" }}
+{{- end }}
+
+{{/*
+A duration in seconds.
+Argument: a string like 90s, 30m, 24h. Output: a whole number
+*/}}
+{{- define "tf-distributed.seconds" -}}
+{{ mul (regexFind "^[0-9]+" . | int64) (get (dict "s" 1 "m" 60 "h" 3600) (regexFind "[smh]$" .)) }}
+{{- end }}
+
+{{/*
+A Kubernetes quantity as a plain number, for comparisons only.
+Argument: a string or number like 500m, 4Gi, 2. Output: a number with three decimals
+*/}}
+{{- define "tf-distributed.quantity" -}}
+{{- $text := include "tf-distributed.quantityText" . -}}
+{{- $units := dict "" 1 "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 -}}
+{{- $_ := merge $units (dict "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "Pi" 1125899906842624) -}}
+{{ mulf (regexFind "^[0-9.]+" $text | float64) (get $units (regexFind "[a-zA-Z]*$" $text)) | printf "%.3f" }}
+{{- end }}
+
+{{/*
+A quantity as Kubernetes reads it: Helm holds numbers as floats and would print 2000000000 as 2e+09.
+Argument: a string or number. Output: a string
+*/}}
+{{- define "tf-distributed.quantityText" -}}
+{{ kindIs "string" . | ternary . (toJson .) }}
+{{- end }}

@@ -1,0 +1,65 @@
+{{/* Every name, address and label of the chart. All other objects of a run are named like the run itself. */}}
+
+{{/*
+Name of a role's Job; its pods' host names are this and the index.
+Argument: dict root, role. Output: RUN-ROLE
+*/}}
+{{- define "tf-distributed.name" -}}
+{{ .root.Release.Name }}-{{ .role }}
+{{- end }}
+
+{{/*
+Where a task listens: the host name that an Indexed Job gives its pod, inside the run's headless Service.
+Argument: dict root, role, index. Output: RUN-ROLE-INDEX.RUN:PORT
+*/}}
+{{- define "tf-distributed.address" -}}
+{{ include "tf-distributed.name" . }}-{{ .index }}.{{ .root.Release.Name }}:{{ .root.Values.network.port | int }}
+{{- end }}
+
+{{/*
+Labels that tell the pods of one component of one run; part of immutable selectors, so they never change.
+Argument: dict root, role. Output: YAML map
+*/}}
+{{- define "tf-distributed.podLabels" -}}
+app.kubernetes.io/name: tf-distributed
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
+app.kubernetes.io/component: {{ .role }}
+{{- end }}
+
+{{/*
+Labels that all task pods of a run have and its TensorBoard has not; what Service and NetworkPolicy select.
+Argument: dict root. Output: YAML map
+*/}}
+{{- define "tf-distributed.taskSelector" -}}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
+tf-distributed/pod: task
+{{- end }}
+
+{{/*
+Metadata of an object (never of a pod): chart version and the notes of the run are here.
+Argument: dict root, name, role (component), annotations (dict, may be left out). Output: YAML map
+*/}}
+{{- define "tf-distributed.metadata" -}}
+{{- $values := .root.Values -}}
+name: {{ .name | quote }}
+namespace: {{ .root.Release.Namespace | quote }}
+labels:
+  {{- include "tf-distributed.podLabels" . | nindent 2 }}
+  app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+  app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+  helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
+  {{- with $values.labels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+annotations:
+  tf-distributed/hash: {{ include "tf-distributed.hash" . }}
+  {{- with $values.owner }}
+  tf-distributed/owner: {{ toJson . }}
+  {{- end }}
+  {{- with $values.description }}
+  tf-distributed/description: {{ toJson . }}
+  {{- end }}
+  {{- with .annotations }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}

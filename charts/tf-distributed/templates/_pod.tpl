@@ -1,0 +1,201 @@
+{{/* The one pod template of all four roles, and the parts that TensorBoard's pod shares with it. */}}
+
+{{/*
+Pod template of a task.
+Argument: dict root, role. Output: YAML map (metadata, spec)
+*/}}
+{{- define "tf-distributed.pod" -}}
+{{- $values := .root.Values -}}
+{{- $block := index $values .role -}}
+metadata:
+  labels:
+    {{- include "tf-distributed.podLabels" . | nindent 4 }}
+    tf-distributed/pod: task
+spec:
+  subdomain: {{ .root.Release.Name | quote }}
+  restartPolicy: Never
+  terminationGracePeriodSeconds: {{ include "tf-distributed.seconds" $values.failure.gracePeriod }}
+  {{- with $values.scheduling.priorityClassName }}
+  priorityClassName: {{ . | quote }}
+  {{- end }}
+  {{- if and $values.scheduling.gang (ne .role "evaluator") }}
+  schedulingGroup:
+    podGroupName: {{ .root.Release.Name | quote }}
+  {{- end }}
+  {{- with $block.nodeSelector }}
+  nodeSelector:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $block.tolerations }}
+  tolerations: {{ toJson . }}
+  {{- end }}
+  {{- include "tf-distributed.podCommon" . | nindent 2 }}
+  containers:
+    - name: trainer
+      image: {{ $values.image | quote }}
+      imagePullPolicy: {{ $values.imagePullPolicy }}
+      command: {{ $values.command | default (list "python" "-m" "trainer") | toJson }}
+      {{- with $values.args }}
+      args: {{ toJson . }}
+      {{- end }}
+      env:
+        {{- include "tf-distributed.env" . | nindent 8 }}
+      ports:
+        - name: grpc
+          containerPort: {{ $values.network.port | int }}
+      resources:
+        {{- include "tf-distributed.resources" (dict "resources" $block.resources "gpus" $block.gpus "gpu" $values.gpu.resource) | nindent 8 }}
+      terminationMessagePolicy: FallbackToLogsOnError
+      {{- include "tf-distributed.containerSecurity" . | nindent 6 }}
+      volumeMounts:
+        - name: record
+          mountPath: /etc/tf-distributed
+          readOnly: true
+        {{- include "tf-distributed.mounts" . | nindent 8 }}
+  volumes:
+    - name: record
+      configMap:
+        name: {{ .root.Release.Name | quote }}
+        items: [{key: run.json, path: run.json}]
+    {{- include "tf-distributed.volumes" . | nindent 4 }}
+{{- end }}
+
+{{/*
+Environment of a task. TF_CONFIG comes after the two that it is made of: the kubelet only looks back.
+Argument: dict root, role. Output: YAML list
+*/}}
+{{- define "tf-distributed.env" -}}
+{{- $values := .root.Values -}}
+- name: TF_CLUSTER
+  valueFrom:
+    configMapKeyRef:
+      name: {{ .root.Release.Name | quote }}
+      key: cluster
+- name: TASK_INDEX
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.labels['batch.kubernetes.io/job-completion-index']
+- name: TF_CONFIG
+  value: {{ include "tf-distributed.tfConfig" . | quote }}
+- name: RUN_DIR
+  value: {{ include "tf-distributed.storageDir" . }}/{{ .root.Release.Name }}
+{{- with $values.data.path | default (empty $values.data.claim | ternary "" "/data") }}
+- name: DATA_DIR
+  value: {{ . }}
+{{- end }}
+- name: TRAINER_RECORD
+  value: /etc/tf-distributed/run.json
+- name: TRAINER_START_TIMEOUT
+  value: {{ include "tf-distributed.seconds" $values.failure.startTimeout | quote }}
+- name: TRAINER_ORPHAN_TIMEOUT
+  value: {{ include "tf-distributed.seconds" $values.failure.orphanTimeout | quote }}
+- name: TRAINER_GRACE_PERIOD
+  value: {{ include "tf-distributed.seconds" $values.failure.gracePeriod | quote }}
+- name: TRAINER_RESTARTS_IN_PLACE
+  value: {{ $values.failure.restartsInPlace | int | quote }}
+- name: TRAINER_TERMINATION_LOG
+  value: /dev/termination-log
+- name: HOME
+  value: /tmp
+{{- with $values.env }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/*
+Volumes of a pod: the storage (if it is no bucket), /tmp and, for tasks, the data.
+Argument: dict root, role. Output: YAML list
+*/}}
+{{- define "tf-distributed.volumes" -}}
+{{- $storage := .root.Values.storage -}}
+- name: tmp
+  emptyDir: {}
+{{- if $storage.ephemeral }}
+- name: runs
+  emptyDir: {}
+{{- else if not $storage.path }}
+- name: runs
+  persistentVolumeClaim:
+    claimName: {{ $storage.claim | default .root.Release.Name | quote }}
+{{- end }}
+{{- if and .root.Values.data.claim (ne .role "tensorboard") }}
+- name: data
+  persistentVolumeClaim:
+    claimName: {{ .root.Values.data.claim | quote }}
+{{- end }}
+{{- end }}
+
+{{/*
+Where the volumes are mounted. TensorBoard only reads the runs.
+Argument: dict root, role. Output: YAML list
+*/}}
+{{- define "tf-distributed.mounts" -}}
+- name: tmp
+  mountPath: /tmp
+{{- if not .root.Values.storage.path }}
+- name: runs
+  mountPath: /runs
+  {{- if eq .role "tensorboard" }}
+  readOnly: true
+  {{- end }}
+{{- end }}
+{{- if and .root.Values.data.claim (ne .role "tensorboard") }}
+- name: data
+  mountPath: /data
+  readOnly: true
+{{- end }}
+{{- end }}
+
+{{/*
+Resources of a container. A GPU is a limit and an equal request; all quantities are strings.
+Argument: dict resources, gpus, gpu (its resource name). Output: YAML map
+*/}}
+{{- define "tf-distributed.resources" -}}
+{{- $result := dict -}}
+{{- range $kind := list "requests" "limits" -}}
+{{- $quantities := dict -}}
+{{- range $name, $quantity := index $.resources $kind -}}
+{{- $_ := set $quantities $name (include "tf-distributed.quantityText" $quantity) -}}
+{{- end -}}
+{{- with $.gpus -}}{{- $_ := set $quantities $.gpu (int . | toString) -}}{{- end -}}
+{{- with $quantities -}}{{- $_ := set $result $kind . -}}{{- end -}}
+{{- end -}}
+{{ toYaml $result }}
+{{- end }}
+
+{{/*
+What every pod has, TensorBoard's too: who it runs as (restricted Pod Security), no token, no service variables.
+Argument: dict root. Output: YAML map
+*/}}
+{{- define "tf-distributed.podCommon" -}}
+{{- $user := int64 .root.Values.runAsUser -}}
+{{- with .root.Values.serviceAccountName -}}
+serviceAccountName: {{ . | quote }}
+{{ end -}}
+{{- with .root.Values.imagePullSecrets -}}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{ end -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: {{ $user }}
+  runAsGroup: {{ $user }}
+  fsGroup: {{ $user }}
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile:
+    type: RuntimeDefault
+{{- end }}
+
+{{/*
+What every container has: no more rights, no capabilities, nothing to write but its mounts.
+Argument: none. Output: YAML map
+*/}}
+{{- define "tf-distributed.containerSecurity" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+{{- end }}
