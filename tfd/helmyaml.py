@@ -148,12 +148,10 @@ class _Builder:
         return merged | own
 
     def _name(self, node: yaml.Node, key: Key) -> str:
-        if not isinstance(node, yaml.ScalarNode):
+        value = self._scalar(node, key) if isinstance(node, yaml.ScalarNode) else None
+        if value is None:
             raise self._error(node, "a key must be a plain word", key)
-        value = self._scalar(node, key)
-        if isinstance(value, str):
-            return value
-        return json.dumps(value)
+        return value if isinstance(value, str) else json.dumps(value)
 
     def _scalar(self, node: yaml.Node, key: Key) -> str | int | float | bool | None:
         text: str = node.value

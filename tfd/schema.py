@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -67,7 +68,9 @@ def schema_errors(values: dict[str, Any]) -> Iterator[tuple[Key, str]]:
             yield from _unknown_keys(error, key)
             continue
         hint = f"; {hint}" if (hint := _hint(error)) else ""
-        if error.validator == "required":
+        if "propertyNames" in error.absolute_schema_path:
+            yield (*key, error.instance), f"got this name, but it {_rule(error)}{hint}"
+        elif error.validator == "required":
             for name in error.validator_value:
                 if name not in error.instance:
                     yield (*key, name), f"missing{hint}"
@@ -77,10 +80,11 @@ def schema_errors(values: dict[str, Any]) -> Iterator[tuple[Key, str]]:
 
 def _unknown_keys(error: Any, key: Key) -> Iterator[tuple[Key, str]]:  # noqa: ANN401 - jsonschema's own unions
     known = list(error.schema.get("properties", {}))
+    patterns = error.schema.get("patternProperties", {})
+    expected = _hint(error) if patterns else f"known here: {', '.join(known)}"
     for name in error.instance:
-        if name not in known:
-            close = did_you_mean(name, known) or f"; known here: {', '.join(known)}"
-            yield (*key, name), f"unknown key{close}"
+        if name not in known and not any(re.search(pattern, name) for pattern in patterns):
+            yield (*key, name), f"unknown key{did_you_mean(name, known) or f'; {expected}'}"
 
 
 def did_you_mean(name: str, known: list[str]) -> str:
@@ -113,6 +117,7 @@ _RULES: dict[str, Callable[[Any], str]] = {
     "maxItems": lambda rule: f"must have at most {rule} items",
     "minProperties": lambda rule: f"must have at least {rule} key{'s'[: rule > 1]}",
     "maxProperties": lambda rule: f"must have at most {rule} key{'s'[: rule > 1]}",
+    "not": lambda rule: f"must not match {rule['pattern']}",
     "uniqueItems": lambda rule: "must not repeat a value",
 }
 
@@ -127,13 +132,17 @@ def _hint(error: Any) -> str:  # noqa: ANN401 - jsonschema's own unions
     """Return what to set instead: the x-hint of the key, or of the definition that it refers to."""
     node: Any = schema()
     hint = ""
+    # jsonschema leaves $ref out of the path.
     for step in list(error.absolute_schema_path)[:-1]:
-        if step == "$ref":
-            node = schema()["$defs"][node["$ref"].removeprefix("#/$defs/")]
-        else:
-            if step in ("properties", "patternProperties", "items", "additionalProperties"):
-                hint = ""
-            node = node[step]
-        if isinstance(node, dict) and isinstance(node.get("x-hint"), str):
-            hint = hint or node["x-hint"]
-    return hint
+        if step in ("properties", "patternProperties", "items", "additionalProperties"):
+            hint = ""
+        node = _definition(node[step])
+        hint = hint or node.get("x-hint", "")
+    return hint[:1].lower() + hint[1:].removesuffix(".")
+
+
+def _definition(node: Any) -> Any:  # noqa: ANN401 - JSON
+    """Return `node` laid over the definition that it refers to, if it refers to one."""
+    if "$ref" not in node:
+        return node
+    return schema()["$defs"][node["$ref"].removeprefix("#/$defs/")] | node

@@ -1,0 +1,98 @@
+"""Write the generated parts of README.md, or check that they are not stale.
+
+Usage: python scripts/docs.py [--check]
+
+Today that is one part: the table of values, from the descriptions and limits in schema/job.schema.json and the
+defaults in the chart's values.yaml. Nothing of it is written by hand.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tfd.schema import defaults, dotted, schema
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+BEGIN = "<!-- values: made by `make docs` -->"
+END = "<!-- /values -->"
+MISSING = object()
+SHORT = 40  # a longer pattern is for programs; the description says it in words
+
+
+def resolved(node: dict[str, Any]) -> dict[str, Any]:
+    """Return `node` with its in-file `$ref` replaced by the definition; its own words win."""
+    if "$ref" not in node:
+        return node
+    definition = schema()["$defs"][node["$ref"].removeprefix("#/$defs/")]
+    return {**resolved(definition), **node}
+
+
+def rows(node: dict[str, Any], key: tuple[str, ...] = (), inherited: str = "") -> Iterator[tuple[str, ...]]:
+    """Yield key, class, default, limits and description of every key below `node` that a job file may hold."""
+    for name, child in node.get("properties", {}).items():
+        full = resolved(child)
+        path, kind = (*key, name), full.get("x-class", inherited)
+        if "properties" in full and "limits" not in full["properties"]:
+            if key == () and "description" in full:
+                yield f"**{name}**", "", "", "", full["description"]
+            yield from rows(full, path, kind)
+        else:
+            yield f"`{dotted(path)}`", kind, default_of(path), limits_of(full), full.get("description", "")
+
+
+def default_of(path: tuple[str, ...]) -> str:
+    """Return the chart's default as JSON in code marks, or nothing where a key is unset."""
+    value: Any = defaults()
+    for name in path:
+        value = value.get(name, MISSING) if isinstance(value, dict) else MISSING
+    return "" if value is MISSING else f"`{json.dumps(value)}`"
+
+
+def limits_of(node: dict[str, Any]) -> str:
+    """Return what the schema allows, in a few words."""
+    if "enum" in node:
+        return ", ".join(f"`{json.dumps(value)}`" for value in node["enum"])
+    parts = []
+    if "minimum" in node:
+        parts.append(f"{node['minimum']} to {node['maximum']:,}" if "maximum" in node else f"from {node['minimum']}")
+    if len(node.get("pattern", "")) in range(1, SHORT):
+        parts.append(f"`{node['pattern']}`")
+    if "maxLength" in node:
+        parts.append(f"at most {node['maxLength']} characters")
+    return ", ".join(parts) or str(node.get("type", ""))
+
+
+def cell(text: str) -> str:
+    """Escape what would end a cell of a Markdown table."""
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def table() -> str:
+    """Return the table of values as Markdown."""
+    lines = ["| key | class | default | allowed | what it is |", "| --- | --- | --- | --- | --- |"]
+    lines += ["| " + " | ".join(map(cell, row)) + " |" for row in rows(schema())]
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> int:
+    """Write README.md, or with --check return 1 when it is stale."""
+    text = README.read_text(encoding="utf-8")
+    before, found, rest = text.partition(BEGIN)
+    _, ended, after = rest.partition(END)
+    if not found or not ended:
+        sys.exit(f"{README}: no {BEGIN} ... {END}: put the two marks back")
+    new = f"{before}{BEGIN}\n\n{table()}\n\n{END}{after}"
+    if arguments == ["--check"]:
+        if new != text:
+            print(f"{README}: the table of values is stale: run `make docs` and commit the result", file=sys.stderr)
+        return int(new != text)
+    temporary = README.with_suffix(".tmp")
+    temporary.write_text(new, encoding="utf-8")
+    temporary.replace(README)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
