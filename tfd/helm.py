@@ -52,7 +52,8 @@ def template(run: str, team: str, values: Path, chart: Path = CHART) -> str:
     error = done.stderr.strip()
     if _PREFIX in error:
         raise HelmError(error.rsplit(_PREFIX, 1)[1].splitlines()[0].strip(), rule=True)
-    raise HelmError(error.removeprefix("Error: "))
+    # Above it Helm may tell of other things, like the link to the schema.
+    raise HelmError(error.rpartition("Error: ")[2])
 
 
 def render(run: str, team: str, values: Path, chart: Path = CHART) -> list[dict[str, Any]]:

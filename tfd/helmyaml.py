@@ -98,7 +98,11 @@ def _compose(text: str, *, several: bool) -> list[yaml.Node]:
             nodes.append(loader.get_node())
             if len(nodes) > 1 and not several:
                 mark = nodes[1].start_mark
-                raise YamlError("got a second document: a file holds one", mark.line + 1, mark.column + 1)
+                raise YamlError(
+                    "got a second document, but a file is one run; move it to a file of its own",
+                    mark.line + 1,
+                    mark.column + 1,
+                )
         return nodes
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark

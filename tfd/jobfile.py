@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tfd import helm, helmyaml
 from tfd.helmyaml import Key
-from tfd.schema import dotted, schema_errors, shown
+from tfd.schema import dotted, run_name_error, schema_errors, shown
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,14 @@ class JobFile:
             return [Problem(self.path, error.line, error.column, f"{where}{error}")]
         if not isinstance(document.value, dict):
             seen = shown(document.value)
-            return [Problem(self.path, 1, 1, f"got {seen}, but a job file is a mapping of keys to values")]
+            return [
+                Problem(
+                    self.path, 1, 1, f"got {seen}, but a job file is a mapping; set at least storage: {{claim: NAME}}"
+                )
+            ]
         found = [self._at(document, key, message) for key, message in schema_errors(document.value)]
+        if refusal := run_name_error(self.run):
+            found.append(Problem(self.path, 1, 1, refusal))
         if not found:
             found = list(self._rule_error(document))
         return sorted(found, key=lambda problem: (problem.line, problem.column, problem.message))

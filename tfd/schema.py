@@ -50,8 +50,8 @@ def merged(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     """Lay `values` over the defaults as Helm does before it validates: maps merge, null removes a default."""
     result = dict(base)
     for name, value in values.items():
-        if value is None:
-            result.pop(name, None)
+        if value is None and name in base:
+            del result[name]
         elif isinstance(value, dict) and isinstance(base.get(name), dict):
             result[name] = merged(base[name], value)
         else:
@@ -61,6 +61,7 @@ def merged(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
 
 def schema_errors(values: dict[str, Any]) -> Iterator[tuple[Key, str]]:
     """Yield the key and the message of everything in a job file's `values` that the schema refuses."""
+    yield from _removed_defaults(defaults(), values, ())
     validator = jsonschema.Draft202012Validator(schema())
     for error in validator.iter_errors(merged(defaults(), values)):
         key = tuple(error.absolute_path)
@@ -78,6 +79,15 @@ def schema_errors(values: dict[str, Any]) -> Iterator[tuple[Key, str]]:
             yield key, f"got {shown(error.instance)}, but {_rule(error)}{hint}"
 
 
+def _removed_defaults(base: dict[str, Any], values: dict[str, Any], key: Key) -> Iterator[tuple[Key, str]]:
+    """Yield each null that takes a default away: a template would meet nothing. A quantity is free to go."""
+    for name in base.keys() & values.keys():
+        if values[name] is None and "resources" not in key:
+            yield (*key, name), "got null, but it needs a value; remove the key for the chart's default"
+        elif isinstance(base[name], dict) and isinstance(values[name], dict):
+            yield from _removed_defaults(base[name], values[name], (*key, name))
+
+
 def _unknown_keys(error: Any, key: Key) -> Iterator[tuple[Key, str]]:  # noqa: ANN401 - jsonschema's own unions
     known = list(error.schema.get("properties", {}))
     patterns = error.schema.get("patternProperties", {})
@@ -85,6 +95,15 @@ def _unknown_keys(error: Any, key: Key) -> Iterator[tuple[Key, str]]:  # noqa: A
     for name in error.instance:
         if name not in known and not any(re.search(pattern, name) for pattern in patterns):
             yield (*key, name), f"unknown key{did_you_mean(name, known) or f'; {expected}'}"
+
+
+def run_name_error(run: str) -> str | None:
+    """Return what is wrong with the name of a run, in the chart's words; None when nothing is."""
+    rule = schema()["$defs"]["runName"]
+    if re.search(rule["pattern"], run) and len(run) <= rule["maxLength"]:
+        return None
+    allowed = f"it must match {rule['pattern']} and have at most {rule['maxLength']} characters"
+    return f"release name: got {shown(run)}: {allowed}; set a shorter or plainer file name (release name)"
 
 
 def did_you_mean(name: str, known: list[str]) -> str:

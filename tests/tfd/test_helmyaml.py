@@ -86,7 +86,7 @@ def test_quotes_blocks_and_anchors_are_read_as_helm_reads_them(probe_chart: Path
     [
         ("a: 1\nb: 2\na: 3\n", "duplicate key, first on line 1: keep one", 3, 1),
         ("a:\n  b: 1\n  b: 2\n", "duplicate key, first on line 2: keep one", 3, 3),
-        ("a: 1\n---\nb: 2\n", "got a second document: a file holds one", 3, 1),
+        ("a: 1\n---\nb: 2\n", "got a second document, but a file is one run; move it to a file of its own", 3, 1),
         ("a: .inf\n", "got .inf, but a number must be finite", 1, 4),
         ("a: !!python/object:os.system x\n", "write the value without it", 1, 4),
         ("a: [1, 2\n", "not YAML", 2, 1),
