@@ -1,0 +1,113 @@
+"""From the environment to the role that this process plays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from trainer import cluster, config, inplace, logs
+from trainer.context import Context
+from trainer.ending import finish
+from trainer.exits import ConfigError, TrainerExit
+from trainer.logs import leave
+from trainer.rundir import RunDir, now
+from trainer.stop import StopSignal
+
+
+def main(args: Sequence[str], env: Mapping[str, str], stop: StopSignal) -> NoReturn:
+    """Play this process's part of the run and end the process."""
+    logs.configure("trainer")
+    try:
+        context = _context(args, env, stop)
+    except TrainerExit as error:
+        leave(error.code, str(error))
+    stop.on_stop(context.leave_on_stop)
+    try:
+        words = play(context)
+    except BaseException as error:  # noqa: BLE001, RUF100 - a process that ends has to say why
+        finish(context, error)
+    finish(context, None, words)
+
+
+def _context(args: Sequence[str], env: Mapping[str, str], stop: StopSignal) -> Context:
+    this = cluster.parse(env.get("TF_CONFIG"))
+    logs.configure(this.name)
+    if args and (args[0] != "--" or len(args) == 1):
+        raise ConfigError(
+            f"args: got {' '.join(args)!r}: must be empty, or -- and a script: set args to [--, script.py]"
+        )
+    settings, record = config.load_settings(env), config.load_record(env)
+    _check_role(this, record.strategy)
+    return Context(
+        cluster=this,
+        settings=settings,
+        record=record,
+        run_dir=RunDir(settings.run_dir, record),
+        stop=stop,
+        restarts=inplace.load(env),
+        started=now(),
+        script=tuple(args[1:]),
+        directory=str(Path.cwd()),
+    )
+
+
+def _check_role(this: cluster.Cluster, strategy: str) -> None:
+    needs = {"ParameterServer": ("chief", "ps", "worker"), "MultiWorkerMirrored": ("worker",)}.get(strategy, ())
+    for role in needs:
+        if not this.tasks.get(role):
+            raise ConfigError(
+                f"TF_CONFIG.cluster: got {sorted(this.tasks)}: {strategy} needs a {role}: set {role}.replicas"
+            )
+
+
+def play(context: Context) -> str:
+    """Play this process's role; return the last words when it ended well.
+
+    Raises:
+        TrainerExit: it ended otherwise.
+
+    """
+    if context.run_dir.done() is not None:
+        return f"{context.record.run} was done already, see {context.run_dir.at('DONE')}"
+    context.run_dir.check()
+    if context.is_server:
+        return _serve(context)
+    if context.is_evaluator:
+        from trainer import evaluator
+
+        return evaluator.run(context)
+    if context.script:
+        from trainer import script
+
+        return script.run(context)
+    from trainer import train
+
+    return train.run(context)
+
+
+def _serve(context: Context) -> str:
+    from trainer import server
+
+    this, settings = context.cluster, context.settings
+    # A server that was told to stop waits for its chief to save.
+    context.stop.hold(float(settings.grace_period))
+    watch = server.Watch(
+        start_timeout=settings.start_timeout,
+        orphan_timeout=settings.orphan_timeout,
+        grace_period=settings.grace_period,
+        probe=server.chief_probe(this.chief_address),
+        ended=server.run_ended(context.run_dir, context.started),
+    )
+    tasks = {role: list(addresses) for role, addresses in this.tasks.items()}
+    return server.serve(tasks, this.role, this.index, watch=watch, stop=context.stop)
+
+
+def environment() -> Mapping[str, str]:
+    """Return this process's environment, with what TensorFlow reads at its import."""
+    from trainer import threads
+
+    threads.configure(os.environ, threads.available_cpus())
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    return os.environ

@@ -1,0 +1,83 @@
+"""Everything a role needs to do its part of the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trainer import exits, files
+from trainer.cluster import Cluster
+from trainer.config import Record, Settings
+from trainer.inplace import Restarts
+from trainer.rundir import RunDir, Status
+from trainer.stop import StopSignal
+
+SERVER_ROLES = ("ps", "worker")
+_GRACE_RESERVE = 2.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Context:
+    """One task of one run."""
+
+    cluster: Cluster
+    settings: Settings
+    record: Record
+    run_dir: RunDir
+    stop: StopSignal
+    restarts: Restarts
+    started: str
+    """When this process started, as status.json writes times."""
+    script: tuple[str, ...] = ()
+    """An own script and its arguments, empty when the run record names a task."""
+    status: Status | None = None
+    """Set in the one task that writes the run directory, as soon as it has claimed it."""
+    waiting: bool = False
+    """Whether this task waits for its peers: a peer lost now is no restart."""
+    directory: str = "."
+    """Where this process was started."""
+
+    @property
+    def parameter_server(self) -> bool:
+        """Whether the run's strategy is ParameterServer."""
+        return self.record.strategy == "ParameterServer"
+
+    @property
+    def is_server(self) -> bool:
+        """Whether this task is a pure TensorFlow server."""
+        return self.parameter_server and self.cluster.role in SERVER_ROLES
+
+    @property
+    def is_evaluator(self) -> bool:
+        """Whether this task evaluates checkpoints."""
+        return self.cluster.role == "evaluator"
+
+    @property
+    def writes(self) -> bool:
+        """Whether this task writes the run directory."""
+        return self.cluster.is_chief
+
+    @property
+    def hold_seconds(self) -> float:
+        """How long the loop may take to save after a signal."""
+        return max(1.0, self.settings.grace_period - _GRACE_RESERVE)
+
+    def claim(self) -> None:
+        """Claim the run directory, if this task writes it, and begin status.json."""
+        if self.writes:
+            self.run_dir.claim()
+            files.make_directory(self.run_dir.checkpoints)
+            self.status = Status(self.run_dir, self.record.trainer.steps)
+            self.status.update(state="starting", exitCode=None, message="")
+            self.status.start_heartbeat()
+
+    def waits(self, waiting: bool, message: str = "") -> None:
+        """Note that this task waits for its peers, or no longer does."""
+        self.waiting = waiting
+        if self.status:
+            self.status.update(message=message)
+
+    def leave_on_stop(self) -> None:
+        """End the process at once after a signal: there is nothing to save."""
+        from trainer.ending import finish
+
+        finish(self, exits.Stopped("told to stop"))

@@ -1,0 +1,91 @@
+"""The end of a process: from an exception, or none, to status.json, a word to the others, and the exit code."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import traceback
+from typing import Final, NoReturn
+
+from trainer import exits, inplace, report
+from trainer.context import Context
+from trainer.exits import TrainerExit
+from trainer.logs import leave, log
+
+_LINGER: Final = {exits.DONE: 3.0, exits.STOPPED: 1.0}
+_LINGER_AFTER_FAILURE: Final = 15.0
+_STATES: Final = {exits.DONE: "done", exits.LOST_PEER: "interrupted", exits.STOPPED: "interrupted"}
+_once = threading.Lock()
+
+
+def finish(context: Context, error: BaseException | None, words: str = "") -> NoReturn:
+    """End the process after `error`, or done with the last `words`."""
+    if not _once.acquire(blocking=False):
+        # Another thread ends the process already.
+        while True:
+            time.sleep(60)
+    code = exits.DONE if error is None else exits.code_for(error)
+    message = words if error is None else exits.summary(error)
+    if error is not None and code == exits.FAILED and not isinstance(error, TrainerExit):
+        traceback.print_exception(error, file=sys.stderr)
+        _tell_workers(context, message)
+    if code == exits.LOST_PEER:
+        _restart_in_place(context, message)
+    if context.status:
+        context.status.stop_heartbeat()
+        context.status.update(state=_STATES.get(code, "failed"), exitCode=code, message=message)
+    details = {"step": context.status["step"], "metrics": context.status["metrics"]} if context.status else {}
+    report.write(context.settings.termination_log, code, message, details)
+    if context.parameter_server and context.cluster.role == "chief" and code != exits.LOST_PEER:
+        _tell_servers(context, code)
+    leave(code, message)
+
+
+def _tell_servers(context: Context, code: int) -> None:
+    """Tell every ps and worker to leave; after a success they also find DONE, so nobody is waited for long."""
+    tasks = context.cluster.peers("ps", "worker")
+    if not tasks:
+        return
+    from trainer import farewell
+
+    farewell.publish(code, tasks, _LINGER.get(code, _LINGER_AFTER_FAILURE))
+
+
+def _tell_workers(context: Context, message: str) -> None:
+    """Tell the other workers of a MultiWorkerMirrored run that there is no next attempt, so that none waits for one."""
+    if context.record.strategy != "MultiWorkerMirrored" or "tensorflow" not in sys.modules:
+        return
+    try:
+        from tensorflow.python.eager import context as eager
+
+        text = f"{exits.TASK_FAILED_MARK}: {context.cluster.name}: {message}"
+        eager.context().report_error_to_cluster(1, text)
+        time.sleep(1.0)
+    except Exception as error:  # noqa: BLE001, RUF100 - not a public function; without it the peers just try again
+        log.info("could not tell the other workers: %s", str(error).splitlines()[0])
+
+
+def _restart_in_place(context: Context, message: str) -> None:
+    """Execute this program anew, unless that happened too often."""
+    if context.is_server or context.is_evaluator or context.stop.is_set():
+        return
+    from trainer.checkpoints import newest_complete
+
+    found = newest_complete(context.run_dir.checkpoints)
+    limit = context.settings.restarts_in_place
+    if context.waiting:
+        state: inplace.Restarts | None = context.restarts.while_waiting(time.time())
+    else:
+        state = context.restarts.after_lost_peer(checkpoint=found.step if found else -1, limit=limit)
+    if state is None:
+        log.info("lost a peer %d times in a row without a new checkpoint", limit + 1)
+        return
+    log.info("lost a peer (%s): restarting in place, attempt %d of %d", message, state.count, limit)
+    if context.status:
+        state_name = "starting" if context.waiting else "running"
+        context.status.stop_heartbeat()
+        context.status.update(state=state_name, message=f"restarting in place: {message}")
+    context.stop.wait(state.pause)
+    if not context.stop.is_set():
+        inplace.restart(state, context.directory)

@@ -1,0 +1,125 @@
+"""Exit codes, the exceptions that carry them, and which TensorFlow errors mean a lost peer.
+
+    TrainerExit
+    +-- ConfigError   2    the configuration is wrong: trying again can't help
+    +-- TaskFailed    1    a peer reported that its task failed for good
+    +-- LostPeer     75    another task of the run went away: trying again helps
+    +-- GaveUp       76    waited as long as was allowed
+    +-- Stopped     143    told to stop
+
+Every other exception comes from the task's own code and ends the run with 1.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+DONE: Final = 0
+FAILED: Final = 1
+BAD_CONFIG: Final = 2
+LOST_PEER: Final = 75
+GAVE_UP: Final = 76
+STOPPED: Final = 143
+
+FINAL_CODES: Final = frozenset({DONE, FAILED, BAD_CONFIG, GAVE_UP})
+"""Codes after which this run has no next attempt: the servers are told, and leave with the same code."""
+
+TASK_FAILED_MARK: Final = "tf-distributed task failed"
+"""Starts the message by which a failing MultiWorkerMirrored worker tells its peers that there is no next attempt."""
+
+_LOST_PEER_ERRORS: Final = frozenset({"UnavailableError", "AbortedError", "DeadlineExceededError", "CancelledError"})
+
+# Errors of other classes that TensorFlow raises when a peer went away or came back as a new process.
+_LOST_PEER_TEXTS: Final = (
+    "collective ops is aborted",
+    "connection reset by peer",
+    "connection refused",
+    "failed to connect to all addresses",
+    "socket closed",
+    "recvmsg:",
+    "broken pipe",
+    "coordination service",
+    "unable to find the relevant tensor remote_handle",
+    "unable to find a context_id",
+    "unknown device",
+    "rpc error information from remote target",
+)
+_TEXT_MATTERS_FOR: Final = frozenset(
+    {"InternalError", "UnknownError", "InvalidArgumentError", "FailedPreconditionError", "NotFoundError"}
+)
+
+
+class TrainerExit(Exception):
+    """Ends this process with `code`; its text is the last line of the log."""
+
+    code: ClassVar[int] = FAILED
+
+
+class ConfigError(TrainerExit):
+    """The configuration is wrong: names the key, the value seen, the rule and what to set."""
+
+    code = BAD_CONFIG
+
+
+class TaskFailed(TrainerExit):
+    """A peer's task failed for good, so this one must not wait for it."""
+
+    code = FAILED
+
+
+class LostPeer(TrainerExit):
+    """Another task of the run went away."""
+
+    code = LOST_PEER
+
+
+class GaveUp(TrainerExit):
+    """Waited for as long as the run allows."""
+
+    code = GAVE_UP
+
+
+class Stopped(TrainerExit):
+    """Told to stop by a signal."""
+
+    code = STOPPED
+
+
+def is_tensorflow_error(error: BaseException) -> bool:
+    """Say whether `error` is one of `tf.errors` (told by class name and module: TensorFlow need not be imported)."""
+    return any(cls.__name__ == "OpError" and cls.__module__.startswith("tensorflow") for cls in type(error).__mro__)
+
+
+def is_lost_peer(error: BaseException) -> bool:
+    """Say whether `error`, or what it was raised from, means that another task of the run went away."""
+    chain: BaseException | None = error
+    while chain is not None:
+        if isinstance(chain, LostPeer) or (is_tensorflow_error(chain) and _tells_lost_peer(chain)):
+            return True
+        chain = getattr(chain, "original_exception", None) or chain.__cause__
+    return False
+
+
+def _tells_lost_peer(error: BaseException) -> bool:
+    names = {cls.__name__ for cls in type(error).__mro__}
+    if names & _LOST_PEER_ERRORS:
+        return True
+    text = str(error).lower()
+    return bool(names & _TEXT_MATTERS_FOR) and any(mark in text for mark in _LOST_PEER_TEXTS)
+
+
+def code_for(error: BaseException) -> int:
+    """Return the exit code that `error` ends this process with."""
+    if TASK_FAILED_MARK in str(error):
+        return FAILED
+    if isinstance(error, TrainerExit):
+        return error.code
+    return LOST_PEER if is_lost_peer(error) else FAILED
+
+
+def summary(error: BaseException) -> str:
+    """Return one line that says what `error` is: the text for our own exits, `Class: text` for all others."""
+    lines = str(error).strip().splitlines() or [""]
+    if isinstance(error, TrainerExit):
+        return " ".join(line.strip() for line in lines)
+    return f"{type(error).__name__}: {lines[0].strip()}"

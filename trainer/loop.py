@@ -1,0 +1,115 @@
+"""The training loop: one for all strategies.
+
+It runs segments of about a second, and never past the next checkpoint, TensorBoard point or the end. Between two
+segments everybody is at the same step, so that is where checkpoints, reports and the signal to stop have their place.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from trainer.config import TrainerSettings
+from trainer.exits import Stopped
+from trainer.logs import log
+
+_SEGMENT_SECONDS: Final = 1.0
+_GROWTH: Final = 8
+
+Agree = Callable[[bool, int], tuple[bool, int]]
+"""(told to stop, wanted steps) of this task -> the same two for all tasks."""
+
+
+def alone(stop: bool, count: int) -> tuple[bool, int]:
+    """Agree with nobody: for the strategies with one task in the loop."""
+    return stop, count
+
+
+def until_boundary(step: int, steps: int, *every: int) -> int:
+    """Return the steps from `step` to the next multiple of one of `every`, or to `steps` if that comes first."""
+    return min(steps - step, *(each - step % each for each in every))
+
+
+def crossed(before: int, step: int, every: int) -> bool:
+    """Say whether there is a multiple of `every` after `before` and up to `step`."""
+    return before // every < step // every
+
+
+class Pace:
+    """How many steps make a segment of about a second: one at first, because the first call traces the graph."""
+
+    def __init__(self, first: int = 1) -> None:
+        self.count = first
+        self._traced = False
+
+    def ran(self, count: int, seconds: float) -> None:
+        """Learn from a segment of `count` steps that took `seconds`."""
+        if not self._traced:
+            self._traced = True
+            return
+        wanted = int(_SEGMENT_SECONDS * count / max(seconds, 1e-6))
+        self.count = max(1, min(wanted, self.count * _GROWTH))
+
+
+class RunsSteps(Protocol):
+    """Runs segments of steps (`trainer.steppers`)."""
+
+    def run(self, count: int) -> float | None:
+        """Run `count` steps and return their mean loss."""
+
+    def step(self) -> int:
+        """Return the steps done in all."""
+
+
+class Reports(Protocol):
+    """Reports the training (`trainer.progress`)."""
+
+    def begin(self, step: int) -> None:
+        """Say where the training starts."""
+
+    def segment(self, before: int, step: int, loss: float | None) -> None:
+        """Report one segment."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Loop:
+    """Trains until the last step or until told to stop."""
+
+    settings: TrainerSettings
+    stepper: RunsSteps
+    progress: Reports
+    save: Callable[[int], None]
+    """Saves the checkpoint of a step."""
+    told_to_stop: Callable[[], bool]
+    agree: Agree = alone
+    pace: Pace
+
+    def run(self) -> int:
+        """Train; return the step reached, whose checkpoint is saved.
+
+        Raises:
+            Stopped: told to stop; the checkpoint is saved.
+
+        """
+        settings = self.settings
+        step = saved = self.stepper.step()
+        self.progress.begin(step)
+        while step < settings.steps:
+            room = until_boundary(step, settings.steps, settings.checkpoint_every, settings.summary_every)
+            stop, count = self.agree(self.told_to_stop(), min(self.pace.count, room))
+            if stop:
+                if saved != step:
+                    self.save(step)
+                log.info("told to stop: saved step %d", step)
+                raise Stopped(f"told to stop, checkpoint of step {step} saved" if step else "told to stop at step 0")
+            before, start = step, time.monotonic()
+            loss = self.stepper.run(count)
+            self.pace.ran(count, time.monotonic() - start)
+            step = self.stepper.step()
+            self.progress.segment(before, step, loss)
+            if crossed(before, step, settings.checkpoint_every) or step >= settings.steps:
+                self.save(step)
+                saved = step
+        return step

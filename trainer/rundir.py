@@ -1,0 +1,164 @@
+"""The run directory: what is in it, and the two rules that keep it sound.
+
+In it are:
+    run.json      the record and the versions; another identity hash in the same directory is refused
+    DONE          the result; makes a run at most once: a task that finds it ends with 0
+    status.json   where the run is, for people and programs
+    checkpoints/  logs/train/  logs/eval/  export/
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import threading
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from trainer import files
+from trainer.config import Record
+from trainer.exits import ConfigError
+from trainer.logs import log
+from trainer.types import Json
+
+HEARTBEAT_EVERY: Final = 10.0
+
+
+def now() -> str:
+    """Return the time as ISO 8601 in UTC."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("tensorflow", "tensorflow-cpu", "keras", "tf-distributed"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+class RunDir:
+    """One run's directory."""
+
+    def __init__(self, path: str, record: Record) -> None:
+        self.path = path
+        self._record = record
+
+    def at(self, *names: str) -> str:
+        """Return the path of something in the directory."""
+        return files.join(self.path, *names)
+
+    @property
+    def checkpoints(self) -> str:
+        """Where the checkpoints are."""
+        return self.at("checkpoints")
+
+    def sibling_checkpoints(self, run: str) -> str:
+        """Return where the checkpoints of another run in the same storage are."""
+        return files.join(self.path.rpartition("/")[0], run, "checkpoints")
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        text = files.read_text(self.at(name))
+        if text is None:
+            return None
+        try:
+            value = json.loads(text)
+        except ValueError:
+            return None
+        return value if isinstance(value, dict) else None
+
+    def _check_hash(self, name: str, found: Json) -> None:
+        if found != self._record.hash:
+            raise ConfigError(
+                f"{self.at(name)}: got hash {found!r}: must be {self._record.hash!r}: the directory holds a run with "
+                "another configuration: give this run another name, or delete the directory if that run is not needed"
+            )
+
+    def done(self) -> dict[str, Any] | None:
+        """Return the result if the run is done.
+
+        Raises:
+            ConfigError: another run was done in this directory.
+
+        """
+        result = self._read("DONE")
+        if result is not None:
+            self._check_hash("DONE", result.get("hash"))
+        return result
+
+    def check(self) -> None:
+        """Check that the directory belongs to this run.
+
+        Raises:
+            ConfigError: it belongs to another one.
+
+        """
+        if (found := self._read("run.json")) is not None:
+            self._check_hash("run.json", found.get("hash"))
+
+    def claim(self) -> None:
+        """Create the directory and its run.json, if they are not there yet."""
+        files.make_directory(self.path)
+        self.check()
+        if self._read("run.json") is None:
+            text = json.dumps({**self._record.raw, "versions": _versions(), "created": now()}, indent=2)
+            files.write_text(self.at("run.json"), text + "\n")
+
+    def write_done(self, result: dict[str, Any]) -> None:
+        """Write DONE, the last thing a run does."""
+        files.write_text(self.at("DONE"), json.dumps(result, indent=2) + "\n")
+
+    def read_status(self) -> dict[str, Any] | None:
+        """Return the content of status.json, None when there is none."""
+        return self._read("status.json")
+
+
+class Status:
+    """Writes status.json, by one task only: the chief, or worker 0."""
+
+    def __init__(self, run_dir: RunDir, steps: int) -> None:
+        self._path = run_dir.at("status.json")
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        before = run_dir.read_status() or {}
+        # A task that only waited for its peers has not run yet, so that was no restart.
+        restarts = int(before.get("restarts") or 0) + (before.get("state") not in (None, "starting"))
+        self._fields: dict[str, Any] = {
+            "state": "starting", "exitCode": None, "step": int(before.get("step") or 0), "steps": steps,
+            "stepsPerSecond": None, "examplesPerSecond": None, "etaSeconds": None, "loss": None,
+            "lastCheckpoint": before.get("lastCheckpoint"), "restarts": restarts, "metrics": None, "message": "",
+        }  # fmt: skip
+
+    def __getitem__(self, name: str) -> Json:
+        return self._fields[name]
+
+    def update(self, **fields: Json) -> None:
+        """Change `fields` and write the file; a storage that fails now and then must not end a training."""
+        with self._lock:
+            self._fields.update(fields)
+            text = json.dumps({**self._fields, "updated": now()})
+            try:
+                files.write_text(self._path, text + "\n")
+            except Exception as error:  # noqa: BLE001, RUF100 - gfile has its own error classes
+                log.info("can't write %s: %s", self._path, error)
+
+    def note(self, **fields: Json) -> None:
+        """Change `fields` and leave the writing to the next `update` or heartbeat."""
+        with self._lock:
+            self._fields.update(fields)
+
+    def start_heartbeat(self, every: float = HEARTBEAT_EVERY) -> None:
+        """Write the file again and again, so that readers can tell a slow step from a dead chief."""
+
+        def beat() -> None:
+            while not self._stop.wait(every):
+                self.update()
+
+        threading.Thread(target=beat, name="heartbeat", daemon=True).start()
+
+    def stop_heartbeat(self) -> None:
+        """Write no more on one's own: the state is final."""
+        self._stop.set()

@@ -1,0 +1,44 @@
+"""From a strategy's name in the job file to TensorFlow's object."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from trainer.config import STRATEGIES
+from trainer.exits import ConfigError
+from trainer.logs import log
+from trainer.types import Strategy
+
+
+def split_cpu(logical_cpus: int) -> None:
+    """Split the CPU into `logical_cpus` devices (0: don't), so that Mirrored has replicas without GPUs."""
+    if logical_cpus:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        parts = [tf.config.LogicalDeviceConfiguration() for _ in range(logical_cpus)]
+        tf.config.set_logical_device_configuration(cpu, parts)
+
+
+def make(name: str) -> Strategy:
+    """Return the strategy called `name`, one of `OneDevice`, `Mirrored`, `MultiWorkerMirrored`, `ParameterServer`.
+
+    The last two read TF_CONFIG and block until every task in it answers.
+
+    Raises:
+        ConfigError: there is no such strategy.
+
+    """
+    gpus = tf.config.list_logical_devices("GPU")
+    match name:
+        case "OneDevice":
+            return tf.distribute.OneDeviceStrategy("/gpu:0" if gpus else "/cpu:0")
+        case "Mirrored":
+            if not gpus:
+                log.info("Mirrored: there is no GPU here, so it runs on the CPU")
+            devices = gpus or tf.config.list_logical_devices("CPU")
+            return tf.distribute.MirroredStrategy([device.name for device in devices])
+        case "MultiWorkerMirrored":
+            return tf.distribute.MultiWorkerMirroredStrategy()
+        case "ParameterServer":
+            return tf.distribute.ParameterServerStrategy(tf.distribute.cluster_resolver.TFConfigClusterResolver())
+        case _:
+            raise ConfigError(f"strategy: got {name!r}: must be one of {', '.join(STRATEGIES)}: set strategy")

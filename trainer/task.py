@@ -1,0 +1,167 @@
+"""The contract between the trainer and what it trains: subclass `Task`.
+
+A job file names the class: `trainer.task: my_package.my_module:MyTask`. The same class trains on one CPU, on several
+GPUs and on hundreds of workers; the trainer decides how, the task says what:
+
+    class MyTask(Task):
+        defaults = {"learning_rate": 1e-3}
+
+        def model(self):
+            return keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)])
+
+        def optimizer(self):
+            return keras.optimizers.Adam(self.hp["learning_rate"])
+
+        def loss(self, labels, outputs):
+            return keras.losses.sparse_categorical_crossentropy(labels, outputs, from_logits=True)
+
+        def dataset(self, context, split):
+            ...
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import ClassVar, Final
+
+from trainer.config import Scalar
+from trainer.exits import ConfigError
+from trainer.types import Dataset, Metric, Model, Optimizer, Tensor
+
+BUILT_IN: Final = {"digits": "trainer.tasks.digits:Digits"}
+"""Short name -> class, for the tasks that come with the trainer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataContext:
+    """What a task needs to know to build the part of a dataset that one input pipeline reads."""
+
+    batch_size: int
+    """Examples per batch that this pipeline must yield (for one replica)."""
+    pipelines: int = 1
+    """How many pipelines read the split together: each yields its own share, `dataset.shard(pipelines, pipeline)`."""
+    pipeline: int = 0
+    """Number of this pipeline, from 0."""
+    seed: int | None = None
+    """Seed for shuffling; None where every pipeline must draw its own order (ParameterServer)."""
+    data_dir: str | None = None
+    """DATA_DIR: where the user's data is, None when the run has none."""
+
+
+class Task(ABC):
+    """What is trained. Methods are called in this order; `model` and `optimizer` under the strategy's scope.
+
+    The model is built a second time, outside the strategy, for the evaluation and the export at the end.
+    """
+
+    defaults: ClassVar[Mapping[str, Scalar]] = {}
+    """The task's hyper-parameters with their defaults. A job file may set these names and no others."""
+
+    def __init__(self, hp: Mapping[str, Scalar]) -> None:
+        self.hp: dict[str, Scalar] = dict(hp)
+        """The hyper-parameters: `defaults` with the job file's values over them."""
+
+    @abstractmethod
+    def model(self) -> Model:
+        """Return a new `keras.Model` that is built, so that its variables exist."""
+
+    @abstractmethod
+    def optimizer(self) -> Optimizer:
+        """Return a new `keras.Optimizer`."""
+
+    @abstractmethod
+    def loss(self, labels: Tensor, outputs: Tensor) -> Tensor:
+        """Return the loss of each example: shape `[batch]`, or `[batch, ...]`, which is averaged over the rest.
+
+        No mean over the batch: the trainer takes it over all replicas. Regularisers of the model come on top.
+        """
+
+    @abstractmethod
+    def dataset(self, context: DataContext, split: str) -> Dataset | None:
+        """Return the `tf.data.Dataset` of `split`, yielding `(features, labels)` of `context.batch_size` examples.
+
+        `"train"` never ends (`repeat()`) and has full batches only. `"eval"` ends and holds every held-out example
+        once; return None when there is no such data.
+        """
+
+    def metrics(self) -> list[Metric]:
+        """Return new Keras metrics for the evaluation; their names are the names in TensorBoard and DONE."""
+        return []
+
+    def signature(self) -> object | None:
+        """Return the `input_signature` of the exported model, None for the one Keras derives."""
+        return None
+
+
+def load(name: str, hyperparameters: Mapping[str, Scalar]) -> Task:
+    """Return the task called `name` with `hyperparameters` over its defaults.
+
+    Raises:
+        ConfigError: there is no such class, or a hyper-parameter is unknown or of the wrong type.
+
+    """
+    target = BUILT_IN.get(name, name)
+    module_name, colon, class_name = target.partition(":")
+    if not colon or not module_name or not class_name:
+        known = ", ".join(BUILT_IN)
+        raise ConfigError(
+            f"trainer.task: got {name!r}: must be one of {known} or package.module:Class: set trainer.task"
+        )
+    cls = getattr(_import(module_name, name), class_name, None)
+    if not (isinstance(cls, type) and issubclass(cls, Task)):
+        raise ConfigError(
+            f"trainer.task: got {name!r}: {module_name} has no class {class_name} derived from trainer.task.Task: "
+            "set trainer.task to one that is"
+        )
+    return cls(merge(cls.defaults, hyperparameters))
+
+
+def _import(module_name: str, name: str) -> object:
+    try:
+        found = importlib.util.find_spec(module_name) is not None
+    except ModuleNotFoundError:
+        found = False
+    if not found:
+        raise ConfigError(
+            f"trainer.task: got {name!r}: no Python module {module_name} here: put it in the image, or on PYTHONPATH"
+        )
+    return importlib.import_module(module_name)
+
+
+def merge(defaults: Mapping[str, Scalar], given: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """Return `defaults` with `given` over them.
+
+    Raises:
+        ConfigError: a name that `defaults` lacks, or a value of another type.
+
+    """
+    merged = dict(defaults)
+    for name, value in given.items():
+        key = f"trainer.hyperparameters.{name}"
+        if name not in defaults:
+            close = get_close_matches(name, defaults, n=1)
+            hint = f"did you mean {close[0]}?" if close else "remove it, or add it to the task's defaults"
+            known = ", ".join(sorted(defaults)) or "none"
+            raise ConfigError(f"{key}: got {value!r}: the task's hyper-parameters are {known}: {hint}")
+        merged[name] = _like(defaults[name], value, key)
+    return merged
+
+
+def _like(default: Scalar, value: Scalar, key: str) -> Scalar:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(default, bool):
+        fits, rule = isinstance(value, bool), "true or false"
+    elif isinstance(default, int):
+        fits, rule = number and float(value).is_integer(), "a whole number"
+    elif isinstance(default, float):
+        fits, rule = number, "a number"
+    else:
+        fits, rule = isinstance(value, str), "a text"
+    if not fits:
+        raise ConfigError(f"{key}: got {value!r}: must be {rule} like its default {default!r}: set {key} to one")
+    return type(default)(value)

@@ -1,0 +1,269 @@
+"""Training a task: everything between the parsed configuration and the exit code."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import Final
+
+import keras
+import tensorflow as tf
+
+from trainer import checkpoints, evaluation, strategies
+from trainer.barrier import Barrier, Presence
+from trainer.checkpoints import Checkpoints, Found
+from trainer.context import Context
+from trainer.exits import ConfigError, GaveUp, LostPeer
+from trainer.logs import log
+from trainer.loop import Agree, Loop, Pace, alone
+from trainer.progress import Progress
+from trainer.rundir import now
+from trainer.steppers import (
+    ParameterServerStepper,
+    Stepper,
+    SyncStepper,
+    Trainee,
+    build,
+    make_iterations_atomic,
+    pipeline_function,
+    replica_step,
+)
+from trainer.task import Task, load
+from trainer.types import Strategy
+
+_SHARED_DIRECTORY_SECONDS: Final = 60.0
+_kept: list[object] = []
+"""What must live until the process ends: dropping a strategy takes seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What the loop leaves behind."""
+
+    found: Found
+    """The last checkpoint."""
+    steps_per_second: float | None
+    """None when nothing was left to train."""
+
+
+def run(context: Context) -> str:
+    """Train the run's task to its last step, evaluate and export it; return the last words.
+
+    Raises:
+        TrainerExit: the run ended otherwise than done.
+
+    """
+    context.claim()
+    last = checkpoints.newest_complete(context.run_dir.checkpoints)
+    if last is not None and last.step >= context.record.trainer.steps:
+        # Trained, but not finished. The peers may be gone for good, and are not needed.
+        log.info("step %d was the last one: nothing left to train", last.step)
+        trained = Trained(last, None)
+        task = _prepare(context)
+    else:
+        strategy = connect(context)
+        task = _prepare(context)
+        trained = _train(context, task, strategy)
+    context.stop.release()
+    if not context.writes:
+        return "trained to the last step"
+    return _complete(context, task, trained)
+
+
+def _prepare(context: Context) -> Task:
+    settings = context.record.trainer
+    keras.utils.set_random_seed(settings.seed)
+    keras.config.set_dtype_policy(settings.precision)
+    return load(settings.task, settings.hyperparameters)
+
+
+def connect(context: Context) -> Strategy:
+    """Return the run's strategy once every task of the run is there.
+
+    Raises:
+        GaveUp: some did not come in time.
+
+    """
+    cluster, name = context.cluster, context.record.strategy
+    barrier = Barrier(
+        cluster.peers("ps", "worker"),
+        timeout=context.settings.start_timeout,
+        waited=context.restarts.waited,
+    )
+    context.waits(True, "waiting for the other tasks")
+    if name == "ParameterServer":
+        presence = Presence(cluster.address)
+        barrier.wait(sleep=context.stop.wait)
+        presence.close()
+    elif name == "MultiWorkerMirrored":
+        # Each worker's server starts inside the strategy, which blocks until all are there.
+        barrier.watch(give_up=lambda error: _give_up(context, error))
+    else:
+        strategies.split_cpu(context.settings.logical_cpus)
+    strategy = strategies.make(name)
+    context.waits(False)
+    log.info("%s with %d replicas in sync", name, strategy.num_replicas_in_sync)
+    return strategy
+
+
+def _give_up(context: Context, error: GaveUp) -> None:
+    from trainer.ending import finish
+
+    if context.waiting:
+        finish(context, error)
+
+
+def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
+    settings = context.record.trainer
+    trainee = build(task, strategy, settings)
+    parameter_server = context.parameter_server
+    if parameter_server:
+        make_iterations_atomic(trainee.optimizer)
+    saver = Checkpoints(
+        context.run_dir.checkpoints,
+        keep=settings.keep_checkpoints,
+        writer=context.writes,
+        on_chief=parameter_server,
+        step=trainee.step,
+        model=trainee.model,
+        optimizer=trainee.optimizer,
+    )
+    workers = len(context.cluster.tasks.get("worker", ()))
+    agreement = Agreement(strategy, workers) if context.record.strategy == "MultiWorkerMirrored" else None
+    _restore(context, trainee, saver, agreement)
+    stepper = _stepper(context, task, strategy, trainee)
+    progress = Progress(record=context.record, run_dir=context.run_dir, trainee=trainee, status=context.status)
+    _kept.extend((strategy, trainee, saver, stepper))
+
+    def save(step: int) -> None:
+        started = time.monotonic()
+        found = saver.save(step)
+        if context.status:
+            log.info("saved checkpoint %d in %.1f s", step, time.monotonic() - started)
+            context.status.update(step=step, lastCheckpoint={"step": step, "path": found.path})
+
+    context.stop.hold(context.hold_seconds)
+    agree: Agree = agreement.agree if agreement else alone
+    step = Loop(
+        settings=settings,
+        stepper=stepper,
+        progress=progress,
+        save=save,
+        told_to_stop=context.stop.is_set,
+        agree=agree,
+        pace=Pace(first=workers if parameter_server else 1),
+    ).run()
+    last = Found(step, os.path.join(saver.directory, f"ckpt-{step}"))  # noqa: PTH118 - may be a URL
+    return Trained(last, progress.rate.overall)
+
+
+def _stepper(context: Context, task: Task, strategy: Strategy, trainee: Trainee) -> Stepper:
+    settings, replicas = context.record.trainer, strategy.num_replicas_in_sync
+    step = replica_step(
+        task,
+        trainee,
+        global_batch=settings.batch_size,
+        replicas=replicas,
+        jit_compile=settings.jit_compile,
+    )
+    # After a restart the order must differ, or the first examples would be seen again and the last ones never.
+    seed = None if context.parameter_server else settings.seed + int(trainee.step.numpy())
+    pipeline = pipeline_function(task, settings, replicas=replicas, data_dir=context.settings.data_dir, seed=seed)
+    if context.parameter_server:
+        return ParameterServerStepper(strategy, trainee, step, pipeline)
+    return SyncStepper(strategy, trainee, step, strategy.distribute_datasets_from_function(pipeline))
+
+
+def _restore(context: Context, trainee: Trainee, saver: Checkpoints, agreement: Agreement | None) -> None:
+    """Continue from the run's newest checkpoint, else from the run that `resumeFrom` names.
+
+    From another run come the weights and the optimizer's state, its iterations too; the step starts at 0.
+    """
+    directory = context.run_dir.checkpoints
+    found = checkpoints.newest_complete(directory)
+    if agreement:
+        found = agreement.same_checkpoint(directory, found, decides=context.writes)
+    if found:
+        saver.restore(found.path)
+        log.info("continuing from %s", found.path)
+    elif other := context.record.resume_from:
+        directory = context.run_dir.sibling_checkpoints(other)
+        found = checkpoints.newest_complete(directory)
+        if not found:
+            raise ConfigError(
+                f"resumeFrom: got {other!r}: there is no checkpoint in {directory}: "
+                "set it to a run with a checkpoint in the same storage"
+            )
+        saver.restore_parts(found.path, "model", "optimizer")
+        log.info("starting from the weights and the optimizer of %s", found.path)
+
+
+class Agreement:
+    """Lets the workers of a MultiWorkerMirrored run agree on numbers, by one small all-reduce."""
+
+    def __init__(self, strategy: Strategy, workers: int) -> None:
+        self._local = strategy.num_replicas_in_sync // max(1, workers)
+        self._workers = max(1, workers)
+
+        def total(values: tf.Tensor) -> tf.Tensor:
+            per_replica = strategy.run(lambda: tf.identity(values))
+            return strategy.reduce(tf.distribute.ReduceOp.SUM, per_replica, axis=None)
+
+        self._total = tf.function(total)
+
+    def sum(self, *values: int) -> list[int]:
+        """Return the sum over all workers of each of `values`."""
+        totals = self._total(tf.constant(values, tf.float64)).numpy()
+        return [round(float(each)) // self._local for each in totals]
+
+    def agree(self, stop: bool, count: int) -> tuple[bool, int]:
+        """Stop if one worker must; run the mean of what all want to run."""
+        stops, counts = self.sum(int(stop), count)
+        return stops > 0, max(1, counts // self._workers)
+
+    def same_checkpoint(self, directory: str, found: Found | None, *, decides: bool) -> Found | None:
+        """Return the checkpoint that the worker which `decides` has found, as soon as this one sees it too.
+
+        On a shared file system the others may see it later, or may still see one that is gone.
+        """
+        step = self.sum(found.step + 1 if decides and found else 0)[0] - 1
+        if step < 0:
+            return None
+        until = time.monotonic() + _SHARED_DIRECTORY_SECONDS
+        while True:
+            for each in checkpoints.all_complete(directory):
+                if each.step == step:
+                    return each
+            if time.monotonic() >= until:
+                raise LostPeer(f"worker 0 continues from step {step}, but its checkpoint is not in {directory}")
+            time.sleep(0.5)
+
+
+def _complete(context: Context, task: Task, trained: Trained) -> str:
+    """Evaluate and export the last checkpoint and write DONE; return the last words."""
+    settings, run_dir, status = context.record.trainer, context.run_dir, context.status
+    last = evaluation.Evaluation(task, batch_size=settings.batch_size, data_dir=context.settings.data_dir)
+    last.restore(trained.found)
+    metrics = last.run()
+    log.info("held-out data at step %d: %s", trained.found.step, evaluation.describe(metrics))
+    if metrics and not context.record.evaluators:
+        evaluation.write_summary(run_dir, trained.found.step, metrics)
+    path = evaluation.export(run_dir, task, last.model)
+    rate = trained.steps_per_second
+    run_dir.write_done(
+        {
+            "run": context.record.run,
+            "hash": context.record.hash,
+            "step": trained.found.step,
+            "steps": settings.steps,
+            "metrics": metrics,
+            "stepsPerSecond": rate and round(rate, 3),
+            "restarts": status["restarts"] if status else 0,
+            "export": path,
+            "finished": now(),
+        }
+    )
+    if status:
+        status.note(step=trained.found.step, metrics=metrics, etaSeconds=0)
+    return f"done at step {trained.found.step}: {evaluation.describe(metrics)}"

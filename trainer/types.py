@@ -1,0 +1,24 @@
+"""Names for TensorFlow's and Keras' objects, which ship no types of their own: all stand for `Any`."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+Dataset: TypeAlias = Any
+"""A `tf.data.Dataset`."""
+Iterator: TypeAlias = Any
+"""An iterator over a dataset that a strategy distributes."""
+Json: TypeAlias = Any
+"""A decoded JSON value."""
+Metric: TypeAlias = Any
+"""A `keras.metrics.Metric`."""
+Model: TypeAlias = Any
+"""A `keras.Model`."""
+Module: TypeAlias = Any
+"""A Python module that is imported late."""
+Optimizer: TypeAlias = Any
+"""A `keras.Optimizer`."""
+Strategy: TypeAlias = Any
+"""A `tf.distribute.Strategy`."""
+Tensor: TypeAlias = Any
+"""A `tf.Tensor`, or a structure of them."""
