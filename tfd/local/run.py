@@ -117,9 +117,14 @@ def execute(ready: Plan, view: View) -> Result:
     run_dir = processes[0].run_dir
     already_done = run_dir is not None and (run_dir / "DONE").exists()
     supervisor = Supervisor(processes, ready.layout.state / "tasks.json", view.event)
-    with view, _stop_on_signal(supervisor, view):
+    with view, _interrupts() as interrupts:
         try:
             while True:
+                if interrupts and supervisor.stopping is None:
+                    supervisor.stop()
+                    view.event("tfd", "stopping: the tasks save a checkpoint; once more kills them")
+                if len(interrupts) > 1:
+                    break
                 supervisor.step()
                 for task, tail in zip(supervisor.tasks, tails, strict=True):
                     for line in tail.new_lines():
@@ -155,17 +160,16 @@ def _exit_code(supervisor: Supervisor) -> int:
 
 
 @contextlib.contextmanager
-def _stop_on_signal(supervisor: Supervisor, view: View) -> Iterator[None]:
+def _interrupts() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM instead of dying of them; the list grows by each that comes."""
+    received: list[int] = []
+
     def handle(number: int, frame: FrameType | None) -> None:
-        if supervisor.stopping is None:
-            view.event("tfd", "stopping: the tasks save a checkpoint; once more kills them")
-            supervisor.stop()
-        else:
-            supervisor.kill()
+        received.append(number)
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
