@@ -60,23 +60,31 @@ def merged(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
 
 
 def schema_errors(values: dict[str, Any]) -> Iterator[tuple[Key, str]]:
-    """Yield the key and the message of everything in a job file's `values` that the schema refuses."""
-    yield from _removed_defaults(defaults(), values, ())
+    """Yield the key and the message of everything in a job file's `values` that the schema refuses, one per key."""
     validator = jsonschema.Draft202012Validator(schema())
-    for error in validator.iter_errors(merged(defaults(), values)):
-        key = tuple(error.absolute_path)
-        if error.validator == "additionalProperties":
-            yield from _unknown_keys(error, key)
-            continue
-        hint = f"; {hint}" if (hint := _hint(error)) else ""
-        if "propertyNames" in error.absolute_schema_path:
-            yield (*key, error.instance), f"got this name, but it {_rule(error)}{hint}"
-        elif error.validator == "required":
-            for name in error.validator_value:
-                if name not in error.instance:
-                    yield (*key, name), f"missing{hint}"
-        else:
-            yield key, f"got {shown(error.instance)}, but {_rule(error)}{hint}"
+    told: set[Key] = set()
+    for key, message in (
+        *_removed_defaults(defaults(), values, ()),
+        *(found for error in validator.iter_errors(merged(defaults(), values)) for found in _messages(error)),
+    ):
+        if key not in told:
+            told.add(key)
+            yield key, message
+
+
+def _messages(error: Any) -> Iterator[tuple[Key, str]]:  # noqa: ANN401 - jsonschema's own unions
+    key = tuple(error.absolute_path)
+    hint = f"; {hint}" if (hint := _hint(error)) else ""
+    if error.validator == "additionalProperties":
+        yield from _unknown_keys(error, key, hint)
+    elif "propertyNames" in error.absolute_schema_path:
+        yield (*key, error.instance), f"got this name, but it {_rule(error)}{hint}"
+    elif error.validator == "required":
+        for name in error.validator_value:
+            if name not in error.instance:
+                yield (*key, name), f"missing{hint}"
+    else:
+        yield key, f"got {shown(error.instance)}, but {_rule(error)}{hint}"
 
 
 def _removed_defaults(base: dict[str, Any], values: dict[str, Any], key: Key) -> Iterator[tuple[Key, str]]:
@@ -88,13 +96,30 @@ def _removed_defaults(base: dict[str, Any], values: dict[str, Any], key: Key) ->
             yield from _removed_defaults(base[name], values[name], (*key, name))
 
 
-def _unknown_keys(error: Any, key: Key) -> Iterator[tuple[Key, str]]:  # noqa: ANN401 - jsonschema's own unions
+def _unknown_keys(error: Any, key: Key, hint: str) -> Iterator[tuple[Key, str]]:  # noqa: ANN401 - jsonschema's own unions
     known = list(error.schema.get("properties", {}))
     patterns = error.schema.get("patternProperties", {})
-    expected = _hint(error) if patterns else f"known here: {', '.join(known)}"
+    listed = hint if key and hint else f"; known here: {', '.join(known)}"
     for name in error.instance:
         if name not in known and not any(re.search(pattern, name) for pattern in patterns):
-            yield (*key, name), f"unknown key{did_you_mean(name, known) or f'; {expected}'}"
+            meant = "" if patterns else _did_you_mean(name, known, key)
+            yield (*key, name), f"unknown key{meant or listed}"
+
+
+def _did_you_mean(name: str, known: list[str], key: Key) -> str:
+    """Return a suggestion: the one key of this name in another block, else the one here that is spelt alike."""
+    elsewhere = [other for other in _keys(schema()) if other[-1] == name]
+    if len(elsewhere) == 1:
+        top_level = "the top-level key " if key and len(elsewhere[0]) == 1 else ""
+        return f": did you mean {top_level}{dotted(elsewhere[0])}?"
+    return "".join(f": did you mean {close}?" for close in difflib.get_close_matches(name, known, n=1))
+
+
+def _keys(node: dict[str, Any], key: Key = ()) -> Iterator[Key]:
+    """Yield all keys of a job file that are no list items and no keys of Kubernetes' own blocks."""
+    for name, child in node.get("properties", {}).items():
+        yield (*key, name)
+        yield from _keys(child, (*key, name))
 
 
 def run_name_error(run: str) -> str | None:
@@ -104,12 +129,6 @@ def run_name_error(run: str) -> str | None:
         return None
     allowed = f"it must match {rule['pattern']} and have at most {rule['maxLength']} characters"
     return f"release name: got {shown(run)}: {allowed}; set a shorter or plainer file name (release name)"
-
-
-def did_you_mean(name: str, known: list[str]) -> str:
-    """Return ``: did you mean X?`` when one of `known` is close to `name`, else nothing."""
-    close = difflib.get_close_matches(name, known, n=1)
-    return f": did you mean {close[0]}?" if close else ""
 
 
 _TYPES = {
@@ -148,15 +167,13 @@ def _rule(error: Any) -> str:  # noqa: ANN401 - jsonschema's own unions
 
 
 def _hint(error: Any) -> str:  # noqa: ANN401 - jsonschema's own unions
-    """Return what to set instead: the x-hint of the key, or of the definition that it refers to."""
+    """Return what to set instead: the x-hint of the key, of the definition that it refers to, or of its block."""
     node: Any = schema()
-    hint = ""
+    hint: str = node["x-hint"]
     # jsonschema leaves $ref out of the path.
     for step in list(error.absolute_schema_path)[:-1]:
-        if step in ("properties", "patternProperties", "items", "additionalProperties"):
-            hint = ""
         node = _definition(node[step])
-        hint = hint or node.get("x-hint", "")
+        hint = node.get("x-hint", hint)
     return hint[:1].lower() + hint[1:].removesuffix(".")
 
 
