@@ -12,7 +12,7 @@ Argument: dict root, role. Output: YAML document
 apiVersion: batch/v1
 kind: Job
 metadata:
-  {{- include "tf-distributed.metadata" (merge (dict "name" (include "tf-distributed.name" .)) .) | nindent 2 }}
+  {{- include "tf-distributed.metadata" (dict "root" .root "role" .role "name" (include "tf-distributed.name" .)) | nindent 2 }}
 spec:
   completionMode: Indexed
   completions: {{ $replicas }}

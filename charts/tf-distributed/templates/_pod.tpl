@@ -31,33 +31,43 @@ spec:
   {{- end }}
   {{- include "tf-distributed.podCommon" . | nindent 2 }}
   containers:
-    - name: trainer
-      image: {{ $values.image | quote }}
-      imagePullPolicy: {{ $values.imagePullPolicy }}
-      command: {{ $values.command | default (list "python" "-m" "trainer") | toJson }}
-      {{- with $values.args }}
-      args: {{ toJson . }}
-      {{- end }}
-      env:
-        {{- include "tf-distributed.env" . | nindent 8 }}
-      ports:
-        - name: grpc
-          containerPort: {{ $values.network.port | int }}
-      resources:
-        {{- include "tf-distributed.resources" (dict "resources" $block.resources "gpus" $block.gpus "gpu" $values.gpu.resource) | nindent 8 }}
-      terminationMessagePolicy: FallbackToLogsOnError
-      {{- include "tf-distributed.containerSecurity" . | nindent 6 }}
-      volumeMounts:
-        - name: record
-          mountPath: /etc/tf-distributed
-          readOnly: true
-        {{- include "tf-distributed.mounts" . | nindent 8 }}
+    - {{ include "tf-distributed.container" . | nindent 6 | trim }}
   volumes:
     - name: record
       configMap:
         name: {{ .root.Release.Name | quote }}
         items: [{key: run.json, path: run.json}]
     {{- include "tf-distributed.volumes" . | nindent 4 }}
+{{- end }}
+
+{{/*
+The container of a task, ours or one's own program.
+Argument: dict root, role. Output: YAML map
+*/}}
+{{- define "tf-distributed.container" -}}
+{{- $values := .root.Values -}}
+{{- $block := index $values .role -}}
+name: trainer
+image: {{ $values.image | quote }}
+imagePullPolicy: {{ $values.imagePullPolicy }}
+command: {{ $values.command | default (list "python" "-m" "trainer") | toJson }}
+{{- with $values.args }}
+args: {{ toJson . }}
+{{- end }}
+env:
+  {{- include "tf-distributed.env" . | nindent 2 }}
+ports:
+  - name: grpc
+    containerPort: {{ $values.network.port | int }}
+resources:
+  {{- include "tf-distributed.resources" (dict "resources" $block.resources "gpus" $block.gpus "gpu" $values.gpu.resource) | nindent 2 }}
+terminationMessagePolicy: FallbackToLogsOnError
+{{- include "tf-distributed.containerSecurity" . | nindent 0 }}
+volumeMounts:
+  - name: record
+    mountPath: /etc/tf-distributed
+    readOnly: true
+  {{- include "tf-distributed.mounts" . | nindent 2 }}
 {{- end }}
 
 {{/*
