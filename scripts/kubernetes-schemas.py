@@ -8,6 +8,7 @@ they are what `kubeconform -schema-location 'DIR/{{ .NormalizedKubernetesVersion
 """
 
 import importlib.resources
+import json
 import os
 import re
 import shutil
@@ -26,7 +27,6 @@ KINDS = (
     "podgroup-scheduling-v1beta1",
     "service-v1",
 )
-ID = re.compile(r'"\$id":\s*"[^"]*",?')
 ROOT_REFERENCE = re.compile(r'("\$ref":\s*")[^"#]*/(_definitions\.json#)')
 
 
@@ -42,8 +42,9 @@ def lay_out(target: Path) -> None:
             schema = source / f"v{version}-local-strict" / f"{name}.json"
             if not schema.is_file():  # PodGroup came with 1.37
                 continue
-            text = ROOT_REFERENCE.sub(r"\1\2", ID.sub("", schema.read_text()))
-            (folder / f"{name}.json").write_text(text)
+            content = json.loads(schema.read_text())
+            content.pop("$id", None)
+            (folder / f"{name}.json").write_text(ROOT_REFERENCE.sub(r"\1\2", json.dumps(content)))
     shutil.rmtree(target, ignore_errors=True)
     os.replace(staging, target)  # noqa: PTH105 - both are folders on one file system
 
