@@ -119,7 +119,9 @@ def code_for(error: BaseException) -> int:
 
 def summary(error: BaseException) -> str:
     """Return one line that says what `error` is: the text for our own exits, `Class: text` for all others."""
-    lines = str(error).strip().splitlines() or [""]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
     if isinstance(error, TrainerExit):
-        return " ".join(line.strip() for line in lines)
-    return f"{type(error).__name__}: {lines[0].strip()}"
+        return " ".join(lines)
+    if lines[0] == "in user code:":  # TensorFlow's graph tracing wraps an error and puts it last
+        return lines[-1]
+    return f"{type(error).__name__}: {lines[0]}"

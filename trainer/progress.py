@@ -14,9 +14,15 @@ from trainer.config import Record
 from trainer.logs import log
 from trainer.rundir import RunDir, Status
 from trainer.steppers import Trainee
+from trainer.types import Tensor
 
 _STATUS_EVERY: Final = 1.0
 _LOG_EVERY: Final = 2.0
+
+
+def _number(value: Tensor) -> float:
+    """Return a scalar variable as a number, also when a strategy keeps a copy per replica."""
+    return float(tf.convert_to_tensor(value).numpy())
 
 
 class Rate:
@@ -117,7 +123,7 @@ class Progress:
         with self._writer.as_default(step=step):
             if self._loss is not None:
                 tf.summary.scalar("loss", self._loss)
-            tf.summary.scalar("learning_rate", float(self._trainee.optimizer.learning_rate))
+            tf.summary.scalar("learning_rate", _number(self._trainee.optimizer.learning_rate))
             if rate := self.rate.recent:
                 tf.summary.scalar("steps_per_second", rate)
                 tf.summary.scalar("examples_per_second", rate * self._settings.batch_size)

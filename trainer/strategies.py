@@ -27,15 +27,16 @@ def make(name: str) -> Strategy:
         ConfigError: there is no such strategy.
 
     """
-    gpus = tf.config.list_logical_devices("GPU")
     match name:
         case "OneDevice":
-            return tf.distribute.OneDeviceStrategy("/gpu:0" if gpus else "/cpu:0")
+            return tf.distribute.OneDeviceStrategy("/gpu:0" if tf.config.list_logical_devices("GPU") else "/cpu:0")
         case "Mirrored":
-            if not gpus:
-                log.info("Mirrored: there is no GPU here, so it runs on the CPU")
-            devices = gpus or tf.config.list_logical_devices("CPU")
+            devices = tf.config.list_logical_devices("GPU")
+            if not devices:
+                devices = tf.config.list_logical_devices("CPU")
+                log.info("warning: Mirrored finds no GPU, so it runs on %d CPU device(s)", len(devices))
             return tf.distribute.MirroredStrategy([device.name for device in devices])
+        # Nothing before these two may touch a device: TensorFlow would then refuse to set up its servers.
         case "MultiWorkerMirrored":
             return tf.distribute.MultiWorkerMirroredStrategy()
         case "ParameterServer":
