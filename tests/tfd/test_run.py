@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.tfd.conftest import LocalRun, gone
+from tests.local_run import LocalRun, gone
 
 STORAGE = "storage: {claim: runs}\n"
 

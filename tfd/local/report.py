@@ -87,15 +87,15 @@ def _print_failure(result: Result, failed: Task, console: Console) -> None:
 
 
 def _exit_table(result: Result) -> Table:
-    """Every task with its exit code and when it left: that all end by themselves is the point of the project."""
+    """Every task with its exit code and when it ended, counted from the chief's end (the first worker's without)."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2))
-    for name in ("task", "exit code", "attempts", "left"):
-        table.add_column(name, justify="left" if name in ("task", "left") else "right")
+    for name in ("task", "exit code", "attempts", "ended"):
+        table.add_column(name, justify="left" if name in ("task", "ended") else "right")
     leader_end = _leader_end(result)
     for task in result.tasks:
         after = _after(task, leader_end)
-        left = "" if after is None else "first" if after == 0 else f"{after:+.1f} s"
-        table.add_row(task.name, str(task.exit_code), str(task.attempts), left)
+        ended = f"{after:+.1f} s" if after else ""
+        table.add_row(task.name, str(task.exit_code), str(task.attempts), ended)
     return table
 
 

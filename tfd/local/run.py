@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -24,6 +24,7 @@ from tfd.local.supervisor import POLL_SECONDS, Supervisor, Task
 from tfd.local.view import View
 
 INTERRUPTED = 130
+KILL_AT = 2  # so many interrupts
 
 
 class RunError(Exception):
@@ -116,26 +117,24 @@ def execute(ready: Plan, view: View) -> Result:
         tail.skip_to_end()
     run_dir = processes[0].run_dir
     already_done = run_dir is not None and (run_dir / "DONE").exists()
-    supervisor = Supervisor(processes, ready.layout.state / "tasks.json", view.event)
-    with view, _interrupts() as interrupts:
-        try:
-            while True:
-                if interrupts and supervisor.stopping is None:
-                    supervisor.stop()
-                    view.event("tfd", "stopping: the tasks save a checkpoint; once more kills them")
-                if len(interrupts) > 1:
-                    break
-                supervisor.step()
-                for task, tail in zip(supervisor.tasks, tails, strict=True):
-                    for line in tail.new_lines():
-                        view.line(task.name, line)
-                view.update(supervisor.tasks, tails, read_json(run_dir and run_dir / "status.json"))
-                if supervisor.over:
-                    break
-                time.sleep(POLL_SECONDS)
-        finally:
-            supervisor.kill()
-            supervisor.write_state()
+    followed = {tail.process.pod.task: tail for tail in tails}
+
+    def show_log(name: str) -> None:
+        for line in followed[name].new_lines():
+            view.line(name, line)
+
+    def say(name: str, event: str) -> None:
+        show_log(name)  # a task's last words come before its end
+        view.event(name, event)
+
+    def show() -> None:
+        for name in followed:
+            show_log(name)
+        view.update(supervisor.tasks, tails, read_json(run_dir and run_dir / "status.json"))
+
+    supervisor = Supervisor(processes, ready.layout.state / "tasks.json", say)
+    with view:
+        _supervise(supervisor, show, view)
     failed = supervisor.failed
     return Result(
         run=ready.job.run,
@@ -149,6 +148,22 @@ def execute(ready: Plan, view: View) -> Result:
         done=read_json(run_dir and run_dir / "DONE"),
         already_done=already_done,
     )
+
+
+def _supervise(supervisor: Supervisor, show: Callable[[], None], view: View) -> None:
+    """Step until every task has ended; the first interrupt stops the run, the second kills it."""
+    with _interrupts() as interrupts:
+        try:
+            while not supervisor.over and len(interrupts) < KILL_AT:
+                if interrupts and supervisor.stopping is None:
+                    supervisor.stop()
+                    view.event("tfd", "stopping: the tasks save a checkpoint; once more kills them")
+                supervisor.step()
+                show()
+                time.sleep(POLL_SECONDS)
+        finally:
+            supervisor.kill()
+            supervisor.write_state()
 
 
 def _exit_code(supervisor: Supervisor) -> int:

@@ -31,7 +31,8 @@ class PlainView(AbstractContextManager["PlainView"]):
         self.line(name, text)
 
     def line(self, name: str, text: str) -> None:
-        """Show one line of a task's log."""
+        """Show one line of a task's log, which may begin with the time and the task itself."""
+        text = text.removeprefix(text[:9] if text[9:].startswith(f"{name} ") else "").removeprefix(f"{name} ")
         self._console.print(Text(f"{time.strftime('%H:%M:%S')} {name:<12} {text}"), soft_wrap=True)
 
     def update(self, tasks: Sequence[Task], tails: Sequence[LogTail], status: dict[str, Any]) -> None:
