@@ -20,9 +20,12 @@ spec:
   suspend: {{ eq $values.state "suspended" }}
   activeDeadlineSeconds: {{ include "tf-distributed.seconds" $values.deadline }}
   {{- if has .role (list "ps" "worker") }}
-  # Each task has its own budget; the first one that has used it up ends the Job.
+  # Each task has its own budget.
   backoffLimitPerIndex: {{ $values.failure.retriesPerTask | int }}
+  {{- if not (and (eq .role "worker") (eq $values.strategy "ParameterServer")) }}
+  # Without this task the others can't go on; only ParameterServer trains on with the workers that are left.
   maxFailedIndexes: 0
+  {{- end }}
   {{- else }}
   backoffLimit: {{ $values.retries | int }}
   {{- end }}
