@@ -1,0 +1,169 @@
+"""Every key of a job file, and for each two values between which a rendering must tell.
+
+`python -m tests.chart.keys` prints all keys and their classes: tests/golden/keys.txt, so that a review sees a new one.
+"""
+
+import copy
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.chart.rendering import ROOT, Values
+
+SCHEMA: dict[str, Any] = json.loads((ROOT / "schema" / "job.schema.json").read_text())
+ROLES = ("chief", "ps", "worker", "evaluator")
+UNSET = object()
+"""In a change: the key is left out."""
+
+# ParameterServer has all roles; with GPUs the resource that counts them shows.
+BASE: Values = {
+    "strategy": "ParameterServer",
+    "storage": {"claim": "runs"},
+    "chief": {"gpus": 1},
+    "evaluator": {"replicas": 1},
+}
+
+
+def resolve(node: dict[str, Any]) -> dict[str, Any]:
+    """Return a node of the schema laid over the definition that it refers to."""
+    if "$ref" not in node:
+        return node
+    return SCHEMA["$defs"][node["$ref"].removeprefix("#/$defs/")] | node
+
+
+def leaves(node: dict[str, Any] = SCHEMA, key: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each key without keys below it, like `env[].name`, and its node; maps of free names are leaves."""
+    items = resolve(node.get("items", {}))
+    if "properties" in node:
+        for name, child in node["properties"].items():
+            yield from leaves(resolve(child), f"{key}.{name}".lstrip("."))
+    elif "properties" in items:
+        yield from leaves(items, f"{key}[]")
+    else:
+        yield key, node
+
+
+LEAVES: dict[str, dict[str, Any]] = dict(leaves())
+
+
+@dataclass(frozen=True)
+class Change:
+    """One key, twice: `before` and `after`. `beside` are other keys of its block, `base` other keys of the file."""
+
+    before: Any
+    after: Any
+    beside: Values = field(default_factory=dict)
+    base: Values = field(default_factory=dict)
+
+    def jobs(self, key: str) -> tuple[Values, Values]:
+        """Return two job files that differ in `key` alone."""
+        return self._job(key, self.before), self._job(key, self.after)
+
+    def _job(self, key: str, value: Any) -> Values:
+        job = copy.deepcopy(BASE | self.base)
+        if key.startswith("storage."):
+            job["storage"] = {} if value is not UNSET else job["storage"]
+        *parents, name = key.split(".")
+        block = job
+        for parent in parents:
+            if parent.endswith("[]"):
+                [block] = block.setdefault(parent.removesuffix("[]"), [{}])
+            else:
+                block = block.setdefault(parent, {})
+        block.update(copy.deepcopy(self.beside))
+        if value is not UNSET:
+            block[name] = value
+        return job
+
+
+_VARIABLE: Values = {"env": [{"name": "TOKEN"}]}
+_TOLERATION: Values = {"key": "gpu", "operator": "Exists"}
+
+
+def _role_changes(role: str) -> dict[str, Change]:
+    prefix = f"{role}.tolerations[]"
+    return {
+        f"{role}.resources.requests": Change({"cpu": 1}, {"cpu": 2}),
+        f"{role}.resources.limits": Change({"memory": "3Gi"}, {"memory": "4Gi"}),
+        # 0 is all that parameter servers may have.
+        f"{role}.gpus": Change(0, 1 if role == "ps" else 2),
+        f"{role}.nodeSelector": Change({"pool": "a"}, {"pool": "b"}),
+        f"{prefix}.key": Change("gpu", "spot", beside={"operator": "Exists"}),
+        f"{prefix}.operator": Change("Exists", "Equal", beside={"key": "gpu"}),
+        f"{prefix}.value": Change("a", "b", beside={"key": "gpu", "operator": "Equal"}),
+        f"{prefix}.effect": Change("NoSchedule", "NoExecute", beside=_TOLERATION),
+        f"{prefix}.tolerationSeconds": Change(1, 2, beside=_TOLERATION | {"effect": "NoExecute"}),
+    }
+
+
+CHANGES: dict[str, Change] = {
+    "storage.claim": Change("runs", "others"),
+    "storage.create.size": Change("1Gi", "2Gi"),
+    "storage.create.storageClassName": Change("fast", "slow", beside={"size": "1Gi"}),
+    "storage.create.accessMode": Change("ReadWriteMany", "ReadWriteOnce", beside={"size": "1Gi"}),
+    "storage.path": Change("gs://bucket/a", "gs://bucket/b"),
+    "storage.ephemeral": Change(UNSET, True, base={"evaluator": {"replicas": 0}}),
+    "strategy": Change("Mirrored", "OneDevice"),
+    "chartVersion": Change(UNSET, "0.1.0"),
+    "image": Change("trainer:1", "trainer:2"),
+    "command": Change(UNSET, ["python", "train.py"]),
+    "args": Change(UNSET, ["--fast"]),
+    "env[].name": Change("A", "B", beside={"value": "x"}),
+    "env[].value": Change("x", "y", beside={"name": "A"}),
+    "env[].valueFrom.secretKeyRef.name": Change("a", "b", beside={"key": "k"}, base=_VARIABLE),
+    "env[].valueFrom.secretKeyRef.key": Change("a", "b", beside={"name": "n"}, base=_VARIABLE),
+    "env[].valueFrom.configMapKeyRef.name": Change("a", "b", beside={"key": "k"}, base=_VARIABLE),
+    "env[].valueFrom.configMapKeyRef.key": Change("a", "b", beside={"name": "n"}, base=_VARIABLE),
+    "trainer.task": Change("digits", "my.module:Task"),
+    "trainer.steps": Change(1000, 1001),
+    "trainer.batchSize": Change(64, 65),
+    "trainer.seed": Change(0, 1),
+    "trainer.checkpointEvery": Change(200, 201),
+    "trainer.keepCheckpoints": Change(3, 4),
+    "trainer.summaryEvery": Change(50, 51),
+    "trainer.precision": Change("float32", "mixed_bfloat16"),
+    "trainer.jitCompile": Change(False, True),
+    "trainer.hyperparameters": Change({"learningRate": 0.001}, {"learningRate": 0.01}),
+    **{key: change for role in ROLES for key, change in _role_changes(role).items()},
+    "ps.replicas": Change(1, 2),
+    "worker.replicas": Change(2, 3),
+    "evaluator.replicas": Change(0, 1),
+    "data.claim": Change("", "images"),
+    "data.path": Change("", "gs://bucket/images"),
+    "resumeFrom": Change(UNSET, "first-run"),
+    "state": Change("active", "suspended"),
+    "deadline": Change("24h", "25h"),
+    "retries": Change(5, 6),
+    "tensorboard.enabled": Change(True, False),
+    "tensorboard.image": Change("tensorboard:1", "tensorboard:2"),
+    "tensorboard.resources.requests": Change({"cpu": 1}, {"cpu": 2}),
+    "tensorboard.resources.limits": Change({"memory": "3Gi"}, {"memory": "4Gi"}),
+    "owner": Change("Ada", "Grace"),
+    "description": Change("first", "second"),
+    "labels": Change({"team": "a"}, {"team": "b"}),
+    "imagePullPolicy": Change("IfNotPresent", "Always"),
+    "imagePullSecrets[].name": Change("a", "b"),
+    "serviceAccountName": Change("", "trainer"),
+    "runAsUser": Change(1000, 1001),
+    "gpu.resource": Change("nvidia.com/gpu", "amd.com/gpu"),
+    "failure.startTimeout": Change("30m", "31m"),
+    "failure.orphanTimeout": Change("30m", "31m"),
+    "failure.gracePeriod": Change("60s", "61s"),
+    "failure.restartsInPlace": Change(3, 4),
+    "failure.retriesPerTask": Change(5, 6),
+    "failure.permanentExitCodes": Change(UNSET, [3]),
+    "scheduling.gang": Change(False, True),
+    "scheduling.priorityClassName": Change("", "high"),
+    "network.port": Change(2222, 2223),
+}
+
+
+def main() -> None:
+    """Print all keys, each with its class."""
+    for key, node in sorted(LEAVES.items()):
+        print(f"{node['x-class']:9}{key}")
+
+
+if __name__ == "__main__":
+    main()

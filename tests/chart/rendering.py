@@ -1,0 +1,80 @@
+"""Renders job files with Helm, for the tests of the chart."""
+
+import json
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tfd import helmyaml
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts" / "tf-distributed"
+TEMPLATES = CHART / "templates"
+EXAMPLES = sorted((ROOT / "jobs" / "examples").glob("*.yaml"))
+VALID = sorted((ROOT / "tests" / "valid").glob("*.yaml"))
+INVALID = sorted((ROOT / "tests" / "invalid").glob("*.yaml"))
+GOLDEN = ROOT / "tests" / "golden"
+KUBERNETES = "1.37.0"
+
+Object = dict[str, Any]
+Values = dict[str, Any]
+
+
+class Refused(Exception):  # noqa: N818 - reads well in tests
+    """Helm refused the values; the text is Helm's own."""
+
+
+def tool(name: str) -> str:
+    """Return the path of a tool that `make setup` put beside this Python."""
+    return str(Path(sys.executable).parent / name)
+
+
+def render(job: Path | Values, *options: str, run: str = "", helm: str = "helm4", kubernetes: str = KUBERNETES) -> str:
+    """Return what `helm template` prints for a job file, or for values that it gets as JSON on its standard input.
+
+    Raises:
+        Refused: Helm exits with another code than 0.
+
+    """
+    name = run or (job.stem if isinstance(job, Path) else "run")
+    source = str(job) if isinstance(job, Path) else "-"
+    done = subprocess.run(
+        [tool(helm), "template", name, str(CHART), "--namespace", "team", "--values", source]
+        + ["--kube-version", kubernetes, *options],
+        input=None if isinstance(job, Path) else json.dumps(job),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise Refused(done.stderr)
+    return done.stdout
+
+
+@cache
+def _render_once(job: Path | str) -> str:
+    return render(job if isinstance(job, Path) else json.loads(job))
+
+
+def objects(job: Path | Values) -> list[Object]:
+    """Return the rendered objects of a job; each job is rendered once per process."""
+    return helmyaml.load_all(_render_once(job if isinstance(job, Path) else json.dumps(job, sort_keys=True)))
+
+
+def by_name(rendered: list[Object]) -> dict[str, Object]:
+    """Return objects by KIND/NAME, which is what makes them one and the same in a cluster."""
+    return {f"{o['kind']}/{o['metadata']['name']}": o for o in rendered}
+
+
+def of_kind(rendered: list[Object], kind: str) -> list[Object]:
+    """Return the objects of one kind."""
+    return [o for o in rendered if o["kind"] == kind]
+
+
+def record(rendered: list[Object]) -> Object:
+    """Return the run record: run.json of the run's ConfigMap."""
+    [config] = of_kind(rendered, "ConfigMap")
+    loaded: Object = json.loads(config["data"]["run.json"])
+    return loaded
