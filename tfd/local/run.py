@@ -135,7 +135,7 @@ def execute(ready: Plan, view: View) -> Result:
     supervisor = Supervisor(processes, ready.layout.state / "tasks.json", say)
     with view:
         _supervise(supervisor, show, view)
-    failed = supervisor.failed
+    failed = supervisor.cause
     return Result(
         run=ready.job.run,
         exit_code=_exit_code(supervisor),
@@ -167,8 +167,8 @@ def _supervise(supervisor: Supervisor, show: Callable[[], None], view: View) -> 
 
 
 def _exit_code(supervisor: Supervisor) -> int:
-    if supervisor.failed is not None:
-        return supervisor.failed.exit_code or 1
+    if supervisor.cause is not None:
+        return supervisor.cause.exit_code or 1
     if supervisor.stopping is not None and any(task.exit_code != 0 for task in supervisor.tasks):
         return INTERRUPTED
     return 0

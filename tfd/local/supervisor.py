@@ -80,6 +80,14 @@ class Supervisor:
         self._ended: float | None = None
 
     @property
+    def cause(self) -> Task | None:
+        """The task whose log says why the run failed: servers pass on what the chief found, and may end before it."""
+        if self.failed is None:
+            return None
+        final = [task for task in self.tasks if task.exit_code in task.process.pod.permanent_exit_codes]
+        return next((task for task in final if task.process.pod.role == "chief"), self.failed)
+
+    @property
     def over(self) -> bool:
         """True when every task has ended for good."""
         return all(task.over for task in self.tasks)
