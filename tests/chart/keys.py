@@ -5,6 +5,7 @@
 
 import copy
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,17 +65,23 @@ class Change:
         job = copy.deepcopy(BASE | self.base)
         if key.startswith("storage."):
             job["storage"] = {} if value is not UNSET else job["storage"]
-        *parents, name = key.split(".")
-        block = job
-        for parent in parents:
-            if parent.endswith("[]"):
-                [block] = block.setdefault(parent.removesuffix("[]"), [{}])
-            else:
-                block = block.setdefault(parent, {})
+        block, name = place(job, key)
         block.update(copy.deepcopy(self.beside))
         if value is not UNSET:
             block[name] = value
         return job
+
+
+def place(job: Values, key: str) -> tuple[Values, str]:
+    """Return the block that `key` stands in, made when it is not there, and its name in it; `[]` is the first item."""
+    *parents, name = key.split(".")
+    block = job
+    for parent in parents:
+        if parent.endswith("[]"):
+            [block] = block.setdefault(parent.removesuffix("[]"), [{}])
+        else:
+            block = block.setdefault(parent, {})
+    return block, name
 
 
 _VARIABLE: Values = {"env": [{"name": "TOKEN"}]}
@@ -162,7 +169,7 @@ CHANGES: dict[str, Change] = {
 def main() -> None:
     """Print all keys, each with its class."""
     for key, node in sorted(LEAVES.items()):
-        print(f"{node['x-class']:9}{key}")
+        sys.stdout.write(f"{node['x-class']:9}{key}\n")
 
 
 if __name__ == "__main__":

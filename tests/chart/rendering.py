@@ -22,7 +22,7 @@ Object = dict[str, Any]
 Values = dict[str, Any]
 
 
-class Refused(Exception):  # noqa: N818 - reads well in tests
+class Refused(Exception):
     """Helm refused the values; the text is Helm's own."""
 
 
@@ -40,9 +40,9 @@ def render(job: Path | Values, *options: str, run: str = "", helm: str = "helm4"
     """
     name = run or (job.stem if isinstance(job, Path) else "run")
     source = str(job) if isinstance(job, Path) else "-"
+    command = [tool(helm), "template", name, str(CHART), "--namespace", "team", "--values", source]
     done = subprocess.run(
-        [tool(helm), "template", name, str(CHART), "--namespace", "team", "--values", source]
-        + ["--kube-version", kubernetes, *options],
+        [*command, "--kube-version", kubernetes, *options],
         input=None if isinstance(job, Path) else json.dumps(job),
         capture_output=True,
         text=True,
@@ -58,23 +58,28 @@ def _render_once(job: Path | str) -> str:
     return render(job if isinstance(job, Path) else json.loads(job))
 
 
+def rendered(job: Path | Values) -> str:
+    """Return what `render` does, but render each job once per process only."""
+    return _render_once(job if isinstance(job, Path) else json.dumps(job))
+
+
 def objects(job: Path | Values) -> list[Object]:
     """Return the rendered objects of a job; each job is rendered once per process."""
-    return helmyaml.load_all(_render_once(job if isinstance(job, Path) else json.dumps(job, sort_keys=True)))
+    return helmyaml.load_all(rendered(job))
 
 
-def by_name(rendered: list[Object]) -> dict[str, Object]:
+def by_name(found: list[Object]) -> dict[str, Object]:
     """Return objects by KIND/NAME, which is what makes them one and the same in a cluster."""
-    return {f"{o['kind']}/{o['metadata']['name']}": o for o in rendered}
+    return {f"{o['kind']}/{o['metadata']['name']}": o for o in found}
 
 
-def of_kind(rendered: list[Object], kind: str) -> list[Object]:
+def of_kind(found: list[Object], kind: str) -> list[Object]:
     """Return the objects of one kind."""
-    return [o for o in rendered if o["kind"] == kind]
+    return [o for o in found if o["kind"] == kind]
 
 
-def record(rendered: list[Object]) -> Object:
+def record(found: list[Object]) -> Object:
     """Return the run record: run.json of the run's ConfigMap."""
-    [config] = of_kind(rendered, "ConfigMap")
+    [config] = of_kind(found, "ConfigMap")
     loaded: Object = json.loads(config["data"]["run.json"])
     return loaded

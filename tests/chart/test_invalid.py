@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from tests.chart.keys import SCHEMA, resolve
+from tests.chart.keys import SCHEMA
 from tests.chart.rendering import CHART, INVALID, TEMPLATES, Refused, render
 from tfd import helmyaml
 from tfd.jobfile import JobFile

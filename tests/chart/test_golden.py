@@ -1,0 +1,51 @@
+"""What the examples render to is in git, so that a review sees what a change of the chart does."""
+
+import difflib
+import os
+import subprocess
+from pathlib import Path
+
+from tests.chart.rendering import EXAMPLES, GOLDEN, ROOT, tool
+
+COMMITTED = ROOT / "tests"
+
+
+ENVIRONMENT = os.environ | {"PATH": f"{Path(tool('helm4')).parent}:{os.environ['PATH']}"}
+
+
+def test_goldens_are_what_golden_sh_makes(tmp_path: Path) -> None:
+    subprocess.run([ROOT / "scripts" / "golden.sh", tmp_path], check=True, env=ENVIRONMENT)
+    for folder, pattern in (("golden", "*"), ("invalid", "*.expected")):
+        committed = {path.name: path.read_text() for path in (COMMITTED / folder).glob(pattern)}
+        anew = {path.name: path.read_text() for path in (tmp_path / folder).glob(pattern)}
+        changes = [
+            line
+            for name in sorted(committed.keys() | anew.keys())
+            for line in difflib.unified_diff(
+                committed.get(name, "").splitlines(),
+                anew.get(name, "").splitlines(),
+                f"tests/{folder}/{name}",
+                "now",
+                n=2,
+                lineterm="",
+            )
+        ]
+        assert not changes, "read the diff; if it is meant: make golden\n" + "\n".join(changes[:200])
+
+
+def test_a_job_that_does_not_render_stops_it_and_keeps_the_goldens(tmp_path: Path) -> None:
+    """A copy of the project with one bad example."""
+    for name in ("charts", "schema", "scripts", "tests/golden", "jobs/examples"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["cp", "-r", ROOT / name, tmp_path / name], check=True)
+    (tmp_path / "jobs" / "examples" / "bad.yaml").write_text("storage: {}\n")
+    done = subprocess.run(
+        [tmp_path / "scripts" / "golden.sh"], env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "golden: jobs/examples/bad.yaml does not render:" in done.stderr
+    assert {path.name for path in (tmp_path / "tests" / "golden").iterdir()} == {p.name for p in GOLDEN.iterdir()}
+
+
+def test_every_example_has_a_golden_and_every_golden_an_example() -> None:
+    assert {path.name for path in EXAMPLES} == {path.name for path in GOLDEN.glob("*.yaml")}

@@ -1,0 +1,53 @@
+"""The tests of the chart themselves: none is lost, none is there twice."""
+
+import re
+
+import pytest
+import yaml
+
+from tests.chart.rendering import CHART, ROOT, TEMPLATES
+
+FILES = sorted((CHART / "tests").glob("*.yaml"))
+TEMPLATE_FILES = [path for path in TEMPLATES.iterdir() if not path.name.startswith("_")]
+SUITES = {path.name: list(yaml.safe_load_all(path.read_text())) for path in FILES}
+
+
+def test_helm_unittest_collects_every_file() -> None:
+    """It takes tests/*_test.yaml and leaves everything else without a word."""
+    found = [path for path in (CHART / "tests").rglob("*") if path.is_file() and "__snapshot__" not in path.parts]
+    assert [path.name for path in found if path.parent != CHART / "tests" or not path.name.endswith("_test.yaml")] == []
+
+
+def test_every_template_has_its_file_of_tests_and_every_file_its_template() -> None:
+    mirrored = {path.stem for path in TEMPLATE_FILES} | {"schema"}
+    assert {path.name.removesuffix("_test.yaml") for path in FILES} == mirrored
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_titles_are_there_once(name: str) -> None:
+    titles = [test["it"] for suite in SUITES[name] for test in suite["tests"]]
+    assert sorted(titles) == sorted(set(titles))
+
+
+def test_names_of_suites_are_there_once() -> None:
+    names = [suite["suite"] for suites in SUITES.values() for suite in suites]
+    assert sorted(names) == sorted(set(names))
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_assertions_select_by_name_and_never_by_index(name: str) -> None:
+    """containers[0] is another container as soon as one is added before it."""
+    paths = [
+        str(value["path"])
+        for suite in SUITES[name]
+        for test in suite["tests"]
+        for assertion in test["asserts"]
+        for value in assertion.values()
+        if isinstance(value, dict) and "path" in value
+    ]
+    assert [path for path in paths if re.search(r"(containers|env|volumes|volumeMounts)\[\d+\]", path)] == []
+
+
+def test_every_python_test_file_here_has_tests() -> None:
+    for path in (ROOT / "tests" / "chart").glob("test_*.py"):
+        assert re.search(r"^def test_", path.read_text(), re.MULTILINE), path.name

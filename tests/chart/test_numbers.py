@@ -1,0 +1,62 @@
+"""Helm holds each number as a float; it must reach the trainer as it was written, by whatever way the values come."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from tests.chart.rendering import objects, of_kind, record, render
+from tfd import helmyaml
+
+JOB = """
+storage: {claim: runs}
+trainer:
+  steps: 1000000
+  seed: 4294967295
+  hyperparameters:
+    {learningRate: 1e-3, epsilon: 1e-8, big: 123456789012, ratio: 0.30000000000000004, name: "1e3", augment: on}
+"""
+TRAINER = {
+    "steps": 1000000,
+    "seed": 4294967295,
+    "hyperparameters": {
+        "learningRate": 0.001,
+        "epsilon": 1e-8,
+        "big": 123456789012,
+        "ratio": 0.30000000000000004,
+        "name": "1e3",
+        "augment": True,
+    },
+}
+
+
+def test_a_file_and_argo_cds_values_object_give_the_same_record(tmp_path: Path) -> None:
+    """Argo CD hands valuesObject over as JSON."""
+    (tmp_path / "run.yaml").write_text(JOB)
+    (tmp_path / "run.json").write_text(json.dumps({"storage": {"claim": "runs"}, "trainer": TRAINER}))
+    by_hand, by_argo = render(tmp_path / "run.yaml"), render(tmp_path / "run.json")
+    assert by_hand == by_argo
+    trainer = record(helmyaml.load_all(by_hand))["identity"]["trainer"]
+    assert {name: trainer[name] for name in TRAINER} == TRAINER
+
+
+def test_no_number_of_the_record_is_written_as_a_float(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text(JOB)
+    [config] = of_kind(helmyaml.load_all(render(tmp_path / "run.yaml")), "ConfigMap")
+    for line in ('"steps": 1000000,', '"big": 123456789012,', '"learningRate": 0.001,', '"name": "1e3",'):
+        assert line in config["data"]["run.json"]
+
+
+def test_set_on_the_command_line_gives_the_same_hash() -> None:
+    """--set makes integers where a file makes floats."""
+    job = {"storage": {"claim": "runs"}}
+    by_set = helmyaml.load_all(render(job, "--set", "trainer.steps=1000000,trainer.seed=7"))
+    assert record(by_set) == record(objects(job | {"trainer": {"steps": 1000000, "seed": 7}}))
+
+
+def test_hash_is_the_sha256_of_the_identity_as_compact_json() -> None:
+    """So anyone can tell whether two runs train the same."""
+    job = {"storage": {"claim": "runs"}, "trainer": {"steps": 1000000, "hyperparameters": {"learningRate": 1e-3}}}
+    made = record(objects(job))
+    compact = json.dumps(made["identity"], sort_keys=True, separators=(",", ":"))
+    assert made["hash"] == f"sha256:{hashlib.sha256(compact.encode()).hexdigest()}"
+    assert {o["metadata"]["annotations"]["tf-distributed/hash"] for o in objects(job)} == {made["hash"]}
