@@ -2,7 +2,7 @@
 SHELL := bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup check test demo docs golden clean
+.PHONY: help setup check test demo docs golden lock clean
 
 help:            ## Show this list
 	@sed -n 's/^\([a-z-]*:\)[^#]*## /\1 /p' Makefile | column -t -s: -l2
@@ -25,6 +25,9 @@ docs: setup      ## Regenerate what is generated
 
 golden: setup    ## Render tests/golden anew; read the diff
 	@scripts/golden.sh
+
+lock: setup      ## Pin the newest allowed Python packages
+	@scripts/lock.sh
 
 clean:           ## Delete what the other targets made in this checkout
 	@rm -rf build runs .venv *.egg-info
