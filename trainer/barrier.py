@@ -1,6 +1,7 @@
 """The start barrier: wait until every peer answers, and say which are missing and why.
 
-TensorFlow waits without a word and without an end. This module looks from outside, by DNS and TCP.
+TensorFlow itself waits without a word and without an end, and lets no other Python thread run meanwhile. So each task
+waits here, by DNS and TCP, and lets TensorFlow build the strategy when all are there.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from trainer.logs import log
 FIRST_REPORT_AFTER: Final = 5.0
 REPORT_EVERY: Final = 60.0
 _PROBE_EVERY: Final = 0.5
+_WATCH_EVERY: Final = 10.0
 _SHOWN: Final = 10
 
 Probe = Callable[[str], str | None]
@@ -112,24 +114,44 @@ class Barrier:
         while not self.check():
             sleep(_PROBE_EVERY)
 
-    def watch(self, give_up: Callable[[GaveUp], None]) -> threading.Thread:
-        """Wait in a thread, for a TensorFlow call that blocks meanwhile; call `give_up` when the time is over."""
 
-        def run() -> None:
-            try:
-                self.wait()
-            except GaveUp as error:
-                give_up(error)
+def watch_for_any(tasks: Mapping[str, str], *, timeout: float, give_up: Callable[[GaveUp], None]) -> None:
+    """Watch `tasks` in a thread and call `give_up` when none of them has answered for `timeout` seconds.
 
-        thread = threading.Thread(target=run, name="barrier", daemon=True)
-        thread.start()
-        return thread
+    A coordinator without workers waits for ever: one that comes back would be taken in again.
+    """
+
+    def run() -> None:
+        seen = time.monotonic()
+        while True:
+            time.sleep(_WATCH_EVERY)
+            if any(probe(address) is None for address in tasks.values()):
+                seen = time.monotonic()
+            elif (gone := time.monotonic() - seen) >= timeout:
+                give_up(GaveUp(f"no worker has answered for {gone:.0f} s: {', '.join(tasks)}"))
+                return
+
+    threading.Thread(target=run, name="worker-watch", daemon=True).start()
+
+
+def wait_for_all(barrier: Barrier, address: str | None, sleep: Callable[[float], object]) -> None:
+    """Return once every task of `barrier` has answered; answer the others on this task's own `address` meanwhile.
+
+    Raises:
+        GaveUp: the time is over.
+
+    """
+    presence = Presence(address)
+    try:
+        barrier.wait(sleep)
+    finally:
+        presence.close()
 
 
 class Presence:
     """Answers on this task's own port until TensorFlow takes it over.
 
-    While the chief waits for its servers it runs none itself; without this they would take it for gone.
+    A task that waits for its peers has no TensorFlow server yet; without this they would wait for it as well.
     """
 
     def __init__(self, address: str | None) -> None:

@@ -16,6 +16,8 @@ from trainer.exits import ConfigError
 from trainer.types import Json
 
 STRATEGIES: Final = ("OneDevice", "Mirrored", "MultiWorkerMirrored", "ParameterServer")
+DISTRIBUTED: Final = ("MultiWorkerMirrored", "ParameterServer")
+"""The strategies of several tasks."""
 PRECISIONS: Final = ("float32", "mixed_bfloat16", "mixed_float16")
 Scalar = str | int | float | bool
 

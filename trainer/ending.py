@@ -25,6 +25,8 @@ def finish(context: Context, error: BaseException | None, words: str = "") -> No
         # Another thread ends the process already.
         while True:
             time.sleep(60)
+    if error is not None:
+        error = exits.from_peer(error) or error
     code = exits.DONE if error is None else exits.code_for(error)
     message = words if error is None else exits.summary(error)
     if error is not None and code == exits.FAILED and not isinstance(error, TrainerExit):

@@ -49,6 +49,9 @@ _TEXT_MATTERS_FOR: Final = frozenset(
 )
 
 
+_PLACES: Final = ("Detected at node", "<stack traces", "File ", "[[", "The error could be", "node ")
+
+
 class TrainerExit(Exception):
     """Ends this process with `code`; its text is the last line of the log."""
 
@@ -110,8 +113,6 @@ def _tells_lost_peer(error: BaseException) -> bool:
 
 def code_for(error: BaseException) -> int:
     """Return the exit code that `error` ends this process with."""
-    if TASK_FAILED_MARK in str(error):
-        return FAILED
     if isinstance(error, TrainerExit):
         return error.code
     return LOST_PEER if is_lost_peer(error) else FAILED
@@ -124,4 +125,14 @@ def summary(error: BaseException) -> str:
         return " ".join(lines)
     if lines[0] == "in user code:":  # TensorFlow's graph tracing wraps an error and puts it last
         return lines[-1]
+    if lines[0] == "Graph execution error:":  # then come the places it passed through, and the reason
+        lines = [line for line in lines[1:] if not line.startswith(_PLACES)] or lines
     return f"{type(error).__name__}: {lines[0]}"
+
+
+def from_peer(error: BaseException) -> TaskFailed | None:
+    """Return what a peer that failed for good has told this task through `error`, None when it is another error."""
+    _, mark, told = str(error).partition(TASK_FAILED_MARK)
+    if not mark or isinstance(error, TrainerExit):
+        return None
+    return TaskFailed(f"a peer has failed{told.splitlines()[0]}")

@@ -10,9 +10,10 @@ import runpy
 import sys
 from pathlib import Path
 
-from trainer.barrier import Barrier, Presence
+from trainer.barrier import Barrier, wait_for_all
+from trainer.config import DISTRIBUTED
 from trainer.context import Context
-from trainer.exits import ConfigError, GaveUp, TaskFailed
+from trainer.exits import ConfigError, TaskFailed
 from trainer.logs import log
 from trainer.rundir import now
 
@@ -77,19 +78,8 @@ def _execute(script: tuple[str, ...]) -> int:
 
 
 def _wait_for_peers(context: Context) -> None:
-    barrier = Barrier(context.cluster.peers("ps", "worker"), timeout=context.settings.start_timeout)
-    if context.parameter_server:
+    if context.record.strategy in DISTRIBUTED:
         context.waits(True, "waiting for the other tasks")
-        presence = Presence(context.cluster.address)
-        barrier.wait(sleep=context.stop.wait)
-        presence.close()
+        barrier = Barrier(context.cluster.peers("ps", "worker"), timeout=context.settings.start_timeout)
+        wait_for_all(barrier, context.cluster.address, context.stop.wait)
         context.waits(False)
-    elif context.record.strategy == "MultiWorkerMirrored":
-        # The script's strategy starts this worker's server; until then its peers can't see it.
-        barrier.watch(give_up=lambda error: _give_up(context, error))
-
-
-def _give_up(context: Context, error: GaveUp) -> None:
-    from trainer.ending import finish
-
-    finish(context, error)

@@ -41,10 +41,14 @@ class StopSignal:
         self._pipe = receiver, sender = socket.socketpair()
         sender.setblocking(False)
         signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
-        for signum in SIGNALS:
-            signal.signal(signum, _handler)
+        self.take_over()
         threading.Thread(target=self._listen, args=(receiver,), name="stop-signal", daemon=True).start()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # a restart in place blocks them across the exec
+
+    def take_over(self) -> None:
+        """Put the handlers in place, again after TensorFlow put its own there (MultiWorkerMirroredStrategy does)."""
+        for signum in SIGNALS:
+            signal.signal(signum, _handler)
 
     def _listen(self, receiver: socket.socket) -> None:
         while data := receiver.recv(64):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import time
 from dataclasses import dataclass
@@ -11,10 +12,12 @@ import keras
 import tensorflow as tf
 
 from trainer import checkpoints, evaluation, strategies
-from trainer.barrier import Barrier, Presence
+from trainer.barrier import Barrier, wait_for_all, watch_for_any
 from trainer.checkpoints import Checkpoints, Found
+from trainer.config import DISTRIBUTED
 from trainer.context import Context
-from trainer.exits import ConfigError, GaveUp, LostPeer
+from trainer.ending import finish
+from trainer.exits import ConfigError, LostPeer
 from trainer.logs import log
 from trainer.loop import Agree, Loop, Pace, alone
 from trainer.progress import Progress
@@ -92,26 +95,18 @@ def connect(context: Context) -> Strategy:
         waited=context.restarts.waited,
     )
     context.waits(True, "waiting for the other tasks")
-    if name == "ParameterServer":
-        presence = Presence(cluster.address)
-        barrier.wait(sleep=context.stop.wait)
-        presence.close()
-    elif name == "MultiWorkerMirrored":
-        # Each worker's server starts inside the strategy, which blocks until all are there.
-        barrier.watch(give_up=lambda error: _give_up(context, error))
+    if name in DISTRIBUTED:
+        wait_for_all(barrier, cluster.address, context.stop.wait)
+        # A peer that dies right now for good would block TensorFlow for ever, and Python with it.
+        faulthandler.dump_traceback_later(context.settings.start_timeout, exit=True)
     else:
         strategies.split_cpu(context.settings.logical_cpus)
     strategy = strategies.make(name)
+    faulthandler.cancel_dump_traceback_later()
+    context.stop.take_over()
     context.waits(False)
     log.info("%s with %d replicas in sync", name, strategy.num_replicas_in_sync)
     return strategy
-
-
-def _give_up(context: Context, error: GaveUp) -> None:
-    from trainer.ending import finish
-
-    if context.waiting:
-        finish(context, error)
 
 
 def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
@@ -143,6 +138,12 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
             log.info("saved checkpoint %d in %.1f s", step, time.monotonic() - started)
             context.status.update(step=step, lastCheckpoint={"step": step, "path": found.path})
 
+    if parameter_server:
+        watch_for_any(
+            context.cluster.peers("worker"),
+            timeout=context.settings.orphan_timeout,
+            give_up=lambda error: finish(context, error),
+        )
     context.stop.hold(context.hold_seconds)
     agree: Agree = agreement.agree if agreement else alone
     step = Loop(
