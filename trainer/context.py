@@ -66,7 +66,8 @@ class Context:
         if self.writes:
             self.run_dir.claim()
             files.make_directory(self.run_dir.checkpoints)
-            self.status = Status(self.run_dir, self.record.trainer.steps)
+            # How far an own script is, it alone knows.
+            self.status = Status(self.run_dir, None if self.script else self.record.trainer.steps)
             self.status.update(state="starting", exitCode=None, message="")
             self.status.start_heartbeat()
 

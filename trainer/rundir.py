@@ -119,7 +119,7 @@ class RunDir:
 class Status:
     """Writes status.json, by one task only: the chief, or worker 0."""
 
-    def __init__(self, run_dir: RunDir, steps: int) -> None:
+    def __init__(self, run_dir: RunDir, steps: int | None) -> None:
         self._path = run_dir.at("status.json")
         self._lock = threading.Lock()
         self._stop = threading.Event()
