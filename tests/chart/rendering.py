@@ -43,7 +43,7 @@ def render(job: Path | Values, *options: str, run: str = "", helm: str = "helm4"
     command = [tool(helm), "template", name, str(CHART), "--namespace", "team", "--values", source]
     done = subprocess.run(
         [*command, "--kube-version", kubernetes, *options],
-        input=None if isinstance(job, Path) else json.dumps(job),
+        input=None if isinstance(job, Path) else json.dumps(job, ensure_ascii=False),
         capture_output=True,
         text=True,
         check=False,

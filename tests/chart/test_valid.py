@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chart.rendering import EXAMPLES, ROOT, VALID, Refused, render, tool
+from tests.chart.rendering import EXAMPLES, ROOT, VALID, Refused, render, rendered, tool
 from tfd.jobfile import JobFile
 
 FILES = EXAMPLES + VALID
@@ -34,13 +34,18 @@ def test_kubernetes_knows_every_field(kubernetes: str, tmp_path: Path) -> None:
     files = [path for path in FILES if kubernetes == "1.37.0" or path not in GANGS]
     assert len(files) > 25
     for path in files:
-        (tmp_path / path.name).write_text(render(path, kubernetes=kubernetes))
+        (tmp_path / path.name).write_text(rendered(path))
     command = [tool("kubeconform"), "-strict", "-summary", "-kubernetes-version", kubernetes]
     done = subprocess.run(
         [*command, "-schema-location", SCHEMAS, str(tmp_path)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Errors: 0, Skipped: 0" in done.stdout
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path not in GANGS], ids=lambda path: path.stem)
+def test_rendering_does_not_depend_on_the_version_of_kubernetes(path: Path) -> None:
+    assert render(path, kubernetes="1.34.0") == rendered(path)
 
 
 @pytest.mark.parametrize("path", sorted(GANGS), ids=lambda path: path.stem)
