@@ -200,7 +200,7 @@ def _one_of(value: Json, key: str, choices: tuple[str, ...]) -> str:
 
 
 def _count(value: Json, key: str, *, least: int = 1) -> int:
-    whole = isinstance(value, int | float) and not isinstance(value, bool) and value == int(value)
+    whole = isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer()
     if not whole or value < least:
         raise ConfigError(f"{key}: got {value!r}: must be a whole number, {least} or more: set {key} to one")
     return int(value)

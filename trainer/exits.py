@@ -42,7 +42,6 @@ _LOST_PEER_TEXTS: Final = (
     "unable to find the relevant tensor remote_handle",
     "unable to find a context_id",
     "unknown device",
-    "rpc error information from remote target",
 )
 _TEXT_MATTERS_FOR: Final = frozenset(
     {"InternalError", "UnknownError", "InvalidArgumentError", "FailedPreconditionError", "NotFoundError"}

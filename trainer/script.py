@@ -81,8 +81,12 @@ def _wait_for_peers(context: Context) -> None:
     if context.record.strategy in DISTRIBUTED:
         context.waits(True, "waiting for the other tasks")
         # Imported while this task still answers: from then on it takes the script a moment to open the port again.
-        import tensorflow  # noqa: F401, ICN001
+        import tensorflow  # noqa: F401
 
-        barrier = Barrier(context.cluster.peers("ps", "worker"), timeout=context.settings.start_timeout, waited=context.restarts.waited)
+        barrier = Barrier(
+            context.cluster.peers("ps", "worker"),
+            timeout=context.settings.start_timeout,
+            waited=context.restarts.waited,
+        )
         wait_for_all(barrier, context.cluster.address, context.stop.wait)
         context.waits(False)

@@ -34,13 +34,13 @@ class StopSignal:
         self._action: Callable[[], None] | None = None
         self._hold_seconds: float | None = None
         self._at: float | None = None
-        self._pipe: tuple[socket.socket, socket.socket] | None = None
+        self._sender: socket.socket | None = None
 
     def install(self) -> None:
         """Take over SIGTERM and SIGINT; call from the main thread, before TensorFlow is imported."""
-        self._pipe = receiver, sender = socket.socketpair()
-        sender.setblocking(False)
-        signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+        receiver, self._sender = socket.socketpair()
+        self._sender.setblocking(False)
+        signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
         self.take_over()
         threading.Thread(target=self._listen, args=(receiver,), name="stop-signal", daemon=True).start()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # a restart in place blocks them across the exec
@@ -50,11 +50,18 @@ class StopSignal:
         for signum in SIGNALS:
             signal.signal(signum, _handler)
 
+    def uninstall(self) -> None:
+        """Give back what `install` took, but for the handlers."""
+        signal.set_wakeup_fd(-1)
+        if self._sender:
+            self._sender.close()
+
     def _listen(self, receiver: socket.socket) -> None:
-        while data := receiver.recv(64):
-            # A user's script may have put its own handler in our place: then the signal is its business.
-            if any(n in SIGNALS and signal.getsignal(n) is _handler for n in data):
-                self.set()
+        with receiver:
+            while data := receiver.recv(64):
+                # A user's script may have put its own handler in our place: then the signal is its business.
+                if any(n in SIGNALS and signal.getsignal(n) is _handler for n in data):
+                    self.set()
 
     def set(self) -> None:
         """Do what a signal does."""

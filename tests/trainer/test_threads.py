@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from trainer import threads
+
+
+def cgroup_v1(root: Path, quota: str, period: str) -> None:
+    (root / "cpu").mkdir()
+    (root / "cpu" / "cpu.cfs_quota_us").write_text(quota + "\n")
+    (root / "cpu" / "cpu.cfs_period_us").write_text(period + "\n")
+
+
+@pytest.mark.parametrize(("text", "cpus"), [("max 100000\n", None), ("50000 100000\n", 0.5), ("250000 100000\n", 2.5)])
+def test_quota_of_cgroup_v2(tmp_path: Path, text: str, cpus: float | None) -> None:
+    (tmp_path / "cpu.max").write_text(text)
+    assert threads.cgroup_quota(tmp_path) == cpus
+
+
+@pytest.mark.parametrize(("quota", "cpus"), [("-1", None), ("150000", 1.5)])
+def test_quota_of_cgroup_v1(tmp_path: Path, quota: str, cpus: float | None) -> None:
+    cgroup_v1(tmp_path, quota, "100000")
+    assert threads.cgroup_quota(tmp_path) == cpus
+
+
+def test_no_cgroup_no_quota(tmp_path: Path) -> None:
+    assert threads.cgroup_quota(tmp_path) is None
+
+
+@pytest.mark.parametrize(("quota", "cpus"), [("50000", 1), ("150000", 2), ("400000", 3), ("max", 3)])
+def test_the_smaller_of_affinity_and_quota_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str, cpus: int
+) -> None:
+    (tmp_path / "cpu.max").write_text(f"{quota} 100000\n")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
+    assert threads.available_cpus(tmp_path) == cpus
+
+
+@pytest.mark.parametrize(("cpus", "inter"), [(1, "2"), (2, "2"), (8, "8")])
+def test_never_a_single_inter_op_thread(cpus: int, inter: str) -> None:
+    env: dict[str, str] = {}
+    threads.configure(env, cpus)
+    assert env == {threads.INTRA: str(cpus), threads.INTER: inter}
+
+
+def test_what_the_user_set_stays() -> None:
+    env = {threads.INTRA: "7", threads.INTER: "1"}
+    threads.configure(env, 4)
+    assert env == {threads.INTRA: "7", threads.INTER: "1"}
