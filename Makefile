@@ -2,7 +2,7 @@
 SHELL := bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup check test demo docs golden lock clean
+.PHONY: help setup check test demo cluster cluster-down docs golden lock clean
 
 help:            ## Show this list
 	@sed -n 's/^\([a-z-]*:\)[^#]*## /\1 /p' Makefile | column -t -s: -l2
@@ -28,6 +28,13 @@ golden: setup    ## Render tests/golden anew; read the diff
 
 lock: setup      ## Pin the newest allowed Python packages
 	@scripts/lock.sh
+
+cluster:         ## A Kubernetes cluster on this machine, as root; more: python -m cluster --help
+	@scripts/setup.sh run
+	@python -m cluster up --install
+
+cluster-down:    ## End it; nothing is left behind
+	@python -m cluster down
 
 clean:           ## Delete what the other targets made in this checkout
 	@rm -rf build runs .venv *.egg-info

@@ -1,7 +1,17 @@
 #!/usr/bin/env bash
 # Resolves pyproject.toml into requirements/*.txt: exact versions and hashes, no URLs.
+# dev.txt is all of it; trainer.txt and tensorboard.txt are what goes into the images, at the same versions.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 uv=$(ls -d "${TFD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tf-distributed}"/uv-"$(sha256sum requirements/uv.txt | cut -c1-12)"/bin/uv)
 compile() { "$uv" pip compile -q --generate-hashes --no-header --no-annotate --universal --python-version 3.11 "$@"; }
 compile --upgrade --extra trainer --group dev pyproject.toml -o requirements/dev.txt
+image() {
+  compile --constraint requirements/dev.txt "$out/$1.in" -o "requirements/$1.txt"
+}
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+python3 -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["trainer"], sep="\n")' >"$out/trainer.in"
+grep -E '^(tensorboard|setuptools)[^a-z-]' "$out/trainer.in" >"$out/tensorboard.in"
+image trainer
+image tensorboard

@@ -4,5 +4,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 helm-unittest --strict charts/tf-distributed
 # Renderings are many and small: both cores. Runs of real processes need the machine to themselves.
-pytest -q -n 2 -m "not processes" "$@"
+pytest -q -n 2 -m "not processes and not cluster" "$@"
 pytest -q -m processes "$@"

@@ -1,0 +1,24 @@
+"""kubectl, as the cluster's administrator."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from cluster.paths import state
+from cluster.shell import run
+
+
+def kubectl(*words: str, given: str | None = None) -> str:
+    """Run kubectl and return what it prints."""
+    return run([state() / "bin" / "kubectl", "--kubeconfig", state() / "kubeconfig", *words], given)
+
+
+def kubectl_json(*words: str) -> dict[str, Any]:
+    """Run kubectl and return what it prints, read as JSON."""
+    return dict(json.loads(kubectl(*words, "-o", "json")))
+
+
+def apply(*objects: dict[str, Any]) -> None:
+    """Apply objects."""
+    kubectl("apply", "-f", "-", given=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
