@@ -15,6 +15,7 @@ from trainer.stop import StopSignal
 PROBE_EVERY = 5.0
 _POLL_EVERY = 0.25
 _REST_OF_GRACE = 5.0
+_ANSWER_SECONDS = 0.2  # so that the chief gets its answer before this process is gone
 
 
 @dataclass(slots=True, kw_only=True)
@@ -30,12 +31,9 @@ class Watch:
     """Looks into the run directory: True when the run is done, an exit when it failed."""
     clock: Callable[[], float] = time.monotonic
     _seen: float | None = field(default=None, init=False)
-    _since: float = field(default=0.0, init=False)
+    _since: float | None = field(default=None, init=False)
     _probe_at: float = field(default=0.0, init=False)
     _reason: str | None = field(default=None, init=False)
-
-    def __post_init__(self) -> None:
-        self._since = self.clock()
 
     def look(self) -> bool:
         """Probe the chief if it is time to; say whether the run is done.
@@ -46,6 +44,8 @@ class Watch:
 
         """
         now = self.clock()
+        if self._since is None:  # here, because the import of TensorFlow may have taken a minute
+            self._since = now
         if now < self._probe_at:
             return False
         self._probe_at = now + PROBE_EVERY
@@ -65,9 +65,10 @@ class Watch:
 
     def _check_patience(self, now: float) -> None:
         if self._seen is None:
-            patience, since, what = max(self.start_timeout, self.orphan_timeout), self._since, "never came"
+            patience, what = max(self.start_timeout, self.orphan_timeout), "never came"
         else:
-            patience, since, what = self.orphan_timeout, self._seen, "has been gone"
+            patience, what = self.orphan_timeout, "has been gone"
+        since = self._since or now if self._seen is None else self._seen
         if now - since >= patience:
             raise GaveUp(f"the chief {what} for {now - since:.0f} s ({self._reason})")
 
@@ -137,8 +138,10 @@ def serve(tasks: dict[str, list[str]], role: str, index: int, *, watch: Watch, s
     log.info("serving on %s", tasks[role][index])
     while True:
         code = mailbox.take()
-        if code is not None and (words := outcome(code, stop.is_set())) is not None:
-            return words
+        if code is not None:
+            time.sleep(_ANSWER_SECONDS)
+            if (words := outcome(code, stop.is_set())) is not None:
+                return words
         if watch.look():
             return "the run is done (DONE)"
         if stop.is_set():
