@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable
 from typing import Final
@@ -111,7 +110,7 @@ class Progress:
         rate = self.rate.recent
         return {
             "step": step,
-            "loss": self._loss if self._loss is not None and math.isfinite(self._loss) else None,
+            "loss": self._loss,
             "stepsPerSecond": rate and round(rate, 3),
             "examplesPerSecond": rate and round(rate * self._settings.batch_size, 1),
             "etaSeconds": rate and round(max(0, self._settings.steps - step) / rate, 1),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import math
 import platform
 import threading
 from datetime import UTC, datetime
@@ -28,6 +29,17 @@ HEARTBEAT_EVERY: Final = 10.0
 def now() -> str:
     """Return the time as ISO 8601 in UTC."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def to_json(value: Json, *, indent: int | None = None) -> str:
+    """Return `value` as JSON; a number that is none (a diverged loss) becomes null, which every reader accepts."""
+
+    def clean(part: Json) -> Json:
+        if isinstance(part, dict):
+            return {name: clean(each) for name, each in part.items()}
+        return None if isinstance(part, float) and not math.isfinite(part) else part
+
+    return json.dumps(clean(value), indent=indent) + "\n"
 
 
 def _versions() -> dict[str, str]:
@@ -104,12 +116,12 @@ class RunDir:
         files.make_directory(self.path)
         self.check()
         if self._read("run.json") is None:
-            text = json.dumps({**self._record.raw, "versions": _versions(), "created": now()}, indent=2)
-            files.write_text(self.at("run.json"), text + "\n")
+            text = to_json({**self._record.raw, "versions": _versions(), "created": now()}, indent=2)
+            files.write_text(self.at("run.json"), text)
 
     def write_done(self, result: dict[str, Any]) -> None:
         """Write DONE, the last thing a run does."""
-        files.write_text(self.at("DONE"), json.dumps(result, indent=2) + "\n")
+        files.write_text(self.at("DONE"), to_json(result, indent=2))
 
     def read_status(self) -> dict[str, Any] | None:
         """Return the content of status.json, None when there is none."""
@@ -139,9 +151,9 @@ class Status:
         """Change `fields` and write the file; a storage that fails now and then must not end a training."""
         with self._lock:
             self._fields.update(fields)
-            text = json.dumps({**self._fields, "updated": now()})
+            text = to_json({**self._fields, "updated": now()})
             try:
-                files.write_text(self._path, text + "\n")
+                files.write_text(self._path, text)
             except Exception as error:  # noqa: BLE001, RUF100 - gfile has its own error classes
                 log.info("can't write %s: %s", self._path, error)
 

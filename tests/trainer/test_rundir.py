@@ -66,6 +66,14 @@ def test_status_has_all_fields_and_counts_restarts(run_dir: RunDir) -> None:
     assert (again["restarts"], again["step"]) == (1, 40)
 
 
+def test_a_diverged_loss_is_null(run_dir: RunDir) -> None:
+    run_dir.claim()
+    Status(run_dir, 100).update(loss=float("nan"), metrics={"loss": float("inf"), "accuracy": 0.1})
+    text = Path(run_dir.at("status.json")).read_text()
+    written = json.loads(text, parse_constant=lambda name: pytest.fail(name))
+    assert (written["loss"], written["metrics"]) == (None, {"loss": None, "accuracy": 0.1})
+
+
 def test_waiting_for_peers_is_no_restart(run_dir: RunDir) -> None:
     run_dir.claim()
     Status(run_dir, 100).update(state="starting")
