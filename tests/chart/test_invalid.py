@@ -68,6 +68,7 @@ def test_message_names_the_key_the_value_and_what_to_do(path: Path) -> None:
         assert name in path.read_text().splitlines()[int(line) - 1], f"{name} is not in line {line}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", INVALID, ids=lambda path: path.stem)
 def test_plain_helm_refuses_it_too(path: Path) -> None:
     if path.stem in HELM_SEES_NOTHING:

@@ -4,7 +4,8 @@ import json
 import os
 from typing import Any
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.chart.rendering import Object, Values, by_name, of_kind, record, render
@@ -100,7 +101,12 @@ def same(seen: Any, written: Any) -> bool:
     return type(seen) is type(written) and seen == written
 
 
-@settings(max_examples=80, deadline=None, derandomize="CI" in os.environ)
+# Shrinking a failure takes minutes of renderings: add Phase.shrink for the smallest job file that fails.
+PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
+
+
+@pytest.mark.slow
+@settings(max_examples=80, deadline=None, derandomize="CI" in os.environ, phases=PHASES)
 @given(run=NAMES, job=jobs())
 def test_any_valid_job_file(run: str, job: Values) -> None:
     """One rendering per job, so one test for all that must hold."""

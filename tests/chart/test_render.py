@@ -10,11 +10,13 @@ from tfd import helmyaml
 FILES = EXAMPLES + VALID
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_twice_the_same_bytes(path: Path) -> None:
     assert render(path) == rendered(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_helm_3_and_helm_4_give_the_same_objects(path: Path) -> None:
     assert by_name(helmyaml.load_all(render(path, helm="helm3"))) == by_name(objects(path))

@@ -43,6 +43,7 @@ def test_kubernetes_knows_every_field(kubernetes: str, tmp_path: Path) -> None:
     assert "Errors: 0, Skipped: 0" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [path for path in FILES if path not in GANGS], ids=lambda path: path.stem)
 def test_rendering_does_not_depend_on_the_version_of_kubernetes(path: Path) -> None:
     assert render(path, kubernetes="1.34.0") == rendered(path)
