@@ -78,8 +78,12 @@ class LocalRun:
         """Step of the newest checkpoint that the run has told of."""
         return int((self.status().get("lastCheckpoint") or {"step": 0})["step"])
 
+    def pid(self, task: str) -> int:
+        """Process id of a task that runs."""
+        return int(self.wait_for(lambda: self.tasks().get(task, {}).get("pid"), f"a process of {task}"))
+
     def kill(self, task: str, number: signal.Signals = signal.SIGKILL) -> None:
-        os.kill(self.tasks()[task]["pid"], number)
+        os.kill(self.pid(task), number)
 
     def log(self, task: str) -> str:
         path = self.state / f"{self.name}-{task}.log"

@@ -180,7 +180,8 @@ def resolve(text: str) -> str | int | float | bool | None:
         return text in _TRUE
     if text[0] not in "+-.0123456789":
         return text
-    digits = text.replace("_", "")
+    # yaml.v2 drops underscores, but not where a point comes first.
+    digits = text if text[0] == "." else text.replace("_", "")
     if _INTEGER.fullmatch(digits):
         number = float(int(_python_integer(digits), 0))
     elif _FLOAT.fullmatch(digits):

@@ -105,7 +105,7 @@ def test_a_killed_task_counts_as_137_and_starts_again(local_run: LocalRun) -> No
     local_run.write(job(script, strategy="OneDevice"))
     local_run.start()
     local_run.wait_for(lambda: "ready" in local_run.log("chief-0"), "the task's start")
-    os.kill(local_run.tasks()["chief-0"]["pid"], signal.SIGKILL)
+    local_run.kill("chief-0")
     code, out, _ = local_run.finish()
     assert code == 0
     assert "chief-0      ended with 137: starts again" in out
@@ -130,7 +130,7 @@ def test_a_second_ctrl_c_kills_what_does_not_listen(local_run: LocalRun) -> None
     local_run.write(job("trap '' TERM; echo ready; while :; do sleep 0.1; done", strategy="OneDevice"))
     process = local_run.start()
     local_run.wait_for(lambda: "ready" in local_run.log("chief-0"), "the task's start")
-    pid = local_run.tasks()["chief-0"]["pid"]
+    pid = local_run.pid("chief-0")
     process.send_signal(signal.SIGINT)
     local_run.wait_for(lambda: _reads_stopping(process), "the first answer")
     process.send_signal(signal.SIGINT)
@@ -148,7 +148,7 @@ def test_no_task_outlives_a_tfd_that_was_killed(local_run: LocalRun) -> None:
     local_run.write(job("echo ready; exec sleep 600"))
     process = local_run.start()
     local_run.wait_for(lambda: "ready" in local_run.log("worker-1"), "the tasks' start")
-    pids = [task["pid"] for task in local_run.tasks().values()]
+    pids = [local_run.pid(task) for task in ("worker-0", "worker-1")]
     process.kill()
     process.communicate()
     local_run.process = local_run.start()  # something that lives, for wait_for

@@ -1,0 +1,1 @@
+"""`make bench`: the trainer against a hand-written loop, in turns in one run."""
