@@ -36,10 +36,10 @@ class Readable(click.Group):
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """Let one command at a time change the cluster."""
+def alone(what: str = "cluster") -> Iterator[None]:
+    """Let one command at a time change the cluster, or build images."""
     cache().mkdir(parents=True, exist_ok=True)
-    with (cache() / "cluster.lock").open("w") as lock:
+    with (cache() / f"{what}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -94,7 +94,8 @@ def up(wanted: int | None, gpus: int | None, install: bool, with_images: bool) -
         new = {f"node{index}": gpus for index in range(1, number + 1)} if gpus is not None else old.get("gpus", {})
         save_settings({"nodes": number, "gpus": new})
         start()
-        if with_images:
+    if with_images:
+        with alone("images"):
             images.publish()
     click.echo(f"export KUBECONFIG={state()}/kubeconfig")
 
@@ -198,8 +199,8 @@ def claim(namespace: str, name: str) -> None:
 @main.command("images")
 def images_command() -> None:
     """Print name@digest of the images as JSON, for `image:` in a job file; build them if need be."""
-    with alone():
-        running()
+    running()
+    with alone("images"):
         click.echo(json.dumps(images.publish(), indent=1))
 
 
