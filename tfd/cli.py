@@ -67,7 +67,7 @@ def check(paths: tuple[Path, ...], json_output: bool) -> None:
 @click.option(
     "--isolate/--no-isolate",
     default=None,
-    help="Network namespace of the run's own. Default: where it is allowed and nothing lies in gs://.",
+    help="Network namespace of the run's own. Default: where it is allowed and the run needs no other network.",
 )
 @click.option("--plain", is_flag=True, help="Plain log lines, on a terminal too.")
 @click.option("--json", "json_output", is_flag=True, help="Print the result as JSON on stdout, logs on stderr.")
@@ -90,7 +90,7 @@ def run(job_file: Path, root: Path, fresh: bool, isolate: bool | None, plain: bo
         with only_one(ready.layout):
             if fresh:
                 delete(ready.layout)
-            _isolate(isolate, ready.uses_cloud_storage, console)
+            _isolate(isolate, ready.needs_network, console)
             result = execute(ready, PlainView(console) if plain else make_view(console))
     except (RunError, PodError, helm.HelmError) as error:
         _fail(str(error))
@@ -101,10 +101,10 @@ def run(job_file: Path, root: Path, fresh: bool, isolate: bool | None, plain: bo
     sys.exit(result.exit_code)
 
 
-def _isolate(wanted: bool | None, uses_cloud_storage: bool, console: Console) -> None:
+def _isolate(wanted: bool | None, needs_network: bool, console: Console) -> None:
     """Give the run its own network, as far as that is wanted and possible; say so when it is not."""
-    if wanted is False or (wanted is None and uses_cloud_storage):
-        why = "--no-isolate" if wanted is False else "the run needs the network for gs://"
+    if wanted is False or (wanted is None and needs_network):
+        why = "--no-isolate" if wanted is False else "the run needs it for gs:// or https://"
     else:
         refusal = network.isolate()
         if refusal is None:

@@ -104,6 +104,24 @@ def _role_changes(role: str) -> dict[str, Change]:
     }
 
 
+_STOP: Values = {"metric": "accuracy", "patience": 5}
+_EARLY_STOPPING = {
+    "metric": Change("accuracy", "auc", beside={"patience": 5}),
+    "mode": Change("max", "min", beside=_STOP),
+    "patience": Change(5, 6, beside={"metric": "accuracy"}),
+    "minDelta": Change(UNSET, 0.1, beside=_STOP),
+}
+_GIT: Values = {"repository": "https://git.example.com/team/models.git", "commit": 40 * "a"}
+_CODE = {
+    "image": Change("git:1", "git:2", beside={"git": _GIT}),
+    "git.repository": Change("https://git.example.com/a", "https://git.example.com/b", beside={"commit": 40 * "a"}),
+    "git.commit": Change(40 * "a", 40 * "b", beside={"repository": _GIT["repository"]}),
+    "git.folder": Change(UNSET, "src", beside=_GIT),
+    "git.tokenSecret.name": Change("a", "b", beside={"key": "k"}, base={"code": {"git": _GIT}}),
+    "git.tokenSecret.key": Change("a", "b", beside={"name": "n"}, base={"code": {"git": _GIT}}),
+    "files": Change(UNSET, {"train.py": "print(1)"}),
+}
+
 CHANGES: dict[str, Change] = {
     "storage.claim": Change("runs", "others"),
     "storage.create.size": Change("1Gi", "2Gi"),
@@ -131,6 +149,8 @@ CHANGES: dict[str, Change] = {
     "trainer.summaryEvery": Change(50, 51),
     "trainer.precision": Change("float32", "mixed_bfloat16"),
     "trainer.jitCompile": Change(False, True),
+    **{f"trainer.earlyStopping.{name}": change for name, change in _EARLY_STOPPING.items()},
+    "trainer.profileSteps": Change(0, 10),
     "trainer.hyperparameters": Change({"learningRate": 0.001}, {"learningRate": 0.01}),
     **{key: change for role in ROLES for key, change in _role_changes(role).items()},
     "ps.replicas": Change(1, 2),
@@ -138,6 +158,7 @@ CHANGES: dict[str, Change] = {
     "evaluator.replicas": Change(0, 1),
     "data.claim": Change("", "images"),
     "data.path": Change("", "gs://bucket/images"),
+    **{f"code.{name}": change for name, change in _CODE.items()},
     "resumeFrom": Change(UNSET, "first-run"),
     "state": Change("active", "suspended"),
     "deadline": Change("24h", "25h"),
@@ -149,6 +170,7 @@ CHANGES: dict[str, Change] = {
     "owner": Change("Ada", "Grace"),
     "description": Change("first", "second"),
     "labels": Change({"team": "a"}, {"team": "b"}),
+    "logFormat": Change("text", "json"),
     "imagePullPolicy": Change("IfNotPresent", "Always"),
     "imagePullSecrets[].name": Change("a", "b"),
     "serviceAccountName": Change("", "trainer"),

@@ -80,6 +80,6 @@ def of_kind(found: list[Object], kind: str) -> list[Object]:
 
 def record(found: list[Object]) -> Object:
     """Return the run record: run.json of the run's ConfigMap."""
-    [config] = of_kind(found, "ConfigMap")
+    [config] = [each for each in of_kind(found, "ConfigMap") if "run.json" in each["data"]]
     loaded: Object = json.loads(config["data"]["run.json"])
     return loaded

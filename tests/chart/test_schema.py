@@ -220,7 +220,9 @@ def test_reader_finds_what_templates_are_known_to_read() -> None:
 def violations(node: Node) -> Iterator[tuple[str, Any]]:
     """Yield each keyword of a node and a value that breaks it."""
     kinds = node.get("type", [])
-    wrong: dict[str, Any] = {"array": "x", "object": ["x"], "string": 1, "integer": "one", "boolean": "true"}
+    wrong: dict[str, Any] = {
+        "array": "x", "object": ["x"], "string": 1, "integer": "one", "number": "one", "boolean": "true",
+    }  # fmt: skip
     if isinstance(kinds, str):
         yield "type", wrong[kinds]
     breaking: dict[str, Any] = {

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from tfd.local.machine import Layout, Process, place
 from tfd.local.network import loopback_addresses
-from tfd.local.pods import Mount, Pod, expand
+from tfd.local.pods import Container, Mount, Pod, expand
 from tfd.local.progress import LogTail, duration, number, plain
 from tfd.local.supervisor import State, Supervisor, Task
 from tfd.local.view import LiveView, PlainView, make_view
@@ -17,7 +17,7 @@ from tfd.local.view import LiveView, PlainView, make_view
 
 def pod(name: str = "run-chief-0", role: str = "chief", gpus: int = 0, **env: str) -> Pod:
     return Pod(
-        name=name, role=role, index=0, command=("sh", "-c", "ls /runs /runs/x"), env=env,
+        name=name, role=role, index=0, containers=(Container(("sh", "-c", "ls /runs /runs/x"), env),),
         mounts=(Mount("persistentVolumeClaim", "runs", "/runs", {}), Mount("emptyDir", "tmp", "/tmp", {}),
                 Mount("configMap", "record", "/etc/tf-distributed", {"run.json": '["a:1"]'}),
                 Mount("persistentVolumeClaim", "pictures", "/data", {})),
@@ -49,18 +49,21 @@ def test_paths_and_addresses_become_local(tmp_path: Path) -> None:
         "HOME": "/tmp",
     }
     [process] = place([pod(**env)], layout, {"a:1": "127.0.0.1:7"})
+    [main] = process.containers
     assert process.run_dir == tmp_path / "run"
-    assert process.env["DATA_DIR"] == str(tmp_path / ".tfd" / "claims" / "pictures")
-    assert process.env["LIST"] == '["127.0.0.1:7","aa:1"]'
-    assert process.env["OTHER"] == "/runsome/thing"
-    assert process.env["HOME"] == process.env["TMPDIR"] == str(layout.state / "run-chief-0" / "tmp")
+    assert main.env["DATA_DIR"] == str(tmp_path / ".tfd" / "claims" / "pictures")
+    assert main.env["LIST"] == '["127.0.0.1:7","aa:1"]'
+    assert main.env["OTHER"] == "/runsome/thing"
+    assert main.env["HOME"] == main.env["TMPDIR"] == str(layout.state / "run-chief-0" / "tmp")
     assert (layout.state / "run-chief-0" / "record" / "run.json").read_text() == '["127.0.0.1:7"]'
-    assert process.command == ("sh", "-c", "ls /runs /runs/x"), "only a word that is a path is rewritten"
+    assert main.command == ("sh", "-c", "ls /runs /runs/x"), "only a word that is a path is rewritten"
 
 
 def test_each_task_sees_its_own_gpus(tmp_path: Path) -> None:
     pods = [pod("a", gpus=2), pod("b"), pod("c", gpus=1)]
-    visible = [process.env["CUDA_VISIBLE_DEVICES"] for process in place(pods, Layout(tmp_path, "run"), {})]
+    visible = [
+        process.containers[-1].env["CUDA_VISIBLE_DEVICES"] for process in place(pods, Layout(tmp_path, "run"), {})
+    ]
     assert visible == ["0,1", "", "2"]
 
 
@@ -126,7 +129,7 @@ def test_what_is_no_terminal_gets_plain_lines(tmp_path: Path) -> None:
 
 def test_the_supervisor_writes_tasks_json_whole(tmp_path: Path) -> None:
     [process] = place([pod()], Layout(tmp_path, "run"), {})
-    quick = Process(**{**process.__dict__, "command": ("true",)})
+    quick = Process(**{**process.__dict__, "containers": (Container(("true",), {}),)})
     supervisor = Supervisor([quick], tmp_path / "tasks.json", lambda name, text: None)
     while not supervisor.over:
         supervisor.step()

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from tfd.local.pods import Mount, Pod
+from tfd.local.pods import Container, Mount, Pod
 
 TERMINATION_LOG = "/dev/termination-log"
 # What a container would get from its image or from the node, and a process gets from the user's shell.
@@ -43,8 +43,8 @@ class Process:
     """One pod as a process of this machine."""
 
     pod: Pod
-    command: tuple[str, ...]
-    env: Mapping[str, str]
+    containers: tuple[Container, ...]
+    """The pod's, with the paths and addresses of this machine."""
     log: Path
     termination_log: Path
     scratch: tuple[Path, ...]
@@ -53,7 +53,7 @@ class Process:
     @property
     def run_dir(self) -> Path | None:
         """The run directory as this process sees it; None where it is not on this machine."""
-        text = self.env.get("RUN_DIR", "")
+        text = self.containers[-1].env.get("RUN_DIR", "")
         return Path(text) if text and "://" not in text else None
 
 
@@ -89,15 +89,21 @@ def _place(pod: Pod, layout: Layout, addresses: Mapping[str, str], devices: str)
         paths[mount.path] = str(local)
         if mount.kind == "emptyDir":
             scratch.append(local)
-    env = {name: _repath(_readdress(value, addresses), paths) for name, value in pod.env.items()}
+    base = _base_env(devices, paths)
     return Process(
         pod=pod,
-        command=tuple(_repath(word, paths) for word in pod.command),
-        env={**_base_env(devices, paths), **env},
+        containers=tuple(_localized(container, paths, addresses, base) for container in pod.containers),
         log=layout.state / f"{pod.name}.log",
         termination_log=termination_log,
         scratch=tuple(scratch),
     )
+
+
+def _localized(
+    container: Container, paths: Mapping[str, str], addresses: Mapping[str, str], base: Mapping[str, str]
+) -> Container:
+    env = {name: _repath(_readdress(value, addresses), paths) for name, value in container.env.items()}
+    return Container(tuple(_repath(word, paths) for word in container.command), {**base, **env})
 
 
 def _local_path(mount: Mount, pod: Pod, layout: Layout) -> Path:
@@ -116,7 +122,14 @@ def _base_env(devices: str, paths: Mapping[str, str]) -> dict[str, str]:
         if name in _FROM_SHELL or name.startswith(_FROM_SHELL_PREFIXES)
     }
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    return {**kept, "PATH": path, "TMPDIR": paths.get("/tmp", "/tmp"), "CUDA_VISIBLE_DEVICES": devices}  # noqa: S108
+    return {
+        **kept,
+        "PATH": path,
+        "TMPDIR": paths.get("/tmp", "/tmp"),  # noqa: S108
+        "CUDA_VISIBLE_DEVICES": devices,
+        # A laptop may lack the GPUs that the job asks for: then the task runs on the CPU and says so.
+        "TRAINER_GPUS_OPTIONAL": "1",
+    }
 
 
 def _readdress(text: str, addresses: Mapping[str, str]) -> str:

@@ -30,14 +30,22 @@ class Mount:
 
 
 @dataclass(frozen=True)
+class Container:
+    """A program with its arguments and its environment."""
+
+    command: tuple[str, ...]
+    env: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Pod:
-    """One task of the run, as its container sees the world."""
+    """One task of the run, as its containers see the world."""
 
     name: str
     role: str
     index: int
-    command: tuple[str, ...]
-    env: Mapping[str, str]
+    containers: tuple[Container, ...]
+    """Run one after the other; all but the last are init containers."""
     mounts: tuple[Mount, ...]
     gpus: int
     retries: int
@@ -49,6 +57,11 @@ class Pod:
     """Seconds after which the Job ends it."""
     suspended: bool
     """The Job starts no pod."""
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """Environment of the task itself."""
+        return self.containers[-1].env
 
     @property
     def task(self) -> str:
@@ -83,14 +96,14 @@ class _Reader:
         [container] = template["spec"]["containers"]
         name = f"{job['metadata']['name']}-{index}"
         labels = template["metadata"]["labels"] | {INDEX_LABEL: str(index)}
-        env = self._env(container, {"metadata.name": name, **_label_fields(labels)})
-        command = [*container.get("command", []), *container.get("args", [])]
+        fields = {"metadata.name": name, **_label_fields(labels)}
         return Pod(
             name=name,
             role=labels[COMPONENT_LABEL],
             index=index,
-            command=tuple(expand(word, env) for word in command),
-            env=env,
+            containers=tuple(
+                self._container(each, fields) for each in [*template["spec"].get("initContainers", []), container]
+            ),
             mounts=tuple(self._mounts(template["spec"], container)),
             gpus=_gpus(container),
             retries=spec.get("backoffLimitPerIndex", spec.get("backoffLimit", 6)),
@@ -99,6 +112,11 @@ class _Reader:
             deadline=spec["activeDeadlineSeconds"],
             suspended=spec.get("suspend", False),
         )
+
+    def _container(self, container: Object, fields: Mapping[str, str]) -> Container:
+        env = self._env(container, fields)
+        command = [*container.get("command", []), *container.get("args", [])]
+        return Container(tuple(expand(word, env) for word in command), env)
 
     def _env(self, container: Object, fields: Mapping[str, str]) -> dict[str, str]:
         env: dict[str, str] = {}

@@ -60,9 +60,10 @@ class Plan:
     pods: list[Pod]
 
     @property
-    def uses_cloud_storage(self) -> bool:
-        """Whether a task needs more of the network than the other tasks."""
-        return any(value.startswith("gs://") for pod in self.pods for value in pod.env.values())
+    def needs_network(self) -> bool:
+        """Whether a task needs more of the network than the other tasks: a bucket, or code from a git server."""
+        containers = [container for pod in self.pods for container in pod.containers]
+        return any(value.startswith(("gs://", "https://")) for each in containers for value in each.env.values())
 
 
 def plan(job: JobFile, root: Path) -> Plan:

@@ -45,6 +45,8 @@ class Task:
     ended: float | None = None
     """Monotonic seconds."""
     start_at: float = 0.0
+    container: int = 0
+    """Which of the pod's containers runs."""
     popen: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -144,11 +146,17 @@ class Supervisor:
             path.mkdir(parents=True)
         process.termination_log.unlink(missing_ok=True)
         task.attempts += 1
+        task.container = 0
+        self._start_container(task)
+
+    def _start_container(self, task: Task) -> None:
+        process = task.process
+        container = process.containers[task.container]
         try:
             with process.log.open("ab") as log:
                 task.popen = subprocess.Popen(
-                    process.command,
-                    env=dict(process.env),
+                    container.command,
+                    env=dict(container.env),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -158,17 +166,22 @@ class Supervisor:
         except OSError as error:  # what a container runtime reports as 127 and 126
             code = 127 if isinstance(error, FileNotFoundError) else 126
             with process.log.open("a") as log_text:
-                log_text.write(f"{process.command[0]}: {error.strerror}\n")
+                log_text.write(f"{container.command[0]}: {error.strerror}\n")
             self._ended_with(task, code, final=False)
             return
         task.state = State.RUNNING
-        self._say(task.name, f"started (attempt {task.attempts}, pid {task.popen.pid})")
+        what = "started" if task.container == len(process.containers) - 1 else "prepares"
+        self._say(task.name, f"{what} (attempt {task.attempts}, pid {task.popen.pid})")
 
     def _collect(self, task: Task, *, final: bool = False) -> bool:
         """Note the end of a running task. Returns whether it has ended."""
         code = task.popen.poll() if task.popen else None
         if code is None:
             return False
+        if code == 0 and not final and self.stopping is None and task.container + 1 < len(task.process.containers):
+            task.container += 1
+            self._start_container(task)
+            return True
         self._ended_with(task, 128 - code if code < 0 else code, final=final)
         return True
 

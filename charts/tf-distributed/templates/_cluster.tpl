@@ -72,6 +72,7 @@ Argument: dict root. Output: JSON
 {{- range $key := list "chartVersion" "strategy" "image" "command" "args" "env" "trainer" "storage" "data" "resumeFrom" -}}
 {{- $_ := set $identity $key (index $root.Values $key) -}}
 {{- end -}}
+{{- $_ := set $identity "code" (omit $root.Values.code "image") -}}
 {{- $replicas := dict -}}
 {{- range $role := list "chief" "ps" "worker" "evaluator" -}}
 {{- $_ := set $replicas $role (include "tf-distributed.replicas" (dict "root" $root "role" $role) | int) -}}

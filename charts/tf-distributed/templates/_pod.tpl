@@ -30,6 +30,10 @@ spec:
   tolerations: {{ toJson . }}
   {{- end }}
   {{- include "tf-distributed.podCommon" . | nindent 2 }}
+  {{- if $values.code.git }}
+  initContainers:
+    - {{ include "tf-distributed.fetchCode" . | nindent 6 | trim }}
+  {{- end }}
   containers:
     - {{ include "tf-distributed.container" . | nindent 6 | trim }}
   volumes:
@@ -105,6 +109,11 @@ Argument: dict root, role. Output: YAML list
   value: {{ $values.failure.restartsInPlace | int | quote }}
 - name: TRAINER_TERMINATION_LOG
   value: /dev/termination-log
+- name: TRAINER_LOG_FORMAT
+  value: {{ $values.logFormat }}
+- name: TRAINER_GPUS
+  value: {{ (index $values .role).gpus | int | quote }}
+{{- include "tf-distributed.codeEnv" . }}
 - name: HOME
   value: /tmp
 {{- with $values.env }}
@@ -128,6 +137,9 @@ Argument: dict root, role. Output: YAML list
   persistentVolumeClaim:
     claimName: {{ $storage.claim | default .root.Release.Name | quote }}
 {{- end }}
+{{- if ne .role "tensorboard" }}
+{{- include "tf-distributed.codeVolume" . }}
+{{- end }}
 {{- if and .root.Values.data.claim (ne .role "tensorboard") }}
 - name: data
   persistentVolumeClaim:
@@ -148,6 +160,11 @@ Argument: dict root, role. Output: YAML list
   {{- if eq .role "tensorboard" }}
   readOnly: true
   {{- end }}
+{{- end }}
+{{- if and (or .root.Values.code.git .root.Values.code.files) (ne .role "tensorboard") }}
+- name: code
+  mountPath: /code
+  readOnly: true
 {{- end }}
 {{- if and .root.Values.data.claim (ne .role "tensorboard") }}
 - name: data
