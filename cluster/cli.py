@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -137,7 +136,7 @@ def down() -> None:
         kubectl_link = CHECKOUT / ".venv" / "bin" / "kubectl"
         if kubectl_link.is_symlink() and kubectl_link.readlink().is_relative_to(state()):
             kubectl_link.unlink()
-        shutil.rmtree(state(), ignore_errors=True)
+        run(["rm", "-rf", state()])
     say("nothing is left of the cluster")
 
 
@@ -149,6 +148,8 @@ def status() -> None:
         for name in space.components():
             pid = space.running(name)
             click.echo(f"{space.name:8} {name:24} {f'process {pid}' if pid else 'does not run'}")
+    if control.SPACE.running("kube-apiserver") is None:
+        raise ClusterError("the apiserver does not run: `python -m cluster up` starts what is missing")
     click.echo(kubectl("get", "nodes", "-o", "wide"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 from cluster.paths import state
@@ -11,7 +12,8 @@ from cluster.shell import run
 
 def kubectl(*words: str, given: str | None = None) -> str:
     """Run kubectl and return what it prints."""
-    return run([state() / "bin" / "kubectl", "--kubeconfig", state() / "kubeconfig", *words], given)
+    env = os.environ | {"KUBECACHEDIR": str(state() / "kubectl")}
+    return run([state() / "bin" / "kubectl", "--kubeconfig", state() / "kubeconfig", *words], given, env)
 
 
 def kubectl_json(*words: str) -> dict[str, Any]:
@@ -21,4 +23,6 @@ def kubectl_json(*words: str) -> dict[str, Any]:
 
 def apply(*objects: dict[str, Any]) -> None:
     """Apply objects."""
-    kubectl("apply", "-f", "-", given=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    kubectl(
+        "apply", "--validate=false", "-f", "-", given=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+    )

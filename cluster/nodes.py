@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 
 from cluster import cgroups, control, pki
 from cluster.kube import kubectl, kubectl_json
 from cluster.paths import CONTROL, DOMAIN, PODS, REGISTRY, Node, state, write
-from cluster.shell import ClusterError, run, say, wait_for
+from cluster.shell import run, say, wait_for
 from cluster.space import Space
 
 SECONDS_TO_START = 120
@@ -56,6 +57,14 @@ def up(node: Node) -> None:
     for name, command in components(node).items():
         if here.start(name, command):
             say(f"started {name} of {node.name}")
+        if name == "containerd":  # a kubelet that finds none leaves
+            wait_for(f"containerd of {node.name}", lambda: listens(here), SECONDS_TO_START)
+
+
+def listens(here: Space) -> bool:
+    """Return whether containerd can be reached."""
+    here.must_run("containerd")
+    return Path(f"/proc/{here.init()}/root/run/containerd/containerd.sock").exists()
 
 
 def connect(node: Node, here: Space) -> None:
@@ -154,15 +163,23 @@ def ready(nodes: Iterable[Node]) -> None:
         here = space(node)
 
         def is_ready(node: Node = node, here: Space = here) -> bool:
-            for name in ("containerd", "kubelet"):
-                if here.running(name) is None:
-                    raise ClusterError(f"{name} died; its log: {here.folder / name}.log")
+            here.must_run("containerd", "kubelet")
+            control.start(*control.CLIENTS)  # again, if the apiserver was slow
             found = kubectl_json("get", "node", node.name)
-            fresh = found.get("status", {}).get("conditions", [])
-            return any(each["type"] == "Ready" and each["status"] == "True" for each in fresh)
+            tainted = any(each["key"] == "node.kubernetes.io/not-ready" for each in found["spec"].get("taints", []))
+            said = found.get("status", {}).get("conditions", [])
+            return not tainted and any(
+                each["type"] == "Ready" and each["status"] == "True" and newer(each, here) for each in said
+            )
 
         wait_for(f"{node.name} to be Ready", is_ready, SECONDS_TO_START, f"logs: {here.folder}")
         say(f"{node.name} is Ready")
+
+
+def newer(condition: dict[str, str], here: Space) -> bool:
+    """Return whether a condition was said by the kubelet that runs now, and not by one that is gone."""
+    said = datetime.strptime(condition["lastHeartbeatTime"], "%Y-%m-%dT%H:%M:%S%z").timestamp()
+    return said >= int((here.folder / "kubelet.pid").stat().st_mtime)
 
 
 def simulate_gpus(node: Node, number: int, resource: str = "nvidia.com/gpu") -> None:

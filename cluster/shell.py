@@ -19,6 +19,10 @@ class ClusterError(Exception):
     """Something the user can read and act on; the command ends with exit code 1."""
 
 
+class DiedError(ClusterError):
+    """A process that something waits for has ended: waiting on is of no use."""
+
+
 def say(message: str) -> None:
     """Tell the user about progress, with the seconds since the command began."""
     click.echo(f"cluster: {time.monotonic() - START:6.1f} s  {message}", err=True)
@@ -41,6 +45,8 @@ def wait_for(what: str, probe: Callable[[], T | None], seconds: float, hint: str
         try:
             if found := probe():
                 return found
+        except DiedError:
+            raise
         except ClusterError as error:
             last = str(error)
         if time.monotonic() > end:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.paths import state
-from cluster.shell import ClusterError, run, wait_for
+from cluster.shell import ClusterError, DiedError, run, wait_for
 
 INIT = "pause"
 HIDDEN = ("/run", "/var/lib", "/var/log")  # a space has its own of these
@@ -119,6 +119,14 @@ class Space:
         pid = spawn(self.inside(bound), self.folder / f"{component}.log", env)
         PidFile(self.folder / f"{component}.pid").save(pid)
         return True
+
+    def must_run(self, *components: str) -> None:
+        """Raise, with the end of its log, if one of the components has died."""
+        for component in components:
+            if self.running(component) is None:
+                log = self.folder / f"{component}.log"
+                end = "\n".join(log.read_text().splitlines()[-5:])
+                raise DiedError(f"{component} of {self.name} died; the end of {log}:\n{end}")
 
     def components(self) -> list[str]:
         """Return what was ever started here."""

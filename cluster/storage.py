@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cluster.kube import apply
+from cluster.kube import apply, kubectl
 from cluster.paths import state
 
 CLASS = "shared"
@@ -37,6 +37,8 @@ def volume(name: str, storage_class: str, claim: tuple[str, str] | None = None) 
 
 def default_class() -> None:
     """Make the default StorageClass and some volumes that any claim gets (a chart's own, for one)."""
+    if kubectl("get", "storageclass", CLASS, "--ignore-not-found", "-o", "name"):
+        return
     kind = {
         "apiVersion": "storage.k8s.io/v1",
         "kind": "StorageClass",
@@ -44,7 +46,7 @@ def default_class() -> None:
         "provisioner": "kubernetes.io/no-provisioner",
         "volumeBindingMode": "Immediate",
     }
-    apply(kind, *(volume(f"{CLASS}-{number}", CLASS) for number in range(1, POOL + 1)))
+    apply(*(volume(f"{CLASS}-{number}", CLASS) for number in range(1, POOL + 1)), kind)
 
 
 def claim(namespace: str, name: str) -> Path:

@@ -47,6 +47,14 @@ def test_waiting_ends_with_the_last_reason_and_the_hint() -> None:
         wait_for("the moon", never, 0.2, "look up")
 
 
+def test_nothing_waits_for_what_has_died() -> None:
+    here = Space("node1")
+    here.folder.mkdir(parents=True)
+    (here.folder / "kubelet.log").write_text("first\nno such socket\n")
+    with pytest.raises(ClusterError, match=r"(?s)kubelet of node1 died.*no such socket"):
+        wait_for("node1", lambda: here.must_run("kubelet"), 60)
+
+
 def test_a_pid_file_tells_a_process_from_a_later_one_of_the_same_number(tmp_path: Path) -> None:
     with subprocess.Popen(["sleep", "60"]) as process:
         file = PidFile(tmp_path / "run" / "sleep.pid")
@@ -190,6 +198,14 @@ def test_every_go_module_of_the_node_is_pinned() -> None:
         module = CHECKOUT / "cluster" / "node" / name
         assert (module / "go.sum").stat().st_size > 0
         assert f"module tf-distributed/cluster/node/{name}" in (module / "go.mod").read_text()
+
+
+def test_only_what_the_kubelet_says_that_runs_now_counts() -> None:
+    here = Space("node1")
+    PidFile(here.folder / "kubelet.pid").save(os.getpid())
+    os.utime(here.folder / "kubelet.pid", (1000000000.9, 1000000000.9))
+    assert nodes.newer({"lastHeartbeatTime": "2001-09-09T01:46:40Z"}, here)
+    assert not nodes.newer({"lastHeartbeatTime": "2001-09-09T01:46:39Z"}, here)
 
 
 def test_commands_without_a_cluster_say_how_to_get_one() -> None:

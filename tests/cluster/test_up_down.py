@@ -37,7 +37,9 @@ def cluster(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]
 
 def kubectl(*words: str) -> str:
     command = [str(state() / "bin" / "kubectl"), "--kubeconfig", str(state() / "kubeconfig"), *words]
-    return subprocess.run(command, text=True, capture_output=True, check=True).stdout
+    done = subprocess.run(command, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def snapshot() -> dict[str, object]:
@@ -78,9 +80,7 @@ def test_up_repair_lose_a_node_and_down(before: dict[str, object]) -> None:
     assert [condition(name) for name in ("node1", "node2")] == ["True", "True"]
     assert kubectl("get", "nodes", "-o", "jsonpath={.items[*].status.allocatable.nvidia\\.com/gpu}") == "4 4"
 
-    begin = time.monotonic()
-    cluster("up", "--no-images")
-    assert time.monotonic() - begin < 10, "up on a running cluster returns at once"
+    assert "started" not in cluster("up", "--no-images").stderr
 
     # Half-killed, as by a machine that ends what a session left running.
     for name in ("kube-apiserver", "kubelet"):
@@ -93,7 +93,8 @@ def test_up_repair_lose_a_node_and_down(before: dict[str, object]) -> None:
 
     cluster("node", "stop", "node2")
     wait_until("node2 is seen to be lost", lambda: condition("node2") == "Unknown", 60)
-    assert condition("node1") == "True"
+    # A controller manager that has just lost its apiserver may take all nodes for lost, for a moment.
+    wait_until("node1 is Ready", lambda: condition("node1") == "True", 60)
     cluster("node", "start", "node2")
     assert condition("node2") == "True"
     assert kubectl("get", "node", "node2", "-o", "jsonpath={.status.allocatable.nvidia\\.com/gpu}") == "4"
