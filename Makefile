@@ -20,6 +20,9 @@ demo:            ## A distributed run on this machine: chief, 2 ps, 2 workers, e
 	@scripts/setup.sh run
 	@tfd run --fresh jobs/examples/digits-parameter-server.yaml
 
+bench: setup     ## The trainer against a hand-written loop: build/bench.json
+	@python -m bench
+
 docs: setup      ## Regenerate what is generated
 	@python scripts/docs.py
 

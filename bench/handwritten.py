@@ -54,7 +54,7 @@ def main(name: str, steps: int, warm_up: int, batch_size: int) -> None:
         optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
         return loss
 
-    @tf.function
+    @tf.function  # type: ignore[untyped-decorator]
     def train_step(iterator: tf.data.Iterator) -> tf.Tensor:
         losses = strategy.run(replica_step, (next(iterator),))
         return losses if name == "ParameterServer" else strategy.reduce("SUM", losses, axis=None)

@@ -1,6 +1,6 @@
 """Keras' own `fit` on the digits task, on one device. Marks as in bench/handwritten.py.
 
-    python bench/keras_fit.py STEPS WARM_UP BATCH_SIZE
+python bench/keras_fit.py STEPS WARM_UP BATCH_SIZE
 """
 
 import sys

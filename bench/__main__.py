@@ -1,0 +1,152 @@
+"""`make bench`: the trainer against a hand-written loop with the same model, data and process layout.
+
+Both sides run in turns, so that a machine that slows down slows both; what counts is the median of the ratios of the
+pairs. Writes build/bench.json and prints a table. Nothing here is a test: these machines are noisy.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from bench.runs import ROOT, BenchError, Finished, rate_from_marks, rate_from_summaries, run, wait_for
+from tfd.local.progress import read_json
+
+WARM_UP = 200
+LAYOUTS = {
+    "OneDevice": "strategy: OneDevice\n",
+    "MultiWorkerMirrored": "strategy: MultiWorkerMirrored\nworker: {replicas: 2}\n",
+    "ParameterServer": "strategy: ParameterServer\nps: {replicas: 1}\nworker: {replicas: 2}\n",
+}
+BATCH_SIZE = 64
+STORAGE = "storage: {claim: runs}\n"
+
+
+def ours(layout: str, steps: int) -> str:
+    """Return the job file of the trainer's side: no checkpoint but the last, as the other side saves none."""
+    return (
+        LAYOUTS[layout] + STORAGE + f"trainer: {{task: digits, steps: {steps}, batchSize: {BATCH_SIZE}, "
+        f"checkpointEvery: {steps}, summaryEvery: {WARM_UP}}}\n"
+    )
+
+
+def script(layout: str, *words: str | int) -> str:
+    """Return the job file of a script; the trainer starts and ends its servers, so the processes are the same."""
+    return LAYOUTS[layout] + STORAGE + f"args: {json.dumps(['--', *map(str, words)])}\nenv: [{_python_path()}]\n"
+
+
+def _python_path() -> str:
+    return f"{{name: PYTHONPATH, value: {json.dumps(str(ROOT))}}}"
+
+
+def pair(layout: str, steps: int, folder: Path, other: str) -> dict[str, Any]:
+    """Run the trainer and `other` (handwritten or keras_fit) once each; return both rates, steps/s, and the ends."""
+    words: tuple[str | int, ...] = (steps, WARM_UP, BATCH_SIZE)
+    if other == "handwritten":
+        words = (layout, *words)
+    mine = run(ours(layout, steps), folder)
+    theirs = run(script(layout, f"bench/{other}.py", *words), folder)
+    rates = rate_from_summaries(mine, WARM_UP), rate_from_marks(theirs)
+    return {
+        "trainer": rates[0],
+        other: rates[1],
+        "ratio": rates[0] / rates[1],
+        "startup": mine.status.get("startup"),
+        "goneAfterLeader": _gone_after(mine),
+    }
+
+
+def _gone_after(finished: Finished) -> float:
+    """Seconds from the leader's end to the end of the last task (the evaluator is none of these runs)."""
+    return max(float(task["secondsAfterLeader"]) for task in finished.result["tasks"].values())
+
+
+def lost_time(role: str, folder: Path) -> float:
+    """Kill one `role` of a ParameterServer run half-way; return the seconds from the kill to the next step."""
+    measured: list[float] = []
+
+    def kill(state: Path) -> None:
+        status = state.parent.parent / "bench" / "status.json"
+        wait_for(lambda: (read_json(status).get("lastCheckpoint") or {}).get("step", 0) >= WARM_UP, "a checkpoint")
+        tasks = read_json(state / "tasks.json")["tasks"]
+        step = read_json(status)["step"]
+        killed = time.monotonic()
+        os.kill(tasks[f"{role}-0"]["pid"], signal.SIGKILL)
+        wait_for(lambda: read_json(status).get("state") == "running" and read_json(status)["step"] > step, "a step")
+        measured.append(time.monotonic() - killed)
+
+    steps = 8 * WARM_UP
+    job = ours("ParameterServer", steps).replace(f"checkpointEvery: {steps}", f"checkpointEvery: {WARM_UP}")
+    run(job, folder, disturb=kill)
+    return measured[0]
+
+
+@click.command()
+@click.option("--pairs", default=5, show_default=True, help="How many pairs of runs per comparison.")
+@click.option("--steps", default=1600, show_default=True, help="Steps of each run; the first 200 are not measured.")
+@click.option("--layout", "layouts", multiple=True, type=click.Choice(list(LAYOUTS)), help="Default: all.")
+@click.option("--faults/--no-faults", default=True, help="Also measure the time that a killed task costs.")
+@click.option("--output", default=Path("build/bench.json"), show_default=True, type=click.Path(path_type=Path))
+def main(pairs: int, steps: int, layouts: tuple[str, ...], faults: bool, output: Path) -> None:
+    """Measure the trainer against a hand-written loop, in turns in one run, and print medians."""
+    console = Console()
+    comparisons = [(layout, "handwritten") for layout in layouts or LAYOUTS]
+    if not layouts or "OneDevice" in layouts:
+        comparisons.append(("OneDevice", "keras_fit"))
+    report: dict[str, Any] = {"pairs": {}, "lostSeconds": {}}
+    try:
+        with tempfile.TemporaryDirectory() as scratch, Progress(console=console) as progress:
+            folder = Path(scratch)
+            bar = progress.add_task("pairs", total=pairs * len(comparisons) + 3 * faults)
+            for turn in range(pairs):
+                for layout, other in comparisons:
+                    progress.update(bar, description=f"{layout} against {other}, pair {turn + 1}")
+                    result = pair(layout, steps, folder, other)
+                    report["pairs"].setdefault(f"{layout}/{other}", []).append(result)
+                    progress.advance(bar)
+            for role in ("worker", "ps", "chief") if faults else ():
+                progress.update(bar, description=f"ParameterServer, {role} killed")
+                report["lostSeconds"][role] = lost_time(role, folder)
+                progress.advance(bar)
+    except BenchError as error:
+        raise click.ClickException(str(error)) from None
+    report["medians"] = {name: _medians(results) for name, results in report["pairs"].items()}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    temporary = output.with_suffix(".tmp")
+    temporary.write_text(json.dumps(report, indent=1))
+    temporary.replace(output)
+    _print(report, console)
+    console.print(f"written to {output}", highlight=False)
+
+
+def _medians(results: list[dict[str, Any]]) -> dict[str, float]:
+    numbers = {name for name, value in results[0].items() if isinstance(value, float)}
+    return {name: statistics.median(result[name] for result in results) for name in sorted(numbers)}
+
+
+def _print(report: dict[str, Any], console: Console) -> None:
+    table = Table("layout", "against", "trainer steps/s", "other steps/s", "ratio", "all gone after", box=None)
+    for name, medians in report["medians"].items():
+        layout, other = name.split("/")
+        gone = f"{medians['goneAfterLeader']:.2f} s"
+        table.add_row(
+            layout, other, f"{medians['trainer']:.1f}", f"{medians[other]:.1f}", f"{medians['ratio']:.3f}", gone
+        )
+    console.print(table)
+    for role, seconds in report["lostSeconds"].items():
+        console.print(f"ParameterServer, {role} killed: next step after {seconds:.1f} s", highlight=False)
+
+
+if __name__ == "__main__":
+    main()
