@@ -1,27 +1,99 @@
-"""`python -m trainer`: train the task that the run record names; `python -m trainer -- SCRIPT ARGS`: run an own script.
-
-Set by the chart and by `tfd run`: TF_CONFIG, TRAINER_RECORD (the run record), RUN_DIR (the run's directory), DATA_DIR
-(the user's data), TRAINER_START_TIMEOUT, TRAINER_ORPHAN_TIMEOUT and TRAINER_GRACE_PERIOD (seconds),
-TRAINER_RESTARTS_IN_PLACE, TRAINER_TERMINATION_LOG. To be set by hand: TRAINER_LOGICAL_CPUS=2 splits the CPU into two
-devices, so that Mirrored can be tried without GPUs.
-
-Exit codes: 0 done, 1 the run can't succeed, 2 bad configuration, 75 lost a peer, 76 gave up waiting, 143 told to stop.
-"""
+"""The command line, `python -m trainer`: the image's entry point. Everything else comes from the environment."""
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import sys
+from collections.abc import Sequence
+from typing import Final
 
-from trainer import app
+from trainer import app, cluster, logs
+from trainer.config import LOG_FORMATS, load_log_format
+from trainer.exits import ConfigError, TrainerExit
+from trainer.logs import leave
 from trainer.stop import StopSignal
 
+_DESCRIPTION: Final = """\
+Play one task's part of a training run.
 
-def main() -> None:
+  python -m trainer                       train the task that the run record names
+  python -m trainer -- SCRIPT ARGS        run an own script with the same start, end and failure handling
+  python -m trainer check MODULE:CLASS    try a task on one device: see `python -m trainer check --help`
+"""
+_EPILOG: Final = """\
+environment, set by the chart and by `tfd run`:
+  TF_CONFIG                  who takes part, and which task this is; without it a lone chief
+  TRAINER_RECORD             file with the run record: what is trained
+  RUN_DIR                    the run's directory, a path or gs://...: checkpoints, logs, status.json, export, DONE
+  DATA_DIR                   the user's data, if any
+  TRAINER_START_TIMEOUT      seconds that all tasks may take to appear (1800)
+  TRAINER_ORPHAN_TIMEOUT     seconds that a task lives without its chief (1800)
+  TRAINER_GRACE_PERIOD       seconds between the signal to stop and the kill (60)
+  TRAINER_RESTARTS_IN_PLACE  lost peers in a row that this process gets over by itself (3)
+  TRAINER_TERMINATION_LOG    file for the one-line result
+  TRAINER_LOG_FORMAT         text or json
+  TRAINER_GPUS               GPUs that this task was given; fewer in sight is an error (0)
+  TRAINER_GPUS_OPTIONAL      1: a machine without GPUs will do
+to be set by hand:
+  TRAINER_LOGICAL_CPUS       split the CPU into so many devices, so that Mirrored can be tried without GPUs
+
+exit codes:
+  0    done, or was done already
+  1    the run can't succeed: an error in the task, bad data
+  2    bad configuration; the run directory can't be written, or another chief is at work in it
+  75   lost a peer, or the storage is full, and starting anew in place did not help: try again
+  76   gave up waiting: a task never came, or the chief has been gone for too long
+  143  told to stop, checkpoint saved
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong argument as all other wrong configuration is reported."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise ConfigError(f"args: got {' '.join(sys.argv[1:])!r}: {message}: see python -m trainer --help")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of what comes before `--`."""
+    made = _Parser(
+        prog="python -m trainer",
+        usage="python -m trainer [--log-format FORMAT] [-- SCRIPT ARGS | check MODULE:CLASS]",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    made.add_argument(
+        "--log-format",
+        metavar="FORMAT",
+        help=f"how log lines are written: {' or '.join(LOG_FORMATS)} (TRAINER_LOG_FORMAT, else text)",
+    )
+    return made
+
+
+def main(words: Sequence[str]) -> None:
     """Play this process's part of the run and end the process."""
+    if words[:1] == ["check"]:
+        # By name, because it imports TensorFlow, and needs nothing of a run.
+        sys.exit(importlib.import_module("trainer.check").main(list(words[1:])))
     stop = StopSignal()
     stop.install()
-    app.main(sys.argv[1:], app.environment(), stop)
+    env = app.environment()
+    logs.configure("trainer")
+    try:
+        at = words.index("--") if "--" in words else len(words)
+        given = parser().parse_args(words[:at]).log_format
+        if at == len(words) - 1:
+            raise ConfigError(f"args: got {' '.join(words)!r}: there is nothing after --: set args to [--, script.py]")
+        style = load_log_format(env, given)
+        logs.configure("trainer", style)
+        logs.configure(cluster.parse(env.get("TF_CONFIG")).name, style)
+    except TrainerExit as error:
+        leave(error.code, str(error))
+    app.main(words[at + 1 :], env, stop)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from trainer import cluster, config, inplace, logs
+from trainer import cluster, config, inplace
 from trainer.context import Context
 from trainer.ending import finish
 from trainer.exits import ConfigError, TrainerExit
@@ -16,11 +17,10 @@ from trainer.rundir import RunDir, now
 from trainer.stop import StopSignal
 
 
-def main(args: Sequence[str], env: Mapping[str, str], stop: StopSignal) -> NoReturn:
-    """Play this process's part of the run and end the process."""
-    logs.configure("trainer")
+def main(script: Sequence[str], env: Mapping[str, str], stop: StopSignal) -> NoReturn:
+    """Play this process's part of the run, with an own `script` and its arguments or without, and end the process."""
     try:
-        context = _context(args, env, stop)
+        context = _context(script, env, stop)
     except TrainerExit as error:
         leave(error.code, str(error))
     stop.on_stop(context.leave_on_stop)
@@ -31,13 +31,8 @@ def main(args: Sequence[str], env: Mapping[str, str], stop: StopSignal) -> NoRet
     finish(context, None, words)
 
 
-def _context(args: Sequence[str], env: Mapping[str, str], stop: StopSignal) -> Context:
+def _context(script: Sequence[str], env: Mapping[str, str], stop: StopSignal) -> Context:
     this = cluster.parse(env.get("TF_CONFIG"))
-    logs.configure(this.name)
-    if args and (args[0] != "--" or len(args) == 1):
-        raise ConfigError(
-            f"args: got {' '.join(args)!r}: must be empty, or -- and a script: set args to [--, script.py]"
-        )
     settings, record = config.load_settings(env), config.load_record(env)
     _check_role(this, record.strategy)
     return Context(
@@ -48,7 +43,7 @@ def _context(args: Sequence[str], env: Mapping[str, str], stop: StopSignal) -> C
         stop=stop,
         restarts=inplace.load(env),
         started=now(),
-        script=tuple(args[1:]),
+        script=tuple(script),
         directory=str(Path.cwd()),
     )
 
@@ -72,6 +67,8 @@ def play(context: Context) -> str:
     if context.run_dir.done() is not None:
         return f"{context.record.run} was done already, see {context.run_dir.at('DONE')}"
     context.run_dir.check()
+    if context.settings.gpus or not context.script:  # an own script may want to set things before the import
+        _import_tensorflow(context)
     if context.is_server:
         return _serve(context)
     if context.is_evaluator:
@@ -85,6 +82,18 @@ def play(context: Context) -> str:
     from trainer import train
 
     return train.run(context)
+
+
+def _import_tensorflow(context: Context) -> None:
+    """Import TensorFlow, which takes seconds, and see whether the GPUs are there that this task was given."""
+    started = time.monotonic()
+    import keras  # noqa: F401
+    import tensorflow  # noqa: F401
+
+    context.note_startup("importSeconds", time.monotonic() - started)
+    from trainer import devices
+
+    devices.check(context.settings)
 
 
 def _serve(context: Context) -> str:
@@ -110,4 +119,6 @@ def environment() -> Mapping[str, str]:
 
     threads.configure(os.environ, threads.available_cpus())
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Otherwise the first process on a GPU takes all of its memory, wanted or not.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     return os.environ

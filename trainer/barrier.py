@@ -1,7 +1,7 @@
 """The start barrier: wait until every peer answers, and say which are missing and why.
 
 TensorFlow itself waits without a word and without an end, and lets no other Python thread run meanwhile. So each task
-waits here, by DNS and TCP, and lets TensorFlow build the strategy when all are there.
+waits here, until each has answered, and lets TensorFlow build the strategy when all are there.
 """
 
 from __future__ import annotations
@@ -18,25 +18,43 @@ from trainer.logs import log
 
 FIRST_REPORT_AFTER: Final = 5.0
 REPORT_EVERY: Final = 60.0
+ANSWER_SECONDS: Final = 3.0
+SILENT: Final = "no answer"
+_HTTP2_HELLO: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # and empty settings
 _PROBE_EVERY: Final = 0.5
-_WATCH_EVERY: Final = 10.0
 _SHOWN: Final = 10
+
+probing: set[int] = set()
+"""Own ports of the connections that `probe` has open."""
 
 Probe = Callable[[str], str | None]
 
 
-def probe(address: str, timeout: float = 2.0) -> str | None:
-    """Return why `address` (host:port) takes no TCP connection, None when it does."""
+def probe(address: str, timeout: float = ANSWER_SECONDS, hung_up: str | None = None) -> str | None:
+    """Return why nobody answers at `address` (host:port), None when somebody does.
+
+    A connection alone proves nothing: the kernel accepts it for a process that hangs too. So this begins to speak
+    HTTP/2, as gRPC does, and waits for the first word. A task that is not a server yet (`Presence`) hangs up instead,
+    for which `hung_up` is returned.
+    """
     host, _, port = address.rpartition(":")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=timeout):
-            return None
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=timeout) as connection:
+            own = connection.getsockname()[1]
+            probing.add(own)
+            try:
+                connection.sendall(_HTTP2_HELLO)
+                return None if connection.recv(1) else hung_up
+            finally:
+                probing.discard(own)
     except socket.gaierror:
         return "no DNS name"
     except ConnectionRefusedError:
         return "connection refused"
+    except (ConnectionResetError, BrokenPipeError):
+        return hung_up
     except TimeoutError:
-        return "timeout"
+        return SILENT
     except OSError as error:
         return error.strerror or str(error)
 
@@ -113,25 +131,6 @@ class Barrier:
         """
         while not self.check():
             sleep(_PROBE_EVERY)
-
-
-def watch_for_any(tasks: Mapping[str, str], *, timeout: float, give_up: Callable[[GaveUp], None]) -> None:
-    """Watch `tasks` in a thread and call `give_up` when none of them has answered for `timeout` seconds.
-
-    A coordinator without workers waits for ever: one that comes back would be taken in again.
-    """
-
-    def run() -> None:
-        seen = time.monotonic()
-        while True:
-            time.sleep(_WATCH_EVERY)
-            if any(probe(address) is None for address in tasks.values()):
-                seen = time.monotonic()
-            elif (gone := time.monotonic() - seen) >= timeout:
-                give_up(GaveUp(f"no worker has answered for {gone:.0f} s: {', '.join(tasks)}"))
-                return
-
-    threading.Thread(target=run, name="worker-watch", daemon=True).start()
 
 
 def wait_for_all(barrier: Barrier, address: str | None, sleep: Callable[[float], object]) -> None:

@@ -13,6 +13,8 @@ from trainer import files
 from trainer.types import Tensor
 
 _INDEX: Final = re.compile(r"ckpt-(\d+)\.index")
+_ANY: Final = re.compile(r"ckpt-(\d+)(?:\.data-|\.index$|_temp)")
+_TEMPORARY: Final = re.compile(r"ckpt-\d+_temp")
 _CHIEF_CPU: Final = "/job:chief/replica:0/task:0/device:CPU:0"
 
 
@@ -47,10 +49,67 @@ def all_complete(directory: str) -> list[Found]:
     return sorted(found, key=lambda each: each.step)
 
 
+def incomplete(directory: str) -> list[int]:
+    """Return the steps of checkpoints in `directory` of which a file is missing: the process ended as it wrote them."""
+    complete = {found.step for found in all_complete(directory)}
+    steps = {int(match[1]) for name in files.names_in(directory) if (match := _ANY.match(name))}
+    return sorted(steps - complete)
+
+
+def sweep(directory: str) -> None:
+    """Delete what saves that did not come to their end have left in `directory`."""
+    for name in files.names_in(directory):
+        if _TEMPORARY.match(name):
+            files.remove_tree(files.join(directory, name))
+
+
+def is_damage(error: BaseException) -> bool:
+    """Say whether `error`, from a restore, means that a file of the checkpoint is cut off or overwritten."""
+    return isinstance(error, tf.errors.DataLossError | tf.errors.OutOfRangeError)
+
+
+def set_aside(found: Found) -> None:
+    """Rename the index of a damaged checkpoint, so that nobody takes it for complete again."""
+    files.rename(f"{found.path}.index", f"{found.path}.index.damaged")
+
+
 def newest_complete(directory: str) -> Found | None:
     """Return the newest complete checkpoint in `directory`, None when there is none."""
     found = all_complete(directory)
     return found[-1] if found else None
+
+
+def keep(found: Found, directory: str) -> str | None:
+    """Copy a checkpoint to `directory` and delete the older ones there; return its new path.
+
+    None when it was deleted before it was copied. As long as the copy is not complete the older one stays.
+    """
+    source, name = found.path.rpartition("/")[0], f"ckpt-{found.step}"
+    files.make_directory(directory)
+    parts = [each for each in files.names_in(source) if each.startswith(f"{name}.data-")]
+    try:
+        for part in [*parts, f"{name}.index"]:  # the index last: with it the copy counts as complete
+            files.copy(files.join(source, part), files.join(directory, part))
+    except (FileNotFoundError, tf.errors.NotFoundError):
+        return None
+    return settle(directory, name)
+
+
+def keep_model(model: Tensor, step: int, directory: str) -> str:
+    """Save the weights alone of a checkpoint that is gone, as `keep` would have copied it; return its path."""
+    name = f"ckpt-{step}"
+    files.make_directory(directory)
+    tf.train.Checkpoint(model=model).write(files.join(directory, name))
+    return settle(directory, name)
+
+
+def settle(directory: str, name: str) -> str:
+    """Make `name` the one checkpoint in `directory`; return its path."""
+    files.write_text(files.join(directory, "checkpoint"), f'model_checkpoint_path: "{name}"\n')
+    for each in files.names_in(directory):
+        if each.startswith("ckpt-") and not each.startswith(f"{name}."):
+            files.remove(files.join(directory, each))
+    return files.join(directory, name)
 
 
 class Checkpoints:

@@ -7,6 +7,7 @@ names the key, the value seen, the rule and what to set.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,32 @@ STRATEGIES: Final = ("OneDevice", "Mirrored", "MultiWorkerMirrored", "ParameterS
 DISTRIBUTED: Final = ("MultiWorkerMirrored", "ParameterServer")
 """The strategies of several tasks."""
 PRECISIONS: Final = ("float32", "mixed_bfloat16", "mixed_float16")
+LOG_FORMATS: Final = ("text", "json")
+_MODES: Final = ("max", "min")
+_MAX_PROFILE_STEPS: Final = 1000
 Scalar = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlyStopping:
+    """When the evaluator ends the run before its last step."""
+
+    metric: str
+    """Name of one of the task's metrics, or `loss`, on the held-out data."""
+    mode: str = "max"
+    """`max`: more is better, `min`: less is."""
+    patience: int = 1
+    """How many evaluations in a row may bring nothing better; the run ends with this one."""
+    min_delta: float = 0.0
+    """What is better by no more than this is not better."""
+
+    def better(self, value: float, than: float | None) -> bool:
+        """Say whether `value` is better than what was best so far (None: nothing yet). Not a number never is."""
+        if not math.isfinite(value):
+            return False
+        if than is None:
+            return True
+        return value > than + self.min_delta if self.mode == "max" else value < than - self.min_delta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +72,10 @@ class TrainerSettings:
     """Compile forward and backward pass with XLA."""
     hyperparameters: Mapping[str, Scalar] = field(default_factory=dict)
     """Passed to the task, over its own defaults."""
+    early_stopping: EarlyStopping | None = None
+    """None: the run goes on to its last step."""
+    profile_steps: int = 0
+    """Steps to profile for TensorBoard, once per run. 0: none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +118,10 @@ class Settings:
     """TRAINER_TERMINATION_LOG: file for the one-line result."""
     logical_cpus: int = 0
     """TRAINER_LOGICAL_CPUS: split the CPU into so many devices, to try Mirrored without GPUs. 0: don't."""
+    gpus: int = 0
+    """TRAINER_GPUS: GPUs that this task was given; it must see as many."""
+    gpus_optional: bool = False
+    """TRAINER_GPUS_OPTIONAL=1: a machine without GPUs will do, with a warning. Set by `tfd run`."""
 
 
 def load_settings(env: Mapping[str, str]) -> Settings:
@@ -111,7 +145,20 @@ def load_settings(env: Mapping[str, str]) -> Settings:
         restarts_in_place=_whole_number(env, "TRAINER_RESTARTS_IN_PLACE", 3, least=0),
         termination_log=env.get("TRAINER_TERMINATION_LOG") or None,
         logical_cpus=_whole_number(env, "TRAINER_LOGICAL_CPUS", 0, least=0),
+        gpus=_whole_number(env, "TRAINER_GPUS", 0, least=0),
+        gpus_optional=env.get("TRAINER_GPUS_OPTIONAL") == "1",
     )
+
+
+def load_log_format(env: Mapping[str, str], given: str | None = None) -> str:
+    """Return how log lines are written: as `given` on the command line, else as TRAINER_LOG_FORMAT says.
+
+    Raises:
+        ConfigError: it is not one of `LOG_FORMATS`.
+
+    """
+    name, value = ("--log-format", given) if given else ("TRAINER_LOG_FORMAT", env.get("TRAINER_LOG_FORMAT") or "text")
+    return _one_of(value, name, LOG_FORMATS)
 
 
 def _whole_number(env: Mapping[str, str], key: str, default: int, *, least: int) -> int:
@@ -184,6 +231,26 @@ def _trainer_settings(block: Json) -> TrainerSettings:
         precision=_one_of(block.get("precision", default.precision), "trainer.precision", PRECISIONS),
         jit_compile=_flag(block.get("jitCompile", default.jit_compile), "trainer.jitCompile"),
         hyperparameters=_scalars(block.get("hyperparameters") or {}, "trainer.hyperparameters"),
+        early_stopping=_early_stopping(block.get("earlyStopping"), "trainer.earlyStopping"),
+        profile_steps=_count(
+            block.get("profileSteps", default.profile_steps), "trainer.profileSteps", least=0, most=_MAX_PROFILE_STEPS
+        ),
+    )
+
+
+def _early_stopping(value: Json, key: str) -> EarlyStopping | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise ConfigError(f"{key}: got {value!r}: must be a block of settings: set for example {key}.metric")
+    delta = value.get("minDelta", 0.0)
+    if isinstance(delta, bool) or not isinstance(delta, int | float) or not 0 <= delta < math.inf:
+        raise ConfigError(f"{key}.minDelta: got {delta!r}: must be a number, 0 or more: set {key}.minDelta")
+    return EarlyStopping(
+        metric=_text(value.get("metric"), f"{key}.metric"),
+        mode=_one_of(value.get("mode", "max"), f"{key}.mode", _MODES),
+        patience=_count(value.get("patience", 1), f"{key}.patience"),
+        min_delta=float(delta),
     )
 
 
@@ -199,10 +266,11 @@ def _one_of(value: Json, key: str, choices: tuple[str, ...]) -> str:
     return str(value)
 
 
-def _count(value: Json, key: str, *, least: int = 1) -> int:
+def _count(value: Json, key: str, *, least: int = 1, most: float = math.inf) -> int:
     whole = isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer()
-    if not whole or value < least:
-        raise ConfigError(f"{key}: got {value!r}: must be a whole number, {least} or more: set {key} to one")
+    if not whole or not least <= value <= most:
+        rule = f"{least} or more" if most == math.inf else f"{least} to {most}"
+        raise ConfigError(f"{key}: got {value!r}: must be a whole number, {rule}: set {key} to one")
     return int(value)
 
 

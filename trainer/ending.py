@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 import threading
 import time
-import traceback
 from typing import Final, NoReturn
 
 from trainer import exits, inplace, report
 from trainer.context import Context
 from trainer.exits import TrainerExit
-from trainer.logs import leave, log
+from trainer.logs import leave, log, show
 
 _LINGER: Final = {exits.DONE: 3.0, exits.STOPPED: 1.0}
 _LINGER_AFTER_FAILURE: Final = 15.0
@@ -30,14 +29,18 @@ def finish(context: Context, error: BaseException | None, words: str = "") -> No
     code = exits.DONE if error is None else exits.code_for(error)
     message = words if error is None else exits.summary(error)
     if error is not None and code == exits.FAILED and not isinstance(error, TrainerExit):
-        traceback.print_exception(error, file=sys.stderr)
+        show(error)
         _tell_workers(context, message)
+    if isinstance(error, exits.LostLease):
+        leave(code, message)  # nothing here is this task's business any more
     if code == exits.LOST_PEER:
         _restart_in_place(context, message)
     if context.status:
         context.status.stop_heartbeat()
         context.status.update(state=_STATES.get(code, "failed"), exitCode=code, message=message)
     details = {"step": context.status["step"], "metrics": context.status["metrics"]} if context.status else {}
+    if context.lease:
+        context.lease.give_back()
     report.write(context.settings.termination_log, code, message, details)
     if context.parameter_server and context.cluster.role == "chief" and code != exits.LOST_PEER:
         _tell_servers(context, code)
@@ -81,13 +84,15 @@ def _restart_in_place(context: Context, message: str) -> None:
     else:
         state = context.restarts.after_lost_peer(checkpoint=found.step if found else -1, limit=limit)
     if state is None:
-        log.info("lost a peer %d times in a row without a new checkpoint", limit + 1)
+        log.info("restarts in place are used up: %d in a row without a new checkpoint", limit)
         return
-    log.info("lost a peer (%s): restarting in place, attempt %d of %d", message, state.count, limit)
+    log.info("restarting in place, attempt %d of %d: %s", state.count, limit, message)
     if context.status:
         state_name = "starting" if context.waiting else "running"
         context.status.stop_heartbeat()
         context.status.update(state=state_name, message=f"restarting in place: {message}")
     context.stop.wait(state.pause)
     if not context.stop.is_set():
+        if context.lease:
+            context.lease.pause()
         inplace.restart(state, context.directory)

@@ -61,13 +61,18 @@ class Evaluation:
             metric.update_state(labels, outputs, sample_weight=weights)
 
 
-def write_summary(run_dir: RunDir, step: int, metrics: dict[str, float]) -> None:
-    """Write `metrics` to logs/eval for TensorBoard."""
-    writer = tf.summary.create_file_writer(run_dir.at("logs", "eval"))
-    with writer.as_default(step=step):
-        for name, value in metrics.items():
-            tf.summary.scalar(name, value)
-    writer.close()
+class Curves:
+    """Writes the metrics of evaluations to logs/eval for TensorBoard."""
+
+    def __init__(self, run_dir: RunDir) -> None:
+        self._writer = tf.summary.create_file_writer(run_dir.at("logs", "eval"))
+
+    def add(self, step: int, metrics: dict[str, float]) -> None:
+        """Add a point to the curve of each metric."""
+        with self._writer.as_default(step=step):
+            for name, value in metrics.items():
+                tf.summary.scalar(name, value)
+            self._writer.flush()
 
 
 def export(run_dir: RunDir, task: Task, model: Model) -> str:
@@ -81,8 +86,3 @@ def export(run_dir: RunDir, task: Task, model: Model) -> str:
     files.replace_tree(temporary, target)
     log.info("exported the model in %.1f s: %s", time.monotonic() - started, target)
     return target
-
-
-def describe(metrics: dict[str, float]) -> str:
-    """Return `metrics` as text for one log line."""
-    return " ".join(f"{name} {value:.4f}" for name, value in metrics.items()) or "no held-out data"

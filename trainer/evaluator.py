@@ -5,14 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from trainer import exits
 from trainer.context import Context
 from trainer.exits import ConfigError, GaveUp, TaskFailed
-from trainer.logs import log
+from trainer.logs import describe, fields, log
 from trainer.rundir import RunDir
 from trainer.types import Json
+from trainer.verdict import Verdict
+
+if TYPE_CHECKING:  # these two import TensorFlow
+    from trainer.checkpoints import Found
+    from trainer.evaluation import Curves, Evaluation
 
 _POLL_EVERY: Final = 1.0
 
@@ -65,9 +70,8 @@ def run(context: Context) -> str:
 
     """
     import keras
-    import tensorflow as tf
 
-    from trainer import checkpoints, evaluation
+    from trainer import evaluation
     from trainer.task import load
 
     settings, run_dir = context.record.trainer, context.run_dir
@@ -77,26 +81,84 @@ def run(context: Context) -> str:
         orphan_timeout=context.settings.orphan_timeout,
     )
     keras.config.set_dtype_policy(settings.precision)
-    task = load(settings.task, settings.hyperparameters)
+    task = load(settings.task, settings.hyperparameters, settings)
     local = evaluation.Evaluation(task, batch_size=settings.batch_size, data_dir=context.settings.data_dir)
+    verdict = Verdict(run_dir=run_dir, early_stopping=settings.early_stopping)
+    evaluator = Evaluator(run_dir, local, evaluation.Curves(run_dir), verdict)
     log.info("waiting for checkpoints in %s", run_dir.checkpoints)
-    seen, count = -1, 0
     while True:
         # Asked first: a checkpoint that is there after DONE is the last one.
         done = watch.done()
-        for found in checkpoints.all_complete(run_dir.checkpoints):
-            if found.step <= seen:
-                continue
-            seen = found.step
-            try:
-                local.restore(found)
-            except tf.errors.NotFoundError:
-                log.info("checkpoint %d was deleted before it could be evaluated", found.step)
-                continue
-            metrics = local.run()
-            evaluation.write_summary(run_dir, found.step, metrics)
-            log.info("checkpoint %d: %s", found.step, evaluation.describe(metrics))
-            count += 1
+        evaluator.look()
         if done:
-            return f"the run is done: evaluated {count} checkpoints, the last one of step {seen}"
+            return f"the run is done: evaluated {evaluator.count} checkpoints, the last one of step {evaluator.seen}"
         time.sleep(_POLL_EVERY)
+
+
+class Evaluator:
+    """Evaluates checkpoints, oldest first, keeps the best one and says when the run should end."""
+
+    def __init__(self, run_dir: RunDir, local: Evaluation, curves: Curves, verdict: Verdict) -> None:
+        self._run_dir, self._local, self._curves, self._verdict = run_dir, local, curves, verdict
+        self.seen = verdict.evaluated
+        """Step of the newest checkpoint that was looked at, -1 before the first."""
+        self.count = 0
+        """How many checkpoints this process has evaluated."""
+
+    def look(self) -> None:
+        """Evaluate the checkpoints that are new.
+
+        Raises:
+            ConfigError: early stopping goes by a metric that the task does not have.
+
+        """
+        from trainer import checkpoints
+
+        for found in checkpoints.all_complete(self._run_dir.checkpoints):
+            if found.step <= self.seen:
+                continue
+            self.seen = found.step
+            try:
+                self._local.restore(found)
+            except Exception as error:
+                if (trouble := _trouble(error)) is None:
+                    raise
+                log.info("checkpoint %d %s", found.step, trouble)
+                continue
+            metrics = self._local.run()
+            log.info("checkpoint %d: %s", found.step, describe(metrics), extra=fields(step=found.step, **metrics))
+            self.count += 1
+            try:
+                self._tell(found, metrics)
+            except Exception as error:
+                if not exits.is_storage_full(error):
+                    raise
+                log.info("can't write what came out: %s", exits.summary(error))
+
+    def _tell(self, found: Found, metrics: dict[str, float]) -> None:
+        """Write what came out, and keep the checkpoint if it is the best so far."""
+        from trainer import checkpoints
+
+        verdict, directory = self._verdict, self._run_dir.at("best")
+        stopped = verdict.stop
+        if verdict.add(found.step, metrics) and verdict.best:
+            path = checkpoints.keep(found, directory)
+            if path is None:
+                log.info("checkpoint %d was deleted meanwhile: keeping its weights alone", found.step)
+                path = checkpoints.keep_model(self._local.model, found.step, directory)
+            verdict.best["path"] = path
+        verdict.write()
+        if verdict.stop and not stopped:
+            log.info("telling the run to end: %s", verdict.stop["reason"])
+        self._curves.add(found.step, metrics)
+
+
+def _trouble(error: BaseException) -> str | None:
+    """Return why a checkpoint could not be read; None when `error` says something else."""
+    from tensorflow import errors
+
+    from trainer import checkpoints
+
+    if isinstance(error, errors.NotFoundError):
+        return "was deleted before it could be evaluated"
+    return "is damaged" if checkpoints.is_damage(error) else None

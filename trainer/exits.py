@@ -4,20 +4,25 @@
     +-- ConfigError   2    the configuration is wrong: trying again can't help
     +-- TaskFailed    1    a peer reported that its task failed for good
     +-- LostPeer     75    another task of the run went away: trying again helps
+    +-- LostLease    75    another chief has taken over the run directory
     +-- GaveUp       76    waited as long as was allowed
     +-- Stopped     143    told to stop
 
-Every other exception comes from the task's own code and ends the run with 1.
+A full storage ends the process with 75: there may be room when it is tried again. Every other exception comes from the
+task's own code and ends the run with 1.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import ClassVar, Final
 
 DONE: Final = 0
 FAILED: Final = 1
 BAD_CONFIG: Final = 2
 LOST_PEER: Final = 75
+"""Try again: a peer is lost, or the storage is full."""
 GAVE_UP: Final = 76
 STOPPED: Final = 143
 
@@ -48,6 +53,8 @@ _TEXT_MATTERS_FOR: Final = frozenset(
 )
 
 
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NO_ROOM_TEXTS: Final = tuple(os.strerror(each).lower() for each in _NO_ROOM)
 _PLACES: Final = ("Detected at node", "<stack traces", "File ", "[[", "The error could be", "node ")
 
 
@@ -71,6 +78,12 @@ class TaskFailed(TrainerExit):
 
 class LostPeer(TrainerExit):
     """Another task of the run went away."""
+
+    code = LOST_PEER
+
+
+class LostLease(TrainerExit):
+    """Another chief has taken over the run directory, so this one must not write to it, nor end the others."""
 
     code = LOST_PEER
 
@@ -110,11 +123,23 @@ def _tells_lost_peer(error: BaseException) -> bool:
     return bool(names & _TEXT_MATTERS_FOR) and any(mark in text for mark in _LOST_PEER_TEXTS)
 
 
+def is_storage_full(error: BaseException) -> bool:
+    """Say whether `error`, or what it was raised from, means that the storage has no room left."""
+    chain: BaseException | None = error
+    while chain is not None:
+        if isinstance(chain, OSError) and chain.errno in _NO_ROOM:
+            return True
+        if is_tensorflow_error(chain) and any(mark in str(chain).lower() for mark in _NO_ROOM_TEXTS):
+            return True
+        chain = chain.__cause__
+    return False
+
+
 def code_for(error: BaseException) -> int:
     """Return the exit code that `error` ends this process with."""
     if isinstance(error, TrainerExit):
         return error.code
-    return LOST_PEER if is_lost_peer(error) else FAILED
+    return LOST_PEER if is_lost_peer(error) or is_storage_full(error) else FAILED
 
 
 def summary(error: BaseException) -> str:
@@ -126,6 +151,8 @@ def summary(error: BaseException) -> str:
         return lines[-1]
     if lines[0] == "Graph execution error:":  # then come the places it passed through, and the reason
         lines = [line for line in lines[1:] if not line.startswith(_PLACES)] or lines
+    if is_storage_full(error):
+        return f"the storage is full: {lines[0]}: make room; the run goes on from its last checkpoint"
     return f"{type(error).__name__}: {lines[0]}"
 
 

@@ -60,6 +60,17 @@ def write_text(path: str, text: str) -> None:
         Path(temporary).unlink(missing_ok=True)
 
 
+def overwrite_text(path: str, text: str) -> None:
+    """Write a short `text` into the file itself: a reader on NFS sees it at once, but perhaps only a part of it."""
+    if is_remote(path):
+        with _gfile().GFile(path, "w") as file:
+            file.write(text)
+        return
+    with Path(path).open("r+b" if Path(path).exists() else "wb", buffering=0) as file:
+        file.write(text.encode())
+        file.truncate()
+
+
 def make_directory(path: str) -> None:
     """Create the directory and its parents; an existing one is fine."""
     if is_remote(path):
@@ -78,6 +89,35 @@ def names_in(path: str) -> list[str]:
     if not _gfile().isdir(path):
         return []
     return sorted(str(name).rstrip("/") for name in _gfile().listdir(path))
+
+
+def copy(source: str, target: str) -> None:
+    """Copy a file; `target` is there as a whole or not at all."""
+    if is_remote(target):
+        _gfile().copy(source, target, overwrite=True)
+        return
+    temporary = f"{target}.{uuid.uuid4().hex[:8]}.tmp"
+    try:
+        shutil.copyfile(source, temporary)
+        Path(temporary).replace(target)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def rename(source: str, target: str) -> None:
+    """Rename a file, over an existing one."""
+    if is_remote(target):
+        _gfile().rename(source, target, overwrite=True)
+    else:
+        Path(source).replace(target)
+
+
+def remove(path: str) -> None:
+    """Delete a file; nothing happens when there is none."""
+    if not is_remote(path):
+        Path(path).unlink(missing_ok=True)
+    elif _gfile().exists(path):
+        _gfile().remove(path)
 
 
 def remove_tree(path: str) -> None:

@@ -33,6 +33,8 @@ class Restarts:
     """Step of the newest checkpoint at the last restart, -1 for none."""
     waiting_since: float = 0.0
     """Unix time since which this task waits for its peers, over restarts; 0 when it does not."""
+    token: str = ""
+    """Under which name this task holds the run directory's lease."""
 
     @property
     def pause(self) -> float:
@@ -48,7 +50,7 @@ class Restarts:
         count = 1 if checkpoint > self.checkpoint else self.count + 1
         if count > limit:
             return None
-        return Restarts(count=count, checkpoint=max(checkpoint, self.checkpoint))
+        return Restarts(count=count, checkpoint=max(checkpoint, self.checkpoint), token=self.token)
 
     def while_waiting(self, now: float) -> Restarts:
         """Return the state for a restart before all peers were there, which does not count."""

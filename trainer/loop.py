@@ -18,13 +18,18 @@ from trainer.logs import log
 _SEGMENT_SECONDS: Final = 1.0
 _GROWTH: Final = 8
 
-Agree = Callable[[bool, int], tuple[bool, int]]
-"""(told to stop, wanted steps) of this task -> the same two for all tasks."""
+Agree = Callable[[bool, bool, int], tuple[bool, bool, int]]
+"""(told to stop, told to end, wanted steps) of this task -> the same three for all tasks."""
 
 
-def alone(stop: bool, count: int) -> tuple[bool, int]:
+def alone(stop: bool, end: bool, count: int) -> tuple[bool, bool, int]:
     """Agree with nobody: for the strategies with one task in the loop."""
-    return stop, count
+    return stop, end, count
+
+
+def never() -> bool:
+    """Say no: for a run without early stopping."""
+    return False
 
 
 def until_boundary(step: int, steps: int, *every: int) -> int:
@@ -72,10 +77,13 @@ class Reports(Protocol):
     def segment(self, before: int, step: int, loss: float | None) -> None:
         """Report one segment."""
 
+    def room(self, step: int) -> int:
+        """Return how many steps a segment from `step` may have at most."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Loop:
-    """Trains until the last step or until told to stop."""
+    """Trains until the last step, or until told to end there (early stopping) or to stop (and go on another time)."""
 
     settings: TrainerSettings
     stepper: RunsSteps
@@ -83,11 +91,12 @@ class Loop:
     save: Callable[[int], None]
     """Saves the checkpoint of a step."""
     told_to_stop: Callable[[], bool]
+    told_to_end: Callable[[], bool] = never
     agree: Agree = alone
     pace: Pace
 
     def run(self) -> int:
-        """Train; return the step reached, whose checkpoint is saved.
+        """Train; return the last step, whose checkpoint is saved.
 
         Raises:
             Stopped: told to stop; the checkpoint is saved.
@@ -98,12 +107,16 @@ class Loop:
         self.progress.begin(step)
         while step < settings.steps:
             room = until_boundary(step, settings.steps, settings.checkpoint_every, settings.summary_every)
-            stop, count = self.agree(self.told_to_stop(), min(self.pace.count, room))
+            room = min(room, self.progress.room(step))
+            stop, end, count = self.agree(self.told_to_stop(), self.told_to_end(), min(self.pace.count, room))
+            if (stop or end) and saved != step:
+                self.save(step)
             if stop:
-                if saved != step:
-                    self.save(step)
                 log.info("told to stop: saved step %d", step)
                 raise Stopped(f"told to stop, checkpoint of step {step} saved" if step else "told to stop at step 0")
+            if end:
+                log.info("early stopping: step %d is the last one", step)
+                break
             before, start = step, time.monotonic()
             loss = self.stepper.run(count)
             self.pace.ran(count, time.monotonic() - start)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 import tensorflow as tf
 
-from trainer.config import Record
-from trainer.logs import log
+from trainer.config import Record, Scalar
+from trainer.logs import fields, log
+from trainer.profiling import Profile
 from trainer.rundir import RunDir, Status
 from trainer.steppers import Trainee
 from trainer.types import Tensor
@@ -57,13 +59,28 @@ class Rate:
 class Progress:
     """Reports one task's training; the tasks that don't write the run directory only log."""
 
-    def __init__(self, *, record: Record, run_dir: RunDir, trainee: Trainee, status: Status | None) -> None:
+    def __init__(
+        self,
+        *,
+        record: Record,
+        run_dir: RunDir,
+        trainee: Trainee,
+        status: Status | None,
+        hyperparameters: Mapping[str, Scalar],
+        tasks: int = 1,
+        traced: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Report a training of `tasks` tasks; `traced` is called after the first segment."""
         self._settings = record.trainer
+        self._hyperparameters, self._tasks, self._traced = hyperparameters, tasks, traced
+        self._run_dir = run_dir
+        self._profile = Profile(run_dir.at("logs", "train"), record.trainer.profile_steps if status else 0)
         self._status = status
         self._trainee = trainee
         self.rate = Rate()
         self._log_at = self._status_at = 0.0
         self._loss: float | None = None
+        self._first = True
         self._writer = tf.summary.create_file_writer(run_dir.at("logs", "train")) if status else None
         self._record = record
 
@@ -74,10 +91,32 @@ class Progress:
         if self._status:
             self._status.update(state="running", step=step, message="")
         if self._writer and step == 0:
-            with self._writer.as_default(step=0):
+            with _storage_may_fail(), self._writer.as_default(step=0):
                 text = json.dumps(self._record.raw, indent=2).replace("\n", "\n    ")
                 tf.summary.text("run record", f"    {text}")
                 self._write_graph()
+                self._write_hyperparameters()
+                self._writer.flush()
+
+    def _write_hyperparameters(self) -> None:
+        """Write the hyper-parameters one folder above the curves of training and evaluation, which join them so."""
+        try:
+            from tensorboard.plugins.hparams import api
+        except ImportError:
+            log.info("no hyper-parameters in TensorBoard: there is no tensorboard package here")
+            return
+        settings = self._settings
+        values = {
+            "strategy": self._record.strategy,
+            "batchSize": settings.batch_size,
+            "seed": settings.seed,
+            "precision": settings.precision,
+            **self._hyperparameters,
+        }
+        writer = tf.summary.create_file_writer(self._run_dir.at("logs"))
+        with writer.as_default(step=0):
+            api.hparams(values, trial_id=self._record.run)
+        writer.close()
 
     def _write_graph(self) -> None:
         model = self._trainee.model
@@ -90,6 +129,10 @@ class Progress:
 
     def segment(self, before: int, step: int, loss: float | None) -> None:
         """Report that the training went from `before` to `step` with the mean loss `loss`."""
+        if self._first:
+            self._first = False
+            self._traced()
+        self._profile.segment(step)
         self.rate.add(step)
         self._loss = loss if loss is not None else self._loss
         every, steps = self._settings.summary_every, self._settings.steps
@@ -99,12 +142,21 @@ class Progress:
         if now >= self._log_at or last:
             self._log_at = now + _LOG_EVERY
             loss_text = "-" if self._loss is None else f"{self._loss:.4f}"
-            log.info("step %d/%d loss %s %.1f steps/s", step, steps, loss_text, self.rate.recent or 0.0)
+            details = fields(**{**self._fields(step), "steps": steps})
+            log.info("step %d/%d loss %s %.1f steps/s", step, steps, loss_text, self.rate.recent or 0.0, extra=details)
         if self._status:
             self._status.note(**self._fields(step))
             if now >= self._status_at or last:
                 self._status_at = now + _STATUS_EVERY
                 self._status.update()
+
+    def room(self, step: int) -> int:
+        """Return how many steps a segment from `step` may have at most."""
+        return self._profile.room(step)
+
+    def end(self) -> None:
+        """Say that the training has ended."""
+        self._profile.stop()
 
     def _fields(self, step: int) -> dict[str, float | None]:
         rate = self.rate.recent
@@ -119,11 +171,25 @@ class Progress:
     def _write_summary(self, step: int) -> None:
         if not self._writer:
             return
-        with self._writer.as_default(step=step):
+        with _storage_may_fail(), self._writer.as_default(step=step):
             if self._loss is not None:
                 tf.summary.scalar("loss", self._loss)
             tf.summary.scalar("learning_rate", _number(self._trainee.optimizer.learning_rate))
             if rate := self.rate.recent:
                 tf.summary.scalar("steps_per_second", rate)
-                tf.summary.scalar("examples_per_second", rate * self._settings.batch_size)
-        self._writer.flush()
+                tf.summary.scalar("step_time", 1 / rate, description="seconds")
+                examples = rate * self._settings.batch_size
+                tf.summary.scalar("examples_per_second", examples)
+                tf.summary.scalar("examples_per_second_per_task", examples / self._tasks)
+            if self._status and (share := self._status["inputWaitShare"]) is not None:
+                tf.summary.scalar("input_wait", share, description="share of the time that steps wait for data")
+            self._writer.flush()
+
+
+@contextmanager
+def _storage_may_fail() -> Iterator[None]:
+    """Let a training go on when TensorBoard's curves can't be written."""
+    try:
+        yield
+    except (tf.errors.OpError, OSError) as error:
+        log.info("can't write for TensorBoard: %s", str(error).partition("\n")[0])

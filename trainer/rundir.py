@@ -4,16 +4,21 @@ In it are:
     run.json      the record and the versions; another identity hash in the same directory is refused
     DONE          the result; makes a run at most once: a task that finds it ends with 0
     status.json   where the run is, for people and programs
+    lease.json    which chief is at work here (`trainer.lease`)
+    evaluation.json, best/    the evaluator's (`trainer.evaluator`)
     checkpoints/  logs/train/  logs/eval/  export/
 """
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import json
 import math
 import platform
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -24,6 +29,7 @@ from trainer.logs import log
 from trainer.types import Json
 
 HEARTBEAT_EVERY: Final = 10.0
+_REFUSALS: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR})
 
 
 def now() -> str:
@@ -119,6 +125,27 @@ class RunDir:
             text = to_json({**self._record.raw, "versions": _versions(), "created": now()}, indent=2)
             files.write_text(self.at("run.json"), text)
 
+    @contextmanager
+    def must_be_writable(self) -> Iterator[None]:
+        """Turn the refusal of the storage to write into a wrong configuration.
+
+        Raises:
+            ConfigError: the storage has refused.
+
+        """
+        try:
+            yield
+        except Exception as error:
+            names = {cls.__name__ for cls in type(error).__mro__}
+            refused = isinstance(error, OSError) and error.errno in _REFUSALS
+            if not refused and not names & {"PermissionDeniedError", "UnauthenticatedError"}:
+                raise
+            reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+            raise ConfigError(
+                f"RUN_DIR: got {self.path!r}: can't be written ({reason}): set storage to one that this task may write "
+                "to, or give its user (runAsUser, serviceAccountName) the right to"
+            ) from error
+
     def write_done(self, result: dict[str, Any]) -> None:
         """Write DONE, the last thing a run does."""
         files.write_text(self.at("DONE"), to_json(result, indent=2))
@@ -126,6 +153,15 @@ class RunDir:
     def read_status(self) -> dict[str, Any] | None:
         """Return the content of status.json, None when there is none."""
         return self._read("status.json")
+
+    def read_evaluation(self) -> dict[str, Any]:
+        """Return the content of evaluation.json (`trainer.verdict`), empty when there is none."""
+        return self._read("evaluation.json") or {}
+
+    def early_stop(self) -> dict[str, Any] | None:
+        """Return where and why the evaluator has told the run to end, None when it has not."""
+        stop = self.read_evaluation().get("stop")
+        return stop if isinstance(stop, dict) else None
 
 
 class Status:
@@ -142,6 +178,7 @@ class Status:
             "state": "starting", "exitCode": None, "step": int(before.get("step") or 0), "steps": steps,
             "stepsPerSecond": None, "examplesPerSecond": None, "etaSeconds": None, "loss": None,
             "lastCheckpoint": before.get("lastCheckpoint"), "restarts": restarts, "metrics": None, "message": "",
+            "startup": None, "inputWaitShare": None,
         }  # fmt: skip
 
     def __getitem__(self, name: str) -> Json:

@@ -5,23 +5,25 @@ from __future__ import annotations
 import faulthandler
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import keras
 import tensorflow as tf
 
-from trainer import checkpoints, evaluation, strategies
-from trainer.barrier import Barrier, wait_for_all, watch_for_any
+from trainer import checkpoints, evaluation, exits, strategies
+from trainer.barrier import Barrier, wait_for_all
 from trainer.checkpoints import Checkpoints, Found
 from trainer.config import DISTRIBUTED
 from trainer.context import Context
 from trainer.ending import finish
 from trainer.exits import ConfigError, LostPeer
-from trainer.logs import log
-from trainer.loop import Agree, Loop, Pace, alone
+from trainer.liveness import ServerWatch
+from trainer.logs import describe, log
+from trainer.loop import Agree, Loop, Pace, alone, never
 from trainer.progress import Progress
-from trainer.rundir import now
+from trainer.rundir import RunDir, now
 from trainer.steppers import (
     ParameterServerStepper,
     Stepper,
@@ -34,8 +36,10 @@ from trainer.steppers import (
 )
 from trainer.task import Task, load
 from trainer.types import Strategy
+from trainer.waiting import InputWait
 
 _SHARED_DIRECTORY_SECONDS: Final = 60.0
+_ASK_EVERY: Final = 2.0
 _kept: list[object] = []
 """What must live until the process ends: dropping a strategy takes seconds."""
 
@@ -59,26 +63,62 @@ def run(context: Context) -> str:
     """
     context.claim()
     last = checkpoints.newest_complete(context.run_dir.checkpoints)
-    if last is not None and last.step >= context.record.trainer.steps:
+    if last is not None and last.step >= last_step(context):
         # Trained, but not finished. The peers may be gone for good, and are not needed.
         log.info("step %d was the last one: nothing left to train", last.step)
         trained = Trained(last, None)
         task = _prepare(context)
     else:
         strategy = connect(context)
+        stop_watching = _watch_servers(context)
         task = _prepare(context)
         trained = _train(context, task, strategy)
+        stop_watching()
     context.stop.release()
     if not context.writes:
         return "trained to the last step"
     return _complete(context, task, trained)
 
 
+def last_step(context: Context) -> int:
+    """Return the step after which there is nothing left to train."""
+    steps = context.record.trainer.steps
+    stop = context.run_dir.early_stop() if context.record.trainer.early_stopping else None
+    return min(steps, int(stop["step"])) if stop else steps
+
+
+class EarlyStop:
+    """Asks now and then whether the evaluator has told the run to end."""
+
+    def __init__(self, run_dir: RunDir, clock: Callable[[], float] = time.monotonic) -> None:
+        self._run_dir, self._clock = run_dir, clock
+        self._ask_at = 0.0
+        self._said = False
+
+    def __call__(self) -> bool:
+        """Say whether it has."""
+        if not self._said and self._clock() >= self._ask_at:
+            self._ask_at = self._clock() + _ASK_EVERY
+            if stop := self._run_dir.early_stop():
+                self._said = True
+                log.info("early stopping: %s", stop.get("reason"))
+        return self._said
+
+
+def _watch_servers(context: Context) -> Callable[[], None]:
+    """Watch the servers of a ParameterServer run; return what stops that."""
+    if not context.parameter_server:
+        return lambda: None
+    cluster = context.cluster
+    watch = ServerWatch(cluster.peers("ps"), cluster.peers("worker"), orphan_timeout=context.settings.orphan_timeout)
+    return watch.start(lambda error: finish(context, error))
+
+
 def _prepare(context: Context) -> Task:
     settings = context.record.trainer
     keras.utils.set_random_seed(settings.seed)
     keras.config.set_dtype_policy(settings.precision)
-    return load(settings.task, settings.hyperparameters)
+    return load(settings.task, settings.hyperparameters, settings)
 
 
 def connect(context: Context) -> Strategy:
@@ -96,7 +136,9 @@ def connect(context: Context) -> Strategy:
     )
     context.waits(True, "waiting for the other tasks")
     if name in DISTRIBUTED:
+        started = time.monotonic()
         wait_for_all(barrier, cluster.address, context.stop.wait)
+        context.note_startup("barrierSeconds", time.monotonic() - started)
         # A peer that dies right now for good would block TensorFlow for ever, and Python with it.
         faulthandler.dump_traceback_later(context.settings.start_timeout, exit=True)
     else:
@@ -105,6 +147,7 @@ def connect(context: Context) -> Strategy:
     faulthandler.cancel_dump_traceback_later()
     context.stop.take_over()
     context.waits(False)
+    context.connected = time.monotonic()
     log.info("%s with %d replicas in sync", name, strategy.num_replicas_in_sync)
     return strategy
 
@@ -128,33 +171,48 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
     agreement = Agreement(strategy, workers) if context.record.strategy == "MultiWorkerMirrored" else None
     _restore(context, trainee, saver, agreement)
     stepper = _stepper(context, task, strategy, trainee)
-    progress = Progress(record=context.record, run_dir=context.run_dir, trainee=trainee, status=context.status)
+    progress = Progress(
+        record=context.record,
+        run_dir=context.run_dir,
+        trainee=trainee,
+        status=context.status,
+        hyperparameters=task.hp,
+        tasks=max(1, workers),
+        traced=lambda: context.note_startup("traceSeconds", time.monotonic() - context.connected),
+    )
     _kept.extend((strategy, trainee, saver, stepper))
 
     def save(step: int) -> None:
         started = time.monotonic()
-        found = saver.save(step)
+        if context.lease:
+            context.lease.check()
+        try:
+            found = saver.save(step)
+        except (tf.errors.OpError, OSError) as error:
+            if not exits.is_storage_full(error) or step >= settings.steps or context.stop.is_set():
+                raise
+            # Nothing is lost yet, and the next checkpoint may find room again.
+            log.info("can't save checkpoint %d, training goes on: %s", step, exits.summary(error))
+            checkpoints.sweep(saver.directory)
+            return
         if context.status:
             log.info("saved checkpoint %d in %.1f s", step, time.monotonic() - started)
             context.status.update(step=step, lastCheckpoint={"step": step, "path": found.path})
 
-    if parameter_server:
-        watch_for_any(
-            context.cluster.peers("worker"),
-            timeout=context.settings.orphan_timeout,
-            give_up=lambda error: finish(context, error),
-        )
     context.stop.hold(context.hold_seconds)
     agree: Agree = agreement.agree if agreement else alone
+    stops_early = context.writes and settings.early_stopping is not None
     step = Loop(
         settings=settings,
         stepper=stepper,
-        progress=progress,
+        progress=InputWait(progress, stepper, context.status),
         save=save,
         told_to_stop=context.stop.is_set,
+        told_to_end=EarlyStop(context.run_dir) if stops_early else never,
         agree=agree,
         pace=Pace(first=workers if parameter_server else 1),
     ).run()
+    progress.end()
     last = Found(step, os.path.join(saver.directory, f"ckpt-{step}"))  # noqa: PTH118 - may be a URL
     return Trained(last, progress.rate.overall)
 
@@ -182,13 +240,24 @@ def _restore(context: Context, trainee: Trainee, saver: Checkpoints, agreement: 
     From another run come the weights and the optimizer's state, its iterations too; the step starts at 0.
     """
     directory = context.run_dir.checkpoints
-    found = checkpoints.newest_complete(directory)
-    if agreement:
-        found = agreement.same_checkpoint(directory, found, decides=context.writes)
-    if found:
-        saver.restore(found.path)
+    if context.writes:
+        for step in checkpoints.incomplete(directory):
+            log.info("checkpoint %d is not complete: leaving it out", step)
+        checkpoints.sweep(directory)
+    while True:
+        found = checkpoints.newest_complete(directory)
+        if agreement:
+            found = agreement.same_checkpoint(directory, found, decides=context.writes)
+        if not found:
+            break
+        try:
+            saver.restore(found.path)
+        except tf.errors.OpError as error:
+            leave_out_damaged(context, found, error, together=agreement is not None)
+            continue
         log.info("continuing from %s", found.path)
-    elif other := context.record.resume_from:
+        return
+    if other := context.record.resume_from:
         directory = context.run_dir.sibling_checkpoints(other)
         found = checkpoints.newest_complete(directory)
         if not found:
@@ -198,6 +267,24 @@ def _restore(context: Context, trainee: Trainee, saver: Checkpoints, agreement: 
             )
         saver.restore_parts(found.path, "model", "optimizer")
         log.info("starting from the weights and the optimizer of %s", found.path)
+
+
+def leave_out_damaged(context: Context, found: Found, error: tf.errors.OpError, *, together: bool) -> None:
+    """Have nobody use the checkpoint `found` again, whose restore has failed with `error`; a restore may then follow.
+
+    Raises:
+        LostPeer: all tasks have to go back `together`: the others may have read the checkpoint before.
+        tf.errors.OpError: the checkpoint is not damaged; the `error` itself.
+
+    """
+    if not checkpoints.is_damage(error):
+        raise error
+    if context.writes:
+        checkpoints.set_aside(found)
+    message = f"checkpoint {found.step} is damaged: going back to the one before"
+    log.info("%s (%s)", message, exits.summary(error))
+    if together:
+        raise LostPeer(message)
 
 
 class Agreement:
@@ -218,10 +305,10 @@ class Agreement:
         totals = self._total(tf.constant(values, tf.float64)).numpy()
         return [round(float(each)) // self._local for each in totals]
 
-    def agree(self, stop: bool, count: int) -> tuple[bool, int]:
-        """Stop if one worker must; run the mean of what all want to run."""
-        stops, counts = self.sum(int(stop), count)
-        return stops > 0, max(1, counts // self._workers)
+    def agree(self, stop: bool, end: bool, count: int) -> tuple[bool, bool, int]:
+        """Stop or end if one worker must; run the mean of what all want to run."""
+        stops, ends, counts = self.sum(int(stop), int(end), count)
+        return stops > 0, ends > 0, max(1, counts // self._workers)
 
     def same_checkpoint(self, directory: str, found: Found | None, *, decides: bool) -> Found | None:
         """Return the checkpoint that the worker which `decides` has found, as soon as this one sees it too.
@@ -245,11 +332,14 @@ def _complete(context: Context, task: Task, trained: Trained) -> str:
     """Evaluate and export the last checkpoint and write DONE; return the last words."""
     settings, run_dir, status = context.record.trainer, context.run_dir, context.status
     last = evaluation.Evaluation(task, batch_size=settings.batch_size, data_dir=context.settings.data_dir)
-    last.restore(trained.found)
+    try:
+        last.restore(trained.found)
+    except tf.errors.OpError as error:
+        leave_out_damaged(context, trained.found, error, together=True)
     metrics = last.run()
-    log.info("held-out data at step %d: %s", trained.found.step, evaluation.describe(metrics))
+    log.info("held-out data at step %d: %s", trained.found.step, describe(metrics))
     if metrics and not context.record.evaluators:
-        evaluation.write_summary(run_dir, trained.found.step, metrics)
+        evaluation.Curves(run_dir).add(trained.found.step, metrics)
     path = evaluation.export(run_dir, task, last.model)
     rate = trained.steps_per_second
     run_dir.write_done(
@@ -267,4 +357,4 @@ def _complete(context: Context, task: Task, trained: Trained) -> str:
     )
     if status:
         status.note(step=trained.found.step, metrics=metrics, etaSeconds=0)
-    return f"done at step {trained.found.step}: {evaluation.describe(metrics)}"
+    return f"done at step {trained.found.step}: {describe(metrics)}"

@@ -59,7 +59,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     from trainer.logs import log
 
     logged: list[str] = []
-    monkeypatch.setattr(log, "info", lambda text, *args: logged.append(text % args))
+    monkeypatch.setattr(log, "info", lambda text, *args, **_: logged.append(text % args))
     return logged
 
 

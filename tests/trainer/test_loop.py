@@ -41,6 +41,9 @@ class Silent:
     def segment(self, before: int, step: int, loss: float | None) -> None:
         self.seen.append((before, step))
 
+    def room(self, step: int) -> int:
+        return 1000
+
 
 SETTINGS = TrainerSettings(steps=100, checkpoint_every=30, summary_every=20)
 
@@ -97,9 +100,9 @@ def test_told_to_stop_right_after_a_checkpoint_it_saves_no_second_one() -> None:
 
 def test_it_does_what_all_have_agreed_on() -> None:
     counter, saved = Counter(), []
-    agreed = iter([(False, 7), (False, 3), (True, 1)])
+    agreed = iter([(False, False, 7), (False, False, 3), (True, False, 1)])
     with pytest.raises(Stopped):
-        loop(counter, saved, agree=lambda stop, count: next(agreed)).run()
+        loop(counter, saved, agree=lambda *_: next(agreed)).run()
     assert counter.segments == [7, 3]
     assert saved == [10]
 
