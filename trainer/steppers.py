@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
 import tensorflow as tf
 
+from trainer import embedding, inputs
 from trainer.config import TrainerSettings
 from trainer.exits import ConfigError
 from trainer.task import DataContext, Task
@@ -46,6 +49,11 @@ def build(task: Task, strategy: Strategy, settings: TrainerSettings) -> Trainee:
             raise ValueError("model() must return a model that is built: begin it with keras.Input")
         optimizer = task.optimizer()
         if settings.precision == "mixed_float16":
+            if embedding.tables(model):
+                raise ConfigError(
+                    "trainer.precision: got 'mixed_float16': embedding tables have no loss scaling: "
+                    "set trainer.precision to mixed_bfloat16 or float32"
+                )
             optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
         optimizer.build(model.trainable_variables)
         step = tf.Variable(
@@ -91,8 +99,9 @@ def replica_step(
     other devices, stays outside.
     """
     model, optimizer = trainee.model, trainee.optimizer
+    tables = embedding.tables(model)
 
-    def gradients(features: Tensor, labels: Tensor, weights: Tensor | None) -> tuple[Tensor, list[Tensor]]:
+    def gradients(features: Tensor, labels: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
         with tf.GradientTape() as tape:
             losses = per_example(task.loss(labels, model(features, training=True)))
             if weights is not None:
@@ -101,14 +110,16 @@ def replica_step(
             if model.losses:
                 loss += tf.cast(tf.add_n(model.losses), loss.dtype) / replicas
             scaled = optimizer.scale_loss(loss)
-        return loss, tape.gradient(scaled, model.trainable_variables)
+        return loss, tape.gradient(scaled, (model.trainable_variables, [table.pieces for table in tables]))
 
     compiled = tf.function(gradients, jit_compile=True) if jit_compile else gradients
 
     def step(batch: Tensor) -> Tensor:
         features, labels, *weights = batch
-        loss, grads = compiled(features, labels, weights[0] if weights else None)
-        optimizer.apply(grads, model.trainable_variables)
+        loss, (dense, sparse) = compiled(features, labels, weights[0] if weights else None)
+        optimizer.apply(dense, model.trainable_variables)
+        for table, rows in zip(tables, sparse, strict=True):
+            table.apply_gradients(rows)
         trainee.step.assign_add(1)
         return loss
 
@@ -121,16 +132,15 @@ def pipeline_function(
     """Return the function that builds the training data of one input pipeline."""
 
     def build_pipeline(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        dataset = task.dataset(
-            DataContext(
-                batch_size=settings.batch_size // replicas,
-                pipelines=context.num_input_pipelines,
-                pipeline=context.input_pipeline_id,
-                seed=None if seed is None else seed + context.input_pipeline_id,
-                data_dir=data_dir,
-            ),
-            "train",
+        part = DataContext(
+            batch_size=settings.batch_size // replicas,
+            pipelines=context.num_input_pipelines,
+            pipeline=context.input_pipeline_id,
+            seed=None if seed is None else seed + context.input_pipeline_id,
+            data_dir=data_dir,
         )
+        with inputs.unseeded() if seed is None else nullcontext():
+            dataset = task.dataset(part, "train")
         if dataset is None:
             raise ValueError('dataset() returned None for "train": it must return a tf.data.Dataset')
         return dataset
@@ -147,6 +157,21 @@ class Stepper(Protocol):
     def step(self) -> int:
         """Return the steps done in all."""
 
+    def waited(self) -> tuple[float, float]:
+        """Return the seconds waited for data and the seconds of all in the last segment; the first one counts 0."""
+
+
+def _next(iterator: Iterator) -> tuple[Tensor, Tensor]:
+    """Return the next batch and how long it took to come, in seconds; in a graph.
+
+    A step starts when all of the one before has been done (or, on a GPU, handed over), so nothing else is in this time.
+    """
+    start = tf.timestamp()
+    batch = next(iterator)
+    with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
+        ready = tf.timestamp()
+    return batch, ready - start
+
 
 class SyncStepper:
     """Runs a segment as one graph with a loop in it: one call into TensorFlow per segment."""
@@ -154,24 +179,49 @@ class SyncStepper:
     def __init__(self, strategy: Strategy, trainee: Trainee, step: Callable[[Tensor], Tensor], data: Iterator) -> None:
         self._trainee = trainee
         self._iterator = iter(data)
+        self._times = _Times()
 
-        def segment(iterator: Iterator, count: Tensor) -> Tensor:
-            total = tf.constant(0.0)
+        def segment(iterator: Iterator, count: Tensor) -> tuple[Tensor, Tensor]:
+            total, waited = tf.constant(0.0), tf.constant(0.0, tf.float64)
             for _ in tf.range(count):
-                losses = strategy.run(step, args=(next(iterator),))
+                batch, seconds = _next(iterator)
+                losses = strategy.run(step, args=(batch,))
                 total += strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
-            return total
+                waited += seconds
+            return total, waited
 
         self._segment = tf.function(segment)
 
     def run(self, count: int) -> float:
         """Run `count` steps and return their mean loss."""
+        start = time.monotonic()
         # A tensor, because a Python number would be traced anew for each value.
-        return float(self._segment(self._iterator, tf.constant(count))) / count
+        total, waited = self._segment(self._iterator, tf.constant(count))
+        loss = float(total) / count
+        self._times.add(float(waited), time.monotonic() - start)
+        return loss
 
     def step(self) -> int:
         """Return the steps done in all."""
         return int(self._trainee.step.numpy())
+
+    def waited(self) -> tuple[float, float]:
+        """Return the seconds waited for data and the seconds of all in the last segment; the first one counts 0."""
+        return self._times.last
+
+
+class _Times:
+    """Seconds waited and seconds of all of the last segment; the first one is mostly tracing."""
+
+    def __init__(self) -> None:
+        self.last = (0.0, 0.0)
+        self._traced = False
+
+    def add(self, waited: float, seconds: float) -> None:
+        """Note a segment."""
+        if self._traced:
+            self.last = (waited, seconds)
+        self._traced = True
 
 
 class ParameterServerStepper:
@@ -190,28 +240,38 @@ class ParameterServerStepper:
     ) -> None:
         self._trainee = trainee
         self._coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
+        self._workers = int(strategy.extended._num_workers)
+        self._times = _Times()
         self._iterator = iter(
             self._coordinator.create_per_worker_dataset(lambda: strategy.distribute_datasets_from_function(pipeline))
         )
         with strategy.scope():
-            total = tf.Variable(0.0, trainable=False, name="loss_total")
-        self._total = total
+            totals = tf.Variable([0.0, 0.0], trainable=False, name="loss_and_wait")
+        self._totals = totals
 
         def one_step(iterator: Iterator) -> None:
-            total.assign_add(strategy.run(step, args=(next(iterator),)))
+            batch, seconds = _next(iterator)
+            loss = strategy.run(step, args=(batch,))
+            totals.assign_add([loss, tf.cast(seconds, tf.float32)])
 
         self._one_step = tf.function(one_step)
 
     def run(self, count: int) -> float | None:
         """Run `count` steps and return their mean loss."""
-        before = self.step()
+        before, start = self.step(), time.monotonic()
         for _ in range(count):
             self._coordinator.schedule(self._one_step, args=(self._iterator,))
         self._coordinator.join()
-        loss, done = float(self._total.numpy()), self.step() - before
-        self._total.assign(0.0)  # nothing is in flight after join
-        return loss / done if done else None
+        loss, waited = self._totals.numpy().tolist()
+        done = self.step() - before
+        self._totals.assign([0.0, 0.0])  # nothing is in flight after join
+        self._times.add(waited, (time.monotonic() - start) * self._workers)
+        return float(loss) / done if done else None
 
     def step(self) -> int:
         """Return the steps done in all."""
         return int(self._trainee.step.numpy())
+
+    def waited(self) -> tuple[float, float]:
+        """Return the seconds that the workers waited for data, and their seconds in all, in the last segment."""
+        return self._times.last

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from trainer import embedding
 from trainer.config import STRATEGIES
 from trainer.exits import ConfigError
 from trainer.logs import log
@@ -40,6 +41,8 @@ def make(name: str) -> Strategy:
         case "MultiWorkerMirrored":
             return tf.distribute.MultiWorkerMirroredStrategy()
         case "ParameterServer":
-            return tf.distribute.ParameterServerStrategy(tf.distribute.cluster_resolver.TFConfigClusterResolver())
+            cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+            cut = embedding.partitioner(servers=cluster.cluster_spec().num_tasks("ps"))
+            return tf.distribute.ParameterServerStrategy(cluster, variable_partitioner=cut)
         case _:
             raise ConfigError(f"strategy: got {name!r}: must be one of {', '.join(STRATEGIES)}: set strategy")

@@ -29,11 +29,16 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import ClassVar, Final
 
-from trainer.config import Scalar
+from trainer.config import Scalar, TrainerSettings
 from trainer.exits import ConfigError
 from trainer.types import Dataset, Metric, Model, Optimizer, Tensor
 
-BUILT_IN: Final = {"digits": "trainer.tasks.digits:Digits"}
+BUILT_IN: Final = {
+    "digits": "trainer.tasks.digits:Digits",
+    "inception_v3": "trainer.tasks.inception_v3:InceptionV3",
+    "recommender": "trainer.tasks.recommender:Recommender",
+    "resnet50": "trainer.tasks.resnet50:ResNet50",
+}
 """Short name -> class, for the tasks that come with the trainer."""
 
 
@@ -60,7 +65,11 @@ class Task(ABC):
     """
 
     defaults: ClassVar[Mapping[str, Scalar]] = {}
-    """The task's hyper-parameters with their defaults. A job file may set these names and no others."""
+    """The task's hyper-parameters with their defaults. A job file may set these names and no others, to values of the
+    default's type."""
+    settings: TrainerSettings = TrainerSettings()
+    """The run's `trainer` block: `self.settings.steps` for a schedule, `.batch_size` (examples per step over all
+    replicas) for a learning rate that grows with it. Set once the task is made: not yet in `__init__`."""
 
     def __init__(self, hp: Mapping[str, Scalar]) -> None:
         self.hp: dict[str, Scalar] = dict(hp)
@@ -98,11 +107,11 @@ class Task(ABC):
         return None
 
 
-def load(name: str, hyperparameters: Mapping[str, Scalar]) -> Task:
+def load(name: str, hyperparameters: Mapping[str, Scalar], settings: TrainerSettings | None = None) -> Task:
     """Return the task called `name` with `hyperparameters` over its defaults.
 
     Raises:
-        ConfigError: there is no such class, or a hyper-parameter is unknown or of the wrong type.
+        ConfigError: there is no such class, or it lacks a method, or a hyper-parameter is unknown or of the wrong type.
 
     """
     target = BUILT_IN.get(name, name)
@@ -118,7 +127,13 @@ def load(name: str, hyperparameters: Mapping[str, Scalar]) -> Task:
             f"trainer.task: got {name!r}: {module_name} has no class {class_name} derived from trainer.task.Task: "
             "set trainer.task to one that is"
         )
-    return cls(merge(cls.defaults, hyperparameters))
+    if missing := sorted(cls.__abstractmethods__):
+        methods = " and ".join(f"{method}()" for method in missing)
+        raise ConfigError(f"trainer.task: got {name!r}: {class_name} lacks {methods}: write what trainer.task.Task says")
+    task = cls(merge(cls.defaults, hyperparameters))
+    if settings:
+        task.settings = settings
+    return task
 
 
 def _import(module_name: str, name: str) -> object:

@@ -22,3 +22,5 @@ Strategy: TypeAlias = Any
 """A `tf.distribute.Strategy`."""
 Tensor: TypeAlias = Any
 """A `tf.Tensor`, or a structure of them."""
+Variable: TypeAlias = Any
+"""A `tf.Variable`, possibly one that a strategy shards or mirrors."""

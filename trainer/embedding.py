@@ -1,0 +1,135 @@
+"""Embedding tables that ParameterServer shards over its ps, and that are updated row by row.
+
+A table of a million rows of which a step touches a thousand must cost what a thousand rows cost: they are looked up,
+and only their gradients are sent and applied, on the ps that holds them. Keras' own layer can't do it: a Keras variable
+is never a sharded one. So `Embedding` owns plain TensorFlow variables and updates them itself; the optimizer of the
+task trains everything else. A checkpoint holds each table as one tensor, so that it fits any number of ps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final
+
+import keras
+import tensorflow as tf
+
+from trainer.types import Json, Model, Strategy, Tensor, Variable
+
+LEAST_SHARD_BYTES: Final = 256 * 1024
+"""A table is cut into no smaller pieces: each piece costs every step one request."""
+_is_table: ContextVar[bool] = ContextVar("is_table", default=False)
+
+
+def partitioner(servers: int) -> Callable[..., list[int]]:
+    """Return what tells a ParameterServerStrategy with so many ps into how many pieces to cut a new variable.
+
+    It cuts the variables of `Embedding` by their size, and no others: a Keras variable can't be cut.
+    """
+    by_size = tf.distribute.experimental.partitioners.MinSizePartitioner(LEAST_SHARD_BYTES, max_shards=servers)
+
+    def pieces(shape: tf.TensorShape, dtype: tf.DType, **_: object) -> list[int]:
+        return list(by_size(shape, dtype)) if _is_table.get() else [1] * shape.rank
+
+    return pieces
+
+
+@contextmanager
+def _creating_a_table() -> Iterator[None]:
+    token = _is_table.set(True)
+    try:
+        yield
+    finally:
+        _is_table.reset(token)
+
+
+class Embedding(keras.layers.Layer):  # type: ignore[misc]
+    """A table of `rows` x `width` float32: ids `[...]` (integers from 0 to `rows` - 1) -> vectors `[..., width]`.
+
+    Trained by Adagrad: rows that are seen rarely take larger steps.
+    """
+
+    def __init__(
+        self, rows: int, width: int, *, learning_rate: float = 0.05, spread: float = 0.05, **kwargs: Any
+    ) -> None:
+        """Take the size; `spread`: the rows start uniformly between -spread and spread."""
+        super().__init__(**kwargs)
+        self.rows, self.width, self.learning_rate, self.spread = rows, width, learning_rate, spread
+        self.table: Variable = None
+        self.accumulator: Variable = None
+
+    def build(self, input_shape: object) -> None:
+        """Create the table and its accumulators: under a ParameterServerStrategy in pieces, spread over the ps."""
+        del input_shape
+        shape = (self.rows, self.width)
+
+        def initial(partition_shape: Sequence[int] = shape, **_: object) -> Tensor:
+            return tf.random.uniform(tuple(partition_shape), -self.spread, self.spread)
+
+        with _creating_a_table():
+            self.table = tf.Variable(initial, shape=shape, dtype=tf.float32, name=f"{self.name}_table")
+        self.accumulator = self._beside_the_table()
+        self.built = True
+
+    def _beside_the_table(self) -> Variable:
+        """Return Adagrad's sums of squares, each where its number in the table is."""
+        pieces = []
+        for piece in self.pieces:
+            with tf.distribute.get_strategy().extended.colocate_vars_with(piece):
+                start = tf.fill(piece.shape, 1e-8)
+                pieces.append(tf.Variable(start, trainable=False, name=f"{self.name}_accumulator"))
+        return type(self.table)(pieces) if len(pieces) > 1 else pieces[0]
+
+    @property
+    def pieces(self) -> list[Variable]:
+        """The variables that the table consists of."""
+        return _pieces(self.table)
+
+    def call(self, ids: Tensor) -> Tensor:
+        """Return the rows of `ids`."""
+        return tf.cast(tf.nn.embedding_lookup(self.table, ids), self.compute_dtype)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        """Return the shape of the vectors for ids of `input_shape`."""
+        return (*input_shape, self.width)
+
+    def get_config(self) -> dict[str, Json]:
+        """Return what `from_config` needs."""
+        own = {"rows": self.rows, "width": self.width, "learning_rate": self.learning_rate, "spread": self.spread}
+        return {**super().get_config(), **own}
+
+    def apply_gradients(self, gradients: Sequence[Tensor]) -> None:
+        """Train the rows that have gradients (`tf.IndexedSlices`, one per piece). Call it in a replica, as a step is."""
+        context = tf.distribute.get_replica_context()
+        if context.strategy.num_replicas_in_sync > 1:
+            gradients = [context.all_reduce(tf.distribute.ReduceOp.SUM, each) for each in gradients]
+        rows = [_sum_by_row(each) for each in gradients]
+        tf.__internal__.distribute.interim.maybe_merge_call(self._update, context.strategy, rows)
+
+    def _update(self, strategy: Strategy, rows: Sequence[tuple[Tensor, Tensor]]) -> None:
+        for piece, accumulator, (indices, values) in zip(self.pieces, _pieces(self.accumulator), rows, strict=True):
+            strategy.extended.update(piece, self._adagrad, args=(accumulator, indices, values), group=False)
+
+    def _adagrad(self, table: Variable, accumulator: Variable, indices: Tensor, values: Tensor) -> None:
+        """Runs on the device that holds the rows."""
+        accumulator.scatter_add(tf.IndexedSlices(tf.square(values), indices))
+        rate = self.learning_rate * tf.math.rsqrt(tf.gather(accumulator, indices))
+        table.scatter_sub(tf.IndexedSlices(values * rate, indices))
+
+
+def _pieces(variable: Variable) -> list[Variable]:
+    # A ShardedVariable; TensorFlow doesn't export its class.
+    return list(variable.variables) if hasattr(variable, "variables") else [variable]
+
+
+def _sum_by_row(gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the rows that `gradient` has, each once, and their sums."""
+    indices, place = tf.unique(gradient.indices)
+    return indices, tf.math.unsorted_segment_sum(gradient.values, place, tf.size(indices))
+
+
+def tables(model: Model) -> list[Embedding]:
+    """Return the embedding tables in `model`."""
+    return [layer for layer in model._flatten_layers() if isinstance(layer, Embedding)]

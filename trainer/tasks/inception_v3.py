@@ -1,0 +1,22 @@
+"""Inception v3: 23,851,784 parameters and 5.7 G multiply-adds per image of 299x299 pixels in 1000 classes."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import keras
+
+from trainer.tasks.images import ImageClassification
+from trainer.types import Model
+
+
+class InceptionV3(ImageClassification):
+    """Classifies images with Inception v3 (Szegedy et al., 2015), without its auxiliary classifier."""
+
+    defaults: ClassVar = {**ImageClassification.defaults, "image_size": 299}
+
+    def network(self, side: int) -> Model:
+        """Return Keras' architecture with new weights; `side` is 75 or more."""
+        return keras.applications.InceptionV3(
+            include_top=False, weights=None, input_shape=(side, side, 3), pooling="avg"
+        )

@@ -1,0 +1,16 @@
+"""ResNet-50: 25,636,712 parameters and 3.9 G multiply-adds per image of 224x224 pixels in 1000 classes."""
+
+from __future__ import annotations
+
+import keras
+
+from trainer.tasks.images import ImageClassification
+from trainer.types import Model
+
+
+class ResNet50(ImageClassification):
+    """Classifies images with ResNet-50 (He et al., 2015)."""
+
+    def network(self, side: int) -> Model:
+        """Return Keras' architecture with new weights; `side` is 32 or more."""
+        return keras.applications.ResNet50(include_top=False, weights=None, input_shape=(side, side, 3), pooling="avg")
