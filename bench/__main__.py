@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from bench.runs import ROOT, BenchError, Finished, rate_from_marks, rate_from_summaries, run, wait_for
+from bench.runs import BenchError, Finished, rate_from_marks, rate_from_summaries, run, wait_for
 from tfd.local.progress import read_json
 
 WARM_UP = 200
@@ -43,11 +43,7 @@ def ours(layout: str, steps: int) -> str:
 
 def script(layout: str, *words: str | int) -> str:
     """Return the job file of a script; the trainer starts and ends its servers, so the processes are the same."""
-    return LAYOUTS[layout] + STORAGE + f"args: {json.dumps(['--', *map(str, words)])}\nenv: [{_python_path()}]\n"
-
-
-def _python_path() -> str:
-    return f"{{name: PYTHONPATH, value: {json.dumps(str(ROOT))}}}"
+    return LAYOUTS[layout] + STORAGE + f"args: {json.dumps(['--', *map(str, words)])}\n"
 
 
 def pair(layout: str, steps: int, folder: Path, other: str) -> dict[str, Any]:
@@ -56,12 +52,12 @@ def pair(layout: str, steps: int, folder: Path, other: str) -> dict[str, Any]:
     if other == "handwritten":
         words = (layout, *words)
     mine = run(ours(layout, steps), folder)
-    theirs = run(script(layout, f"bench/{other}.py", *words), folder)
-    rates = rate_from_summaries(mine, WARM_UP), rate_from_marks(theirs)
+    trainer = rate_from_summaries(mine, WARM_UP)  # now: the next run deletes this one's directory
+    theirs = rate_from_marks(run(script(layout, f"bench/{other}.py", *words), folder))
     return {
-        "trainer": rates[0],
-        other: rates[1],
-        "ratio": rates[0] / rates[1],
+        "trainer": trainer,
+        other: theirs,
+        "ratio": trainer / theirs,
         "startup": mine.status.get("startup"),
         "goneAfterLeader": _gone_after(mine),
     }

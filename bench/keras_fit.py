@@ -6,8 +6,8 @@ python bench/keras_fit.py STEPS WARM_UP BATCH_SIZE
 import sys
 
 import keras
+from handwritten import mark
 
-from bench.handwritten import mark
 from trainer.task import DataContext
 from trainer.tasks.digits import Digits
 
