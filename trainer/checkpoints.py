@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -63,9 +65,17 @@ def sweep(directory: str) -> None:
             files.remove_tree(files.join(directory, name))
 
 
-def is_damage(error: BaseException) -> bool:
-    """Say whether `error`, from a restore, means that a file of the checkpoint is cut off or overwritten."""
-    return isinstance(error, tf.errors.DataLossError | tf.errors.OutOfRangeError)
+class DamagedError(Exception):
+    """A file of a checkpoint is cut off or overwritten."""
+
+
+@contextmanager
+def _reading(path: str) -> Iterator[None]:
+    """Tell damage by one error: TensorFlow has several for it, depending on which part of a file it is in."""
+    try:
+        yield
+    except (tf.errors.DataLossError, tf.errors.OutOfRangeError, IndexError) as error:
+        raise DamagedError(f"{path}: {str(error).partition(chr(10))[0]}") from error
 
 
 def set_aside(found: Found) -> None:
@@ -136,8 +146,14 @@ class Checkpoints:
         )
 
     def restore(self, path: str) -> None:
-        """Restore everything from the checkpoint at `path`."""
-        self._checkpoint.restore(path, options=self._options).assert_existing_objects_matched()
+        """Restore everything from the checkpoint at `path`.
+
+        Raises:
+            DamagedError: it can't be read.
+
+        """
+        with _reading(path):
+            self._checkpoint.restore(path, options=self._options).assert_existing_objects_matched()
 
     def restore_parts(self, path: str, *names: str) -> None:
         """Restore only the parts called `names` from the checkpoint at `path`, which another run wrote."""
@@ -155,7 +171,9 @@ def restore_model(path: str, model: Tensor) -> None:
 
     Raises:
         tf.errors.NotFoundError: the checkpoint was deleted meanwhile.
+        DamagedError: it can't be read.
 
     """
-    status = tf.train.Checkpoint(model=model).restore(path)
+    with _reading(path):
+        status = tf.train.Checkpoint(model=model).restore(path)
     status.assert_existing_objects_matched().expect_partial()

@@ -161,4 +161,4 @@ def _trouble(error: BaseException) -> str | None:
 
     if isinstance(error, errors.NotFoundError):
         return "was deleted before it could be evaluated"
-    return "is damaged" if checkpoints.is_damage(error) else None
+    return "is damaged" if isinstance(error, checkpoints.DamagedError) else None

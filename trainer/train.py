@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from trainer import checkpoints, evaluation, exits, strategies
 from trainer.barrier import Barrier, wait_for_all
-from trainer.checkpoints import Checkpoints, Found
+from trainer.checkpoints import Checkpoints, DamagedError, Found
 from trainer.config import DISTRIBUTED
 from trainer.context import Context
 from trainer.ending import finish
@@ -252,7 +252,7 @@ def _restore(context: Context, trainee: Trainee, saver: Checkpoints, agreement: 
             break
         try:
             saver.restore(found.path)
-        except tf.errors.OpError as error:
+        except DamagedError as error:
             leave_out_damaged(context, found, error, together=agreement is not None)
             continue
         log.info("continuing from %s", found.path)
@@ -269,20 +269,17 @@ def _restore(context: Context, trainee: Trainee, saver: Checkpoints, agreement: 
         log.info("starting from the weights and the optimizer of %s", found.path)
 
 
-def leave_out_damaged(context: Context, found: Found, error: tf.errors.OpError, *, together: bool) -> None:
-    """Have nobody use the checkpoint `found` again, whose restore has failed with `error`; a restore may then follow.
+def leave_out_damaged(context: Context, found: Found, error: DamagedError, *, together: bool) -> None:
+    """Have nobody use the checkpoint `found` again; then the one before may be restored.
 
     Raises:
         LostPeer: all tasks have to go back `together`: the others may have read the checkpoint before.
-        tf.errors.OpError: the checkpoint is not damaged; the `error` itself.
 
     """
-    if not checkpoints.is_damage(error):
-        raise error
     if context.writes:
         checkpoints.set_aside(found)
     message = f"checkpoint {found.step} is damaged: going back to the one before"
-    log.info("%s (%s)", message, exits.summary(error))
+    log.info("%s (%s)", message, error)
     if together:
         raise LostPeer(message)
 
@@ -334,7 +331,7 @@ def _complete(context: Context, task: Task, trained: Trained) -> str:
     last = evaluation.Evaluation(task, batch_size=settings.batch_size, data_dir=context.settings.data_dir)
     try:
         last.restore(trained.found)
-    except tf.errors.OpError as error:
+    except DamagedError as error:
         leave_out_damaged(context, trained.found, error, together=True)
     metrics = last.run()
     log.info("held-out data at step %d: %s", trained.found.step, describe(metrics))
