@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Final
 
 import keras
 import tensorflow as tf
 
+from trainer.logs import log
 from trainer.types import Json, Model, Strategy, Tensor, Variable
 
 LEAST_SHARD_BYTES: Final = 256 * 1024
@@ -52,7 +53,7 @@ class Embedding(keras.layers.Layer):  # type: ignore[misc]
     """
 
     def __init__(
-        self, rows: int, width: int, *, learning_rate: float = 0.05, spread: float = 0.05, **kwargs: Any
+        self, rows: int, width: int, *, learning_rate: float = 0.05, spread: float = 0.05, **kwargs: Json
     ) -> None:
         """Take the size; `spread`: the rows start uniformly between -spread and spread."""
         super().__init__(**kwargs)
@@ -72,6 +73,8 @@ class Embedding(keras.layers.Layer):  # type: ignore[misc]
             self.table = tf.Variable(initial, shape=shape, dtype=tf.float32, name=f"{self.name}_table")
         self.accumulator = self._beside_the_table()
         self.built = True
+        if len(self.pieces) > 1:
+            log.info("embedding table %s: %d x %d in %d pieces", self.name, self.rows, self.width, len(self.pieces))
 
     def _beside_the_table(self) -> Variable:
         """Return Adagrad's sums of squares, each where its number in the table is."""
@@ -101,7 +104,7 @@ class Embedding(keras.layers.Layer):  # type: ignore[misc]
         return {**super().get_config(), **own}
 
     def apply_gradients(self, gradients: Sequence[Tensor]) -> None:
-        """Train the rows that have gradients (`tf.IndexedSlices`, one per piece). Call it in a replica, as a step is."""
+        """Train the rows that have `gradients` (`tf.IndexedSlices`, one per piece); to be called in a replica."""
         context = tf.distribute.get_replica_context()
         if context.strategy.num_replicas_in_sync > 1:
             gradients = [context.all_reduce(tf.distribute.ReduceOp.SUM, each) for each in gradients]

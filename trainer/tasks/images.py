@@ -6,7 +6,7 @@ Images come from TFRecord files in DATA_DIR, `train-*` and `validation-*` (hyper
     image/encoded      bytes   a JPEG or PNG file of any size
     image/class/label  int64   the class; `first_label` names the smallest (0; 1 in the usual files of ImageNet)
 
-Without DATA_DIR they are synthetic: patterns of their class under noise, enough to measure a step or to see a loss fall.
+Without DATA_DIR they are synthetic: patterns of their class under noise, to measure a step or to see a loss fall.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class ImageClassification(Task):
         """Return the network without its classifier: `[batch, side, side, 3]`, -1 to 1 -> features `[batch, n]`."""
 
     def model(self) -> Model:
-        """Return the network with a classifier: images `[batch, side, side, 3]`, 0 to 255 -> logits `[batch, classes]`."""
+        """Return network and classifier: images `[batch, side, side, 3]` (0 to 255) -> logits `[batch, classes]`."""
         side = int(self.hp["image_size"])
         images = keras.Input((side, side, _CHANNELS), dtype="uint8", name="images")
         network = self.network(side)
@@ -95,9 +95,7 @@ class ImageClassification(Task):
             )
         if not warmup:
             return keras.optimizers.schedules.CosineDecay(highest, steps)
-        return keras.optimizers.schedules.CosineDecay(
-            0.0, steps - warmup, warmup_target=highest, warmup_steps=warmup
-        )
+        return keras.optimizers.schedules.CosineDecay(0.0, steps - warmup, warmup_target=highest, warmup_steps=warmup)
 
     def loss(self, labels: Tensor, outputs: Tensor) -> Tensor:
         """Return the cross entropy of each example, `[batch]`, with smoothed labels."""
@@ -137,7 +135,6 @@ class ImageClassification(Task):
     def _augmented(self, record: Tensor, seed: Tensor) -> tuple[Tensor, Tensor]:
         """Return a random part of the image, perhaps mirrored, in slightly other colours."""
         encoded, label = self._parse(record)
-        shape = tf.io.extract_jpeg_shape(encoded) if False else None  # noqa: F841
         image = tf.io.decode_image(encoded, channels=_CHANNELS, expand_animations=False)
         begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
             tf.shape(image),
@@ -156,7 +153,9 @@ class ImageClassification(Task):
         if colour:
             image = tf.image.stateless_random_brightness(image, 255 * colour, seed)
             image = tf.image.stateless_random_contrast(image, 1 - colour, 1 + colour, seed + 1)
-            image = tf.image.stateless_random_saturation(tf.clip_by_value(image, 0, 255), 1 - colour, 1 + colour, seed + 2)
+            image = tf.image.stateless_random_saturation(
+                tf.clip_by_value(image, 0, 255), 1 - colour, 1 + colour, seed + 2
+            )
         return tf.saturate_cast(tf.ensure_shape(image, [side, side, _CHANNELS]), tf.uint8)
 
     def _held_out(self, record: Tensor) -> tuple[Tensor, Tensor]:
