@@ -122,8 +122,10 @@ def test_what_is_no_terminal_gets_plain_lines(tmp_path: Path) -> None:
     with view:
         view.event("chief-0", "started (attempt 1, pid 7)")
         view.line("chief-0", "[bold]not markup[/bold] " + "x" * 200)
+        view.line("chief-0", "12:34:56 chief-0 step 7/10")
     lines = out.getvalue().splitlines()
-    assert len(lines) == 2
+    assert len(lines) == 3
+    assert lines[2].endswith(" chief-0      step 7/10"), "the trainer's own prefix is not said twice"
     assert "[bold]not markup[/bold]" in lines[1]
 
 

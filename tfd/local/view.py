@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -17,6 +18,7 @@ from rich.text import Text
 from tfd.local.progress import LogTail, duration, number
 from tfd.local.supervisor import State, Task
 
+_TRAINER_PREFIX = re.compile(r"^\d\d:\d\d:\d\d [a-z]+-\d+ ")
 _COLOURS = {State.WAITING: "yellow", State.RUNNING: "cyan", State.SUCCEEDED: "green", State.FAILED: "red"}
 
 
@@ -32,7 +34,7 @@ class PlainView(AbstractContextManager["PlainView"]):
 
     def line(self, name: str, text: str) -> None:
         """Show one line of a task's log, which may begin with the time and the task itself."""
-        text = text.removeprefix(text[:9] if text[9:].startswith(f"{name} ") else "").removeprefix(f"{name} ")
+        text = _own_words(name, text)
         self._console.print(Text(f"{time.strftime('%H:%M:%S')} {name:<12} {text}"), soft_wrap=True)
 
     def update(self, tasks: Sequence[Task], tails: Sequence[LogTail], status: dict[str, Any]) -> None:
@@ -99,6 +101,11 @@ def make_view(console: Console) -> View:
     return LiveView(console) if console.is_terminal else PlainView(console)
 
 
+def _own_words(name: str, line: str) -> str:
+    """Return a line of a task's log without the `HH:MM:SS TASK` that the trainer begins it with."""
+    return _TRAINER_PREFIX.sub("", line) if f" {name} " in line[: len(name) + 12] else line
+
+
 def _table(tasks: Sequence[Task], tails: Sequence[LogTail], status: dict[str, Any]) -> RenderableType:
     table = Table(box=None, expand=True, pad_edge=False)
     for name in ("task", "state"):
@@ -118,6 +125,6 @@ def _table(tasks: Sequence[Task], tails: Sequence[LogTail], status: dict[str, An
             number(known.get("stepsPerSecond")),
             number(known.get("loss")),
             str(max(0, task.attempts - 1) or "-"),
-            Text(tail.last, style="dim"),
+            Text(_own_words(task.name, tail.last), style="dim"),
         )
     return table
