@@ -129,7 +129,9 @@ def load(name: str, hyperparameters: Mapping[str, Scalar], settings: TrainerSett
         )
     if missing := sorted(cls.__abstractmethods__):
         methods = " and ".join(f"{method}()" for method in missing)
-        raise ConfigError(f"trainer.task: got {name!r}: {class_name} lacks {methods}: write what trainer.task.Task says")
+        raise ConfigError(
+            f"trainer.task: got {name!r}: {class_name} lacks {methods}: write what trainer.task.Task says"
+        )
     task = cls(merge(cls.defaults, hyperparameters))
     if settings:
         task.settings = settings
