@@ -19,8 +19,8 @@ import tensorflow as tf
 from trainer.logs import log
 from trainer.types import Json, Model, Strategy, Tensor, Variable
 
-LEAST_SHARD_BYTES: Final = 256 * 1024
-"""A table is cut into no smaller pieces: each piece costs every step one request."""
+SHARD_BYTES: Final = 256 * 1024
+"""A table is cut into pieces of this size or larger ones, one per ps at most: each costs every step some requests."""
 _is_table: ContextVar[bool] = ContextVar("is_table", default=False)
 
 
@@ -29,7 +29,7 @@ def partitioner(servers: int) -> Callable[..., list[int]]:
 
     It cuts the variables of `Embedding` by their size, and no others: a Keras variable can't be cut.
     """
-    by_size = tf.distribute.experimental.partitioners.MinSizePartitioner(LEAST_SHARD_BYTES, max_shards=servers)
+    by_size = tf.distribute.experimental.partitioners.MinSizePartitioner(SHARD_BYTES, max_shards=servers)
 
     def pieces(shape: tf.TensorShape, dtype: tf.DType, **_: object) -> list[int]:
         return list(by_size(shape, dtype)) if _is_table.get() else [1] * shape.rank
@@ -105,6 +105,8 @@ class Embedding(keras.layers.Layer):  # type: ignore[misc]
 
     def apply_gradients(self, gradients: Sequence[Tensor]) -> None:
         """Train the rows that have `gradients` (`tf.IndexedSlices`, one per piece); to be called in a replica."""
+        if any(each is None for each in gradients):  # the loss does not depend on the table
+            return
         context = tf.distribute.get_replica_context()
         if context.strategy.num_replicas_in_sync > 1:
             gradients = [context.all_reduce(tf.distribute.ReduceOp.SUM, each) for each in gradients]
