@@ -12,7 +12,7 @@ pytestmark = pytest.mark.processes
 
 
 def test_parameter_server_gets_over_each_role_that_hangs(local_run: LocalRun, recovered: Recovered) -> None:
-    steps = 1200
+    steps = 900
     local_run.write(job("ParameterServer", steps, evaluator="{replicas: 1}"))
     local_run.start("--plain")
     trains(local_run)
@@ -34,6 +34,7 @@ def test_parameter_server_gets_over_each_role_that_hangs(local_run: LocalRun, re
     back = time.monotonic()
     recovered("ps", "hang", goes_on(local_run, "chief-0", 1) - back)
     assert starts(local_run, "chief-0")[1] >= saved
+    trains(local_run, saved=local_run.saved_step())
 
     with hanging(local_run, "evaluator-0"), hanging(local_run, "chief-0"):
         for server in ("ps-0", "worker-0", "worker-1"):
