@@ -112,6 +112,8 @@ class LocalRun:
                 if task["pid"]:
                     with contextlib.suppress(ProcessLookupError):
                         os.killpg(task["pid"], signal.SIGKILL)
+        if self.process is not None:
+            self.process.communicate()  # closes the pipes of a run that ended while the test waited for something else
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ from trainer.logs import log
 from trainer.types import Tensor
 
 _QUEUE: Final = "trainer_run_state"
+LEAVING: Final = "trainer_leaving"
+"""Name of the queue in which a server says that it was told to stop."""
 _RETRY_EVERY: Final = 0.5
 _CALL_TIMEOUT_MS: Final = 5000
 
@@ -27,11 +29,11 @@ _CALL_TIMEOUT_MS: Final = 5000
 class Mailbox:
     """The queue of one server, seen from that server or from the chief."""
 
-    def __init__(self, target: str, role: str, index: int) -> None:
+    def __init__(self, target: str, role: str, index: int, queue_name: str = _QUEUE) -> None:
         """Open the queue of `role` `index` over the server at `target` (grpc://host:port)."""
         own = f"/job:{role}/task:{index}"
         with tf.Graph().as_default() as graph, tf.device(f"{own}/device:CPU:0"):
-            queue = tf.queue.FIFOQueue(8, [tf.int32], shapes=[()], shared_name=_QUEUE)
+            queue = tf.queue.FIFOQueue(8, [tf.int32], shapes=[()], shared_name=queue_name)
             self._size: Tensor = queue.size()
             self._get: Tensor = queue.dequeue()
             self._value: Tensor = tf.compat.v1.placeholder(tf.int32, [])
@@ -40,9 +42,13 @@ class Mailbox:
         config = tf.compat.v1.ConfigProto(device_filters=[own], operation_timeout_in_ms=_CALL_TIMEOUT_MS)
         self._session = tf.compat.v1.Session(target, graph=graph, config=config)
 
+    def size(self) -> int:
+        """Return how many messages there are."""
+        return int(self._session.run(self._size))
+
     def take(self) -> int | None:
         """Return the next message, None when there is none."""
-        if not int(self._session.run(self._size)):
+        if not self.size():
             return None
         return int(self._session.run(self._get))
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from trainer.config import TrainerSettings
-from trainer.exits import Stopped
+from trainer.exits import LostPeer, Stopped
 from trainer.logs import log
 
 _SEGMENT_SECONDS: Final = 1.0
@@ -81,6 +81,16 @@ class Reports(Protocol):
         """Return how many steps a segment from `step` may have at most."""
 
 
+class Drains(Protocol):
+    """Knows which of the tasks that the loop can't do without were told to stop alone (`trainer.drain`)."""
+
+    def leaving(self) -> list[str]:
+        """Return their names."""
+
+    def let_go(self, names: list[str]) -> None:
+        """Let them go: all is saved."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Loop:
     """Trains until the last step, or until told to end there (early stopping) or to stop (and go on another time)."""
@@ -92,6 +102,7 @@ class Loop:
     """Saves the checkpoint of a step."""
     told_to_stop: Callable[[], bool]
     told_to_end: Callable[[], bool] = never
+    drain: Drains | None = None
     agree: Agree = alone
     pace: Pace
 
@@ -100,6 +111,7 @@ class Loop:
 
         Raises:
             Stopped: told to stop; the checkpoint is saved.
+            LostPeer: another task was told to stop; the checkpoint is saved.
 
         """
         settings = self.settings
@@ -117,6 +129,11 @@ class Loop:
             if end:
                 log.info("early stopping: step %d is the last one", step)
                 break
+            if self.drain and (names := self.drain.leaving()):
+                if saved != step:
+                    self.save(step)
+                self.drain.let_go(names)
+                raise LostPeer(f"{', '.join(names)} told to stop, checkpoint of step {step} saved")
             before, start = step, time.monotonic()
             loss = self.stepper.run(count)
             self.pace.ran(count, time.monotonic() - start)

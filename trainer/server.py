@@ -34,6 +34,8 @@ class Watch:
     _since: float | None = field(default=None, init=False)
     _probe_at: float = field(default=0.0, init=False)
     _reason: str | None = field(default=None, init=False)
+    _asked_soon: bool = field(default=False, init=False)
+    _asked_anew: bool = field(default=False, init=False)
 
     def look(self) -> bool:
         """Probe the chief if it is time to; say whether the run is done.
@@ -50,6 +52,7 @@ class Watch:
             return False
         self._probe_at = now + PROBE_EVERY
         before, self._reason = self._reason, self.probe()
+        self._asked_anew = self._asked_soon
         if self._reason is None:
             if self._seen is None or before is not None:
                 log.info("the chief is there")
@@ -77,10 +80,12 @@ class Watch:
 
         Not at once: the chief was told too, and needs the ps to save its checkpoint.
         """
-        return self._reason is not None or stopped_for >= max(1.0, self.grace_period - _REST_OF_GRACE)
+        chief_gone = self._asked_anew and self._reason is not None
+        return chief_gone or stopped_for >= max(1.0, self.grace_period - _REST_OF_GRACE)
 
     def probe_soon(self) -> None:
-        """Probe at the next look, not only after the usual time."""
+        """Probe soon, and often: the last answer may be from before a restart of the chief."""
+        self._asked_soon = True
         self._probe_at = min(self._probe_at, self.clock() + 1.0)
 
 
@@ -131,10 +136,11 @@ def serve(tasks: dict[str, list[str]], role: str, index: int, *, watch: Watch, s
     """
     import tensorflow as tf
 
-    from trainer.farewell import Mailbox
+    from trainer.farewell import LEAVING, Mailbox
 
     server = tf.distribute.Server(tf.train.ClusterSpec(tasks), job_name=role, task_index=index, protocol="grpc")
     mailbox = Mailbox(server.target, role, index)
+    leaving: Mailbox | None = None
     log.info("serving on %s", tasks[role][index])
     while True:
         code = mailbox.take()
@@ -145,6 +151,9 @@ def serve(tasks: dict[str, list[str]], role: str, index: int, *, watch: Watch, s
         if watch.look():
             return "the run is done (DONE)"
         if stop.is_set():
+            if leaving is None:
+                leaving = Mailbox(server.target, role, index, LEAVING)
+                leaving.put(exits.STOPPED)
             watch.probe_soon()
             if watch.may_leave(stop.seconds_since()):
                 raise Stopped("told to stop")

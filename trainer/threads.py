@@ -7,24 +7,62 @@ import os
 from collections.abc import MutableMapping
 from pathlib import Path
 
+CGROUPS = Path("/sys/fs/cgroup")
+OWN_GROUPS = Path("/proc/self/cgroup")
 INTRA = "TF_NUM_INTRAOP_THREADS"
 INTER = "TF_NUM_INTEROP_THREADS"
 _MIN_INTER = 2  # with one inter-op thread a ParameterServer worker hangs for ever at its first step
 
 
-def cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
+def cgroup_quota(root: Path = CGROUPS, own: Path = OWN_GROUPS) -> float | None:
     """Return the CPU quota in CPUs (cgroup v2 `cpu.max`, else v1 `cpu.cfs_*`), or None when there is none.
 
-    In a container `root` is the container's own group.
+    The smallest one counts of this process's group and the groups around it. In a container its own group is `root`;
+    `own` (/proc/self/cgroup) may then name a path that exists outside only.
     """
+    groups = _own_groups(own)
+    v2 = [quota for folder in _upwards(root, groups.get("", "/")) if (quota := _quota_v2(folder))]
+    v1 = [quota for folder in _upwards(root / "cpu", groups.get("cpu", "/")) if (quota := _quota_v1(folder))]
+    return min(v2 or v1, default=None)
+
+
+def _own_groups(own: Path) -> dict[str, str]:
+    """Return controller -> path of this process's group; that of cgroup v2 has no name."""
     try:
-        quota, period = (root / "cpu.max").read_text(encoding="ascii").split()
+        lines = own.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    found: dict[str, str] = {}
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        found |= dict.fromkeys(controllers.split(","), path)
+    return found
+
+
+def _upwards(root: Path, path: str) -> list[Path]:
+    """Return the folder of the group `path` and those around it, up to `root`."""
+    folder = root / path.lstrip("/")
+    return [folder, *(each for each in folder.parents if each.is_relative_to(root))]
+
+
+def _quota_v2(folder: Path) -> float | None:
+    try:
+        quota, period = (folder / "cpu.max").read_text(encoding="ascii").split()
     except (OSError, ValueError):
-        try:
-            quota = (root / "cpu" / "cpu.cfs_quota_us").read_text(encoding="ascii").strip()
-            period = (root / "cpu" / "cpu.cfs_period_us").read_text(encoding="ascii").strip()
-        except OSError:
-            return None
+        return None
+    return _cpus(quota, period)
+
+
+def _quota_v1(folder: Path) -> float | None:
+    try:
+        quota = (folder / "cpu.cfs_quota_us").read_text(encoding="ascii")
+        period = (folder / "cpu.cfs_period_us").read_text(encoding="ascii")
+    except OSError:
+        return None
+    return _cpus(quota, period)
+
+
+def _cpus(quota: str, period: str) -> float | None:
     try:
         cpus = int(quota) / int(period)
     except (ValueError, ZeroDivisionError):  # "max": no quota
@@ -32,10 +70,10 @@ def cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
     return cpus if cpus > 0 else None
 
 
-def available_cpus(root: Path = Path("/sys/fs/cgroup")) -> int:
+def available_cpus(root: Path = CGROUPS, own: Path = OWN_GROUPS) -> int:
     """Return the whole CPUs this process may use: the smaller of affinity and quota, rounded up, at least 1."""
     affinity = len(os.sched_getaffinity(0))
-    quota = cgroup_quota(root)
+    quota = cgroup_quota(root, own)
     return max(1, min(affinity, math.ceil(quota))) if quota else max(1, affinity)
 
 

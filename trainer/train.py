@@ -17,6 +17,7 @@ from trainer.barrier import Barrier, wait_for_all
 from trainer.checkpoints import Checkpoints, DamagedError, Found
 from trainer.config import DISTRIBUTED
 from trainer.context import Context
+from trainer.drain import Drain
 from trainer.ending import finish
 from trainer.exits import ConfigError, LostPeer
 from trainer.liveness import ServerWatch
@@ -114,6 +115,15 @@ def _watch_servers(context: Context) -> Callable[[], None]:
     return watch.start(lambda error: finish(context, error))
 
 
+def _drain(context: Context) -> Drain | None:
+    if not context.parameter_server:
+        return None
+    cluster = context.cluster
+    drain = Drain(cluster.peers("ps"), cluster.peers("worker"), told_to_stop=context.stop.is_set)
+    drain.start()
+    return drain
+
+
 def _prepare(context: Context) -> Task:
     settings = context.record.trainer
     keras.utils.set_random_seed(settings.seed)
@@ -202,12 +212,14 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
     context.stop.hold(context.hold_seconds)
     agree: Agree = agreement.agree if agreement else alone
     stops_early = context.writes and settings.early_stopping is not None
+    drain = _drain(context)
     step = Loop(
         settings=settings,
         stepper=stepper,
         progress=InputWait(progress, stepper, context.status),
         save=save,
         told_to_stop=context.stop.is_set,
+        drain=drain,
         told_to_end=EarlyStop(context.run_dir) if stops_early else never,
         agree=agree,
         pace=Pace(first=workers if parameter_server else 1),

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.processes
 @pytest.mark.slow
 def test_each_parameter_server_role_may_be_told_to_stop_alone(local_run: LocalRun, recovered: Recovered) -> None:
     steps = 1500
-    local_run.write(job("ParameterServer", steps, every=500, evaluator="{replicas: 1}", failure="{gracePeriod: 15s}"))
+    local_run.write(job("ParameterServer", steps, every=500, evaluator="{replicas: 1}"))
     local_run.start("--plain")
     step_after(local_run, 20)
 
@@ -36,16 +37,17 @@ def test_each_parameter_server_role_may_be_told_to_stop_alone(local_run: LocalRu
     local_run.kill("worker-0", signal.SIGTERM)
     says(local_run, "worker-0", "exit 143")
     recovered("worker", "term-left", time.monotonic() - began)
-    assert time.monotonic() - began < 15
+    says(local_run, "chief-0", "worker-0 may leave")
     says(local_run, "worker-0", "serving on", 2)
     assert len(starts(local_run, "chief-0")) == 2, "the other worker trains on"
 
-    began, saved = time.monotonic(), local_run.saved_step()
+    began = time.monotonic()
     local_run.kill("ps-0", signal.SIGTERM)
     says(local_run, "ps-0", "exit 143")
     recovered("ps", "term-left", time.monotonic() - began)
     recovered("ps", "term", goes_on(local_run, "chief-0", 2) - began)
-    assert starts(local_run, "chief-0")[2] >= saved
+    [saved] = re.findall(r"ps-0 told to stop, checkpoint of step (\d+) saved", local_run.log("chief-0"))
+    assert starts(local_run, "chief-0")[2] == int(saved) > starts(local_run, "chief-0")[1], "not a step is lost"
 
     local_run.kill("evaluator-0", signal.SIGTERM)
     says(local_run, "evaluator-0", "exit 143")
@@ -101,7 +103,6 @@ def test_a_lost_worker_makes_no_pause(local_run: LocalRun, recovered: Recovered)
     trainer = "task: digits, steps: {steps}, checkpointEvery: 5000, summaryEvery: 5"
     local_run.write(
         f"strategy: ParameterServer\ntrainer: {{{trainer.format(steps=steps)}}}\nstorage: {{claim: runs}}\n"
-        "failure: {retriesPerTask: 0}\n"
     )
     local_run.start("--plain")
     step_after(local_run, 300)
