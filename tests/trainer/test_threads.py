@@ -50,3 +50,31 @@ def test_what_the_user_set_stays() -> None:
     env = {threads.INTRA: "7", threads.INTER: "1"}
     threads.configure(env, 4)
     assert env == {threads.INTRA: "7", threads.INTER: "1"}
+
+
+def test_the_smallest_quota_counts_of_the_own_group_and_those_around_it(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.write_text("4:memory:/elsewhere\n1:cpu,cpuacct:/jobs/train\n0::/\n")
+    for name, quota in (("jobs", "50000"), ("jobs/train", "200000"), ("others", "1000")):
+        group = tmp_path / "cpu" / name
+        group.mkdir(parents=True)
+        (group / "cpu.cfs_quota_us").write_text(quota)
+        (group / "cpu.cfs_period_us").write_text("100000")
+    assert threads.cgroup_quota(tmp_path, own) == 0.5
+
+
+def test_the_same_for_cgroup_v2(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.write_text("0::/user.slice/train.scope\n")
+    group = tmp_path / "user.slice" / "train.scope"
+    group.mkdir(parents=True)
+    (group / "cpu.max").write_text("max 100000\n")
+    (group.parent / "cpu.max").write_text("300000 100000\n")
+    assert threads.cgroup_quota(tmp_path, own) == 3
+
+
+def test_a_path_that_exists_outside_of_the_container_only(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.write_text("1:cpu:/kubepods/pod1/abc\n")
+    cgroup_v1(tmp_path, "150000", "100000")
+    assert threads.cgroup_quota(tmp_path, own) == 1.5
