@@ -17,6 +17,8 @@ GPUs and on hundreds of workers; the trainer decides how, the task says what:
 
         def dataset(self, context, split):
             ...
+
+Try it without a run: `python -m trainer check my_package.my_module:MyTask`. A guide: docs/writing-a-task.md.
 """
 
 from __future__ import annotations
@@ -47,13 +49,15 @@ class DataContext:
     """What a task needs to know to build the part of a dataset that one input pipeline reads."""
 
     batch_size: int
-    """Examples per batch that this pipeline must yield (for one replica)."""
+    """Examples per batch that this pipeline must yield: those of one replica and one step."""
     pipelines: int = 1
-    """How many pipelines read the split together: each yields its own share, `dataset.shard(pipelines, pipeline)`."""
+    """How many pipelines read the split together: each must yield its own share. See `trainer.inputs`, or use
+    `dataset.shard(pipelines, pipeline)`. Each worker of a ParameterServer run is alone (1) and reads everything."""
     pipeline: int = 0
     """Number of this pipeline, from 0."""
     seed: int | None = None
-    """Seed for shuffling; None where every pipeline must draw its own order (ParameterServer)."""
+    """Seed for `shuffle`, `random` and the like; another one for each pipeline and after each restart. None where every
+    pipeline draws its own order (ParameterServer): pass it on as it is, TensorFlow understands None."""
     data_dir: str | None = None
     """DATA_DIR: where the user's data is, None when the run has none."""
 
@@ -77,29 +81,43 @@ class Task(ABC):
 
     @abstractmethod
     def model(self) -> Model:
-        """Return a new `keras.Model` that is built, so that its variables exist."""
+        """Return a new `keras.Model`: features as `dataset` yields them, `[batch, ...]` -> outputs `[batch, ...]`.
+
+        It must be built, so that its variables exist: begin it with `keras.Input`. In mixed precision let the last
+        layer compute in float32 (`dtype="float32"`). Large embeddings: `trainer.embedding.Embedding`.
+        """
 
     @abstractmethod
     def optimizer(self) -> Optimizer:
-        """Return a new `keras.Optimizer`."""
+        """Return a new `keras.Optimizer`. Its learning rate may be a schedule, which counts steps.
+
+        Under ParameterServer each worker's batch is a step, so a run of `trainer.steps` makes as many updates under
+        every strategy. Loss scaling for mixed_float16 is added by the trainer.
+        """
 
     @abstractmethod
     def loss(self, labels: Tensor, outputs: Tensor) -> Tensor:
-        """Return the loss of each example: shape `[batch]`, or `[batch, ...]`, which is averaged over the rest.
+        """Return the loss of each example: labels and outputs `[batch, ...]` -> float `[batch]`.
 
-        No mean over the batch: the trainer takes it over all replicas. Regularisers of the model come on top.
+        A result `[batch, ...]` is averaged over the rest. No mean over the batch: the trainer takes it over all
+        replicas. Regularisers of the model come on top.
         """
 
     @abstractmethod
     def dataset(self, context: DataContext, split: str) -> Dataset | None:
-        """Return the `tf.data.Dataset` of `split`, yielding `(features, labels)` of `context.batch_size` examples.
+        """Return the `tf.data.Dataset` of `split`: tuples `(features, labels)` or `(features, labels, weights)`.
 
-        `"train"` never ends (`repeat()`) and has full batches only. `"eval"` ends and holds every held-out example
-        once; return None when there is no such data.
+        Each is `[context.batch_size, ...]`; weights `[batch]` multiply the losses. `"train"` never ends (`repeat()`)
+        and has full batches only (`drop_remainder=True`). `"eval"` ends and holds every held-out example once; return
+        None when there is no such data. End it with `prefetch`: what the steps wait for data is `inputWaitShare` in
+        status.json.
         """
 
     def metrics(self) -> list[Metric]:
-        """Return new Keras metrics for the evaluation; their names are the names in TensorBoard and DONE."""
+        """Return new Keras metrics for the evaluation, updated with labels and outputs (and weights) of each batch.
+
+        Their names are the names in TensorBoard, in DONE and for `trainer.earlyStopping`.
+        """
         return []
 
     def signature(self) -> object | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -200,3 +202,23 @@ def test_the_run_s_settings_reach_the_task() -> None:
     settings = TrainerSettings(steps=7, batch_size=3)
     assert load(f"{HERE}:Line", {}, settings).settings is settings
     assert load(f"{HERE}:Line", {}).settings == TrainerSettings()
+
+
+def test_the_guide_s_task_is_a_right_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "writing-a-task.md").read_text()
+    [program] = re.findall(r"```python\n(.*?)```", guide, flags=re.S)
+    (tmp_path / "line_of_the_guide.py").write_text(program)
+    monkeypatch.syspath_prepend(tmp_path)
+    for split in ("train", "eval"):
+        with tf.io.TFRecordWriter(str(tmp_path / f"{split}-0.tfrecord")) as writer:
+            for number in range(8):
+                numbers = {"x": [number, 1.0, 2.0], "y": [number + 3.0]}
+                feature = {
+                    name: tf.train.Feature(float_list=tf.train.FloatList(value=value))
+                    for name, value in numbers.items()
+                }
+                writer.write(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
+    settings = TrainerSettings(task="line_of_the_guide:Line", batch_size=4, steps=10)
+    report = check.check(settings, str(tmp_path))
+    assert (report.parameters, report.inputs, report.outputs) == (4, "float32 [4, 3]", "float32 [4, 1]")
+    assert set(report.metrics) == {"error"}

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import pytest
 
 from trainer import task
@@ -9,7 +11,15 @@ from trainer.tasks.digits import Digits
 DEFAULTS = {"learning_rate": 1e-3, "width": 32, "name": "adam", "nesterov": False}
 
 
+BUILT_IN = "digits, inception_v3, recommender, resnet50"
 KNOWN = "the task's hyper-parameters are learning_rate, name, nesterov, width"
+
+
+class Half(Digits):
+    """A task with a method that is still to be written."""
+
+    @abstractmethod
+    def missing(self) -> None: ...
 
 
 class NoTask:
@@ -29,11 +39,12 @@ def test_a_task_of_one_s_own_by_module_and_class() -> None:
 @pytest.mark.parametrize(
     ("name", "rule"),
     [
-        ("digit", "must be one of digits or package.module:Class"),
-        ("trainer.tasks.digits:", "must be one of digits or package.module:Class"),
+        ("digit", f"must be one of {BUILT_IN} or package.module:Class"),
+        ("trainer.tasks.digits:", f"must be one of {BUILT_IN} or package.module:Class"),
         ("no_such_package.module:Thing", "no Python module no_such_package.module here"),
         ("trainer.tasks.nothing:Thing", "no Python module trainer.tasks.nothing here"),
         ("trainer.tasks.digits:Digit", "trainer.tasks.digits has no class Digit derived from trainer.task.Task"),
+        ("tests.trainer.test_task:Half", "Half lacks missing()"),
         ("tests.trainer.test_task:NoTask", "tests.trainer.test_task has no class NoTask derived from"),
     ],
 )
