@@ -31,12 +31,17 @@ def build(task: Task, strategy: Strategy, settings: TrainerSettings) -> Trainee:
     """Build model, optimizer and step counter under `strategy`.
 
     Raises:
-        ConfigError: the global batch can't be split evenly over the replicas.
+        ConfigError: the global batch can't be split evenly over the replicas, or the strategy can't do something.
         ValueError: the model is not built.
 
     """
     import keras
 
+    if settings.jit_compile and isinstance(strategy, tf.distribute.ParameterServerStrategy):
+        raise ConfigError(
+            "trainer.jitCompile: got true: XLA can't read variables of another task, which those of ParameterServer "
+            "are: set trainer.jitCompile to false, or strategy to MultiWorkerMirrored"
+        )
     replicas = strategy.num_replicas_in_sync
     if settings.batch_size % replicas:
         raise ConfigError(

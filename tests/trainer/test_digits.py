@@ -119,6 +119,12 @@ def test_a_batch_that_replicas_can_not_share_is_refused() -> None:
         steppers.build(load("digits", {}), TwoReplicas(), TrainerSettings(batch_size=33))
 
 
+def test_xla_under_parameter_server_is_refused() -> None:
+    strategy = object.__new__(tf.distribute.ParameterServerStrategy)
+    with pytest.raises(ConfigError, match=r"trainer\.jitCompile: got true: XLA can't read variables of another task"):
+        steppers.build(load("digits", {}), strategy, TrainerSettings(jit_compile=True))
+
+
 def test_a_model_that_is_not_built_is_refused() -> None:
     class Unbuilt(Digits):
         def model(self) -> object:
