@@ -192,23 +192,6 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
     )
     _kept.extend((strategy, trainee, saver, stepper))
 
-    def save(step: int) -> None:
-        started = time.monotonic()
-        if context.lease:
-            context.lease.check()
-        try:
-            found = saver.save(step)
-        except (tf.errors.OpError, OSError) as error:
-            if not exits.is_storage_full(error) or step >= settings.steps or context.stop.is_set():
-                raise
-            # Nothing is lost yet, and the next checkpoint may find room again.
-            log.info("can't save checkpoint %d, training goes on: %s", step, exits.summary(error))
-            checkpoints.sweep(saver.directory)
-            return
-        if context.status:
-            log.info("saved checkpoint %d in %.1f s", step, time.monotonic() - started)
-            context.status.update(step=step, lastCheckpoint={"step": step, "path": found.path})
-
     context.stop.hold(context.hold_seconds)
     agree: Agree = agreement.agree if agreement else alone
     stops_early = context.writes and settings.early_stopping is not None
@@ -217,7 +200,7 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
         settings=settings,
         stepper=stepper,
         progress=InputWait(progress, stepper, context.status),
-        save=save,
+        save=_save(context, saver),
         told_to_stop=context.stop.is_set,
         drain=drain,
         told_to_end=EarlyStop(context.run_dir) if stops_early else never,
@@ -227,6 +210,29 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
     progress.end()
     last = Found(step, os.path.join(saver.directory, f"ckpt-{step}"))  # noqa: PTH118 - may be a URL
     return Trained(last, progress.rate.overall)
+
+
+def _save(context: Context, saver: Checkpoints) -> Callable[[int], None]:
+    """Return the function that saves the checkpoint of a step, and gets over a storage that is full for a while."""
+
+    def save(step: int) -> None:
+        started = time.monotonic()
+        if context.lease:
+            context.lease.check()
+        try:
+            found = saver.save(step)
+        except (tf.errors.OpError, OSError) as error:
+            if not exits.is_storage_full(error) or step >= context.record.trainer.steps or context.stop.is_set():
+                raise
+            # Nothing is lost yet, and the next checkpoint may find room again.
+            log.info("can't save checkpoint %d, training goes on: %s", step, exits.summary(error))
+            checkpoints.sweep(saver.directory)
+            return
+        if context.status:
+            log.info("saved checkpoint %d in %.1f s", step, time.monotonic() - started)
+            context.status.update(step=step, lastCheckpoint={"step": step, "path": found.path})
+
+    return save
 
 
 def _stepper(context: Context, task: Task, strategy: Strategy, trainee: Trainee) -> Stepper:

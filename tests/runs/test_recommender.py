@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 import pytest
 
@@ -80,7 +79,7 @@ def test_image_tasks_take_steps(local_run: LocalRun, strategy: str) -> None:
     images(local_run, strategy, "small:Small", 32)
 
 
-@pytest.mark.skipif(not os.environ.get("TFD_LONG"), reason="takes minutes on 2 cores; run by hand with TFD_LONG=1")
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["ParameterServer", "MultiWorkerMirrored"])
 def test_inception_takes_steps(local_run: LocalRun, strategy: str) -> None:
     images(local_run, strategy, "inception_v3", 299)
