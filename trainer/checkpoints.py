@@ -15,6 +15,7 @@ from trainer import files
 from trainer.types import Tensor
 
 _INDEX: Final = re.compile(r"ckpt-(\d+)\.index")
+_DAMAGES: Final = (tf.errors.DataLossError, tf.errors.OutOfRangeError, tf.errors.OpError)
 _ANY: Final = re.compile(r"ckpt-(\d+)(?:\.data-|\.index$|_temp)")
 _TEMPORARY: Final = re.compile(r"ckpt-\d+_temp")
 _CHIEF_CPU: Final = "/job:chief/replica:0/task:0/device:CPU:0"
@@ -74,7 +75,10 @@ def _reading(path: str) -> Iterator[None]:
     """Tell damage by one error: TensorFlow has several for it, depending on which part of a file it is in."""
     try:
         yield
-    except (tf.errors.DataLossError, tf.errors.OutOfRangeError, IndexError) as error:
+    except (tf.errors.OpError, IndexError) as error:
+        # An index that is cut off comes as the bare base class.
+        if isinstance(error, tf.errors.OpError) and type(error) not in _DAMAGES:
+            raise
         raise DamagedError(f"{path}: {str(error).partition(chr(10))[0]}") from error
 
 

@@ -70,12 +70,11 @@ def test_a_storage_that_stays_full_ends_the_run_with_75_and_nothing_is_lost(tmp_
         run.start("--plain")
         trains(run)
         fill(run.folder / "runs" / "filler")
-        says(run, "chief-0", "exit 75")
-        saved = [path.name for path in (run.run_dir / "checkpoints").glob("*.index")]
-        assert saved, "the last checkpoint that found room is still there"
-        code, out, err = run.finish()
+        saved = run.saved_step()
+        code, out, err = run.finish()  # and with its process its storage is gone
         assert code == 75, f"{out}\n{err}"
-        assert "the storage is full" in out
+        assert f"checkpoints/ckpt-{saved}" in out, "it went on from the last checkpoint that found room"
+        assert "exit 75: the storage is full" in out
     finally:
         run.close()
 

@@ -101,3 +101,43 @@ def test_a_wrong_setting_is_named(value: str) -> None:
 def test_the_run_directory_is_required() -> None:
     with pytest.raises(ConfigError, match="RUN_DIR: not set"):
         load_settings({})
+
+
+def test_early_stopping(raw: dict[str, Any]) -> None:
+    assert parse_record(raw).trainer.early_stopping is None
+    raw["identity"]["trainer"]["earlyStopping"] = {"metric": "auc"}
+    found = parse_record(raw).trainer.early_stopping
+    assert found is not None
+    assert (found.metric, found.mode, found.patience, found.min_delta) == ("auc", "max", 1, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("block", "key"),
+    [
+        ({}, "metric"),
+        ({"metric": ""}, "metric"),
+        ({"metric": "auc", "mode": "best"}, "mode"),
+        ({"metric": "auc", "patience": 0}, "patience"),
+        ({"metric": "auc", "minDelta": -0.1}, "minDelta"),
+        ({"metric": "auc", "minDelta": True}, "minDelta"),
+    ],
+)
+def test_a_wrong_early_stopping_is_named(raw: dict[str, Any], block: dict[str, Any], key: str) -> None:
+    raw["identity"]["trainer"]["earlyStopping"] = block
+    with pytest.raises(ConfigError, match=rf"^trainer\.earlyStopping\.{key}: got "):
+        parse_record(raw)
+
+
+@pytest.mark.parametrize("steps", [-1, 1001, 1.5, "5"])
+def test_profile_steps(raw: dict[str, Any], steps: object) -> None:
+    raw["identity"]["trainer"]["profileSteps"] = 1000
+    assert parse_record(raw).trainer.profile_steps == 1000
+    raw["identity"]["trainer"]["profileSteps"] = steps
+    with pytest.raises(ConfigError, match=r"trainer\.profileSteps: got .*: must be a whole number, 0 to 1000"):
+        parse_record(raw)
+
+
+def test_gpus_of_the_environment() -> None:
+    assert load_settings({"RUN_DIR": "/runs/x"}).gpus == 0
+    found = load_settings({"RUN_DIR": "/runs/x", "TRAINER_GPUS": "2", "TRAINER_GPUS_OPTIONAL": "1"})
+    assert (found.gpus, found.gpus_optional) == (2, True)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import errno
+import os
+
 import pytest
 import tensorflow as tf
 
@@ -91,3 +94,27 @@ def test_a_failing_peer_s_message_wins_over_the_error_that_carries_it() -> None:
 )
 def test_the_summary_is_one_line(error: Exception, line: str) -> None:
     assert exits.summary(error) == line
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)),
+        tf.errors.ResourceExhaustedError(None, None, "/runs/x/ckpt-5.index; No space left on device"),
+        tf.errors.UnknownError(None, None, "write: Disk quota exceeded"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_full_storage_is_worth_another_try_and_says_what_to_do(error: Exception) -> None:
+    assert exits.code_for(error) == 75
+    assert exits.summary(error).startswith("the storage is full: ")
+    assert exits.summary(error).endswith("make room; the run goes on from its last checkpoint")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOENT, "x"), tf.errors.ResourceExhaustedError(None, None, "OOM when allocating"), ValueError("x")],
+)
+def test_other_errors_are_no_full_storage(error: Exception) -> None:
+    assert not exits.is_storage_full(error)

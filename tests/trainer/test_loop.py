@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from trainer.config import TrainerSettings
-from trainer.exits import Stopped
+from trainer.exits import LostPeer, Stopped
 from trainer.loop import Loop, Pace, crossed, until_boundary
 from trainer.progress import Rate
 
@@ -148,3 +148,38 @@ def test_the_rate_leaves_out_the_first_segment(clock: Clock) -> None:
         clock.sleep(1)
         rate.add(step)
     assert rate.recent == pytest.approx(1, rel=0.05)
+
+
+def test_told_to_end_it_saves_and_that_is_the_last_step() -> None:
+    counter, saved = Counter(), []
+    assert loop(counter, saved, told_to_end=lambda: counter.now > 30).run() == 40
+    assert saved == [30, 40]
+    assert loop(counter, saved, told_to_end=lambda: True).run() == 40, "also when there is nothing to do any more"
+    assert saved == [30, 40]
+
+
+def test_told_to_stop_and_to_end_it_stops() -> None:
+    with pytest.raises(Stopped):
+        loop(Counter(), [], told_to_end=lambda: True, told_to_stop=lambda: True).run()
+
+
+class Leaving:
+    """A ps that is told to stop after step 30."""
+
+    def __init__(self, counter: Counter, saved: list[int]) -> None:
+        self.counter, self.saved, self.gone = counter, saved, list[str]()
+
+    def leaving(self) -> list[str]:
+        return ["ps-1"] if self.counter.now > 30 else []
+
+    def let_go(self, names: list[str]) -> None:
+        assert self.saved[-1] == self.counter.now, "not before all is saved"
+        self.gone += names
+
+
+def test_a_ps_that_is_told_to_stop_leaves_after_the_save() -> None:
+    counter, saved = Counter(), []
+    drain = Leaving(counter, saved)
+    with pytest.raises(LostPeer, match="ps-1 told to stop, checkpoint of step 40 saved"):
+        loop(counter, saved, drain=drain).run()
+    assert (saved, drain.gone) == ([30, 40], ["ps-1"])

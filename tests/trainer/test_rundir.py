@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -127,3 +129,12 @@ def test_trees(tmp_path: Path) -> None:
     files.remove_tree(str(target))
     assert files.names_in(str(target)) == []
     assert files.read_text(str(target / "new")) is None
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EPERM])
+def test_a_storage_that_refuses_to_write_is_named(run_dir: RunDir, number: int) -> None:
+    match = rf"RUN_DIR: got '{run_dir.path}': can't be written \(.*\): set storage to"
+    with pytest.raises(ConfigError, match=match), run_dir.must_be_writable():
+        raise OSError(number, os.strerror(number))
+    with pytest.raises(OSError, match="No space"), run_dir.must_be_writable():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
