@@ -5,6 +5,7 @@ That needs no new pod, no back-off and no scheduling. What must outlive the exec
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -72,8 +73,9 @@ def load(env: Mapping[str, str]) -> Restarts:
 
 def restart(state: Restarts, directory: str) -> NoReturn:
     """Execute this program anew, from `directory`, with `state`."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
     # A signal that comes while there is no handler stays pending until the new program takes it.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     # TensorFlow's sockets must not outlive the exec: the new program needs the port.

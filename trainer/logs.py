@@ -55,6 +55,7 @@ def configure(task: str, style: str = "text") -> None:
         logging.captureWarnings(True)
     else:
         handler.setFormatter(logging.Formatter(f"%(asctime)s {task} %(message)s", datefmt="%H:%M:%S"))
+    logging.raiseExceptions = False  # a line that can't be written must neither end a training nor fill the log
     log.handlers[:] = [handler]
     log.propagate = False
     log.setLevel(logging.INFO)

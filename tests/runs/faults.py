@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.local_run import LocalRun, gone
@@ -80,16 +80,14 @@ def ends_well(run: LocalRun, steps: int, *, overshoot: int = 0) -> None:
 
 @dataclass
 class MountedRun(LocalRun):
-    """A run whose storage is a small tmpfs of its own, which only its processes see: /proc/PID/root leads there."""
+    """A run whose directory is a small tmpfs of its own, which only its processes see: /proc/PID/root leads there."""
 
     options: str = "size=8m"
-    where: str = "runs"
-    outside: Path = field(default=Path("/"))
+    where: str = "runs/little"
 
     def start(self, *options: str) -> subprocess.Popen[str]:
         mount = f"mkdir -p {self.where} && mount -t tmpfs -o {self.options} tmpfs {self.where}"
         command = f'{mount} && exec "{sys.executable}" -m tfd run team/{self.name}.yaml {" ".join(options)}'
-        self.outside = self.folder
         self.process = subprocess.Popen(
             ["unshare", "--mount", "--propagation", "private", "sh", "-c", command],
             cwd=self.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -47,7 +47,7 @@ def test_training_goes_on_when_the_storage_is_full_and_saves_when_there_is_room(
         run.write(job("OneDevice", 20000))
         run.start("--plain")
         trains(run)
-        filler = run.folder / "runs" / "filler"
+        filler = run.run_dir / "filler"
         fill(filler)
         says(run, "chief-0", "training goes on: the storage is full")
         assert not list((run.run_dir / "checkpoints").glob("*_temp*")), "what a failed save leaves is deleted"
@@ -69,7 +69,7 @@ def test_a_storage_that_stays_full_ends_the_run_with_75_and_nothing_is_lost(tmp_
         run.write(job("OneDevice", 400, failure="{restartsInPlace: 1}", retries="0"))
         run.start("--plain")
         trains(run)
-        fill(run.folder / "runs" / "filler")
+        fill(run.run_dir / "filler")
         saved = run.saved_step()
         code, out, err = run.finish()  # and with its process its storage is gone
         assert code == 75, f"{out}\n{err}"
@@ -95,7 +95,7 @@ def fill(path: Path) -> None:
 
 @needs_root
 def test_a_run_directory_that_can_t_be_written_is_named(tmp_path: Path) -> None:
-    run = MountedRun(tmp_path, options="ro", where="runs/little")
+    run = MountedRun(tmp_path, options="ro")
     try:
         run.write(job("OneDevice", 100))
         code, out, err = run.run("--plain")

@@ -18,8 +18,9 @@ from trainer.exits import ConfigError
 def restored_logging() -> Iterator[None]:
     """Give logging back as it was."""
     root, handlers = logging.getLogger(), list(logging.getLogger().handlers)
-    own, propagate = list(logs.log.handlers), logs.log.propagate
+    own, propagate, raises = list(logs.log.handlers), logs.log.propagate, logging.raiseExceptions
     yield
+    logging.raiseExceptions = raises
     root.handlers[:], logs.log.handlers[:], logs.log.propagate = handlers, own, propagate
     logging.captureWarnings(False)
 
