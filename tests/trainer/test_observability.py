@@ -40,7 +40,7 @@ def test_json_lines_have_the_fields_and_are_json_whatever_comes(
         raise ValueError("boom")
     except ValueError as error:
         logs.show(error)
-    logging.getLogger("tensorflow").warning("slow")
+    logging.getLogger("some.library").warning("slow")
     lines = [json.loads(line, parse_constant=pytest.fail) for line in capsys.readouterr().err.splitlines()]
     first, second, third = lines
     assert {name: first[name] for name in ("task", "level", "message", "step", "loss", "rate")} == {
