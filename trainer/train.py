@@ -69,17 +69,11 @@ def run(context: Context) -> str:
     if last is not None and last.step >= last_step(context):
         # Trained, but not finished. The peers may be gone for good, and are not needed.
         log.info("step %d was the last one: nothing left to train", last.step)
-        trained = Trained(last, None)
+        return _end(context, _prepare(context), Trained(last, None))
+    strategy = connect(context)
+    with _servers_watched(context):
         task = _prepare(context)
-    else:
-        strategy = connect(context)
-        with _servers_watched(context):
-            task = _prepare(context)
-            trained = _train(context, task, strategy)
-    context.stop.release()
-    if not context.writes:
-        return "trained to the last step"
-    return _complete(context, task, trained)
+        return _end(context, task, _train(context, task, strategy))
 
 
 def last_step(context: Context) -> int:
@@ -360,8 +354,11 @@ class Agreement:
             time.sleep(0.5)
 
 
-def _complete(context: Context, task: Task, trained: Trained) -> str:
-    """Evaluate and export the last checkpoint and write DONE; return the last words."""
+def _end(context: Context, task: Task, trained: Trained) -> str:
+    """Evaluate and export the last checkpoint and write DONE, if that is this task's work; return the last words."""
+    context.stop.release()
+    if not context.writes:
+        return "trained to the last step"
     settings, run_dir, status = context.record.trainer, context.run_dir, context.status
     last = evaluation.Evaluation(task, batch_size=settings.batch_size, data_dir=context.settings.data_dir)
     try:
