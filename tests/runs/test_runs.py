@@ -59,7 +59,7 @@ def test_the_demo_trains_evaluates_exports_and_ends_by_itself(local_run: LocalRu
 
 
 def counted(checkpoint: Path) -> dict[str, int]:
-    """Both counters of a checkpoint. Keras loses some of its own when several workers count (make_iterations_atomic)."""
+    """Both counters of a checkpoint; left alone, Keras loses some of its own when several workers count."""
     program = """
 import sys, json, tensorflow as tf
 names = {"step": "step", "iterations": "optimizer/_iterations"}
@@ -145,8 +145,8 @@ else:
 
 def test_a_script_of_tensorflow_s_guide_runs_unchanged_and_its_servers_end(local_run: LocalRun) -> None:
     (local_run.folder / "guide.py").write_text(GUIDE)
-    script = f"command: [python, -m, trainer, --, {local_run.folder / 'guide.py'}]\n"
-    local_run.write(f"strategy: ParameterServer\nps: {{replicas: 2}}\n{STORAGE}{script}")
+    command = "command: [python, -m, trainer, --, guide.py]\n"
+    local_run.write(f"strategy: ParameterServer\nps: {{replicas: 2}}\n{STORAGE}{command}")
     code, out, err = local_run.run("--json")
     assert code == 0, err
     tasks = json.loads(out)["tasks"]
