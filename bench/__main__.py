@@ -58,8 +58,8 @@ def pair(layout: str, steps: int, folder: Path, other: str) -> dict[str, Any]:
         "trainer": trainer,
         other: theirs,
         "ratio": trainer / theirs,
-        "startup": mine.status.get("startup"),
         "goneAfterLeader": _gone_after(mine),
+        **{name: float(seconds or 0.0) for name, seconds in mine.status["startup"].items()},
     }
 
 
@@ -140,6 +140,11 @@ def _print(report: dict[str, Any], console: Console) -> None:
             layout, other, f"{medians['trainer']:.1f}", f"{medians[other]:.1f}", f"{medians['ratio']:.3f}", gone
         )
     console.print(table)
+    for name, medians in report["medians"].items():
+        if name.endswith("keras_fit"):
+            continue
+        parts = ", ".join(f"{part} {medians[f'{part}Seconds']:.1f} s" for part in ("import", "barrier", "trace"))
+        console.print(f"{name.split('/')[0]}, start to first step: {parts}", highlight=False)
     for role, seconds in report["lostSeconds"].items():
         console.print(f"ParameterServer, {role} killed: next step after {seconds:.1f} s", highlight=False)
 
