@@ -1,0 +1,108 @@
+"""Scenarios on a real cluster: a namespace for each, and a record of all in build/e2e.json."""
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster.paths import CHECKOUT, write
+from tests.e2e.kube import CommandError, Kube, connect
+from tests.e2e.team import LABEL, Team
+
+RECORD = CHECKOUT / "build" / "e2e.json"
+GPUS = 4
+# In the order of value; the last ones lose nodes.
+ORDER = ("completion", "kills", "failures", "control", "gang", "observing", "names", "network", "nodes")
+RESULTS = pytest.StashKey[dict[str, dict[str, object]]]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is here, and sort it."""
+    here = [item for item in items if Path(__file__).parent in item.path.parents]
+    for item in here:
+        item.add_marker("e2e")
+    others = [item for item in items if item not in here]
+    items[:] = others + sorted(here, key=lambda item: ORDER.index(item.path.stem.removeprefix("test_")))
+
+
+@pytest.fixture(scope="session")
+def kube() -> Iterator[Kube]:
+    """The cluster, without what an earlier session left in it."""
+    try:
+        cluster = connect()
+    except CommandError as error:
+        pytest.fail(str(error), pytrace=False)
+    sweep(cluster)
+    if cluster.own:
+        cluster.box("gpus", "node1", str(GPUS))
+    yield cluster
+    sweep(cluster)
+
+
+def sweep(kube: Kube) -> None:
+    """Delete all namespaces of scenarios, and wait until they are gone."""
+    for item in kube.get("namespaces", "-l", LABEL)["items"]:
+        Team(kube, item["metadata"]["name"], Path()).delete()
+    kube.kubectl("wait", "--for=delete", "namespace", "-l", LABEL, "--timeout=120s")
+
+
+@pytest.fixture(scope="session")
+def token() -> str:
+    """Tells the namespaces of this session from those of one that was killed."""
+    return secrets.token_hex(2)
+
+
+@pytest.fixture
+def new_team(kube: Kube, token: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[], Team]]:
+    """Makes a namespace with a claim; as many as a scenario wants."""
+    made: list[Team] = []
+
+    def make() -> Team:
+        words = request.node.name.removeprefix("test_").replace("_", "-").partition("[")[0][:40].strip("-")
+        team = Team(kube, f"e2e-{words}-{token}{len(made) or ''}", tmp_path)
+        made.append(team)
+        team.create()
+        return team
+
+    yield make
+    for team in made:
+        request.node.user_properties.extend(("timing", each) for each in team.timings.items())
+        team.delete()
+
+
+@pytest.fixture
+def team(new_team: Callable[[], Team]) -> Team:
+    """A namespace with a claim."""
+    return new_team()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin the record of this session."""
+    config.stash[RESULTS] = {}
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Keep what a scenario asserts, how it went and how long that took."""
+    outcome = yield
+    report: pytest.TestReport = outcome.get_result()  # type: ignore[attr-defined]
+    if item.get_closest_marker("e2e") is None:
+        return
+    results = item.config.stash[RESULTS]
+    entry = results.setdefault(item.name.removeprefix("test_"), {"seconds": 0.0, "outcome": "passed", "timings": {}})
+    entry["asserted"] = " ".join((getattr(item, "function", None).__doc__ or "").split())
+    entry["seconds"] = round(float(str(entry["seconds"])) + report.duration, 1)
+    if report.outcome != "passed":
+        entry["outcome"] = report.outcome if report.when == "call" or report.skipped else "error"
+        entry["why"] = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else ""
+    if report.when == "teardown":
+        entry["timings"] = dict(value for name, value in item.user_properties if name == "timing")
+        save(results)
+
+
+def save(results: dict[str, dict[str, object]]) -> None:
+    """Write the record; also of a session that is killed later."""
+    write(RECORD, json.dumps({"written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "scenarios": results}))

@@ -1,0 +1,69 @@
+"""Each strategy to completion, installed by hand as a user would."""
+
+import json
+import re
+
+import pytest
+
+from cluster.paths import CHECKOUT
+from tests.e2e.team import Team, when
+
+EXAMPLES = CHECKOUT / "jobs" / "examples"
+STEP = r"step \d+/\d+ loss"
+
+
+def time_it(team: Team, run: str, leader: str, began: float) -> None:
+    """Note how long the run took to its first step, and all others to end after the leader."""
+    log = team.log(run, leader)
+    team.timings["install to first step"] = when(log, STEP) - began
+    end = when(log, r"exit 0:")
+    ends = [when(team.log(run, task), r"exit 0:") for task in {f"{leader}"} | tasks(team, run)]
+    team.timings["leader's exit to last task's exit"] = max(ends) - end
+
+
+def tasks(team: Team, run: str) -> set[str]:
+    return {re.sub(rf"^{run}-(.+-\d+)-\w+$", r"\1", pod["metadata"]["name"]) for pod in team.pods(run)}
+
+
+@pytest.mark.smoke
+def test_parameter_server(team: Team) -> None:
+    """Chief, 2 ps, 2 workers, evaluator: all exit with 0, all Jobs Complete, accuracy >= 0.95, TensorBoard's Service
+    answers with the run's scalars, no GPU held."""
+    run = "digits-parameter-server"
+    began = team.install(run, EXAMPLES / f"{run}.yaml")
+    end = team.end(run)
+    assert end.jobs == dict.fromkeys(["chief", "evaluator", "ps", "worker"], "Complete")
+    assert end.codes == {name: [0] for name in ("chief-0", "evaluator-0", "ps-0", "ps-1", "worker-0", "worker-1")}
+    assert team.done(run)["metrics"]["accuracy"] >= 0.95
+    time_it(team, run, "chief-0", began)
+    path = f"/api/v1/namespaces/{team.name}/services/{run}-tensorboard:http/proxy/data/plugin/scalars/tags"
+
+    def scalars() -> set[str]:
+        found = json.loads(team.kubectl("get", "--raw", path))
+        return {tag for tags in found.values() for tag in tags}
+
+    team.kubectl("rollout", "status", f"deployment/{run}-tensorboard", "--timeout=120s")
+    team.wait("TensorBoard to show the run", lambda: {"loss", "steps_per_second"} <= scalars(), 60)
+
+
+@pytest.mark.smoke
+def test_multi_worker_mirrored(team: Team) -> None:
+    """2 workers, no chief: both exit with 0, Job Complete, accuracy >= 0.95."""
+    run = "digits-multi-worker"
+    began = team.install(run, EXAMPLES / f"{run}.yaml", "--set", "tensorboard.enabled=false")
+    end = team.end(run)
+    assert end.jobs == {"worker": "Complete"}
+    assert end.codes == {"worker-0": [0], "worker-1": [0]}
+    assert team.done(run)["metrics"]["accuracy"] >= 0.95
+    time_it(team, run, "worker-0", began)
+
+
+@pytest.mark.smoke
+def test_one_device(team: Team) -> None:
+    """A chief only: exits with 0, accuracy >= 0.95."""
+    run = "digits-one-device"
+    began = team.install(run, EXAMPLES / f"{run}.yaml", "--set", "tensorboard.enabled=false")
+    end = team.end(run)
+    assert (end.jobs, end.codes) == ({"chief": "Complete"}, {"chief-0": [0]})
+    assert team.done(run)["metrics"]["accuracy"] >= 0.95
+    time_it(team, run, "chief-0", began)
