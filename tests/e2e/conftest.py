@@ -16,7 +16,6 @@ RECORD = CHECKOUT / "build" / "e2e.json"
 GPUS = 4
 # In the order of value; the last ones lose nodes.
 ORDER = ("completion", "kills", "failures", "control", "gang", "observing", "names", "network", "nodes")
-RESULTS = pytest.StashKey[dict[str, dict[str, object]]]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -79,9 +78,19 @@ def team(new_team: Callable[[], Team]) -> Team:
     return new_team()
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Begin the record of this session."""
-    config.stash[RESULTS] = {}
+@pytest.fixture
+def strike(kube: Kube) -> Callable[[Team, str, str], float]:
+    """Kills process 1 of a task's container; returns when."""
+    if not kube.own:
+        pytest.skip("KUBECONFIG is set: a process of another machine can't be killed from here")
+
+    def kill(team: Team, run: str, task: str) -> float:
+        pod = team.pod(run, task)
+        struck = time.time()
+        kube.kill(pod)
+        return struck
+
+    return kill
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -91,8 +100,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report: pytest.TestReport = outcome.get_result()  # type: ignore[attr-defined]
     if item.get_closest_marker("e2e") is None:
         return
-    results = item.config.stash[RESULTS]
-    entry = results.setdefault(item.name.removeprefix("test_"), {"seconds": 0.0, "outcome": "passed", "timings": {}})
+    results = recorded()
+    name = item.name.removeprefix("test_")
+    if report.when == "setup":
+        results[name] = {"seconds": 0.0, "outcome": "passed", "timings": {}}
+    entry = results[name]
     entry["asserted"] = " ".join((getattr(item, "function", None).__doc__ or "").split())
     entry["seconds"] = round(float(str(entry["seconds"])) + report.duration, 1)
     if report.outcome != "passed":
@@ -100,9 +112,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
         entry["why"] = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else ""
     if report.when == "teardown":
         entry["timings"] = dict(value for name, value in item.user_properties if name == "timing")
-        save(results)
+    entry["written"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    write(RECORD, json.dumps(results))
 
 
-def save(results: dict[str, dict[str, object]]) -> None:
-    """Write the record; also of a session that is killed later."""
-    write(RECORD, json.dumps({"written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "scenarios": results}))
+def recorded() -> dict[str, dict[str, object]]:
+    """What was run since scripts/e2e.sh began the record, also by a session that was killed."""
+    return dict(json.loads(RECORD.read_text())) if RECORD.exists() else {}

@@ -1,8 +1,10 @@
 """A namespace with a claim, as a team has one, and the runs in it."""
 
+import contextlib
 import json
 import os
 import re
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -88,7 +90,7 @@ class Team:
         self.add_pod("reader", ["sleep", "infinity"])
         self.kubectl("wait", "--for=condition=Ready", "pod/reader", f"--timeout={PATIENCE:.0f}s")
 
-    def add_pod(self, name: str, words: list[str], labels: dict[str, str] | None = None) -> None:
+    def add_pod(self, name: str, words: list[str]) -> None:
         """Start a pod that belongs to no run; it sees the claim."""
         container = {
             "name": "main",
@@ -103,7 +105,9 @@ class Team:
             "containers": [container],
             "volumes": [{"name": "runs", "persistentVolumeClaim": {"claimName": "runs"}}],
         }
-        metadata = {"name": name, "namespace": self.name, "labels": labels or {}}
+        if self.kube.own:  # the second node is drained and lost
+            spec["nodeSelector"] = {"kubernetes.io/hostname": "node1"}
+        metadata = {"name": name, "namespace": self.name}
         self.kube.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
 
     def delete(self) -> None:
@@ -177,6 +181,11 @@ class Team:
             if any("waiting" not in each["state"] for each in pod["status"].get("containerStatuses", []))
         )
 
+    def exec_until_killed(self, pod: str, script: str) -> None:
+        """Run a script in a pod that does not survive it."""
+        with contextlib.suppress(CommandError):
+            self.kubectl("exec", pod, "--", "sh", "-c", script)
+
     def gpus_held(self) -> int:
         """GPUs that pods of this namespace hold: what a pod that has ended does not."""
         items = self.kube.get("-n", self.name, "pods")["items"]
@@ -215,23 +224,40 @@ class Team:
 
         return self.wait(f"a checkpoint of {run} after step {step}", newer)
 
-    def end(self, run: str, seconds: float = PATIENCE) -> End:
-        """Wait until every Job of a run is finished and no pod runs; return how they ended."""
+    def over(self, run: str, *roles: str) -> dict[str, str] | None:
+        """How the Jobs of the roles ended, when all have and none of their pods runs; of all roles without any."""
+        jobs = {role: finished(each) for role, each in self.jobs(run).items() if role in (roles or ROLES)}
+        pods = [pod for pod in self.pods(run) if role_of(pod) in (roles or ROLES)]
+        ended = all(pod["status"]["phase"] in ("Succeeded", "Failed") for pod in pods)
+        return dict(sorted(jobs.items())) if jobs and all(jobs.values()) and ended else None
 
-        def over() -> dict[str, str] | None:
-            jobs = {role: finished(each) for role, each in self.jobs(run).items()}
-            return jobs if jobs and all(jobs.values()) else None
-
-        def still() -> bool:
-            return all(pod["status"]["phase"] in ("Succeeded", "Failed") for pod in self.pods(run))
-
-        jobs = self.wait(f"all Jobs of {run} to be finished", over, seconds)
-        self.wait(f"all pods of {run} to be gone", still)
-        assert self.gpus_held() == 0, f"GPUs are held after the end of {run}\n{self.story()}"
+    def codes(self, run: str) -> dict[str, list[int | str]]:
+        """Task -> exit code of each of its pods that are left, the oldest first; a pod's reason where it has none."""
         codes: dict[str, list[int | str]] = {}
         for pod in self.pods(run):
             codes.setdefault(task_of(pod), []).append(exit_of(pod))
-        return End(dict(sorted(jobs.items())), dict(sorted(codes.items())))
+        return dict(sorted(codes.items()))
+
+    def end(self, run: str, seconds: float = PATIENCE) -> End:
+        """Wait until every Job of a run is finished and no pod runs; return how they ended."""
+        jobs = self.wait(f"the end of {run}", lambda: self.over(run), seconds)
+        assert self.gpus_held() == 0, f"GPUs are held after the end of {run}\n{self.story()}"
+        return End(jobs, self.codes(run))
+
+    def tfd(self, name: str, run: str, *words: str) -> str:
+        """What `tfd NAME RUN` prints."""
+        return command([sys.executable, "-m", "tfd", name, run, "-n", self.name, *words], env=self.kube.env)
+
+    def tfd_status(self, run: str) -> Object:
+        return dict(json.loads(self.tfd("status", run, "--json")))
+
+    def objects(self, run: str, kinds: str) -> list[str]:
+        """KIND/NAME of what is left of a run."""
+        items = self.kube.get("-n", self.name, kinds, "-l", f"app.kubernetes.io/instance={run}")["items"]
+        return sorted(f"{item['kind']}/{item['metadata']['name']}" for item in items)
+
+    def uninstall(self, run: str) -> None:
+        command([find_helm(), "uninstall", run, "-n", self.name], env=self.kube.env)
 
     def story(self) -> str:
         """What the cluster says of this namespace: for whoever reads the report of a failure."""

@@ -67,3 +67,36 @@ def test_one_device(team: Team) -> None:
     assert (end.jobs, end.codes) == ({"chief": "Complete"}, {"chief-0": [0]})
     assert team.done(run)["metrics"]["accuracy"] >= 0.95
     time_it(team, run, "chief-0", began)
+
+
+@pytest.mark.smoke
+def test_mirrored(team: Team) -> None:
+    """A chief with a MirroredStrategy (on the CPU: no real GPU here): exits with 0, accuracy >= 0.95."""
+    run = "digits-mirrored"
+    team.install(run, EXAMPLES / f"{run}.yaml", "--set", "tensorboard.enabled=false", "--set", "chief.gpus=0")
+    end = team.end(run)
+    assert (end.jobs, end.codes) == ({"chief": "Complete"}, {"chief-0": [0]})
+    assert team.done(run)["metrics"]["accuracy"] >= 0.95
+
+
+def test_own_script(team: Team) -> None:
+    """An unchanged TensorFlow script on 2 workers: both exit with 0, Job Complete, its checkpoint is in the run
+    directory; `tfd status` reads its step from the log."""
+    run = "own-script"
+    team.install(run, EXAMPLES / f"{run}.yaml", "--set", "tensorboard.enabled=false")
+    end = team.end(run)
+    assert (end.jobs, end.codes) == ({"worker": "Complete"}, {"worker-0": [0], "worker-1": [0]})
+    assert "ckpt-300" in team.read(f"{run}/checkpoints/checkpoint")
+    now = team.tfd_status(run)
+    assert (now["state"], now["progress"]["source"], now["progress"]["step"]) == ("done", "log", 300)
+
+
+def test_own_script_parameter_server(team: Team) -> None:
+    """A ParameterServer script under the trainer: chief, ps and workers exit with 0, all Jobs Complete, its checkpoint
+    is in the run directory."""
+    run = "own-script-parameter-server"
+    team.install(run, EXAMPLES / f"{run}.yaml", "--set", "tensorboard.enabled=false")
+    end = team.end(run)
+    assert end.jobs == dict.fromkeys(["chief", "ps", "worker"], "Complete")
+    assert end.codes == {name: [0] for name in ("chief-0", "ps-0", "worker-0", "worker-1")}
+    assert team.read(f"{run}/checkpoints/checkpoint")

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from tfd.remote.status import Status
 from tfd.remote.tasks import State
-from tfd.text import duration, number
+from tfd.text import duration, number, plain
 
 _COLOURS = {"running": "cyan", "done": "green", "failed": "bold red", "waiting": "yellow", "starting": "yellow"}
 _SHOWN = (State.RUNNING, State.STARTING, State.PENDING, State.WAITING, State.ENDING, State.SUSPENDED, State.DONE,
@@ -26,8 +26,11 @@ def render(status: Status) -> RenderableType:
     head = Text(f"{status.run} in {status.namespace}, {status.strategy}: ")
     head.append(status.state, style=_COLOURS.get(status.state, ""))
     if status.why:
-        head.append(f": {status.why}")
-    parts: list[RenderableType] = [head, *(Text(f"  {name:<12} {text}") for name, text in _facts(status.progress))]
+        head.append(f": {plain(status.why)}")
+    parts: list[RenderableType] = [
+        head,
+        *(Text(plain(f"  {name:<12} {text}")) for name, text in _facts(status.progress)),
+    ]
     if status.roles:
         parts += [Text(), _table(status), *_reasons(status)]
     return Group(*parts)
