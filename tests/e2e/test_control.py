@@ -6,7 +6,7 @@ from tests.e2e.team import Team, job
 def test_suspend_and_resume(team: Team) -> None:
     """Suspended half-way: the checkpoint of the last step is saved, no pod is left, no GPU held, `tfd status` says so;
     resumed: it goes on from that step, to the end, all Jobs Complete."""
-    run, steps = "paused", 2500
+    run, steps = "paused", 1000
     values = job("ParameterServer", steps, gpus=1, failure={"gracePeriod": "20s"})
     team.install(run, values)
     team.after_step(run, 100)

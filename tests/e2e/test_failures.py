@@ -43,7 +43,7 @@ def test_user_error(team: Team) -> None:
 
 def with_lost_image(team: Team, run: str, role: str) -> None:
     """Make a role's Job anew with an image that is not there: a job file has one image for all roles."""
-    [name] = [f"job/{run}-{role}"]
+    name = f"job/{run}-{role}"
     made = json.loads(team.kubectl("get", name, "-o", "json"))
     team.kubectl("delete", name, "--cascade=foreground")
     template = made["spec"]["template"]
@@ -63,8 +63,11 @@ def test_image_that_can_not_be_pulled(team: Team) -> None:
     """The ps' image can't be pulled: `tfd status` says so, chief and workers end with 76 after the start time-out; the
     ps' pod, which never ran, is all that is left, and goes with the run."""
     run = "unpulled"
-    team.install(run, job("ParameterServer", gpus=1, failure={"startTimeout": "30s"}))
+    values = job("ParameterServer", gpus=1, failure={"startTimeout": "30s"})
+    team.install(run, values | {"state": "suspended"})
     with_lost_image(team, run, "ps")
+    for role in ("chief", "ps", "worker"):
+        team.kubectl("patch", f"job/{run}-{role}", "--type=merge", "-p", json.dumps({"spec": {"suspend": False}}))
 
     def told() -> bool:
         task = team.tfd_status(run)["tasks"]["ps-0"]

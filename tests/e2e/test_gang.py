@@ -56,7 +56,7 @@ def test_two_runs_of_three_gpus_on_four(own: Kube, team: Team) -> None:
 
 def test_replaced_inside_a_gang(own: Kube, team: Team) -> None:
     """A worker of a gang run is killed: it comes back inside the group, and the run ends well."""
-    team.install("gang", job("ParameterServer", 2500, gpus=1, scheduling={"gang": True}))
+    team.install("gang", job("ParameterServer", 1000, gpus=1, scheduling={"gang": True}))
     team.saved("gang")
     own.kill(team.pod("gang", "worker-1"))
     end = team.end("gang")

@@ -34,7 +34,7 @@ def goes_on(team: Team, run: str, leader: str, struck: float, first: str = STEP)
 def test_worker_killed(team: Team, strike: Callable[[Team, str, str], float]) -> None:
     """A worker is killed (137): training goes on without it, a new pod takes its place and exits with 0; all Jobs
     Complete, all other tasks exit once with 0, no GPU held."""
-    team.install("killed", job("ParameterServer", 2500, gpus=1))
+    team.install("killed", job("ParameterServer", 1200, gpus=1))
     team.saved("killed")
     struck = strike(team, "killed", "worker-0")
     team.timings["worker killed to next step"] = goes_on(team, "killed", "chief-0", struck)
@@ -48,7 +48,7 @@ def test_worker_killed(team: Team, strike: Callable[[Team, str, str], float]) ->
 def test_each_role_killed(team: Team, strike: Callable[[Team, str, str], float]) -> None:
     """ps, chief and evaluator are killed (137) in turn: each gets a new pod, the run goes on from its checkpoint to its
     last step; all Jobs Complete."""
-    run, steps = "struck", 3000
+    run, steps = "struck", 2000
     team.install(run, job("ParameterServer", steps, gpus=1, evaluator=EVALUATED))
     team.saved(run)
     for task in ("ps-0", "chief-0"):
@@ -73,7 +73,7 @@ def test_each_role_killed(team: Team, strike: Callable[[Team, str, str], float])
 def test_each_role_deleted(team: Team) -> None:
     """worker, ps, chief and evaluator are deleted in turn: each saves or leaves, gets a new pod, and the run goes on to
     its last step; all Jobs Complete, all tasks exit with 0."""
-    run, steps = "deleted", 3000
+    run, steps = "deleted", 2000
     team.install(run, job("ParameterServer", steps, gpus=1, evaluator=EVALUATED))
     team.saved(run)
     for task, first in (("worker-0", STEP), ("ps-0", "training from step"), ("chief-0", "training from step")):
@@ -122,7 +122,7 @@ wait
 def test_out_of_memory(team: Team, task: str) -> None:
     """A task goes over its memory limit: killed by the kernel (137, OOMKilled), tried again, the run ends well."""
     run = "hungry"
-    values = job("ParameterServer", 2500)
+    values = job("ParameterServer", 1200)
     limit = {"resources": {"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"memory": "1536Mi"}}}
     team.install(run, values | {task.partition("-")[0]: limit})
     team.saved(run)

@@ -18,19 +18,19 @@ def test_status_logs_and_tensorboard(team: Team) -> None:
     """While it runs: `tfd status` has step, rate, ETA, last checkpoint, `tfd logs` the log of any task, `tfd
     tensorboard` an address that answers 200; after the end: done, with the accuracy."""
     run = "watched"
-    team.install(run, job("ParameterServer", 2500, tensorboard={"enabled": True}))
+    team.install(run, job("ParameterServer", 1500, tensorboard={"enabled": True}))
     team.saved(run)
     now = team.tfd_status(run)
     assert now["state"] == "running"
     progress = now["progress"]
     assert progress["source"] == "status.json"
-    assert 0 < progress["step"] < progress["steps"] == 2500
+    assert 0 < progress["step"] < progress["steps"] == 1500
     assert progress["stepsPerSecond"] > 0 and progress["etaSeconds"] > 0 and progress["lastCheckpoint"]["step"] > 0
     assert {role: each["states"] for role, each in now["roles"].items()} == {
         "chief": {"running": 1}, "ps": {"running": 1}, "worker": {"running": 2}
     }  # fmt: skip
     assert "serving on" in team.tfd("logs", run, "worker-1")
-    assert "training from step 0 to 2500" in team.tfd("logs", f"{team.name}/{run}")
+    assert "training from step 0 to 1500" in team.tfd("logs", f"{team.name}/{run}")
 
     team.kubectl("rollout", "status", f"deployment/{run}-tensorboard", "--timeout=120s")
     command = [sys.executable, "-m", "tfd", "tensorboard", run, "-n", team.name]
