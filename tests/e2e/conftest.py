@@ -1,6 +1,7 @@
 """Scenarios on a real cluster: a namespace for each, and a record of all in build/e2e.json."""
 
 import json
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -36,7 +37,7 @@ def kube() -> Iterator[Kube]:
         pytest.fail(str(error), pytrace=False)
     sweep(cluster)
     if cluster.own:
-        cluster.box("gpus", "node1", str(GPUS))
+        tidy(cluster)
     yield cluster
     sweep(cluster)
 
@@ -46,6 +47,19 @@ def sweep(kube: Kube) -> None:
     for item in kube.get("namespaces", "-l", LABEL)["items"]:
         Team(kube, item["metadata"]["name"], Path()).delete()
     kube.kubectl("wait", "--for=delete", "namespace", "-l", LABEL, "--timeout=120s")
+
+
+def tidy(kube: Kube) -> None:
+    """Give the cluster in a box its nodes and GPUs again, and the volumes that runs have made claims of."""
+    kube.box("up", "--no-images")
+    for node in kube.get("nodes")["items"]:
+        name = node["metadata"]["name"]
+        kube.kubectl("uncordon", name)
+        kube.box("gpus", name, str(GPUS if name == "node1" else 0))
+    for volume in kube.get("persistentvolumes")["items"]:
+        if volume["status"]["phase"] == "Released":
+            forget = [{"op": "remove", "path": "/spec/claimRef"}]
+            kube.kubectl("patch", "pv", volume["metadata"]["name"], "--type=json", "-p", json.dumps(forget))
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +74,7 @@ def new_team(kube: Kube, token: str, tmp_path: Path, request: pytest.FixtureRequ
     made: list[Team] = []
 
     def make() -> Team:
-        words = request.node.name.removeprefix("test_").replace("_", "-").partition("[")[0][:40].strip("-")
+        words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_"))[:40].strip("-")
         team = Team(kube, f"e2e-{words}-{token}{len(made) or ''}", tmp_path)
         made.append(team)
         team.create()

@@ -175,11 +175,12 @@ class Team:
 
     def log(self, run: str, task: str) -> str:
         """What all pods of a task that are left have said, each line with its time."""
-        return "".join(
-            self.kubectl("logs", pod["metadata"]["name"], "--timestamps")
-            for pod in self.pods(run, task)
-            if any("waiting" not in each["state"] for each in pod["status"].get("containerStatuses", []))
-        )
+        parts = []
+        for pod in self.pods(run, task):
+            if any("waiting" not in each["state"] for each in pod["status"].get("containerStatuses", [])):
+                with contextlib.suppress(CommandError):  # it may go in between
+                    parts.append(self.kubectl("logs", pod["metadata"]["name"], "--timestamps"))
+        return "".join(parts)
 
     def exec_until_killed(self, pod: str, script: str) -> None:
         """Run a script in a pod that does not survive it."""

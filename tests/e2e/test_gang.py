@@ -25,8 +25,8 @@ def phases(team: Team, run: str) -> set[str]:
 
 @pytest.mark.smoke
 def test_two_runs_of_three_gpus_on_four(own: Kube, team: Team) -> None:
-    """Two gang runs that need 3 of 4 GPUs each: the second has no pod with a node until the first has ended, then runs
-    whole; both end with 0 everywhere."""
+    """Two gang runs that need 3 of 4 GPUs each: the second has no pod with a node until the first has ended (`tfd
+    status`: pending), then runs whole; both end with 0 everywhere."""
     workers = {"replicas": 3, "gpus": 1}
     values = job("MultiWorkerMirrored", trainer={"batchSize": 63}, worker=workers, scheduling={"gang": True})
     team.install("first", values)
@@ -38,6 +38,9 @@ def test_two_runs_of_three_gpus_on_four(own: Kube, team: Team) -> None:
         return len(pods) == 3 and all(condition(pod, "PodScheduled").get("status") == "False" for pod in pods)
 
     team.wait("the second run to wait", waits)
+    now = team.tfd_status("second")
+    assert now["state"] == "waiting"
+    assert all(task["state"] == "pending" and task["why"] for task in now["tasks"].values()), now
 
     def first_is_over() -> bool:
         # One list, so one moment: while the first run holds GPUs, one is free, and the second must not take it.

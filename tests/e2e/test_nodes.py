@@ -27,6 +27,7 @@ def second(kube: Kube) -> Iterator[str]:
     kube.box("gpus", "node2", str(GPUS))
     yield "node2"
     kube.box("node", "start", "node2")
+    kube.box("gpus", "node2", "0")
     kube.kubectl("uncordon", "node1", "node2")
 
 
