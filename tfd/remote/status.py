@@ -113,7 +113,7 @@ def _state(objects: Objects, roles: list[Role], known: dict[str, Any]) -> tuple[
 def _beginning(objects: Objects, leader: Role, known: dict[str, Any]) -> tuple[str, str]:
     if not any(task.state is State.RUNNING for task in leader.tasks):
         return "waiting", next((task.why for task in leader.tasks if task.why), "")
-    # Until it trains, the trainer says what it waits for, and before that nothing. An own program may never say anything.
+    # Until it trains, the trainer says what it waits for, and before that nothing; an own program may never say a word.
     own = objects.identity.get("command") or objects.identity.get("args")
     if known.get("state") == "starting" or not (known or own):
         return "starting", str(known.get("message") or "")
