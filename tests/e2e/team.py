@@ -96,7 +96,7 @@ class Team:
             "name": "main",
             "image": self.kube.images["trainer"],
             "command": words,
-            "securityContext": {key: value for key, value in RESTRICTED.items()},
+            "securityContext": RESTRICTED,
             "volumeMounts": [{"name": "runs", "mountPath": "/runs"}],
         }
         spec = {
