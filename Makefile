@@ -2,10 +2,10 @@
 SHELL := bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup check test demo cluster cluster-down docs golden lock clean
+.PHONY: help setup check test demo bench cluster cluster-down e2e e2e-smoke e2e-report docs golden lock clean
 
 help:            ## Show this list
-	@sed -n 's/^\([a-z-]*:\)[^#]*## /\1 /p' Makefile | column -t -s: -l2
+	@sed -n 's/^\([a-z0-9-]*:\)[^#]*## /\1 /p' Makefile | column -t -s: -l2
 
 setup:           ## Tools and .venv
 	@scripts/setup.sh test
@@ -38,6 +38,15 @@ cluster:         ## A Kubernetes cluster on this machine, as root; more: python 
 
 cluster-down:    ## End it; nothing is left behind
 	@python -m cluster down
+
+e2e-smoke: setup ## On a cluster: each strategy to its end, a killed worker, a gang; KUBECONFIG, else make cluster's
+	@scripts/e2e.sh smoke
+
+e2e: setup       ## All scenarios on a cluster
+	@scripts/e2e.sh all
+
+e2e-report: setup ## What the last of them found
+	@python scripts/e2e_report.py
 
 clean:           ## Delete what the other targets made in this checkout
 	@rm -rf build runs .venv *.egg-info

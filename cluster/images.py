@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ NEEDLESS = (
     "var/cache/apt",
     "var/lib/apt/lists",
 )
+KEPT = 2
 BASE = (SUITE, PACKAGES, *NEEDLESS)
 MANIFESTS = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
@@ -44,8 +46,9 @@ def publish() -> dict[str, str]:
             begin = time.monotonic()
             base = base_image()
             say(f"building the image {target} (once; minutes when nothing is cached)")
-            build(target, base)
-            found[target] = push(target, f"tf-distributed/{target}", names[target])
+            build(target, base, names[target])
+            found[target] = push(f"{target}:{names[target]}", f"tf-distributed/{target}", names[target])
+            prune()
             say(f"built and pushed {target} in {time.monotonic() - begin:.0f} s")
     return {target: name for target, name in found.items() if name}
 
@@ -78,18 +81,35 @@ def base_image() -> str:
     return name
 
 
-def build(target: str, base: str) -> None:
-    """Build one target of trainer/Dockerfile on a base."""
+def build(target: str, base: str, key: str) -> None:
+    """Build one target of trainer/Dockerfile on a base and call it TARGET:KEY."""
     dockerfile = CHECKOUT / "trainer" / "Dockerfile"
     with tempfile.TemporaryDirectory(prefix="tfd-pip-") as folder:
         index = os.environ.get("PIP_INDEX_URL", "")
         pip = f"[global]\ncert = {CERTIFICATES}\n" + (f"index-url = {index}\n" if index else "")
         config = write(Path(folder, "pip.conf"), pip)
-        buildah(
-            "bud", "--layers", "--build-arg", f"BASE={base}", "--target", target, "--tag", target,
-            "--ignorefile", f"{dockerfile}.dockerignore", "--file", dockerfile,
-            "--volume", f"{config}:/etc/pip.conf:ro", "--volume", "/etc/ssl/certs:/etc/ssl/certs:ro", CHECKOUT,
-        )  # fmt: skip
+        packages = f"{target}-packages:{fingerprint([CHECKOUT / 'requirements' / f'{target}.txt'], *BASE)}"
+        # The stage with the packages takes minutes and has a name of its own, or `prune` would take it for a leftover.
+        for stage, tag in ((f"{target}-packages", packages), (target, f"{target}:{key}")):
+            buildah(
+                "bud", "--layers", "--build-arg", f"BASE={base}", "--target", stage, "--tag", tag,
+                "--ignorefile", f"{dockerfile}.dockerignore", "--file", dockerfile,
+                "--volume", f"{config}:/etc/pip.conf:ro", "--volume", "/etc/ssl/certs:/etc/ssl/certs:ro", CHECKOUT,
+            )  # fmt: skip
+
+
+def prune() -> None:
+    """Delete all but the newest images of each name, and the layers that no image needs: builds fill the disk."""
+    seen: Counter[str] = Counter()
+    # Newest first, as buildah lists them.
+    for line in buildah("images", "--noheading", "--format", "{{.Name}} {{.Tag}}").splitlines():
+        name, tag = line.split()
+        seen[name] += name != "<none>"
+        if seen[name] > KEPT:
+            buildah("rmi", f"{name}:{tag}")
+    # An image without a name goes when no other is made of it, and then so may the one that it was made of.
+    while left := buildah("images", "--quiet", "--no-trunc", "--filter", "dangling=true").split():
+        buildah("rmi", *sorted(set(left)))
 
 
 def push(local: str, name: str, tag: str) -> str:

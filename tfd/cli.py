@@ -17,6 +17,7 @@ from tfd.local.pods import PodError
 from tfd.local.report import as_json, print_report
 from tfd.local.run import RunError, delete, execute, only_one, plan
 from tfd.local.view import PlainView, make_view
+from tfd.remote import cli_logs, cli_status, cli_tensorboard
 
 REFUSED = 1
 USAGE = 2
@@ -25,7 +26,12 @@ USAGE = 2
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tfd")
 def main() -> None:
-    """A values file committed to git is a training run: check one, or run it on this machine."""
+    """A values file committed to git is a training run: check one, run it, and see how it does."""
+
+
+main.add_command(cli_status.command)
+main.add_command(cli_logs.command)
+main.add_command(cli_tensorboard.command)
 
 
 @main.command()

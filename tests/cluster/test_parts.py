@@ -230,3 +230,25 @@ def test_folders_that_nodes_have_their_own_of_are_refused() -> None:
     with pytest.raises(ClusterError, match="must not be below /var/lib"):
         cli.outside(Path("/var/lib/cluster"))
     cli.outside(Path("/root/cluster"))
+
+
+def test_the_newest_two_images_of_each_name_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ["trainer:c", "<none>:<none>", "trainer:b", "trainer-packages:x", "trainer:a", "pause:latest"]
+    dangling = {"made-of-nothing-that-is-left": ["below-it"], "below-it": []}
+    left = {"made-of-nothing-that-is-left"}
+
+    def buildah(*words: str) -> str:
+        if words[0] == "rmi":
+            for name in words[1:]:
+                if name in store:
+                    store.remove(name)
+                else:
+                    left.discard(name)
+                    left.update(dangling[name])
+            return ""
+        return "\n".join(left) if "dangling=true" in words else "\n".join(name.replace(":", " ") for name in store)
+
+    monkeypatch.setattr(images, "buildah", buildah)
+    images.prune()
+    assert store == ["trainer:c", "<none>:<none>", "trainer:b", "trainer-packages:x", "pause:latest"]
+    assert left == set()

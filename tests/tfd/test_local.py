@@ -10,9 +10,10 @@ from rich.console import Console
 from tfd.local.machine import Layout, Process, place
 from tfd.local.network import loopback_addresses
 from tfd.local.pods import Container, Mount, Pod, expand
-from tfd.local.progress import LogTail, duration, number, plain
+from tfd.local.progress import LogTail
 from tfd.local.supervisor import State, Supervisor, Task
 from tfd.local.view import LiveView, PlainView, make_view
+from tfd.text import duration, number, plain
 
 
 def pod(name: str = "run-chief-0", role: str = "chief", gpus: int = 0, **env: str) -> Pod:

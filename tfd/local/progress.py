@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tfd.local.machine import Process
-
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
+from tfd.text import plain
 
 
 def read_json(path: Path | None) -> dict[str, Any]:
@@ -22,11 +20,6 @@ def read_json(path: Path | None) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def plain(text: str) -> str:
-    """Return `text` without control characters: a log is no place to drive the user's terminal from."""
-    return _CONTROL.sub("", text)
 
 
 @dataclass
@@ -59,20 +52,3 @@ class LogTail:
         if texts:
             self.last = texts[-1]
         return texts
-
-
-def duration(seconds: float | None) -> str:
-    """Write seconds for people: ``41 s``, ``3:07``, ``2:05:09``."""
-    if seconds is None:
-        return "-"
-    whole = round(seconds)
-    if whole < 60:  # noqa: PLR2004
-        return f"{whole} s"
-    minutes, second = divmod(whole, 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """Write a number to `digits` significant digits, or ``-``."""
-    return "-" if value is None else f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:,.0f}"

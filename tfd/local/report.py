@@ -10,21 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tfd.local.progress import duration, number
+from tfd.exits import MEANINGS
 from tfd.local.run import INTERRUPTED, Result
 from tfd.local.supervisor import Task
-
-MEANINGS = {
-    1: "the run can't succeed: a Python error in the task, or bad data",
-    2: "bad configuration",
-    75: "lost a peer and could not get it back",
-    76: "gave up waiting for a peer",
-    126: "the command can't be executed",
-    127: "no such program",
-    137: "killed, perhaps out of memory",
-    139: "crashed with a segmentation fault",
-    143: "told to stop",
-}
+from tfd.text import duration, number
 
 
 def as_json(result: Result) -> dict[str, Any]:

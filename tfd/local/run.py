@@ -19,9 +19,10 @@ from tfd.jobfile import JobFile
 from tfd.local import network
 from tfd.local.machine import Layout, cluster_addresses, place
 from tfd.local.pods import Pod, PodError, read_pods
-from tfd.local.progress import LogTail, plain, read_json
+from tfd.local.progress import LogTail, read_json
 from tfd.local.supervisor import POLL_SECONDS, Supervisor, Task
 from tfd.local.view import View
+from tfd.text import plain
 
 INTERRUPTED = 130
 KILL_AT = 2  # so many interrupts

@@ -1,0 +1,135 @@
+"""Scenarios on a real cluster: a namespace for each, and a record of all in build/e2e.json."""
+
+import json
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster.paths import CHECKOUT, write
+from tests.e2e.kube import CommandError, Kube, connect
+from tests.e2e.team import LABEL, Team
+
+RECORD = CHECKOUT / "build" / "e2e.json"
+GPUS = 4
+# In the order of value; the last ones lose nodes.
+ORDER = ("completion", "kills", "failures", "control", "gang", "observing", "names", "network", "nodes")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is here, and sort it."""
+    here = [item for item in items if Path(__file__).parent in item.path.parents]
+    for item in here:
+        item.add_marker("e2e")
+    others = [item for item in items if item not in here]
+    items[:] = others + sorted(here, key=lambda item: ORDER.index(item.path.stem.removeprefix("test_")))
+
+
+@pytest.fixture(scope="session")
+def kube() -> Iterator[Kube]:
+    """The cluster, without what an earlier session left in it."""
+    try:
+        cluster = connect()
+    except CommandError as error:
+        pytest.fail(str(error), pytrace=False)
+    sweep(cluster)
+    if cluster.own:
+        tidy(cluster)
+    yield cluster
+    sweep(cluster)
+
+
+def sweep(kube: Kube) -> None:
+    """Delete all namespaces of scenarios, and wait until they are gone."""
+    for item in kube.get("namespaces", "-l", LABEL)["items"]:
+        Team(kube, item["metadata"]["name"], Path()).delete()
+    kube.kubectl("wait", "--for=delete", "namespace", "-l", LABEL, "--timeout=120s")
+
+
+def tidy(kube: Kube) -> None:
+    """Give the cluster in a box its nodes and GPUs again, and the volumes that runs have made claims of."""
+    kube.box("up", "--no-images")
+    for node in kube.get("nodes")["items"]:
+        name = node["metadata"]["name"]
+        kube.kubectl("uncordon", name)
+        kube.box("gpus", name, str(GPUS if name == "node1" else 0))
+    for volume in kube.get("persistentvolumes")["items"]:
+        if volume["status"]["phase"] == "Released":
+            forget = [{"op": "remove", "path": "/spec/claimRef"}]
+            kube.kubectl("patch", "pv", volume["metadata"]["name"], "--type=json", "-p", json.dumps(forget))
+
+
+@pytest.fixture(scope="session")
+def token() -> str:
+    """Tells the namespaces of this session from those of one that was killed."""
+    return secrets.token_hex(2)
+
+
+@pytest.fixture
+def new_team(kube: Kube, token: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[], Team]]:
+    """Makes a namespace with a claim; as many as a scenario wants."""
+    made: list[Team] = []
+
+    def make() -> Team:
+        words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_"))[:40].strip("-")
+        team = Team(kube, f"e2e-{words}-{token}{len(made) or ''}", tmp_path)
+        made.append(team)
+        team.create()
+        return team
+
+    yield make
+    for team in made:
+        request.node.user_properties.extend(("timing", each) for each in team.timings.items())
+        team.delete()
+
+
+@pytest.fixture
+def team(new_team: Callable[[], Team]) -> Team:
+    """A namespace with a claim."""
+    return new_team()
+
+
+@pytest.fixture
+def strike(kube: Kube) -> Callable[[Team, str, str], float]:
+    """Kills process 1 of a task's container; returns when."""
+    if not kube.own:
+        pytest.skip("KUBECONFIG is set: a process of another machine can't be killed from here")
+
+    def kill(team: Team, run: str, task: str) -> float:
+        pod = team.pod(run, task)
+        struck = time.time()
+        kube.kill(pod)
+        return struck
+
+    return kill
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Keep what a scenario asserts, how it went and how long that took."""
+    outcome = yield
+    report: pytest.TestReport = outcome.get_result()  # type: ignore[attr-defined]
+    if item.get_closest_marker("e2e") is None:
+        return
+    results = recorded()
+    name = item.name.removeprefix("test_")
+    if report.when == "setup":
+        results[name] = {"seconds": 0.0, "outcome": "passed", "timings": {}}
+    entry = results[name]
+    entry["asserted"] = " ".join((getattr(item, "function", None).__doc__ or "").split())
+    entry["seconds"] = round(float(str(entry["seconds"])) + report.duration, 1)
+    if report.outcome != "passed":
+        entry["outcome"] = report.outcome if report.when == "call" or report.skipped else "error"
+        entry["why"] = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else ""
+    if report.when == "teardown":
+        entry["timings"] = dict(value for name, value in item.user_properties if name == "timing")
+    entry["written"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    write(RECORD, json.dumps(results))
+
+
+def recorded() -> dict[str, dict[str, object]]:
+    """What was run since scripts/e2e.sh began the record, also by a session that was killed."""
+    return dict(json.loads(RECORD.read_text())) if RECORD.exists() else {}

@@ -1,0 +1,78 @@
+"""kubectl, as a command: the one on the PATH, with the user's KUBECONFIG."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SECONDS = 15
+
+
+class ClusterError(Exception):
+    """The cluster can't be asked: no kubectl, no cluster, or no right to; the message says which and what to do."""
+
+
+class NotFoundError(Exception):
+    """The cluster answers, and has no such thing."""
+
+
+def find_kubectl() -> str:
+    """Return the path of kubectl: the one on the PATH, else the one beside this Python.
+
+    Raises:
+        ClusterError: there is none.
+
+    """
+    found = shutil.which("kubectl") or shutil.which("kubectl", path=str(Path(sys.executable).parent))
+    if found is None:
+        raise ClusterError("kubectl not found: install kubectl >= 1.34 and put it on the PATH")
+    return found
+
+
+@dataclass(frozen=True)
+class Kubectl:
+    """kubectl in one namespace; None is the namespace of the current context."""
+
+    namespace: str | None = None
+
+    def command(self, *words: str) -> list[str]:
+        """Return the whole command."""
+        return [find_kubectl(), *(["--namespace", self.namespace] if self.namespace else []), *words]
+
+    def run(self, *words: str) -> str:
+        """Return what kubectl prints.
+
+        Raises:
+            ClusterError: it failed; the message is its own.
+
+        """
+        command = [*self.command(*words), f"--request-timeout={SECONDS}s"]
+        return _output(command)
+
+    def items(self, kinds: str, *selection: str) -> list[dict[str, Any]]:
+        """Return the objects of some kinds (`jobs,pods`). Errors as of `run`."""
+        return list(json.loads(self.run("get", kinds, *selection, "-o", "json"))["items"])
+
+    def inside(self, pod: str, *words: str) -> str:
+        """Return what a command prints in a running pod. Errors as of `run`."""
+        # `--` ends kubectl's own options, so the time limit has to come before it.
+        return _output(self.command("exec", f"--request-timeout={SECONDS}s", pod, "--", *words))
+
+
+def _output(command: list[str]) -> str:
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", check=False, timeout=4 * SECONDS
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ClusterError(f"kubectl gave no answer within {4 * SECONDS} s: is the cluster reachable?") from error
+    if done.returncode != 0:
+        said = [line for line in done.stderr.splitlines() if line.strip()] or ["kubectl failed without a word"]
+        # Above the last line are its own log lines, one for each attempt to connect.
+        raise ClusterError(said[-1].removeprefix("error: "))
+    return done.stdout

@@ -1,0 +1,73 @@
+"""The log of one task, over all its attempts."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+
+from tfd.remote.kubectl import ClusterError, Kubectl, NotFoundError
+from tfd.remote.objects import Object, Objects, look, newest
+from tfd.remote.tasks import State, tasks
+
+_POLL = 2.0
+_OVER = (State.DONE, State.FAILED)
+
+
+def show(kubectl: Kubectl, run: str, wanted: str | None, follow: bool, say: Callable[[str], None]) -> None:
+    """Let kubectl print the log of a task's newest pod; `follow` waits for it, and goes on with the pods after it.
+
+    Raises:
+        NotFoundError: there is no such run, no such task, or nothing to print.
+        ClusterError: the cluster can't be asked.
+
+    """
+    printed: set[str] = set()
+    told = ""
+    while True:
+        objects = look(kubectl, run)
+        name = task_name(objects, wanted)
+        task = next(each for each in tasks(objects, name.rpartition("-")[0]) if each.name == name)
+        pod = newest(objects.pods.get(name, []))
+        if pod is not None and _has_begun(pod) and pod["metadata"]["name"] not in printed:
+            printed.add(pod["metadata"]["name"])
+            _print(kubectl, pod["metadata"]["name"], follow)
+        elif task.state in _OVER or not follow:
+            if not printed:
+                raise NotFoundError(f"{name} of {run} has no log: {task.state.value}: {task.why or 'its pod is gone'}")
+            return
+        else:
+            words = f"{name} {task.state.value}{f': {task.why}' if task.why else ''}"
+            if words != told:
+                say(words)
+            told = words
+            time.sleep(_POLL)
+        if printed and not follow:
+            return
+
+
+def task_name(objects: Objects, wanted: str | None) -> str:
+    """Return the full name of the task that a user means: `worker` is `worker-0`, nothing is the leader.
+
+    Raises:
+        NotFoundError: the run has no such task.
+
+    """
+    name = wanted or objects.leader
+    known = [task for role in objects.identity["replicas"] for task in objects.tasks(role)]
+    full = next((task for task in (name, f"{name}-0") if task in known), None)
+    if full is None:
+        shown = f"{', '.join(known[:8])}{' ...' if len(known) > 8 else ''}" or "none"  # noqa: PLR2004
+        raise NotFoundError(f"{objects.run} has no task {name}: it has {shown}")
+    return full
+
+
+def _has_begun(pod: Object) -> bool:
+    statuses = pod["status"].get("containerStatuses", [])
+    return bool(statuses) and "waiting" not in statuses[0]["state"]
+
+
+def _print(kubectl: Kubectl, pod: str, follow: bool) -> None:
+    done = subprocess.run(kubectl.command("logs", pod, *(["--follow"] if follow else [])), check=False)
+    if done.returncode != 0:
+        raise ClusterError(f"kubectl logs {pod} left with {done.returncode}")

@@ -1,0 +1,104 @@
+"""The objects of a run as the cluster has them now."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from tfd.remote.kubectl import ClusterError, Kubectl, NotFoundError
+
+Object = dict[str, Any]
+ROLES = ("chief", "ps", "worker", "evaluator")
+TENSORBOARD = "tensorboard"
+INDEX = "batch.kubernetes.io/job-completion-index"
+
+
+@dataclass(frozen=True)
+class Objects:
+    """One look at a run."""
+
+    run: str
+    namespace: str
+    identity: Object
+    """What is trained, from the run's record."""
+    jobs: dict[str, Object]
+    """Role -> Job."""
+    pods: dict[str, list[Object]]
+    """Task (`worker-3`) -> its pods, the newest last; pods of earlier attempts stay until the Job is deleted."""
+    tensorboard: Object | None
+    """TensorBoard's pod, if it runs."""
+    warnings: dict[str, str]
+    """Name of a Job or pod -> the newest warning that the cluster gave about it."""
+
+    @property
+    def leader(self) -> str:
+        """Return the role whose end is the end of the run."""
+        return "chief" if self.identity["replicas"].get("chief") else "worker"
+
+    def tasks(self, role: str) -> list[str]:
+        """Return the names of a role's tasks."""
+        return [f"{role}-{index}" for index in range(self.identity["replicas"].get(role, 0))]
+
+
+def look(kubectl: Kubectl, run: str) -> Objects:
+    """Return what the cluster has of `run`.
+
+    Raises:
+        NotFoundError: it has no such run.
+        ClusterError: it can't be asked.
+
+    """
+    selector = f"app.kubernetes.io/name=tf-distributed,app.kubernetes.io/instance={run}"
+    items = kubectl.items("configmaps,jobs,pods", "--selector", selector)
+    record = next((item for item in items if "run.json" in item.get("data", {})), None)
+    if record is None:
+        where = f"namespace {kubectl.namespace}" if kubectl.namespace else "the namespace of the current context"
+        raise NotFoundError(f"{run}: {where} has no such run: name another with -n, or as TEAM/RUN")
+    pods = sorted((item for item in items if item["kind"] == "Pod"), key=_age)
+    return Objects(
+        run=run,
+        namespace=str(record["metadata"]["namespace"]),
+        identity=json.loads(record["data"]["run.json"])["identity"],
+        jobs={_role(item): item for item in items if item["kind"] == "Job"},
+        pods=_by_task(pods),
+        tensorboard=next((pod for pod in pods if _role(pod) == TENSORBOARD and is_running(pod)), None),
+        warnings=_warnings(kubectl),
+    )
+
+
+def is_running(pod: Object) -> bool:
+    """Return whether a pod's containers run."""
+    return bool(pod["status"].get("phase") == "Running" and "deletionTimestamp" not in pod["metadata"])
+
+
+def newest(pods: list[Object]) -> Object | None:
+    """Return the newest of a task's pods."""
+    return pods[-1] if pods else None
+
+
+def _by_task(pods: Iterable[Object]) -> dict[str, list[Object]]:
+    found: dict[str, list[Object]] = {}
+    for pod in pods:
+        if _role(pod) in ROLES:
+            found.setdefault(f"{_role(pod)}-{pod['metadata']['labels'][INDEX]}", []).append(pod)
+    return found
+
+
+def _warnings(kubectl: Kubectl) -> dict[str, str]:
+    """Whoever may not read events still gets all else."""
+    try:
+        events = kubectl.items("events", "--field-selector", "type=Warning")
+    except ClusterError:
+        return {}
+    events.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
+    return {event["involvedObject"]["name"]: str(event.get("message", "")) for event in events}
+
+
+def _role(item: Object) -> str:
+    return str(item["metadata"]["labels"].get("app.kubernetes.io/component"))
+
+
+def _age(pod: Object) -> str:
+    return str(pod["metadata"]["creationTimestamp"])

@@ -1,0 +1,76 @@
+"""How far a run is: what its status.json says, else the newest line of its log, else its last words."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from tfd.remote.kubectl import ClusterError, Kubectl
+from tfd.remote.objects import Object, Objects, is_running, newest
+from tfd.remote.tasks import last_words
+
+_STEP = re.compile(r"step (?P<step>\d+)/(?P<steps>\d+)(?: loss (?P<loss>[-\d.e+]+))?(?: (?P<rate>[\d.]+) steps/s)?")
+_LINES = "200"
+
+
+def progress(kubectl: Kubectl, objects: Objects) -> dict[str, Any]:
+    """Return the fields of status.json, as many as can be known, and their `source`; empty if nothing is known."""
+    for pod, path in _places(objects):
+        try:
+            found = json.loads(kubectl.inside(pod, "cat", path))
+        except (ClusterError, ValueError):  # not written yet, no such program in the image, no right to exec
+            continue
+        if isinstance(found, dict):
+            return {**found, "source": "status.json"}
+    leader = newest(objects.pods.get(f"{objects.leader}-0", []))
+    if leader is None:
+        return {}
+    if found := _from_log(kubectl, leader):
+        return {**found, "source": "log"}
+    words = last_words(leader)
+    return {**words, "source": "termination message"} if words else {}
+
+
+def _places(objects: Objects) -> Iterator[tuple[str, str]]:
+    """Yield pods that see the run directory, and the file in there; TensorBoard's is left after the end."""
+    candidates = [newest(pods) for pods in objects.pods.values()]
+    running = [pod for pod in candidates if pod is not None and is_running(pod)]
+    # The leader first: with storage of its own only that pod has the file.
+    leader = f"{objects.run}-{objects.leader}-"
+    running.sort(key=lambda pod: not pod["metadata"]["name"].startswith(leader))
+    directory = next(iter(filter(None, map(_run_dir, filter(None, candidates)))), f"/runs/{objects.run}")
+    if not directory.startswith("/"):
+        return  # a bucket
+    for pod in [*running[:1], *([objects.tensorboard] if objects.tensorboard else [])]:
+        yield pod["metadata"]["name"], f"{directory}/status.json"
+
+
+def _run_dir(pod: Object) -> str:
+    variables = pod["spec"]["containers"][0].get("env", [])
+    return next((str(each.get("value", "")) for each in variables if each["name"] == "RUN_DIR"), "")
+
+
+def _from_log(kubectl: Kubectl, pod: Object) -> dict[str, Any]:
+    try:
+        log = kubectl.run("logs", pod["metadata"]["name"], "--tail", _LINES)
+    except ClusterError:  # its container has not begun
+        return {}
+    return from_lines(log)
+
+
+def from_lines(log: str) -> dict[str, Any]:
+    """Return what the last training line of a log says; own scripts that print `step N/M` are understood as well."""
+    found = None
+    for found in _STEP.finditer(log):  # noqa: B007 - the last one counts
+        pass
+    if found is None:
+        return {}
+    step, steps = int(found["step"]), int(found["steps"])
+    known: dict[str, Any] = {"step": step, "steps": steps}
+    if found["loss"]:
+        known["loss"] = float(found["loss"])
+    if rate := float(found["rate"] or 0):
+        known |= {"stepsPerSecond": rate, "etaSeconds": (steps - step) / rate}
+    return known

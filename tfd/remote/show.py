@@ -1,0 +1,95 @@
+"""The state of a run for people."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tfd.remote.status import Status
+from tfd.remote.tasks import State
+from tfd.text import duration, number, plain
+
+_COLOURS = {"running": "cyan", "done": "green", "failed": "bold red", "waiting": "yellow", "starting": "yellow"}
+_SHOWN = (State.RUNNING, State.STARTING, State.PENDING, State.WAITING, State.ENDING, State.SUSPENDED, State.DONE,
+          State.FAILED)  # fmt: skip
+_OLD = 60.0
+_NAMED = 5
+
+
+def render(status: Status) -> RenderableType:
+    """Return what `tfd status` prints."""
+    head = Text(f"{status.run} in {status.namespace}, {status.strategy}: ")
+    head.append(status.state, style=_COLOURS.get(status.state, ""))
+    if status.why:
+        head.append(f": {plain(status.why)}")
+    parts: list[RenderableType] = [
+        head,
+        *(Text(plain(f"  {name:<12} {text}")) for name, text in _facts(status.progress)),
+    ]
+    if status.roles:
+        parts += [Text(), _table(status), *_reasons(status)]
+    return Group(*parts)
+
+
+def _facts(known: dict[str, Any]) -> list[tuple[str, str]]:
+    facts = []
+    if known.get("steps") and known.get("step") is not None:
+        words = [f"{known['step']}/{known['steps']} ({100 * known['step'] / known['steps']:.0f} %)"]
+        if (rate := known.get("stepsPerSecond")) is not None:
+            words.append(f"{number(rate)} steps/s")
+        if known.get("state", "running") == "running" and known.get("etaSeconds") is not None:
+            words.append(f"ETA {duration(known['etaSeconds'])}")
+        if known.get("loss") is not None:
+            words.append(f"loss {number(known['loss'])}")
+        facts.append(("step", ", ".join(words) + _age(known)))
+    if known.get("lastCheckpoint"):
+        facts.append(("checkpoint", f"step {known['lastCheckpoint']['step']}"))
+    if known.get("restarts"):
+        facts.append(("restarts", str(known["restarts"])))
+    for name, value in (known.get("metrics") or {}).items():
+        facts.append((name, f"{value:.4f} (held-out data)"))
+    if known.get("exitCode") is not None:
+        facts.append(("result", f"exit {known['exitCode']}: {known.get('message') or 'done'}"))
+    return facts
+
+
+def _age(known: dict[str, Any]) -> str:
+    """Say how old the numbers are when whoever should write them does not."""
+    if known.get("state") not in ("running", "starting") or not known.get("updated"):
+        return ""
+    seconds = (datetime.now(UTC) - datetime.fromisoformat(known["updated"])).total_seconds()
+    return f" (said {duration(seconds)} ago)" if seconds > _OLD else ""
+
+
+def _table(status: Status) -> Table:
+    counts = {role.name: role.count() for role in status.roles}
+    states = [state.value for state in _SHOWN if any(state.value in each for each in counts.values())]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2))
+    table.add_column("role")
+    table.add_column("tasks", justify="right")
+    for name in states:
+        table.add_column(name, justify="right")
+    table.add_column("Job")
+    for role in status.roles:
+        cells = [str(counts[role.name].get(name, "")) for name in states]
+        table.add_row(role.name, str(len(role.tasks)), *cells, role.job)
+    return table
+
+
+def _reasons(status: Status) -> list[Text]:
+    """One line for each reason, however many tasks have it."""
+    same: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for role in status.roles:
+        for task in role.tasks:
+            if task.why:
+                same[task.state.value, task.why].append(task.name)
+    lines = []
+    for (state, why), names in same.items():
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        lines.append(Text(f"{', '.join(names[:_NAMED])}{more} {state}: {why}"))
+    return [Text(), *lines] if lines else []

@@ -1,0 +1,126 @@
+"""The state of a run: its tasks, how far it is, and in one word how it is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from tfd.remote.kubectl import Kubectl
+from tfd.remote.objects import Objects, look
+from tfd.remote.progress import progress
+from tfd.remote.tasks import State, Task, job_condition, tasks
+
+FINAL = ("done", "failed", "archived", "board")
+
+
+@dataclass(frozen=True)
+class Role:
+    """The tasks of one role and their Job."""
+
+    name: str
+    job: str
+    """`active`, `suspended`, `Complete`, `Failed`, or `none`."""
+    why: str
+    tasks: list[Task]
+
+    def count(self) -> dict[str, int]:
+        """Return how many tasks are in which state."""
+        return dict(Counter(task.state.value for task in self.tasks))
+
+
+@dataclass(frozen=True)
+class Status:
+    """One run at one time."""
+
+    run: str
+    namespace: str
+    strategy: str
+    state: str
+    """waiting, starting, running, suspended, done or failed; archived: it has no Jobs; board: it never has."""
+    why: str
+    roles: list[Role]
+    progress: dict[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for machines."""
+        return {
+            "run": self.run,
+            "namespace": self.namespace,
+            "strategy": self.strategy,
+            "state": self.state,
+            "why": self.why,
+            "progress": self.progress,
+            "roles": {
+                role.name: {"job": role.job, "why": role.why, "tasks": len(role.tasks), "states": role.count()}
+                for role in self.roles
+            },
+            "tasks": {
+                task.name: {
+                    "state": task.state.value,
+                    "why": task.why,
+                    "node": task.node,
+                    "attempts": task.attempts,
+                    "exitCode": task.exit_code,
+                }
+                for role in self.roles
+                for task in role.tasks
+            },
+        }
+
+
+def status(kubectl: Kubectl, run: str) -> Status:
+    """Return the state of `run`.
+
+    Raises:
+        NotFoundError: there is no such run.
+        ClusterError: the cluster can't be asked.
+
+    """
+    objects = look(kubectl, run)
+    roles = [_role(objects, name) for name, number in objects.identity["replicas"].items() if number]
+    known = progress(kubectl, objects) if objects.jobs else {}
+    state, why = _state(objects, roles, known)
+    strategy = str(objects.identity["strategy"])
+    return Status(run, objects.namespace, strategy, state, why, roles if objects.jobs else [], known)
+
+
+def _role(objects: Objects, name: str) -> Role:
+    job = objects.jobs.get(name)
+    ended, why = job_condition(job)
+    suspended = job is not None and job["spec"].get("suspend")
+    return Role(
+        name, ended or ("none" if job is None else "suspended" if suspended else "active"), why, tasks(objects, name)
+    )
+
+
+def _state(objects: Objects, roles: list[Role], known: dict[str, Any]) -> tuple[str, str]:
+    if objects.identity["strategy"] == "None":
+        return "board", "no training, a TensorBoard over all runs of the storage"
+    if not objects.jobs:
+        return "archived", "it has no Jobs: archived, or somebody has deleted them"
+    leader = next(role for role in roles if role.name == objects.leader)
+    failed = [role for role in roles if role.job == "Failed" and role.name not in (leader.name, "evaluator")]
+    if leader.job in ("Complete", "suspended"):
+        return {"Complete": "done"}.get(leader.job, leader.job), ""
+    if leader.job == "Failed":
+        return "failed", _reason(leader, known)
+    if failed:
+        return "failed", f"the {failed[0].name} Job has failed: {failed[0].why}"
+    return _beginning(objects, leader, known)
+
+
+def _beginning(objects: Objects, leader: Role, known: dict[str, Any]) -> tuple[str, str]:
+    if not any(task.state is State.RUNNING for task in leader.tasks):
+        return "waiting", next((task.why for task in leader.tasks if task.why), "")
+    # Until it trains, the trainer says what it waits for, and before that nothing; an own program may never say a word.
+    own = objects.identity.get("command") or objects.identity.get("args")
+    if known.get("state") == "starting" or not (known or own):
+        return "starting", str(known.get("message") or "")
+    return "running", ""
+
+
+def _reason(leader: Role, known: dict[str, Any]) -> str:
+    """The trainer's own reason says more than Kubernetes' word for it."""
+    said = next((task.why for task in leader.tasks if task.state is State.FAILED and task.why), "")
+    return said or str(known.get("message") or "") or leader.why

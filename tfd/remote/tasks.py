@@ -1,0 +1,148 @@
+"""What each task of a run does, and if it does not run, why: from its Job, its pods and the cluster's warnings."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from tfd.exits import MEANINGS
+from tfd.remote.objects import Object, Objects, newest
+from tfd.text import plain
+
+_NOT_YET = ("ContainerCreating", "PodInitializing")
+_LONGEST = 300
+
+
+class State(StrEnum):
+    """What a task does."""
+
+    RUNNING = "running"
+    STARTING = "starting"
+    PENDING = "pending"
+    """Its pod has no node yet."""
+    WAITING = "waiting"
+    """It has no pod yet, or not again."""
+    SUSPENDED = "suspended"
+    ENDING = "ending"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task."""
+
+    name: str
+    state: State
+    why: str = ""
+    node: str = ""
+    attempts: int = 0
+    exit_code: int | None = None
+
+
+def tasks(objects: Objects, role: str) -> list[Task]:
+    """Return all tasks of a role."""
+    return [_task(objects, role, name) for name in objects.tasks(role)]
+
+
+def job_condition(job: Object | None) -> tuple[str, str]:
+    """Return how a Job has ended, `Complete` or `Failed`, and why; empty while it has not."""
+    for condition in (job or {}).get("status", {}).get("conditions", []):
+        if condition["status"] == "True" and condition["type"] in ("Complete", "Failed"):
+            words = (str(condition.get(name) or "") for name in ("reason", "message"))
+            return str(condition["type"]), ": ".join(filter(None, words))
+    return "", ""
+
+
+def last_words(pod: Object) -> dict[str, Any]:
+    """Return what a task that has ended left: exitCode and message, step and metrics if it was ours."""
+    for status in pod["status"].get("containerStatuses", []):
+        if ended := status["state"].get("terminated"):
+            text = str(ended.get("message", "")).strip()
+            try:
+                said = json.loads(text)
+            except ValueError:
+                said = {"message": text.rpartition("\n")[2]}
+            return {**(said if isinstance(said, dict) else {"message": text}), "exitCode": ended["exitCode"]}
+    return {}
+
+
+def _task(objects: Objects, role: str, name: str) -> Task:
+    pods = objects.pods.get(name, [])
+    job, pod = objects.jobs.get(role), newest(pods)
+    if pod is None or (pod["status"].get("phase") == "Failed" and not job_condition(job)[0]):
+        return _without_pod(objects, role, name, pod)
+    state, why = _of_pod(pod, objects.warnings)
+    node = str(pod["spec"].get("nodeName", ""))
+    return Task(name, state, _short(why), node, len(pods), last_words(pod).get("exitCode"))
+
+
+def _without_pod(objects: Objects, role: str, name: str, last: Object | None) -> Task:
+    """A task without a pod that lives: it has not got one yet, or the Job makes a new one, or no more."""
+    job = objects.jobs.get(role, {})
+    index, attempts = int(name.rpartition("-")[2]), len(objects.pods.get(name, []))
+    code = last_words(last).get("exitCode") if last else None
+    how = _of_pod(last, {})[1] if last else ""
+    if within(index, job.get("status", {}).get("completedIndexes", "")):
+        return Task(name, State.DONE)
+    if within(index, job.get("status", {}).get("failedIndexes", "")) or job_condition(job)[0] == "Failed":
+        return Task(name, State.FAILED, _short(how or job_condition(job)[1]), "", attempts, code)
+    if job.get("spec", {}).get("suspend"):
+        return Task(name, State.SUSPENDED)
+    if last:
+        return Task(name, State.WAITING, _short(f"{how}; a new pod follows after the back-off"), "", attempts, code)
+    # The Job says so again and again; that is how one learns of a quota.
+    why = objects.warnings.get(job.get("metadata", {}).get("name", ""), "")
+    return Task(name, State.WAITING, _short(why or "the Job has made no pod yet"))
+
+
+def _of_pod(pod: Object, warnings: dict[str, str]) -> tuple[State, str]:
+    phase = pod["status"].get("phase")
+    if phase in ("Succeeded", "Failed"):
+        return (State.DONE, "") if phase == "Succeeded" else (State.FAILED, _failure(pod))
+    if "deletionTimestamp" in pod["metadata"]:
+        return State.ENDING, _condition(pod, "DisruptionTarget").get("message", "the pod was deleted")
+    if phase == "Running":
+        return State.RUNNING, ""
+    scheduled = _condition(pod, "PodScheduled")
+    if scheduled.get("status") != "True":
+        return State.PENDING, scheduled.get("message") or "the scheduler has not looked at it yet"
+    return State.STARTING, _held_up(pod) or warnings.get(pod["metadata"]["name"], "")
+
+
+def _held_up(pod: Object) -> str:
+    """Return what keeps a pod that has a node from running: an image that can't be pulled, say."""
+    for container in pod["status"].get("initContainerStatuses", []) + pod["status"].get("containerStatuses", []):
+        waiting = container["state"].get("waiting", {})
+        if waiting.get("reason") not in (None, *_NOT_YET):
+            return ": ".join(filter(None, (waiting["reason"], waiting.get("message"))))
+    return ""
+
+
+def _failure(pod: Object) -> str:
+    said = last_words(pod)
+    code = said.get("exitCode")
+    disrupted = _condition(pod, "DisruptionTarget")
+    parts = [f"exit {code}" if code is not None else "", str(said.get("message") or MEANINGS.get(code or 0, ""))]
+    if disrupted.get("status") == "True":
+        parts.append(f"{disrupted.get('reason')}, not counted")
+    elif code is None:
+        parts += [str(pod["status"].get("reason", "")), str(pod["status"].get("message", ""))]
+    return ": ".join(filter(None, parts))
+
+
+def _condition(pod: Object, kind: str) -> Object:
+    return next((each for each in pod["status"].get("conditions", []) if each["type"] == kind), {})
+
+
+def within(index: int, indexes: str) -> bool:
+    """Return whether a Job's list of indexes, such as `0,3-5`, has `index`."""
+    ranges = (part.partition("-") for part in indexes.split(",") if part)
+    return any(int(first) <= index <= int(last or first) for first, _, last in ranges)
+
+
+def _short(text: str) -> str:
+    line = " ".join(plain(text).split())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
