@@ -22,7 +22,7 @@ Key = tuple[str | int, ...]
 """Where a value stands: the mapping keys and list indexes from the root, e.g. ``("env", 0, "name")``."""
 
 # A job file is a page of text. What is larger is a mistake or an attack.
-MAX_BYTES = 256 * 1024
+MAX_BYTES = 64 * 1024
 MAX_NODES = 20_000
 
 _PLAIN = "!plain"
@@ -52,6 +52,8 @@ class Document:
 
     value: Any
     positions: dict[Key, tuple[int, int]] = field(default_factory=dict)
+    alias: Key | None = None
+    """The first key whose value stands elsewhere (``*name``)."""
 
     def position(self, key: Key) -> tuple[int, int]:
         """Return the place of `key`, or of its nearest parent that is written in the file."""
@@ -119,11 +121,15 @@ class _Builder:
 
     def __init__(self, document: Document, limit: float = MAX_NODES) -> None:
         self._document, self._left = document, limit
+        self._seen: set[int] = set()
 
     def build(self, node: yaml.Node, key: Key) -> Any:  # noqa: ANN401 - YAML is anything
         self._left -= 1
         if self._left < 0:
             raise self._error(node, f"expands to more than {MAX_NODES:,} values: do not nest aliases", key)
+        if id(node) in self._seen and self._document.alias is None:
+            self._document.alias = key
+        self._seen.add(id(node))
         self._document.positions.setdefault(key, (node.start_mark.line + 1, node.start_mark.column + 1))
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, key)
