@@ -141,6 +141,7 @@ def run_name_error(run: str, chart: Path = helm.CHART) -> str | None:
     return f"release name: got {shown(run)}: {allowed}; set a shorter or plainer file name (release name)"
 
 
+@cache
 def class_of(key: Key, chart: Path = helm.CHART) -> str:
     """Return the x-class of a key: its own, else that of the nearest block around it."""
     node: Any = schema(chart)
