@@ -17,6 +17,7 @@ from tfd.local.pods import PodError
 from tfd.local.report import as_json, print_report
 from tfd.local.run import RunError, delete, execute, only_one, plan
 from tfd.local.view import PlainView, make_view
+from tfd.new import new
 from tfd.review.command import review
 
 REFUSED = 1
@@ -29,6 +30,7 @@ def main() -> None:
     """A values file committed to git is a training run: check one, or run it on this machine."""
 
 
+main.add_command(new)
 main.add_command(review)
 
 

@@ -115,6 +115,7 @@ CASES: dict[str, Case] = {
     ),
     # Attacks.
     "hostile-bomb": Case({NEW: BOMB}, MERGED),
+    "hostile-depth": Case({NEW: f"{RUN}labels: {20_000 * '['}{20_000 * ']'}\n"}, MERGED),
     "hostile-10-megabytes": Case({NEW: f"{RUN}description: {'x' * 10_000_000}\n"}, MERGED),
     "hostile-alias": Case({NEW: changed(FASTER, ("60000", "&n 600"), ("task: digits", "checkpointEvery: 100"))
                            + "retries: *n\n"}, MERGED),
@@ -162,7 +163,9 @@ def golden(name: str, case: Case) -> str:
 
 def main(folder: Path) -> None:
     """Write every card."""
-    folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.glob("*.md"):
+        if stale.stem not in CASES:
+            stale.unlink()
     for name, case in CASES.items():
         (folder / f"{name}.md").write_text(golden(name, case))
 

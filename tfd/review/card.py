@@ -18,7 +18,7 @@ from tfd.review.verdict import cells, does, training, verdict
 from tfd.schema import dotted
 
 MARKER = "<!-- tfd review -->"
-"""By this the comment is found again; no user's text can hold it."""
+"""The comment that begins with it is the one to replace."""
 LIMIT = 65_536
 _NOTE = 400  # what the list of left-out parts takes
 _LONGEST_MESSAGE = 500
@@ -66,8 +66,8 @@ def _essentials(review: Review, ink: Ink, caps: _Caps) -> Iterator[str]:
     yield from _findings(review.all_findings, ink, caps)
     if review.runs:
         head = ["run", "merging", "tasks", "GPUs", "CPUs", "memory", "at most", "GPU-hours"]
-        rows = [[code(run.name), does(run), *cells(run)] for run in review.runs]
-        yield table(head, rows[: caps.rows]) + _more(len(rows), caps.rows, "run")
+        rows = [[code(run.name), does(run), *cells(run)] for run in review.runs[: caps.rows]]
+        yield table(head, rows) + _more(len(review.runs), caps.rows, "run")
     for run in review.runs[: caps.runs]:
         if lines := list(_details(run, ink, caps)):
             yield f"#### {code(run.name)} {does(run)}"

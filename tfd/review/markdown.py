@@ -26,7 +26,8 @@ def visible(text: str, *, lines: bool = False) -> str:
 
 def code(text: object, longest: int = _LONGEST_CODE) -> str:
     """Return a user's text as inline code; it may stand in a table."""
-    shown = visible(str(text))
+    # Nothing gets shorter by being made visible.
+    shown = visible(str(text)[: longest + 1])
     if len(shown) > longest:
         shown = f"{shown[: longest - 1]}…"
     if _PLAIN.fullmatch(shown) and shown == shown.strip():
