@@ -69,7 +69,7 @@ def copy_of(text: str, old: Path, *, resume: bool) -> str:
     wanted.pop("state", None)
     if resume:
         wanted["resumeFrom"] = old.stem
-        if "create" in before["storage"]:
+        if isinstance(before.get("storage"), dict) and "create" in before["storage"]:
             wanted["storage"] = {"claim": old.stem}
     if before != wanted and any(column > 1 for key, (_, column) in document.positions.items() if len(key) == 1):
         raise CopyError(f"{old}: can't change single keys of it: write each top-level key on a line of its own")
