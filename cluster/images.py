@@ -122,7 +122,8 @@ def answers(path: str) -> str | None:
 
 def key_of(target: str) -> str:
     """Return the fingerprint of all that an image is made of: its tag."""
-    files = [CHECKOUT / "trainer" / "Dockerfile", CHECKOUT / "requirements" / f"{target}.txt"]
+    files = [CHECKOUT / "trainer" / "Dockerfile", CHECKOUT / "scripts" / "image-packages.sh"]
+    files.append(CHECKOUT / "requirements" / f"{target}.txt")
     if target == "trainer":
         files += (path for path in (CHECKOUT / "trainer").rglob("*") if path.is_file() and path.suffix != ".pyc")
         files += (CHECKOUT / "jobs" / "examples").glob("*.py")

@@ -119,11 +119,24 @@ def keep_model(model: Tensor, step: int, directory: str) -> str:
 
 def settle(directory: str, name: str) -> str:
     """Make `name` the one checkpoint in `directory`; return its path."""
-    files.write_text(files.join(directory, "checkpoint"), f'model_checkpoint_path: "{name}"\n')
+    _point_to(directory, name)
     for each in files.names_in(directory):
         if each.startswith("ckpt-") and not each.startswith(f"{name}."):
             files.remove(files.join(directory, each))
     return files.join(directory, name)
+
+
+def _point_to(directory: str, name: str) -> None:
+    """Make `name` what `tf.train.latest_checkpoint` finds in `directory`."""
+    files.write_text(files.join(directory, "checkpoint"), f'model_checkpoint_path: "{name}"\n')
+
+
+def _delete(directory: str, found: Found) -> None:
+    """Delete a checkpoint in `directory`, its index first: without it the rest is not taken for complete."""
+    prefix = f"ckpt-{found.step}."
+    parts = [each for each in files.names_in(directory) if each.startswith(prefix)]
+    for each in sorted(parts, key=lambda name: not name.endswith(".index")):
+        files.remove(files.join(directory, each))
 
 
 class Checkpoints:
@@ -142,12 +155,11 @@ class Checkpoints:
         self._parts = trackables
         self._options = tf.train.CheckpointOptions(experimental_io_device=_CHIEF_CPU) if on_chief else None
         self._checkpoint = tf.train.Checkpoint(**trackables)
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint,
-            directory if writer else tempfile.mkdtemp(prefix="not-the-chief-"),
-            max_to_keep=keep if writer else 1,
-            checkpoint_name="ckpt",
-        )
+        self._target = directory if writer else tempfile.mkdtemp(prefix="not-the-chief-")
+        self._keep = keep if writer else 1
+        # TensorFlow saves what is spread over several tasks by a graph. Left to itself (a CheckpointManager does so) it
+        # makes a new one for each checkpoint and registers it with every server: one that hangs then stops the chief.
+        self._graph = tf.function(self._write, autograph=False) if on_chief else None
 
     def restore(self, path: str) -> None:
         """Restore everything from the checkpoint at `path`.
@@ -157,17 +169,28 @@ class Checkpoints:
 
         """
         with _reading(path):
-            self._checkpoint.restore(path, options=self._options).assert_existing_objects_matched()
+            self._checkpoint.read(path, options=self._options).assert_existing_objects_matched()
 
     def restore_parts(self, path: str, *names: str) -> None:
         """Restore only the parts called `names` from the checkpoint at `path`, which another run wrote."""
         parts = tf.train.Checkpoint(**{name: self._parts[name] for name in names})
-        parts.restore(path, options=self._options).assert_existing_objects_matched().expect_partial()
+        parts.read(path, options=self._options).assert_existing_objects_matched().expect_partial()
 
     def save(self, step: int) -> Found:
-        """Save everything as the checkpoint of `step`."""
-        self._manager.save(checkpoint_number=step, options=self._options)
-        return Found(step, files.join(self.directory, f"ckpt-{step}"))
+        """Save everything as the checkpoint of `step`, and delete the oldest one when there are too many."""
+        name = f"ckpt-{step}"
+        path = files.join(self._target, name)
+        if self._graph:
+            self._graph(tf.constant(path))
+        else:
+            self._write(path)
+        _point_to(self._target, name)
+        for old in all_complete(self._target)[: -self._keep]:
+            _delete(self._target, old)
+        return Found(step, files.join(self.directory, name))
+
+    def _write(self, path: str | Tensor) -> None:
+        self._checkpoint.write(path, options=self._options)
 
 
 def restore_model(path: str, model: Tensor) -> None:
@@ -179,5 +202,5 @@ def restore_model(path: str, model: Tensor) -> None:
 
     """
     with _reading(path):
-        status = tf.train.Checkpoint(model=model).restore(path)
+        status = tf.train.Checkpoint(model=model).read(path)
     status.assert_existing_objects_matched().expect_partial()

@@ -8,6 +8,8 @@
     +-- GaveUp       76    waited as long as was allowed
     +-- Stopped     143    told to stop
 
+    without an exception  137    killed by its own guard (`trainer.guard`), because TensorFlow had frozen it
+
 A full storage ends the process with 75: there may be room when it is tried again. Every other exception comes from the
 task's own code and ends the run with 1.
 """
@@ -24,6 +26,7 @@ BAD_CONFIG: Final = 2
 LOST_PEER: Final = 75
 """Try again: a peer is lost, or the storage is full."""
 GAVE_UP: Final = 76
+KILLED: Final = 137
 STOPPED: Final = 143
 
 FINAL_CODES: Final = frozenset({DONE, FAILED, BAD_CONFIG, GAVE_UP})

@@ -92,12 +92,18 @@ class ServerWatch:
             if self._silent[name] >= WORKER_PATIENCE:
                 self._cut(address)
 
-    def start(self, end: Callable[[TrainerExit], None], every: float = WATCH_EVERY) -> Callable[[], None]:
-        """Look every `every` seconds in a thread, and `end` the process when it is time; return what stops that."""
+    def start(
+        self, end: Callable[[TrainerExit], None], beat: Callable[[], None], every: float = WATCH_EVERY
+    ) -> Callable[[], None]:
+        """Look every `every` seconds in a thread, and `end` the process when it is time; return what stops that.
+
+        `beat` is called in each round.
+        """
         stop = threading.Event()
 
         def run() -> None:
             while not stop.wait(every):
+                beat()
                 try:
                     self.look()
                 except TrainerExit as error:

@@ -71,9 +71,14 @@ def describe(metrics: Mapping[str, float]) -> str:
     return " ".join(f"{name} {value:.4f}" for name, value in metrics.items()) or "no held-out data"
 
 
+def style() -> str:
+    """Return how the trainer's log is written, as `configure` was told."""
+    return "json" if any(isinstance(handler.formatter, _Json) for handler in log.handlers) else "text"
+
+
 def show(error: BaseException) -> None:
     """Print where `error` comes from."""
-    if any(isinstance(handler.formatter, _Json) for handler in log.handlers):
+    if style() == "json":
         log.error("%s", type(error).__name__, exc_info=error)
     else:
         traceback.print_exception(error, file=sys.stderr)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import faulthandler
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,9 +20,10 @@ from trainer.config import DISTRIBUTED
 from trainer.context import Context
 from trainer.drain import Drain
 from trainer.ending import finish
-from trainer.exits import ConfigError, LostPeer
+from trainer.exits import ConfigError, LostPeer, TrainerExit
+from trainer.guard import Duty, Guard
 from trainer.liveness import ServerWatch
-from trainer.logs import describe, log
+from trainer.logs import describe, log, style
 from trainer.loop import Agree, Loop, Pace, alone, never
 from trainer.progress import Progress
 from trainer.rundir import RunDir, now
@@ -67,18 +69,11 @@ def run(context: Context) -> str:
     if last is not None and last.step >= last_step(context):
         # Trained, but not finished. The peers may be gone for good, and are not needed.
         log.info("step %d was the last one: nothing left to train", last.step)
-        trained = Trained(last, None)
+        return _end(context, _prepare(context), Trained(last, None))
+    strategy = connect(context)
+    with _servers_watched(context):
         task = _prepare(context)
-    else:
-        strategy = connect(context)
-        stop_watching = _watch_servers(context)
-        task = _prepare(context)
-        trained = _train(context, task, strategy)
-        stop_watching()
-    context.stop.release()
-    if not context.writes:
-        return "trained to the last step"
-    return _complete(context, task, trained)
+        return _end(context, task, _train(context, task, strategy))
 
 
 def last_step(context: Context) -> int:
@@ -106,13 +101,29 @@ class EarlyStop:
         return self._said
 
 
-def _watch_servers(context: Context) -> Callable[[], None]:
-    """Watch the servers of a ParameterServer run; return what stops that."""
+@contextmanager
+def _servers_watched(context: Context) -> Iterator[None]:
+    """Watch the servers of a ParameterServer run meanwhile."""
     if not context.parameter_server:
-        return lambda: None
-    cluster = context.cluster
-    watch = ServerWatch(cluster.peers("ps"), cluster.peers("worker"), orphan_timeout=context.settings.orphan_timeout)
-    return watch.start(lambda error: finish(context, error))
+        yield
+        return
+    cluster, settings = context.cluster, context.settings
+    servers = cluster.peers("ps", "worker")
+    guard = Guard(
+        Duty(task=cluster.name, servers=servers, log_format=style(), termination_log=settings.termination_log)
+    )
+
+    def end(error: TrainerExit) -> None:
+        guard.close()
+        finish(context, error)
+
+    watch = ServerWatch(cluster.peers("ps"), cluster.peers("worker"), orphan_timeout=settings.orphan_timeout)
+    stop = watch.start(end, guard.beat)
+    try:
+        yield
+    finally:
+        stop()
+        guard.close()
 
 
 def _drain(context: Context) -> Drain | None:
@@ -343,8 +354,11 @@ class Agreement:
             time.sleep(0.5)
 
 
-def _complete(context: Context, task: Task, trained: Trained) -> str:
-    """Evaluate and export the last checkpoint and write DONE; return the last words."""
+def _end(context: Context, task: Task, trained: Trained) -> str:
+    """Evaluate and export the last checkpoint and write DONE, if that is this task's work; return the last words."""
+    context.stop.release()
+    if not context.writes:
+        return "trained to the last step"
     settings, run_dir, status = context.record.trainer, context.run_dir, context.status
     last = evaluation.Evaluation(task, batch_size=settings.batch_size, data_dir=context.settings.data_dir)
     try:

@@ -173,14 +173,16 @@ def test_an_image_has_the_name_of_what_it_is_made_of(tmp_path: Path) -> None:
 
 
 def test_the_images_need_no_registry_and_every_package_is_held_by_a_hash() -> None:
-    for target in images.TARGETS:
+    for target in (*images.TARGETS, "trainer-gpu"):
         lock = (CHECKOUT / "requirements" / f"{target}.txt").read_text()
         packages = re.findall(r"^[a-z0-9-]+==.*$", lock, flags=re.M)
         assert packages and all(line.endswith("\\") for line in packages)
         assert lock.count("--hash=sha256:") >= len(packages)
     dockerfile = (CHECKOUT / "trainer" / "Dockerfile").read_text()
-    assert "--require-hashes" in dockerfile
-    assert re.findall(r"^USER (.*)$", dockerfile, flags=re.M) == ["65534:65534"] * 2
+    assert "pip install" not in dockerfile
+    [install] = re.findall("pip install .*", (CHECKOUT / "scripts" / "image-packages.sh").read_text())
+    assert "--require-hashes" in install
+    assert re.findall(r"^USER (.*)$", dockerfile, flags=re.M) == ["65534:65534"] * 3
     assert "ENTRYPOINT" not in dockerfile
 
 
@@ -191,6 +193,9 @@ def test_the_image_has_the_versions_that_the_tests_run_with() -> None:
         )
 
     assert versions("tensorboard") <= versions("trainer") <= versions("dev")
+    cpu_only = {each for each in versions("trainer") if each.startswith("tensorflow-cpu==")}
+    assert cpu_only
+    assert versions("trainer") - cpu_only < versions("trainer-gpu")
 
 
 def test_every_go_module_of_the_node_is_pinned() -> None:

@@ -88,9 +88,11 @@ def test_no_worker_at_all_is_given_up_in_the_end(servers: Servers, clock: Clock,
 def test_the_thread_ends_the_process_once(servers: Servers) -> None:
     servers.answers["p0"] = SILENT
     told: list[Exception] = []
+    beats: list[int] = []
     done = threading.Event()
-    servers.watch.start(lambda error: (told.append(error), done.set()), every=0.01)
+    servers.watch.start(lambda error: (told.append(error), done.set()), lambda: beats.append(1), every=0.01)
     assert done.wait(10)
+    assert len(beats) == PS_PATIENCE, "the guard hears of every round"
     assert [type(error) for error in told] == [LostPeer]
 
 
