@@ -81,8 +81,8 @@ def card() -> str:
     """Return the card of a pull request as a quotation, without the parts that are folded and the commits."""
     _, _, text = CARD.read_text(encoding="utf-8").partition("\n")
     shown, _, folded = text.partition("\n<sub>")
-    titles = re.findall(r"<summary>(.*)</summary>", folded)
-    return "\n".join(f"> {line}".rstrip() for line in [*shown.splitlines(), *(f"▸ {title}<br>" for title in titles)])
+    titles = [f"▸ {title}<br>" for title in re.findall(r"<summary>(.*)</summary>", folded)]
+    return "\n".join(f"> {line}".rstrip() for line in [*shown.splitlines(), "", *titles])
 
 
 def replaced(text: str, part: str, new: str) -> str:

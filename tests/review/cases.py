@@ -137,6 +137,7 @@ CASES: dict[str, Case] = {
     "hostile-link": Case({NEW: f"{LINK}../../../../etc/passwd"}, MERGED),
     # What can't be told.
     "cant-tell-conflict": Case({OLD: f"{RUN}deadline: 1h\n"}, MERGED, meanwhile={OLD: f"{RUN}deadline: 2h\n"}),
+    "rules-that-nobody-could-read": Case({"review.yaml": "rules: [\n"}, MERGED),
     "cant-tell-no-rules": Case({NEW: FASTER}, {OLD: RUN, "review.yaml": None}),
     "cant-tell-old-chart": Case({OLD: changed(SUSPENDED, (VERSION, "0.0.1"))}, {OLD: changed(RUN, (VERSION, "0.0.1"))}),
 }  # fmt: skip

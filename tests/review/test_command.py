@@ -23,7 +23,7 @@ def test_text_is_for_a_terminal(tmp_path: Path) -> None:
     done = run(tmp_path / "r")
     assert done.exit_code == 1
     assert done.stdout.startswith("Refused: 2 problems\njobs/vision/digits-41.yaml:11:21: ")
-    assert "\n  git checkout " in done.stdout
+    assert "\n  tfd new vision/digits-42 --from vision/digits-41 && git checkout " in done.stdout
     assert "vision/digits-41 refused: chief, 2 ps, 4 workers with 1 GPU each, evaluator; 4 GPUs" in done.stdout
 
 
@@ -111,6 +111,22 @@ def test_what_can_be_told_of_a_file_that_nobody_rendered(tmp_path: Path) -> None
     """To delete a file that Argo CD never could start ends nothing."""
     build(tmp_path / "r", Case({OLD: None}, {OLD: RUN.replace("ps: {replicas: 2}", "ps: {replicas: 0}")}))
     assert run(tmp_path / "r").exit_code == 0
+
+
+@pytest.mark.parametrize("style", ["text", "markdown", "json"])
+def test_no_format_lets_a_path_move_the_cursor(tmp_path: Path, style: str) -> None:
+    build(tmp_path / "r", Case({"jobs/vision/\x1b[2J\u202e.yaml": RUN, "a\x1b[2J\udcff": ""}, MERGED))
+    done = run(tmp_path / "r", "--format", style)
+    assert done.exit_code == 1
+    assert not set(done.stdout) & {"\x1b", "\u202e", "\udcff"}
+
+
+def test_a_pull_request_of_very_many_files_is_not_rendered(tmp_path: Path) -> None:
+    build(tmp_path / "r", Case({f"jobs/vision/n{n}.yaml": "- a\n" for n in range(300)}, MERGED))
+    done = run(tmp_path / "r", "--format", "json")
+    found = json.loads(done.stdout)
+    assert found["findings"][0]["message"].startswith("got 300 changed job files, but one pull request may change 200")
+    assert len(found["runs"]) == 200
 
 
 @pytest.mark.parametrize("text", [FASTER, ARCHIVED])

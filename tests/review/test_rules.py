@@ -93,7 +93,7 @@ def test_a_team_may_have_its_own_limit(tmp_path: Path) -> None:
         ("rules: {imageDigest: {}}\n", "review.yaml:1:9: rules.imageDigest.waiver: missing; set {waiver: [LOGIN]}"),
         ("rules: {imageDigest: {waiver: ['@a']}}\n", 'rules.imageDigest.waiver[0]: got "@a", but must match'),
         ("rules: {gpusPerRun: {most: -1, waiver: []}}\n", "rules.gpusPerRun.most: got -1, but must be at least 0"),
-        ("rules: [\n", "review.yaml of the base branch: not YAML"),
+        ("rules: [\n", "review.yaml: not YAML"),
         ("- a\n", 'got ["a"], but must be a mapping'),
         ("", "got null, but must be a mapping"),
     ],

@@ -25,6 +25,7 @@ class Action(Enum):
 
 
 STARTING = frozenset([Action.STARTS, Action.RESUMES, Action.STARTS_AGAIN])
+STOPPING = frozenset([Action.SUSPENDS, Action.ARCHIVES, Action.DELETED])
 ADDING = frozenset([Action.STARTS, Action.ADDED_SUSPENDED, Action.ADDED_ARCHIVED])
 
 _BETWEEN = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ MARKER = "<!-- tfd review -->"
 LIMIT = 65_536
 _NOTE = 400  # what the list of left-out parts takes
 _LONGEST_MESSAGE = 500
+_LONG_DIGEST = re.compile("(?<=@sha256:[0-9a-f]{12})[0-9a-f]+")
 _MARKS = {Level.REFUSED: "❌", Level.UNKNOWN: "❔", Level.WAIVED: "✅", Level.WARNING: "⚠️"}
 
 
@@ -136,7 +138,10 @@ def _facts(run: RunReview, ink: Ink) -> Iterator[str]:
     else:
         words.append(f"task {ink.code(identity['trainer']['task'])}")
     yield ", ".join(filter(None, words))
-    yield ", ".join(f"{dotted(key)} {ink.code(image)}" for key, image in images(run.after, run.now)) or "no image"
+    # Twelve digits tell digests apart; all of them are in the table of differences and in the rendered objects.
+    yield ", ".join(
+        f"{dotted(key)} {ink.code(_LONG_DIGEST.sub('…', image))}" for key, image in images(run.after, run.now)
+    )
     [(kind, place)] = identity["storage"].items()
     start = f"starts from the newest checkpoint of {ink.code(identity['resumeFrom'])}" if identity["resumeFrom"] else ""
     yield ", ".join(filter(None, [f"storage {kind} {ink.code(place)}", start or "starts from scratch"]))

@@ -53,12 +53,12 @@ class Charts:
         """Return the chart of a version: the tagged one, else that of the base branch; None when there is neither."""
         if version not in self._exported:
             try:
-                self._exported[version] = self._export(
-                    self.repository.commit(f"refs/tags/{tag(version)}"), released=True
-                )
+                commit = self.repository.commit(f"refs/tags/{tag(version)}")
             except GitError:
                 base = self._export(self.base, released=False)
                 self._exported[version] = base if base.version == version else None
+            else:
+                self._exported[version] = self._export(commit, released=True)
         return self._exported[version]
 
     def for_values(self, values: dict[str, Any]) -> Chart | None:

@@ -12,7 +12,7 @@ from tfd import helm
 from tfd.review.as_json import as_json
 from tfd.review.card import MARKER, card, lines
 from tfd.review.git import GitError, Repository
-from tfd.review.markdown import code
+from tfd.review.markdown import code, visible
 from tfd.review.review import review as review_of
 from tfd.review.rules import RulesError
 
@@ -45,13 +45,18 @@ def review(base: str, head: str, style: str, folder: Path, approvals: tuple[str,
             click.echo(f"{MARKER}\n### ❔ Can't tell what merging does\n\n{code(error, 1000)}")
         elif style == "json":
             click.echo(json.dumps({"exitCode": CANT_TELL, "verdict": str(error)}, indent=1))
-        click.echo(str(error), err=True)
+        click.echo(visible(str(error), lines=True), err=True)
         sys.exit(CANT_TELL)
     if style == "markdown":
         click.echo(card(found), nl=False)
     elif style == "json":
-        click.echo(json.dumps(as_json(found), indent=1, ensure_ascii=False))
+        click.echo(
+            json.dumps(
+                as_json(found),
+                indent=1,
+            )
+        )
     else:
         for line in lines(found):
-            click.echo(line)
+            click.echo(visible(line))
     sys.exit(found.exit_code)

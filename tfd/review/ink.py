@@ -9,7 +9,7 @@ from typing import Any
 from tfd.review import markdown
 
 _HIDDEN = "[hidden]"
-_SHORTEST = 4  # a shorter piece of a secret is a piece of everything
+_SHORTEST = 4  # a shorter line of a secret is a part of everything
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Ink:
 
     def _hide(self, text: str) -> str:
         for secret in self.secrets:
-            for piece in (secret, json.dumps(secret)[1:-1], *secret.splitlines()):
-                if len(piece.strip()) >= _SHORTEST:
-                    text = text.replace(piece.strip(), _HIDDEN)
+            lines = [line.strip() for line in secret.splitlines() if len(line.strip()) >= _SHORTEST]
+            for piece in (secret, json.dumps(secret)[1:-1], *lines):
+                text = text.replace(piece, _HIDDEN)
         return text

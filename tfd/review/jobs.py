@@ -9,9 +9,11 @@ from functools import cached_property
 from typing import Any
 
 from tfd import helmyaml
-from tfd.review.git import REGULAR_FILES, Entry, Repository
+from tfd.review.git import REGULAR_FILES, Entry, GitError, Repository
 
 FOLDER = "jobs"
+# A hundred thousand job files of a usual size.
+MOST_BYTES = 64 * 1024 * 1024
 # A team is a folder, a namespace and an AppProject.
 _JOB_PATH = re.compile(
     rf"{FOLDER}/([a-z0-9](?:[-a-z0-9]{{0,61}}[a-z0-9])?)/([a-z](?:[-a-z0-9]{{0,38}}[a-z0-9])?)\.yaml"
@@ -71,12 +73,21 @@ class Tree:
 
 
 def read_tree(repository: Repository, tree: str, known: Iterable[Job] = ()) -> Tree:
-    """Return the job files of a tree; those of `known` with the same path and content are not read again."""
+    """Return the job files of a tree; those of `known` with the same path and content are not read again.
+
+    Raises:
+        GitError: there are too many.
+
+    """
     entries = repository.entries(tree, FOLDER).values()
     refused = {entry.path: why for entry in entries if (why := _refusal(entry))}
     kept = {job.path: job for job in known}
     wanted = [entry for entry in entries if entry.path not in refused and _JOB_PATH.fullmatch(entry.path)]
     unread = [entry.blob for entry in wanted if entry.path not in kept or kept[entry.path].entry != entry]
+    if (size := sum(entry.size for entry in wanted)) > MOST_BYTES:
+        raise GitError(
+            f"{FOLDER}/: got {size:,} bytes of job files, but at most {MOST_BYTES:,} are read; delete old ones"
+        )
     contents = repository.read(unread)
     jobs = {}
     for entry in wanted:

@@ -53,6 +53,6 @@ def next_name(run: str, taken: Container[str]) -> str:
 
 
 def copy_command(job: Job, base: str, taken: Container[str]) -> str:
-    """Return the commands that undo a change of a run and copy it to a new one."""
+    """Return the commands that carry a change of a run, as it is in the working tree, over to a new one."""
     copy = f"{job.team}/{next_name(job.run, taken)}"
-    return f"git checkout {base[:12]} -- {job.path} && tfd new {copy} --from {job.name}"
+    return f"tfd new {copy} --from {job.name} && git checkout {base[:12]} -- {job.path}"

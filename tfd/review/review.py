@@ -21,7 +21,10 @@ from tfd.review.jobs import FOLDER, Job, Tree, is_job_path, read_tree
 from tfd.review.judge import Judge, RunReview
 from tfd.review.policy import Policy
 from tfd.review.renderer import Renderer
-from tfd.review.rules import load_rules
+from tfd.review.rules import FILE, RulesError, load_rules
+
+# Each costs some tenths of a second; nobody reads more.
+MOST_CHANGED = 200
 
 
 @dataclass
@@ -76,9 +79,10 @@ def review(repository: Repository, base_ref: str, head_ref: str, approvals: Iter
         changed = repository.changed(base, merged)
         free = tuple(f"{FOLDER}/{team}/" for team in rules.not_deployed)
         paths = [path for path in changed if is_job_path(path) or (path in after.refused and not path.startswith(free))]
-        runs = [judge.review(path) for path in paths]
-        others = [path for path in changed if path not in paths]
-        findings = [*_renamed(runs, earlier), *_together(judge, runs, others)]
+        runs = [judge.review(path) for path in paths[:MOST_CHANGED]]
+        others = sorted(set(changed) - set(paths))
+        findings = [*_too_many(paths), *_renamed(runs, earlier), *_together(judge, runs, others)]
+        findings += _rules_of_the_head(repository, merged) if FILE in changed else []
         sets = tuple(_applications(tree, rules.not_deployed) for tree in (before, after))
         findings += _frozen(after, rules.not_deployed, changed)
     return Review(base, head, runs, findings, (sets[0], sets[1]), others)
@@ -99,6 +103,20 @@ def _together(judge: Judge, runs: list[RunReview], others: list[str]) -> Iterato
         yield from judge.policy.of_team(team, before, after)
     starting = sum(run.action in STARTING for run in runs)
     yield from judge.policy.of_change(starting, bool(deployed), others)
+
+
+def _too_many(paths: list[str]) -> Iterator[Finding]:
+    if len(paths) > MOST_CHANGED:
+        message = f"got {len(paths):,} changed job files, but one pull request may change {MOST_CHANGED}; split it"
+        yield Finding(Level.REFUSED, f"{FOLDER}/", message)
+
+
+def _rules_of_the_head(repository: Repository, merged: str) -> Iterator[Finding]:
+    """Yield why no review could be told any more after the merge."""
+    try:
+        load_rules(repository, merged)
+    except RulesError as error:
+        yield Finding(Level.REFUSED, FILE, str(error))
 
 
 def _renamed(runs: list[RunReview], earlier: Earlier) -> Iterator[Finding]:

@@ -40,7 +40,7 @@ class Rules:
 
 
 def load_rules(repository: Repository, commit: str) -> Rules:
-    """Return the rules of a commit.
+    """Return the rules of a commit or tree.
 
     Raises:
         RulesError: there is no review.yaml, or it is not as schema/review.schema.json says.
@@ -51,11 +51,11 @@ def load_rules(repository: Repository, commit: str) -> Rules:
     except GitError as error:
         raise RulesError(str(error)) from None
     if entry is None:
-        raise RulesError(f"{FILE}: the base branch has none: merge one first, with at least `rules: {{}}`")
+        raise RulesError(f"{FILE}: missing: a repository of job files needs one, with at least `rules: {{}}`")
     try:
         document = helmyaml.load(repository.read([entry.blob])[entry.blob].decode())
     except (helmyaml.YamlError, UnicodeDecodeError) as error:
-        raise RulesError(f"{FILE} of the base branch: {error}") from None
+        raise RulesError(f"{FILE}: {error}") from None
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     for key, message in refusals(document.value, schema):
         line, column = document.position(key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tfd.review.actions import ADDING, STARTING, Action
+from tfd.review.actions import ADDING, STARTING, STOPPING, Action
 from tfd.review.findings import Level
 from tfd.review.judge import RunReview
 from tfd.review.quantities import gibibytes, number
@@ -43,16 +43,15 @@ def summary(review: Review) -> str:
     if counts[Action.CHECKED]:
         parts.append(f"starts nothing in {_count(counts[Action.CHECKED], 'file')} that no cluster runs")
     total = sum((run.now.need for run in review.runs if run.action in STARTING and run.now), start=Need())
-    if total.gpus:
-        parts[-1] += f": {cost(total)}" if len(parts) == 1 else f"; {cost(total)}"
-    if not parts:
-        return "changes no run"
-    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+    freed = sum(run.was.need.gpus for run in review.runs if run.action in STOPPING and run.was and _ran(run))
+    costs = [f"{_count(total.gpus, 'GPU')}, at most {number(total.gpu_hours)} GPU-hours"] if total.gpus else []
+    costs += [f"frees up to {_count(freed, 'GPU')}"] if freed else []
+    text = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts) or "changes no run"
+    return f"{text}: {'; '.join(costs)}" if costs else text
 
 
-def cost(need: Need) -> str:
-    """Return what GPUs it takes and for how long at most."""
-    return f"{_count(need.gpus, 'GPU')}, at most {number(need.gpu_hours)} GPU-hours"
+def _ran(run: RunReview) -> bool:
+    return run.before is not None and run.before.state == "active"
 
 
 def topology(rendering: Rendering) -> str:
@@ -69,7 +68,7 @@ def topology(rendering: Rendering) -> str:
 
 def cells(run: RunReview) -> list[str]:
     """Return tasks, GPUs, CPUs, memory, hours and GPU-hours of a run for a table."""
-    rendering = run.now or run.was
+    rendering = run.was if run.action in STOPPING else run.now or run.was
     if rendering is None:
         return [""] * 6
     need = rendering.need
