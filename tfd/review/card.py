@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tfd.review import folds
+from tfd.review.actions import Action
 from tfd.review.findings import Finding, Level
 from tfd.review.ink import Ink
 from tfd.review.judge import RunReview
@@ -116,7 +117,10 @@ def _details(run: RunReview, ink: Ink, caps: _Caps) -> Iterator[str]:
         return
     if run.keys:
         head = ["key", "before", "after", "", "class: what Kubernetes says"]
-        rows = [[*_change(change, ink), f"{change.kind}: {change.rule}"] for change in run.keys]
+        free = run.action is Action.CHECKED
+        rows = [
+            [*_change(change, ink), change.kind if free else f"{change.kind}: {change.rule}"] for change in run.keys
+        ]
         yield table(head, rows[: caps.keys]) + _more(len(rows), caps.keys, "key")
     elif run.before is None:
         yield "\n".join(f"- {line}" for line in _facts(run, ink))
@@ -132,6 +136,10 @@ def _facts(run: RunReview, ink: Ink) -> Iterator[str]:
     assert run.now is not None  # noqa: S101
     assert run.after is not None  # noqa: S101
     identity = run.now.record["identity"]
+    [(kind, place)] = identity["storage"].items()
+    if run.after.board:
+        yield f"a board: one TensorBoard over all runs of the storage {kind} {ink.code(place)}"
+        return
     words = [identity["strategy"], training(run)]
     if identity["command"] or identity["args"]:
         words.append(ink.code(" ".join([*(identity["command"] or ["python -m trainer"]), *(identity["args"] or [])])))
@@ -142,7 +150,6 @@ def _facts(run: RunReview, ink: Ink) -> Iterator[str]:
     yield ", ".join(
         f"{dotted(key)} {ink.code(_LONG_DIGEST.sub('…', image))}" for key, image in images(run.after, run.now)
     )
-    [(kind, place)] = identity["storage"].items()
     start = f"starts from the newest checkpoint of {ink.code(identity['resumeFrom'])}" if identity["resumeFrom"] else ""
     yield ", ".join(filter(None, [f"storage {kind} {ink.code(place)}", start or "starts from scratch"]))
     if noted := [ink.code(run.after.values[name]) for name in ("owner", "description") if run.after.values.get(name)]:

@@ -41,7 +41,7 @@ class RunReview:
     nearest_rendering: Rendering | None = None
     """What it would render to under the name of this run."""
     differences: list[KeyChange] = field(default_factory=list)
-    """The identity keys that differ from the nearest earlier run."""
+    """The keys that differ from the nearest earlier run, as far as they make a difference to the training."""
     secrets: list[str] = field(default_factory=list)
     """What must not be shown."""
     findings: list[Finding] = field(default_factory=list)
@@ -114,8 +114,7 @@ class Judge:
     def _compare(self, run: RunReview, old: Job | None, new: Job, *, deployed: bool) -> None:
         """Hold a readable file against what was there before, or against the nearest earlier run."""
         if old and run.was and run.now:
-            folders = [(self.renderer.chart(job) or self.renderer.charts.newest()).folder for job in (old, new)]
-            run.keys = changed_keys(old.values, new.values, *folders)
+            run.keys = self._changed_keys(old, new)
         run.action = action_of(old, new, same=not run.keys)
         if not deployed or run.now is None:
             return
@@ -155,7 +154,10 @@ class Judge:
             except helm.HelmError:
                 run.nearest = None  # its chart is gone
             else:
-                run.differences = differences(run.nearest_rendering, run.now)
+                run.differences = [
+                    *differences(run.nearest_rendering, run.now),
+                    *self._other_differences(run.nearest, new),
+                ]
         if not new.board:
             for other in self.earlier.same(new):
                 if other.path not in self.trees[1].jobs and other not in self.earlier.deleted:
@@ -170,6 +172,15 @@ class Judge:
             )
             yield Finding(Level.WARNING, new.path, message)
         yield from self._warm_start(new)
+
+    def _changed_keys(self, old: Job, new: Job) -> list[KeyChange]:
+        charts = [self.renderer.chart(job) or self.renderer.charts.newest() for job in (old, new)]
+        return changed_keys(old.values, new.values, charts[0].folder, charts[1].folder)
+
+    def _other_differences(self, old: Job, new: Job) -> list[KeyChange]:
+        """Return the keys besides identity that make a run cost more or run elsewhere."""
+        found = self._changed_keys(old, new)
+        return [change for change in found if change.kind == "frozen" or change.key in (("deadline",), ("retries",))]
 
     def _warm_start(self, job: Job) -> Iterator[Finding]:
         name = job.values.get("resumeFrom")
