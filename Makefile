@@ -2,7 +2,7 @@
 SHELL := bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup check test demo bench cluster cluster-down e2e e2e-smoke e2e-report docs golden lock clean
+.PHONY: help setup check test review demo bench cluster cluster-down e2e e2e-smoke e2e-report docs golden lock clean
 
 help:            ## Show this list
 	@sed -n 's/^\([a-z0-9-]*:\)[^#]*## /\1 /p' Makefile | column -t -s: -l2
@@ -15,6 +15,9 @@ check: setup     ## Lint, types, schema, render: what one runs while editing
 
 test: setup      ## All tests that need no cluster
 	@scripts/test.sh
+
+review: setup    ## What merging HEAD into main would do to the runs; BASE=REF HEAD=REF
+	@tfd review --base $(or $(BASE),main) --head $(or $(HEAD),HEAD)
 
 demo:            ## A distributed run on this machine: chief, 2 ps, 2 workers, evaluator
 	@scripts/setup.sh run

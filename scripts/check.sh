@@ -5,6 +5,8 @@ cd "$(dirname "$0")/.."
 ruff check .
 ruff format --check .
 mypy
+actionlint -shellcheck= -pyflakes=
+zizmor --offline --quiet .github
 python scripts/docs.py --check
 helm lint --strict --quiet charts/tf-distributed --set storage.claim=runs
 tfd check jobs

@@ -2,11 +2,12 @@
 
 Usage: python scripts/docs.py [--check]
 
-Today that is one part: the table of values, from the descriptions and limits in schema/job.schema.json and the
-defaults in the chart's values.yaml. Nothing of it is written by hand.
+The table of values comes from the descriptions and limits in schema/job.schema.json and the defaults in the chart's
+values.yaml; the card of a pull request is one of tests/golden/review. Nothing of it is written by hand.
 """
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +15,9 @@ from typing import Any
 
 from tfd.schema import defaults, dotted, schema
 
-README = Path(__file__).resolve().parent.parent / "README.md"
-BEGIN = "<!-- values: made by `make docs` -->"
-END = "<!-- /values -->"
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+CARD = ROOT / "tests" / "golden" / "review" / "new-run.md"
 MISSING = object()
 SHORT = 40  # a longer pattern is for programs; the description says it in words
 
@@ -76,17 +77,31 @@ def table() -> str:
     return "\n".join(lines)
 
 
+def card() -> str:
+    """Return the card of a pull request as a quotation, without the parts that are folded and the commits."""
+    _, _, text = CARD.read_text(encoding="utf-8").partition("\n")
+    shown, _, folded = text.partition("\n<sub>")
+    titles = [f"▸ {title}<br>" for title in re.findall(r"<summary>(.*)</summary>", folded)]
+    return "\n".join(f"> {line}".rstrip() for line in [*shown.splitlines(), "", *titles])
+
+
+def replaced(text: str, part: str, new: str) -> str:
+    """Return `text` with what stands between the marks of a part replaced."""
+    begin, end = f"<!-- {part}: made by `make docs` -->", f"<!-- /{part} -->"
+    before, found, rest = text.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not found or not ended:
+        sys.exit(f"{README}: no {begin} ... {end}: put the two marks back")
+    return f"{before}{begin}\n\n{new}\n\n{end}{after}"
+
+
 def main(arguments: list[str]) -> int:
     """Write README.md, or with --check return 1 when it is stale."""
     text = README.read_text(encoding="utf-8")
-    before, found, rest = text.partition(BEGIN)
-    _, ended, after = rest.partition(END)
-    if not found or not ended:
-        sys.exit(f"{README}: no {BEGIN} ... {END}: put the two marks back")
-    new = f"{before}{BEGIN}\n\n{table()}\n\n{END}{after}"
+    new = replaced(replaced(text, "values", table()), "card", card())
     if arguments == ["--check"]:
         if new != text:
-            print(f"{README}: the table of values is stale: run `make docs` and commit the result", file=sys.stderr)
+            print(f"{README}: a generated part is stale: run `make docs` and commit the result", file=sys.stderr)
         return int(new != text)
     temporary = README.with_suffix(".tmp")
     temporary.write_text(new, encoding="utf-8")

@@ -3,6 +3,7 @@
 #   golden/RUN.yaml        what each jobs/examples/RUN.yaml renders to
 #   golden/keys.txt        every key of a job file and its class
 #   invalid/NAME.expected  what `tfd check` says of each tests/invalid/NAME.yaml
+#   golden/review/NAME.md  the card of each pull request of tests/review/cases.py; a minute, so only without an argument
 # The chart's version and the hash of the identity, which holds that version, are left out: a release changes no golden.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -33,3 +34,5 @@ done <"$new/refusals"
 rm -f "$out"/golden/*.yaml "$out"/golden/keys.txt "$out"/invalid/*.expected
 mv "$new"/golden/* "$out/golden/"
 mv "$new"/invalid/* "$out/invalid/"
+
+[ $# -gt 0 ] || python -m tests.review.cases tests/golden/review

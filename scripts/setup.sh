@@ -49,7 +49,7 @@ helm=$(helm_on_path) || helm=$(scripts/go-tool.sh helm)/helm
 wait "$packages"
 link "$helm" helm
 if [ "$want" = test ]; then
-  for tool in helm-unittest kubeconform helm3; do link "$(scripts/go-tool.sh "$tool")/$tool" "$tool"; done
+  for tool in helm-unittest kubeconform helm3 actionlint; do link "$(scripts/go-tool.sh "$tool")/$tool" "$tool"; done
   link "$(scripts/go-tool.sh helm)/helm" helm4
   schemas=$cache/kubernetes-schemas-$(cat scripts/kubernetes-schemas.py requirements/dev.txt | sha256sum | cut -c1-12)
   [ -d "$schemas" ] || .venv/bin/python scripts/kubernetes-schemas.py "$schemas"

@@ -17,7 +17,9 @@ from tfd.local.pods import PodError
 from tfd.local.report import as_json, print_report
 from tfd.local.run import RunError, delete, execute, only_one, plan
 from tfd.local.view import PlainView, make_view
+from tfd.new import new
 from tfd.remote import cli_logs, cli_status, cli_tensorboard
+from tfd.review.command import review
 
 REFUSED = 1
 USAGE = 2
@@ -29,9 +31,8 @@ def main() -> None:
     """A values file committed to git is a training run: check one, run it, and see how it does."""
 
 
-main.add_command(cli_status.command)
-main.add_command(cli_logs.command)
-main.add_command(cli_tensorboard.command)
+for command in (new, review, cli_status.command, cli_logs.command, cli_tensorboard.command):
+    main.add_command(command)
 
 
 @main.command()

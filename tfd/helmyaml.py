@@ -22,9 +22,12 @@ Key = tuple[str | int, ...]
 """Where a value stands: the mapping keys and list indexes from the root, e.g. ``("env", 0, "name")``."""
 
 # A job file is a page of text. What is larger is a mistake or an attack.
-MAX_BYTES = 256 * 1024
+MAX_BYTES = 64 * 1024
 MAX_NODES = 20_000
+# The parser's composer calls itself for each level and crashes Python some thousand levels deep.
+MAX_DEPTH = 50
 
+_TOO_DEEP = f"nested more than {MAX_DEPTH} deep: a job file needs a handful of levels; write it flatter"
 _PLAIN = "!plain"
 _STRING = "tag:yaml.org,2002:str"
 _TAGS = tuple(f"tag:yaml.org,2002:{name}" for name in ("bool", "int", "float", "null"))
@@ -52,6 +55,8 @@ class Document:
 
     value: Any
     positions: dict[Key, tuple[int, int]] = field(default_factory=dict)
+    alias: Key | None = None
+    """The first key whose value stands elsewhere (``*name``)."""
 
     def position(self, key: Key) -> tuple[int, int]:
         """Return the place of `key`, or of its nearest parent that is written in the file."""
@@ -78,6 +83,7 @@ def load(text: str) -> Document:
     """
     if len(text.encode()) > MAX_BYTES:
         raise YamlError(f"got {len(text.encode()):,} bytes, but at most {MAX_BYTES:,} are read")
+    _refuse_depth(text)
     node = next(iter(_compose(text, several=False)), None)
     document = Document(value=None)
     document.value = _Builder(document).build(node, ()) if node is not None else None
@@ -88,6 +94,21 @@ def load_all(text: str) -> list[Any]:
     """Read the documents that `helm template` prints; empty ones are left out."""
     values = [_Builder(Document(None), limit=math.inf).build(node, ()) for node in _compose(text, several=True)]
     return [value for value in values if value is not None]
+
+
+def _refuse_depth(text: str) -> None:
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=_Loader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                raise YamlError(_TOO_DEEP, *_where(event.start_mark))
+    except yaml.YAMLError:
+        return  # told with its place when the document is composed
+
+
+def _where(mark: Any) -> tuple[int, int]:  # noqa: ANN401 - one of two classes of PyYAML, or None
+    return (mark.line + 1, mark.column + 1) if mark else (1, 1)
 
 
 def _compose(text: str, *, several: bool) -> list[yaml.Node]:
@@ -105,8 +126,7 @@ def _compose(text: str, *, several: bool) -> list[yaml.Node]:
                 )
         return nodes
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        where = _where(error.problem_mark or error.context_mark)
         raise YamlError(f"not YAML: {error.problem or error.context}", *where) from None
     except yaml.YAMLError as error:
         raise YamlError(f"not YAML: {error}") from None
@@ -119,11 +139,17 @@ class _Builder:
 
     def __init__(self, document: Document, limit: float = MAX_NODES) -> None:
         self._document, self._left = document, limit
+        self._seen: set[int] = set()
 
     def build(self, node: yaml.Node, key: Key) -> Any:  # noqa: ANN401 - YAML is anything
         self._left -= 1
         if self._left < 0:
             raise self._error(node, f"expands to more than {MAX_NODES:,} values: do not nest aliases", key)
+        if len(key) > MAX_DEPTH:
+            raise self._error(node, _TOO_DEEP, key)  # an alias of what it is in
+        if id(node) in self._seen and self._document.alias is None:
+            self._document.alias = key
+        self._seen.add(id(node))
         self._document.positions.setdefault(key, (node.start_mark.line + 1, node.start_mark.column + 1))
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, key)

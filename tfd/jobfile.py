@@ -10,6 +10,8 @@ from tfd import helm, helmyaml
 from tfd.helmyaml import Key
 from tfd.schema import dotted, run_name_error, schema_errors, shown
 
+_ALIAS = "got a YAML alias, but each value must be read where it stands; write the value out"
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -29,6 +31,7 @@ class JobFile:
     """A job file on disk. Run = release = file name; team = namespace = folder; neither is read from the content."""
 
     path: Path
+    chart: Path = helm.CHART
 
     @property
     def run(self) -> str:
@@ -56,8 +59,10 @@ class JobFile:
                     self.path, 1, 1, f"got {seen}, but a job file is a mapping; set at least storage: {{claim: NAME}}"
                 )
             ]
-        found = [self._at(document, key, message) for key, message in schema_errors(document.value)]
-        if refusal := run_name_error(self.run):
+        found = [self._at(document, key, message) for key, message in schema_errors(document.value, self.chart)]
+        if document.alias is not None:
+            found.append(self._at(document, document.alias, _ALIAS))
+        if refusal := run_name_error(self.run, self.chart):
             found.append(Problem(self.path, 1, 1, refusal))
         if not found:
             found = list(self._rule_error(document))
@@ -70,7 +75,7 @@ class JobFile:
     def _rule_error(self, document: helmyaml.Document) -> Iterator[Problem]:
         """Cross-field rules live in the chart; it stops at the first."""
         try:
-            helm.template(self.run, self.team, self.path)
+            helm.template(self.run, self.team, self.path, self.chart)
         except helm.HelmError as error:
             line, column = document.position(_written_key(str(error), document)) if error.rule else (1, 1)
             yield Problem(self.path, line, column, str(error))

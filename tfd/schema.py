@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -14,7 +15,6 @@ import jsonschema
 from tfd import helm, helmyaml
 from tfd.helmyaml import Key
 
-SCHEMA = helm.CHART.parent.parent / "schema" / "job.schema.json"
 _SHOWN_LENGTH = 80
 
 
@@ -33,16 +33,16 @@ def shown(value: Any) -> str:  # noqa: ANN401 - any value of a job file
 
 
 @cache
-def schema() -> dict[str, Any]:
-    """Return the schema of a job file."""
-    loaded: dict[str, Any] = json.loads(SCHEMA.read_text(encoding="utf-8"))
+def schema(chart: Path = helm.CHART) -> dict[str, Any]:
+    """Return the schema of a job file for `chart`."""
+    loaded: dict[str, Any] = json.loads((chart / "values.schema.json").read_text(encoding="utf-8"))
     return loaded
 
 
 @cache
-def defaults() -> dict[str, Any]:
-    """Return the chart's default values."""
-    loaded: dict[str, Any] = helmyaml.load((helm.CHART / "values.yaml").read_text(encoding="utf-8")).value
+def defaults(chart: Path = helm.CHART) -> dict[str, Any]:
+    """Return the default values of `chart`."""
+    loaded: dict[str, Any] = helmyaml.load((chart / "values.yaml").read_text(encoding="utf-8")).value
     return loaded
 
 
@@ -59,24 +59,29 @@ def merged(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def schema_errors(values: dict[str, Any]) -> Iterator[tuple[Key, str]]:
+def schema_errors(values: dict[str, Any], chart: Path = helm.CHART) -> Iterator[tuple[Key, str]]:
     """Yield the key and the message of everything in a job file's `values` that the schema refuses, one per key."""
-    validator = jsonschema.Draft202012Validator(schema())
     told: set[Key] = set()
     for key, message in (
-        *_removed_defaults(defaults(), values, ()),
-        *(found for error in validator.iter_errors(merged(defaults(), values)) for found in _messages(error)),
+        *_removed_defaults(defaults(chart), values, ()),
+        *refusals(merged(defaults(chart), values), schema(chart)),
     ):
         if key not in told:
             told.add(key)
             yield key, message
 
 
-def _messages(error: Any) -> Iterator[tuple[Key, str]]:  # noqa: ANN401 - jsonschema's own unions
+def refusals(value: Any, root: dict[str, Any]) -> Iterator[tuple[Key, str]]:  # noqa: ANN401 - JSON
+    """Yield the key and the message of everything in `value` that the schema `root` refuses."""
+    for error in jsonschema.Draft202012Validator(root).iter_errors(value):
+        yield from _messages(error, root)
+
+
+def _messages(error: Any, root: dict[str, Any]) -> Iterator[tuple[Key, str]]:  # noqa: ANN401 - jsonschema's own unions
     key = tuple(error.absolute_path)
-    hint = f"; {hint}" if (hint := _hint(error)) else ""
+    hint = f"; {hint}" if (hint := _hint(error, root)) else ""
     if error.validator == "additionalProperties":
-        yield from _unknown_keys(error, key, hint)
+        yield from _unknown_keys(error, key, hint, root)
     elif "propertyNames" in error.absolute_schema_path:
         yield (*key, error.instance), f"got this name, but it {_rule(error)}{hint}"
     elif error.validator == "required":
@@ -96,19 +101,24 @@ def _removed_defaults(base: dict[str, Any], values: dict[str, Any], key: Key) ->
             yield from _removed_defaults(base[name], values[name], (*key, name))
 
 
-def _unknown_keys(error: Any, key: Key, hint: str) -> Iterator[tuple[Key, str]]:  # noqa: ANN401 - jsonschema's own unions
+def _unknown_keys(
+    error: Any,  # noqa: ANN401 - jsonschema's own unions
+    key: Key,
+    hint: str,
+    root: dict[str, Any],
+) -> Iterator[tuple[Key, str]]:
     known = list(error.schema.get("properties", {}))
     patterns = error.schema.get("patternProperties", {})
     listed = hint if key and hint else f"; known here: {', '.join(known)}"
     for name in error.instance:
         if name not in known and not any(re.search(pattern, name) for pattern in patterns):
-            meant = "" if patterns else _did_you_mean(name, known, key)
+            meant = "" if patterns else _did_you_mean(name, known, key, root)
             yield (*key, name), f"unknown key{meant or listed}"
 
 
-def _did_you_mean(name: str, known: list[str], key: Key) -> str:
+def _did_you_mean(name: str, known: list[str], key: Key, root: dict[str, Any]) -> str:
     """Return a suggestion: the one key of this name in another block, else the one here that is spelt alike."""
-    elsewhere = [other for other in _keys(schema()) if other[-1] == name]
+    elsewhere = [other for other in _keys(root) if other[-1] == name]
     if len(elsewhere) == 1:
         top_level = "the top-level key " if key and len(elsewhere[0]) == 1 else ""
         return f": did you mean {top_level}{dotted(elsewhere[0])}?"
@@ -122,13 +132,26 @@ def _keys(node: dict[str, Any], key: Key = ()) -> Iterator[Key]:
         yield from _keys(child, (*key, name))
 
 
-def run_name_error(run: str) -> str | None:
+def run_name_error(run: str, chart: Path = helm.CHART) -> str | None:
     """Return what is wrong with the name of a run, in the chart's words; None when nothing is."""
-    rule = schema()["$defs"]["runName"]
+    rule = schema(chart)["$defs"]["runName"]
     if re.search(rule["pattern"], run) and len(run) <= rule["maxLength"]:
         return None
     allowed = f"it must match {rule['pattern']} and have at most {rule['maxLength']} characters"
     return f"release name: got {shown(run)}: {allowed}; set a shorter or plainer file name (release name)"
+
+
+@cache
+def class_of(key: Key, chart: Path = helm.CHART) -> str:
+    """Return the x-class of a key: its own, else that of the nearest block around it."""
+    node: Any = schema(chart)
+    found = ""
+    for part in key:
+        node = _definition(
+            node.get("items", {}) if isinstance(part, int) else node.get("properties", {}).get(part, {}), schema(chart)
+        )
+        found = node.get("x-class", found)
+    return found
 
 
 _TYPES = {
@@ -166,19 +189,19 @@ def _rule(error: Any) -> str:  # noqa: ANN401 - jsonschema's own unions
     return str(error.message.removeprefix(repr(error.instance)).strip())
 
 
-def _hint(error: Any) -> str:  # noqa: ANN401 - jsonschema's own unions
+def _hint(error: Any, root: dict[str, Any]) -> str:  # noqa: ANN401 - jsonschema's own unions
     """Return what to set instead: the x-hint of the key, of the definition that it refers to, or of its block."""
-    node: Any = schema()
+    node: Any = root
     hint: str = node["x-hint"]
     # jsonschema leaves $ref out of the path.
     for step in list(error.absolute_schema_path)[:-1]:
-        node = _definition(node[step])
+        node = _definition(node[step], root)
         hint = node.get("x-hint", hint)
     return hint[:1].lower() + hint[1:].removesuffix(".")
 
 
-def _definition(node: Any) -> Any:  # noqa: ANN401 - JSON
+def _definition(node: Any, root: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
     """Return `node` laid over the definition that it refers to, if it refers to one."""
     if "$ref" not in node:
         return node
-    return schema()["$defs"][node["$ref"].removeprefix("#/$defs/")] | node
+    return root["$defs"][node["$ref"].removeprefix("#/$defs/")] | node

@@ -23,6 +23,7 @@ FAILS = re.findall(r'fail \(?(?:printf )?"tf-distributed: ((?:[^"\\]|\\.)*)"', V
 
 # What plain Helm renders all the same, and why only `tfd check` can tell.
 HELM_SEES_NOTHING = {
+    "file-alias": "Helm follows aliases; a reviewer of a diff can't",
     "file-duplicate-key": "Helm takes the last of two equal keys",
     "file-duplicate-nested-key": "Helm takes the last of two equal keys",
     "file-second-document": "Helm reads the first document only",

@@ -122,9 +122,15 @@ def test_nested_aliases_are_refused_before_they_fill_the_memory() -> None:
         load(bomb)
 
 
+@pytest.mark.parametrize("text", [f"a: {30_000 * '['}{30_000 * ']'}", 20_000 * "- ", "a: &a {b: *a}", "a: &a [*a]"])
+def test_depth_is_refused_before_it_ends_python(text: str) -> None:
+    with pytest.raises(YamlError, match="nested more than 50 deep"):
+        load(text)
+
+
 def test_a_huge_file_is_refused() -> None:
-    with pytest.raises(YamlError, match="at most 262,144 are read"):
-        load("a: " + "x" * 300_000)
+    with pytest.raises(YamlError, match="at most 65,536 are read"):
+        load("a: " + "x" * 70_000)
 
 
 def test_every_key_has_its_line_and_column() -> None:

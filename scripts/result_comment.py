@@ -1,0 +1,15 @@
+"""Print the comment that tells the result of a run, from TEAM, RUN, STATE and MESSAGE of the environment."""
+
+import os
+
+from tfd.review.markdown import code
+
+
+def main() -> None:
+    """Print it; whatever the four hold, it is text and nothing else."""
+    team, run, state, message = (os.environ[name] for name in ("TEAM", "RUN", "STATE", "MESSAGE"))
+    print(f"{code(f'{team}/{run}')} ended: {code(state)}\n\n{code(message, 2000)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Every card is in git, so that a review of this project sees what a reviewer of a run will see."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.chart.rendering import GOLDEN
+from tests.review.cases import CASES, golden
+from tests.review.repositories import review_of
+from tfd.review.as_json import as_json
+from tfd.review.card import LIMIT, MARKER, card
+
+CARDS = GOLDEN / "review"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_card_is_the_golden_one(name: str) -> None:
+    assert golden(name, CASES[name]) == (CARDS / f"{name}.md").read_text(), "if it is meant: make golden"
+
+
+def test_every_case_has_a_card_and_every_card_a_case() -> None:
+    assert {path.stem for path in CARDS.iterdir()} == set(CASES)
+    assert len(CASES) >= 25
+
+
+@pytest.mark.parametrize("name", ["new-run", "500-files-of-which-3-change", "hostile-markdown"])
+def test_two_reviews_are_the_same_bytes(name: str, tmp_path: Path) -> None:
+    reviews = [review_of(tmp_path / str(n), CASES[name]) for n in range(2)]
+    first, second = (f"{card(each)}{json.dumps(as_json(each))}" for each in reviews)
+    assert first == second
+
+
+@pytest.mark.parametrize("path", sorted(CARDS.glob("*.md")), ids=lambda path: path.stem)
+def test_card_says_the_verdict_first(path: Path) -> None:
+    text = path.read_text()
+    if path.stem.startswith("cant-tell") and not text.startswith("<"):
+        return
+    assert text.startswith(f"{MARKER}\n### ")
+    assert len(text.encode()) <= LIMIT
+
+
+def test_every_exit_code_has_a_card() -> None:
+    ends = {path.read_text().splitlines()[-1] for path in CARDS.iterdir()}
+    assert {"exit code 0", "exit code 1", "exit code 2"} <= ends

@@ -1,0 +1,68 @@
+"""The long parts of a card that one opens: rendered objects, TF_CONFIG, Applications."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+from tfd.review.ink import Ink
+from tfd.review.judge import RunReview
+from tfd.review.markdown import code, table
+from tfd.review.review import Review
+
+_LONGEST_LINE = 600
+_MOST_LINES = 700
+_MOST_APPLICATIONS = 100
+
+Fold = tuple[str, str]
+"""Title and body."""
+
+
+def of_review(review: Review, ink: Ink) -> Iterator[Fold]:
+    """Yield all parts, what is most worth reading first."""
+    if review.runs:
+        yield _applications(review)
+    for run in review.runs:
+        # Where there is a secret, the rendering is full of it in ways that can't all be foreseen.
+        if run.now and not run.secrets and (text := _diff(run)):
+            against = f", against {run.nearest.name}" if run.nearest else ""
+            yield f"Rendered objects of {run.name}{against}", ink.block(text, "diff")
+    for run in review.runs:
+        if run.now and not run.secrets and run.was is None and run.now.jobs:
+            text = "\n".join(f"{task} {_cut(config)}" for task, config in run.now.tf_config())
+            yield f"TF_CONFIG of {run.name}", ink.block(text)
+
+
+def _diff(run: RunReview) -> str:
+    """Return how the rendered objects of a run differ from before, or from the nearest run, as a unified diff."""
+    old = run.was or run.nearest_rendering
+    before = old.documents() if old else {}
+    after = run.now.documents() if run.now else {}
+    lines: list[str] = []
+    for name in [*after, *(before.keys() - after.keys())]:
+        lines += difflib.unified_diff(before.get(name, []), after.get(name, []), name, name, lineterm="")
+    if len(lines) > _MOST_LINES:
+        lines[_MOST_LINES:] = [f"... and {len(lines) - _MOST_LINES} more lines"]
+    return "\n".join(map(_cut, lines))
+
+
+def _applications(review: Review) -> Fold:
+    before, after = review.applications
+    rows = []
+    for name in sorted(before.keys() | after.keys()):
+        if before.get(name) != after.get(name):
+            what = "created" if name not in before else "deleted" if name not in after else "changed"
+            shown = after.get(name) or before[name]
+            tag, namespace = shown["source"]["targetRevision"], shown["destination"]["namespace"]
+            rows.append([code(name), what, code(shown["project"]), code(namespace), code(tag)])
+    body = f"{len(after):,} in all; {len(after.keys() & before.keys()):,} of them are there already."
+    if rows:
+        head = ["Application", "merging", "project", "namespace", "chart at the git tag"]
+        body += "\n\n" + table(head, rows[:_MOST_APPLICATIONS])
+        if len(rows) > _MOST_APPLICATIONS:
+            body += f"\n\n... and {len(rows) - _MOST_APPLICATIONS} more"
+    return f"Applications after the merge ({len(after):,})", body
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}... ({len(line):,} characters)"

@@ -1,0 +1,214 @@
+"""Judges the change of each job file: what it does, what it costs, and what speaks against it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from tfd import helm
+from tfd.review import mends
+from tfd.review.actions import ADDING, Action, action_of
+from tfd.review.applications import freezes
+from tfd.review.charts import tag
+from tfd.review.earlier import Earlier, differences
+from tfd.review.findings import Finding, Level
+from tfd.review.fleet import of_one_application
+from tfd.review.jobs import Job, Tree
+from tfd.review.keys import FINAL, KeyChange, changed_keys
+from tfd.review.policy import Policy
+from tfd.review.renderer import Renderer
+from tfd.review.rendering import Rendering
+from tfd.review.secrets import find_secrets
+from tfd.schema import dotted
+
+
+@dataclass
+class RunReview:
+    """One job file that the pull request changes."""
+
+    path: str
+    action: Action
+    before: Job | None = None
+    after: Job | None = None
+    was: Rendering | None = None
+    """What the file renders to before the merge."""
+    now: Rendering | None = None
+    """And after it."""
+    keys: list[KeyChange] = field(default_factory=list)
+    """The keys that differ before and after the merge."""
+    nearest: Job | None = None
+    """The nearest earlier run, for a new one."""
+    nearest_rendering: Rendering | None = None
+    """What it would render to under the name of this run."""
+    differences: list[KeyChange] = field(default_factory=list)
+    """The keys that differ from the nearest earlier run, as far as they make a difference to the training."""
+    secrets: list[str] = field(default_factory=list)
+    """What must not be shown."""
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """TEAM/RUN, or the path of what is no job file."""
+        job = self.after or self.before
+        return job.name if job else self.path
+
+
+@dataclass
+class Judge:
+    """Knows both trees, the rules and Helm."""
+
+    base: str
+    trees: tuple[Tree, Tree]
+    renderer: Renderer
+    policy: Policy
+    earlier: Earlier
+
+    def review(self, path: str) -> RunReview:
+        """Return what there is to say about one changed path below jobs/."""
+        before, after = (tree.jobs.get(path) for tree in self.trees)
+        run = RunReview(path, Action.UNREADABLE, before, after)
+        if why := self.trees[1].refused.get(path):
+            run.findings.append(Finding(Level.REFUSED, path, why))
+            return run
+        if before and not freezes(before) and self.renderer.chart(before) is None:
+            missing = tag(before.values["chartVersion"])
+            run.findings.append(Finding(Level.UNKNOWN, path, f"the git tag {missing} is not here: fetch all tags"))
+            return run
+        deployed = (after or before).team not in self.policy.rules.not_deployed  # type: ignore[union-attr]
+        # What could not be rendered was never started: to mend it is to start it.
+        run.was = self._rendering(before) if before else None
+        old = before if run.was else None
+        if after is None:
+            run.action = Action.DELETED
+            run.findings += self._deleted(old) if deployed and old else []
+        else:
+            run.secrets, run.findings = self._legible(after, before)
+            # A breach of policy does not keep it from being shown.
+            if not any(finding.level is Level.REFUSED and not finding.rule for finding in run.findings):
+                run.now = self.renderer.rendering(after)
+                self._compare(run, old, after, deployed=deployed)
+        if not deployed:
+            run.action = Action.CHECKED if run.action is not Action.UNREADABLE else run.action
+        return run
+
+    def _legible(self, job: Job, before: Job | None) -> tuple[list[str], list[Finding]]:
+        """Return the secrets of a job file, and what keeps it from being rendered."""
+        findings = []
+        known = {secret.text for secret in find_secrets(before.values)} if before else set()
+        secrets = [secret for secret in find_secrets(job.values) if secret.text not in known]
+        chart = self.renderer.chart(job)
+        for problem in self.renderer.problems(job):
+            found = Finding(Level.REFUSED, job.path, problem.message, problem.line, problem.column)
+            findings.append(replace(found, suggestion=mends.suggestion(job, problem)))
+        if not findings and freezes(job):
+            version = self.renderer.charts.newest().version
+            message = f"chartVersion: missing: without it Argo CD freezes all runs of {job.team}; set it to {version}"
+            found = Finding(Level.REFUSED, job.path, message)
+            findings.append(replace(found, suggestion=mends.with_chart_version(job, version)))
+        if not findings and chart and not chart.released:
+            message = f"chart {chart.version} has no git tag yet: the run waits until {tag(chart.version)} is pushed"
+            findings.append(Finding(Level.WARNING, job.path, message))
+        findings += self.policy.of_secrets(job, secrets)
+        return [secret.text for secret in secrets], findings
+
+    def _compare(self, run: RunReview, old: Job | None, new: Job, *, deployed: bool) -> None:
+        """Hold a readable file against what was there before, or against the nearest earlier run."""
+        if old and run.was and run.now:
+            run.keys = self._changed_keys(old, new)
+        run.action = action_of(old, new, same=not run.keys)
+        if not deployed or run.now is None:
+            return
+        if old and run.was:
+            run.findings += self._changed(run, old, run.was, run.now)
+        if run.action in ADDING:
+            run.findings += self._added(run, new)
+        run.findings += self.policy.of_run(new, run.action, run.was, run.now, self.trees[1].jobs.values())
+
+    def _changed(self, run: RunReview, old: Job, was: Rendering, now: Rendering) -> Iterator[Finding]:
+        """Yield the keys of a merged run that nobody may change any more."""
+        final = [change for change in run.keys if change.kind in FINAL]
+        both = was.immutable.keys() & now.immutable.keys()
+        harmless = "archived" not in (old.state, run.after.state if run.after else "") and all(
+            was.immutable[name] == now.immutable[name] for name in both
+        )
+        if harmless:
+            return
+        taken = {job.run for tree in self.trees for job in tree.jobs.values()}
+        for change in final:
+            line, column = (1, 1)
+            if run.after and run.after.document:
+                line, column = run.after.document.position(change.key)
+            message = f"{dotted(change.key)}: a merged run never changes ({change.kind} key); copy it to a new run"
+            mend = mends.copy_command(old, self.base, taken)
+            yield Finding(Level.REFUSED, run.path, message, line, column, mend=mend)
+
+    def _added(self, run: RunReview, new: Job) -> Iterator[Finding]:
+        """Yield what is to be known of a new run, and set what it is compared with."""
+        for other in of_one_application(new, self.trees[1].jobs.values()):
+            message = f"its Application {new.team}-{new.run} would be that of {other.path}, too; rename this file"
+            yield Finding(Level.REFUSED, new.path, message)
+        run.nearest = None if new.board else self.earlier.nearest(new)
+        if run.nearest and run.now:
+            try:
+                run.nearest_rendering = self.earlier.as_if(run.nearest, new)
+            except helm.HelmError:
+                run.nearest = None  # its chart is gone
+            else:
+                run.differences = [
+                    *differences(run.nearest_rendering, run.now),
+                    *self._other_differences(run.nearest, new),
+                ]
+        if not new.board:
+            for other in self.earlier.same(new):
+                if other.path not in self.trees[1].jobs and other not in self.earlier.deleted:
+                    continue  # deleted here: a rename
+                gone = " (deleted since)" if other in self.earlier.deleted else ""
+                yield Finding(
+                    Level.WARNING, new.path, f"trains the very same as {other.path}{gone}: same identity hash"
+                )
+        if any(gone.path == new.path for gone in self.earlier.deleted):
+            message = (
+                "a run of this name was deleted before: if its directory is still there, another identity is refused"
+            )
+            yield Finding(Level.WARNING, new.path, message)
+        yield from self._warm_start(new)
+
+    def _changed_keys(self, old: Job, new: Job) -> list[KeyChange]:
+        charts = [self.renderer.chart(job) or self.renderer.charts.newest() for job in (old, new)]
+        return changed_keys(old.values, new.values, charts[0].folder, charts[1].folder)
+
+    def _other_differences(self, old: Job, new: Job) -> list[KeyChange]:
+        """Return the keys besides identity that make a run cost more or run elsewhere."""
+        found = self._changed_keys(old, new)
+        return [change for change in found if change.kind == "frozen" or change.key in (("deadline",), ("retries",))]
+
+    def _warm_start(self, job: Job) -> Iterator[Finding]:
+        name = job.values.get("resumeFrom")
+        if not name:
+            return
+        line, column = job.document.position(("resumeFrom",)) if job.document else (1, 1)
+        parent = self.trees[1].jobs.get(f"jobs/{job.team}/{name}.yaml")
+        if parent is None:
+            said = f"resumeFrom: no jobs/{job.team}/{name}.yaml is here: its directory must be in the storage"
+        elif parent.state == "active":
+            said = f"resumeFrom: {parent.path} is active: this run starts from what it has saved by then"
+        else:
+            return
+        yield Finding(Level.WARNING, job.path, said, line, column)
+
+    def _deleted(self, old: Job) -> Iterator[Finding]:
+        if old.state == "active" and not old.board:
+            message = (
+                "deleting the file of an active run ends all its pods at once, finished or not; "
+                "merge state: suspended or state: archived first, then delete the file"
+            )
+            mend = f"git checkout {self.base[:12]} -- {old.path}"
+            yield Finding(Level.REFUSED, old.path, message, mend=mend)
+
+    def _rendering(self, job: Job) -> Rendering | None:
+        if freezes(job) or self.renderer.chart(job) is None:
+            return None
+        try:
+            return self.renderer.rendering(job)
+        except helm.HelmError:
+            return None
