@@ -111,6 +111,7 @@ def main(pairs: int, steps: int, layouts: tuple[str, ...], faults: bool, output:
                     result = pair(layout, steps, folder, other)
                     report["pairs"].setdefault(f"{layout}/{other}", []).append(result)
                     _save(report, output)
+                    console.print(f"{layout} against {other}, pair {turn + 1}: {result['ratio']:.3f}", highlight=False)
                     progress.advance(bar)
             for role in ("worker", "ps", "chief") if faults else ():
                 progress.update(bar, description=f"ParameterServer, {role} killed")
