@@ -1,11 +1,13 @@
 """What a review knows of a run is what Helm rendered and what the schema says, and nothing of its own."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.chart.keys import LEAVES
-from tests.chart.rendering import EXAMPLES, VALID, of_kind, record, rendered
+from tests.chart.keys import CHANGES, LEAVES
+from tests.chart.rendering import EXAMPLES, VALID, Values, objects, of_kind, record, rendered
 from tests.chart.test_classes import immutable
 from tests.review.cases import CASES, MERGED, NEW, OLD
 from tests.review.repositories import DIGEST, RUN, Case, build, changed
@@ -15,7 +17,8 @@ from tfd.local.pods import read_pods
 from tfd.review import fleet, mends
 from tfd.review.applications import application, freezes
 from tfd.review.charts import Charts
-from tfd.review.git import Entry
+from tfd.review.earlier import Earlier
+from tfd.review.git import Entry, Repository
 from tfd.review.jobs import Job, job_of, read_tree
 from tfd.review.keys import UNSET, KeyChange, changed_keys
 from tfd.review.quantities import quantity, ratio
@@ -28,7 +31,7 @@ JOBS = [*EXAMPLES, *VALID]
 
 
 def job(text: str, path: str = NEW) -> Job:
-    return job_of(Entry(path, "100644", "blob", len(text)), text.encode())
+    return job_of(Entry(path, "100644", f"blob of {path}", len(text)), text.encode())
 
 
 @pytest.mark.parametrize("path", JOBS, ids=lambda path: path.stem)
@@ -166,6 +169,49 @@ def test_gpus_of_a_team_count_active_runs_and_render_one_of_each_topology(tmp_pa
     jobs = read_tree(repository, base).jobs.values()
     assert fleet.gpus_of_team("vision", jobs, renderer) == 4 + 4 + 4 * 3
     assert len(renderer._done) == 2
+
+
+SMALL: Values = {"storage": {"claim": "runs"}, "strategy": "ParameterServer"}
+PAIRS = {key: change.jobs(key) for key, change in CHANGES.items() if key != "ps.gpus"} | {
+    "replicas spelt out": (SMALL, SMALL | {"worker": {"replicas": 2}}),
+    "other replicas": (SMALL, SMALL | {"worker": {"replicas": 3}}),
+    "both spelt out": (SMALL | {"ps": {"replicas": 1}}, SMALL | {"ps": {"replicas": 2}}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PAIRS)
+def test_the_same_run_is_found_with_and_without_helm(name: str, repository: Repository, tmp_path: Path) -> None:
+    """Two files are the same run if, and only if, Helm makes the same hash of them."""
+    renderer = Renderer(Charts(repository, repository.commit("main"), tmp_path / "charts"), tmp_path / "jobs")
+    old, new = (job_of(Entry(path, "100644", f"{n}", 0), json.dumps(values).encode())
+                for n, (path, values) in enumerate(zip((OLD, NEW), PAIRS[name], strict=True)))  # fmt: skip
+    same = record(objects(PAIRS[name][0]))["hash"] == record(objects(PAIRS[name][1]))["hash"]
+    assert list(Earlier(renderer, [old], [], []).same(new)) == ([old] if same else [])
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    return build(tmp_path_factory.mktemp("facts") / "r", Case({}))
+
+
+def test_nearest_is_the_parent_else_what_differs_least_else_the_newest(repository: Repository, tmp_path: Path) -> None:
+    renderer = Renderer(Charts(repository, repository.commit("main"), tmp_path / "charts"), tmp_path / "jobs")
+
+    def made(run: str, **values: Any) -> Job:
+        return job(json.dumps(helmyaml.load(RUN).value | values), f"jobs/vision/{run}.yaml")
+
+    def nearest(*others: Job, **values: Any) -> str:
+        found = Earlier(renderer, list(others), [], []).nearest(made("new", **values))
+        return found.run if found else ""
+
+    far, near = made("far", strategy="MultiWorkerMirrored", ps={}), made("near", resumeFrom="x")
+    assert nearest() == ""
+    assert nearest(far, near) == "near"
+    assert nearest(far, near, resumeFrom="far") == "far"
+    assert nearest(made("run-9"), made("run-10"), made("run-2")) == "run-10"
+    assert nearest(made("board", strategy="None")) == ""
+    assert nearest(job(RUN, "jobs/speech/a.yaml")) == ""
 
 
 @pytest.mark.parametrize(
