@@ -10,15 +10,17 @@ from tests.chart.keys import CHANGES, LEAVES
 from tests.chart.rendering import EXAMPLES, VALID, Values, objects, of_kind, record, rendered
 from tests.chart.test_classes import immutable
 from tests.review.cases import CASES, MERGED, NEW, OLD
-from tests.review.repositories import DIGEST, RUN, Case, build, changed
+from tests.review.repositories import DIGEST, RUN, Case, build, changed, commit
 from tfd import helmyaml
 from tfd.helm import CHART
+from tfd.jobfile import Problem
 from tfd.local.pods import read_pods
-from tfd.review import fleet, mends
+from tfd.review import fleet, jobs, mends
 from tfd.review.applications import application, freezes
 from tfd.review.charts import Charts
 from tfd.review.earlier import Earlier
-from tfd.review.git import Entry, Repository
+from tfd.review.findings import Suggestion
+from tfd.review.git import Entry, GitError, Repository
 from tfd.review.jobs import Job, job_of, read_tree
 from tfd.review.keys import UNSET, KeyChange, changed_keys
 from tfd.review.quantities import quantity, ratio
@@ -166,8 +168,8 @@ def test_gpus_of_a_team_count_active_runs_and_render_one_of_each_topology(tmp_pa
     repository = build(tmp_path / "r", Case({}, files))
     base = repository.commit("main")
     renderer = Renderer(Charts(repository, base, tmp_path / "charts"), tmp_path / "jobs")
-    jobs = read_tree(repository, base).jobs.values()
-    assert fleet.gpus_of_team("vision", jobs, renderer) == 4 + 4 + 4 * 3
+    runs = read_tree(repository, base).jobs.values()
+    assert fleet.gpus_of_team("vision", runs, renderer) == 4 + 4 + 4 * 3
     assert len(renderer._done) == 2
 
 
@@ -190,9 +192,9 @@ def test_the_same_run_is_found_with_and_without_helm(name: str, repository: Repo
     assert list(Earlier(renderer, [old], [], []).same(new)) == ([old] if same else [])
 
 
-@pytest.fixture(scope="session")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    return build(tmp_path_factory.mktemp("facts") / "r", Case({}))
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return build(tmp_path / "r", Case({}))
 
 
 def test_nearest_is_the_parent_else_what_differs_least_else_the_newest(repository: Repository, tmp_path: Path) -> None:
@@ -212,6 +214,36 @@ def test_nearest_is_the_parent_else_what_differs_least_else_the_newest(repositor
     assert nearest(made("run-9"), made("run-10"), made("run-2")) == "run-10"
     assert nearest(made("board", strategy="None")) == ""
     assert nearest(job(RUN, "jobs/speech/a.yaml")) == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "mended"),
+    [
+        ("  step: 5  # five", "trainer.step: unknown key: did you mean steps?", "  steps: 5  # five"),
+        ("worker: {replica: 5}", "worker.replica: unknown key: did you mean replicas?", "worker: {replicas: 5}"),
+        ("steps: 5", "steps: unknown key: did you mean trainer.steps?", None),
+        ("  retries: 5", "worker.retries: unknown key: did you mean the top-level key retries?", None),
+        ('chartVersion: "1"  # a', 'chartVersion: got "1": this is chart 2.0.0; set chartVersion: 2.0.0, or render',
+         "chartVersion: 2.0.0  # a"),
+        ("deadline: 5", "deadline: got 5, but must be a string", None),
+    ],
+)  # fmt: skip
+def test_line_that_mends(line: str, message: str, mended: str | None) -> None:
+    column = len(line) - len(line.lstrip()) + 1 if "{" not in line else line.index("{") + 2
+    found = mends.suggestion(job(f"# a\n{line}\n"), Problem(Path(NEW), 2, column, message))
+    assert found == (Suggestion(2, mended) if mended else None)
+
+
+def test_no_line_mends_an_empty_file() -> None:
+    assert mends.suggestion(job(""), Problem(Path(NEW), 1, 1, "chartVersion: missing")) is None
+
+
+def test_too_many_job_files_are_not_read(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "MOST_BYTES", 10)
+    assert read_tree(repository, repository.commit("main")).jobs == {}
+    commit(repository.folder, {"jobs/vision/a.yaml": RUN})
+    with pytest.raises(GitError, match="bytes of job files, but at most 10 are read"):
+        read_tree(repository, repository.commit("main"))
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ CASES = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_a_review_is_quick(name: str, tmp_path: Path) -> None:
-    """The whole command, its start included. A busy machine proves nothing: processor time counts, the best of three."""
+    """The whole command, its start included. Processor time counts, of three the best: others are busy, too."""
     case, limit = CASES[name]
     repository = build(tmp_path / "repository", case)
     command = [sys.executable, "-m", "tfd", "review", "--base", "main", "--head", "head", "--format", "markdown"]

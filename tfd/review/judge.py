@@ -122,7 +122,7 @@ class Judge:
             run.findings += self._changed(run, old, run.was, run.now)
         if run.action in ADDING:
             run.findings += self._added(run, new)
-        run.findings += self.policy.of_run(new, run.action, run.was, run.now, self.trees[1].jobs.values())
+        run.findings += self.policy.of_run(new, run.action, old, run.was, run.now, self.trees[1].jobs.values())
 
     def _changed(self, run: RunReview, old: Job, was: Rendering, now: Rendering) -> Iterator[Finding]:
         """Yield the keys of a merged run that nobody may change any more."""
