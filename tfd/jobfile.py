@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from tfd import helm, helmyaml
@@ -43,6 +44,16 @@ class JobFile:
         """The team's name."""
         return self.path.resolve().parent.name
 
+    @cached_property
+    def rendered(self) -> str:
+        """What Helm makes of it, once.
+
+        Raises:
+            HelmError: the chart refuses it.
+
+        """
+        return helm.template(self.run, self.team, self.path, self.chart)
+
     def problems(self) -> list[Problem]:
         """Return what is wrong with the file, first by line; empty when it can be merged."""
         try:
@@ -75,7 +86,7 @@ class JobFile:
     def _rule_error(self, document: helmyaml.Document) -> Iterator[Problem]:
         """Cross-field rules live in the chart; it stops at the first."""
         try:
-            helm.template(self.run, self.team, self.path, self.chart)
+            self.rendered  # noqa: B018 - the error counts
         except helm.HelmError as error:
             line, column = document.position(_written_key(str(error), document)) if error.rule else (1, 1)
             yield Problem(self.path, line, column, str(error))

@@ -38,6 +38,9 @@ CASES: dict[str, Case] = {
     "new-first-of-its-team": Case({"jobs/speech/first.yaml": RUN}, MERGED),
     "new-suspended": Case({NEW: f"{FASTER}state: suspended\n"}, MERGED),
     "new-warm-start": Case({NEW: f"{FASTER}resumeFrom: digits-41\n"}, {OLD: SUSPENDED}),
+    "new-warm-start-from-an-active-run": Case({NEW: f"{FASTER}resumeFrom: digits-41\n"}, MERGED),
+    "new-warm-start-from-nowhere": Case({NEW: f"{FASTER}resumeFrom: digits-40\n"}, MERGED),
+    "new-beside-a-run-whose-chart-is-lost": Case({NEW: FASTER}, {OLD: changed(RUN, (VERSION, "0.0.1"))}),
     "new-own-program": Case({NEW: f'{RUN}command: [python, train.py]\nargs: ["--epochs=3"]\n'}, MERGED),
     "new-board": Case(
         {"jobs/vision/board.yaml": f"chartVersion: {VERSION}\nstrategy: None\nstorage: {{claim: runs}}\n"}, MERGED
@@ -78,6 +81,11 @@ CASES: dict[str, Case] = {
     "rule-image-tag-and-registry": Case(
         {NEW: changed(FASTER, (f"registry.example.com/vision/trainer@{DIGEST}", "docker.io/x/trainer:latest"))}, MERGED
     ),
+    "rule-image-of-what-was-added-archived": Case(
+        {OLD: changed(RUN, (f"@{DIGEST}", ":latest"))}, {OLD: changed(ARCHIVED, (f"@{DIGEST}", ":latest"))}
+    ),
+    "rule-registry-of-tensorboard": Case({NEW: f"{FASTER}tensorboard: {{image: docker.io/x/board:1}}\n"}, MERGED),
+    "rule-registry-of-tensorboard-later": Case({OLD: f"{RUN}tensorboard: {{image: docker.io/x/board:1}}\n"}, MERGED),
     "rule-gpus-and-hours": Case({NEW: changed(FASTER, ("gpus: 1", "gpus: 32"))}, MERGED),
     "rule-gpus-and-hours-waived": Case(
         {NEW: changed(FASTER, ("gpus: 1", "gpus: 32"))}, MERGED, approvals=("maintainers",)

@@ -79,7 +79,7 @@ def commit(folder: Path, files: Files) -> None:
         if text is not None and text.startswith(LINK):
             path.symlink_to(text.removeprefix(LINK))
         elif text is not None:
-            path.write_text(text)
+            path.write_bytes(text.encode(errors="surrogateescape"))
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--allow-empty", "-m", "change")
 

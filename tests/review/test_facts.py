@@ -1,21 +1,26 @@
 """What a review knows of a run is what Helm rendered and what the schema says, and nothing of its own."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.chart.keys import LEAVES
-from tests.chart.rendering import EXAMPLES, VALID, of_kind, record, rendered
+from tests.chart.keys import CHANGES, LEAVES
+from tests.chart.rendering import EXAMPLES, VALID, Values, objects, of_kind, record, rendered
 from tests.chart.test_classes import immutable
 from tests.review.cases import CASES, MERGED, NEW, OLD
-from tests.review.repositories import DIGEST, RUN, Case, build, changed
+from tests.review.repositories import DIGEST, RUN, Case, build, changed, commit
 from tfd import helmyaml
 from tfd.helm import CHART
+from tfd.jobfile import Problem
 from tfd.local.pods import read_pods
-from tfd.review import fleet, mends
+from tfd.review import fleet, jobs, mends
 from tfd.review.applications import application, freezes
 from tfd.review.charts import Charts
-from tfd.review.git import Entry
+from tfd.review.earlier import Earlier
+from tfd.review.findings import Suggestion
+from tfd.review.git import Entry, GitError, Repository
 from tfd.review.jobs import Job, job_of, read_tree
 from tfd.review.keys import UNSET, KeyChange, changed_keys
 from tfd.review.quantities import quantity, ratio
@@ -28,7 +33,7 @@ JOBS = [*EXAMPLES, *VALID]
 
 
 def job(text: str, path: str = NEW) -> Job:
-    return job_of(Entry(path, "100644", "blob", len(text)), text.encode())
+    return job_of(Entry(path, "100644", f"blob of {path}", len(text)), text.encode())
 
 
 @pytest.mark.parametrize("path", JOBS, ids=lambda path: path.stem)
@@ -163,9 +168,82 @@ def test_gpus_of_a_team_count_active_runs_and_render_one_of_each_topology(tmp_pa
     repository = build(tmp_path / "r", Case({}, files))
     base = repository.commit("main")
     renderer = Renderer(Charts(repository, base, tmp_path / "charts"), tmp_path / "jobs")
-    jobs = read_tree(repository, base).jobs.values()
-    assert fleet.gpus_of_team("vision", jobs, renderer) == 4 + 4 + 4 * 3
+    runs = read_tree(repository, base).jobs.values()
+    assert fleet.gpus_of_team("vision", runs, renderer) == 4 + 4 + 4 * 3
     assert len(renderer._done) == 2
+
+
+SMALL: Values = {"storage": {"claim": "runs"}, "strategy": "ParameterServer"}
+PAIRS = {key: change.jobs(key) for key, change in CHANGES.items() if key != "ps.gpus"} | {
+    "replicas spelt out": (SMALL, SMALL | {"worker": {"replicas": 2}}),
+    "other replicas": (SMALL, SMALL | {"worker": {"replicas": 3}}),
+    "both spelt out": (SMALL | {"ps": {"replicas": 1}}, SMALL | {"ps": {"replicas": 2}}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PAIRS)
+def test_the_same_run_is_found_with_and_without_helm(name: str, repository: Repository, tmp_path: Path) -> None:
+    """Two files are the same run if, and only if, Helm makes the same hash of them."""
+    renderer = Renderer(Charts(repository, repository.commit("main"), tmp_path / "charts"), tmp_path / "jobs")
+    old, new = (job_of(Entry(path, "100644", f"{n}", 0), json.dumps(values).encode())
+                for n, (path, values) in enumerate(zip((OLD, NEW), PAIRS[name], strict=True)))  # fmt: skip
+    same = record(objects(PAIRS[name][0]))["hash"] == record(objects(PAIRS[name][1]))["hash"]
+    assert list(Earlier(renderer, [old], [], []).same(new)) == ([old] if same else [])
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return build(tmp_path / "r", Case({}))
+
+
+def test_nearest_is_the_parent_else_what_differs_least_else_the_newest(repository: Repository, tmp_path: Path) -> None:
+    renderer = Renderer(Charts(repository, repository.commit("main"), tmp_path / "charts"), tmp_path / "jobs")
+
+    def made(run: str, **values: Any) -> Job:
+        return job(json.dumps(helmyaml.load(RUN).value | values), f"jobs/vision/{run}.yaml")
+
+    def nearest(*others: Job, **values: Any) -> str:
+        found = Earlier(renderer, list(others), [], []).nearest(made("new", **values))
+        return found.run if found else ""
+
+    far, near = made("far", strategy="MultiWorkerMirrored", ps={}), made("near", resumeFrom="x")
+    assert nearest() == ""
+    assert nearest(far, near) == "near"
+    assert nearest(far, near, resumeFrom="far") == "far"
+    assert nearest(made("run-9"), made("run-10"), made("run-2")) == "run-10"
+    assert nearest(made("board", strategy="None")) == ""
+    assert nearest(job(RUN, "jobs/speech/a.yaml")) == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "mended"),
+    [
+        ("  step: 5  # five", "trainer.step: unknown key: did you mean steps?", "  steps: 5  # five"),
+        ("worker: {replica: 5}", "worker.replica: unknown key: did you mean replicas?", "worker: {replicas: 5}"),
+        ("steps: 5", "steps: unknown key: did you mean trainer.steps?", None),
+        ("  retries: 5", "worker.retries: unknown key: did you mean the top-level key retries?", None),
+        ('chartVersion: "1"  # a', 'chartVersion: got "1": this is chart 2.0.0; set chartVersion: 2.0.0, or render',
+         "chartVersion: 2.0.0  # a"),
+        ("deadline: 5", "deadline: got 5, but must be a string", None),
+    ],
+)  # fmt: skip
+def test_line_that_mends(line: str, message: str, mended: str | None) -> None:
+    column = len(line) - len(line.lstrip()) + 1 if "{" not in line else line.index("{") + 2
+    found = mends.suggestion(job(f"# a\n{line}\n"), Problem(Path(NEW), 2, column, message))
+    assert found == (Suggestion(2, mended) if mended else None)
+
+
+def test_no_line_mends_an_empty_file() -> None:
+    assert mends.suggestion(job(""), Problem(Path(NEW), 1, 1, "chartVersion: missing")) is None
+
+
+def test_too_many_job_files_are_not_read(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "MOST_BYTES", 10)
+    assert read_tree(repository, repository.commit("main")).jobs == {}
+    commit(repository.folder, {"jobs/vision/a.yaml": RUN})
+    with pytest.raises(GitError, match="bytes of job files, but at most 10 are read"):
+        read_tree(repository, repository.commit("main"))
 
 
 @pytest.mark.parametrize(

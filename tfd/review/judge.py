@@ -122,7 +122,7 @@ class Judge:
             run.findings += self._changed(run, old, run.was, run.now)
         if run.action in ADDING:
             run.findings += self._added(run, new)
-        run.findings += self.policy.of_run(new, run.action, run.was, run.now, self.trees[1].jobs.values())
+        run.findings += self.policy.of_run(new, run.action, old, run.was, run.now, self.trees[1].jobs.values())
 
     def _changed(self, run: RunReview, old: Job, was: Rendering, now: Rendering) -> Iterator[Finding]:
         """Yield the keys of a merged run that nobody may change any more."""
@@ -159,19 +159,24 @@ class Judge:
                     *self._other_differences(run.nearest, new),
                 ]
         if not new.board:
-            for other in self.earlier.same(new):
-                if other.path not in self.trees[1].jobs and other not in self.earlier.deleted:
-                    continue  # deleted here: a rename
-                gone = " (deleted since)" if other in self.earlier.deleted else ""
-                yield Finding(
-                    Level.WARNING, new.path, f"trains the very same as {other.path}{gone}: same identity hash"
-                )
+            yield from self._twins(new)
         if any(gone.path == new.path for gone in self.earlier.deleted):
             message = (
                 "a run of this name was deleted before: if its directory is still there, another identity is refused"
             )
             yield Finding(Level.WARNING, new.path, message)
         yield from self._warm_start(new)
+
+    def _twins(self, new: Job) -> Iterator[Finding]:
+        """Yield what trained the same before, as one finding."""
+        gone = {job.path for job in self.earlier.deleted}
+        # What this pull request deletes is told as a rename.
+        twins = [job.path for job in self.earlier.same(new) if job.path in self.trees[1].jobs or job.path in gone]
+        if twins:
+            shown = ", ".join(f"{path} (deleted since)" if path in gone else path for path in twins[:3])
+            more = f" and {len(twins) - 3} more" if len(twins) > 3 else ""  # noqa: PLR2004
+            message = f"trains the very same as {shown}{more}: same identity hash"
+            yield Finding(Level.WARNING, new.path, message)
 
     def _changed_keys(self, old: Job, new: Job) -> list[KeyChange]:
         charts = [self.renderer.chart(job) or self.renderer.charts.newest() for job in (old, new)]

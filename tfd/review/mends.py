@@ -9,7 +9,8 @@ from tfd.jobfile import Problem
 from tfd.review.findings import Suggestion
 from tfd.review.jobs import Job
 
-_MISSPELT = re.compile(r"(?:.*\.)?([^.\s]+): unknown key: did you mean (?:.*\.)?(\w+)\?")
+# A bare name is one of the same block; a key of another block is not mended by one line.
+_MISSPELT = re.compile(r"(?:.*\.)?([^.\s]+): unknown key: did you mean (\w+)\?")
 _VERSION = re.compile(r'chartVersion: got ".*; set chartVersion: ([0-9.]+), or')
 
 
@@ -21,9 +22,7 @@ def suggestion(job: Job, problem: Problem) -> Suggestion | None:
     before, at_key = line[0][: problem.column - 1], line[0][problem.column - 1 :]
     if misspelt := _MISSPELT.fullmatch(problem.message):
         wrong, right = misspelt.groups()
-        elsewhere = "top-level" in problem.message or "." in problem.message.partition("did you mean ")[2]
-        same_block = problem.message.partition(": unknown")[0].rpartition(".")[0]
-        if at_key.startswith(wrong) and (not elsewhere or f"did you mean {same_block}.{right}?" in problem.message):
+        if at_key.startswith(wrong):
             return Suggestion(problem.line, before + right + at_key.removeprefix(wrong))
     if version := _VERSION.match(problem.message):
         return Suggestion(problem.line, re.sub(r"(chartVersion: *)[^\s#,}]+", rf"\g<1>{version[1]}", line[0]))

@@ -26,12 +26,20 @@ class Policy:
     approvals: tuple[str, ...]
 
     def of_run(
-        self, job: Job, action: Action, before: Rendering | None, after: Rendering, others: Iterable[Job]
+        self,
+        job: Job,
+        action: Action,
+        old: Job | None,
+        before: Rendering | None,
+        after: Rendering,
+        others: Iterable[Job],
     ) -> Iterator[Finding]:
         """Yield what the rules say about one run that merging adds or changes."""
         if action in ADDING:
-            yield from self._images(job, after)
             yield from self._names(job, others)
+        # Those of an archived run are not there: who brings it to life has to answer for them.
+        known = set(images(old, before)) if old and before else set()
+        yield from self._images(job, set(images(job, after)) - known)
         yield from self._limits(job, action, before, after)
 
     def of_secrets(self, job: Job, secrets: Iterable[Secret]) -> Iterator[Finding]:
@@ -75,8 +83,8 @@ class Policy:
                     )
                     yield self._finding("separateChanges", Finding(Level.REFUSED, found[0], message))
 
-    def _images(self, job: Job, rendering: Rendering) -> Iterator[Finding]:
-        for key, image in images(job, rendering):
+    def _images(self, job: Job, new: set[tuple[Key, str]]) -> Iterator[Finding]:
+        for key, image in sorted(new):
             if "@sha256:" not in image:
                 message = f"got {image}, but a tag may be moved under a run; set registry/name@sha256:DIGEST"
                 yield from self._breach("imageDigest", job, key, message)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tfd import helm
 from tfd.jobfile import JobFile, Problem
 from tfd.review.charts import Chart, Charts
 from tfd.review.jobs import Job
@@ -18,6 +17,7 @@ class Renderer:
 
     charts: Charts
     folder: Path
+    _files: dict[tuple[str, str], JobFile] = field(default_factory=dict)
     _done: dict[tuple[str, str], Rendering] = field(default_factory=dict)
 
     def chart(self, job: Job) -> Chart | None:
@@ -37,14 +37,15 @@ class Renderer:
         """
         key = (job.path, job.entry.blob)
         if key not in self._done:
-            file = self._file(job)
-            self._done[key] = Rendering(helm.template(job.run, job.team, file.path, file.chart))
+            self._done[key] = Rendering(self._file(job).rendered)
         return self._done[key]
 
     def _file(self, job: Job) -> JobFile:
-        # A Job's path is of harmless characters only: nothing of it leaves this folder.
-        path = self.folder / job.entry.blob / job.path
-        if not path.exists():
+        key = (job.path, job.entry.blob)
+        if key not in self._files:
+            # A Job's path is of harmless characters only: nothing of it leaves this folder.
+            path = self.folder / job.entry.blob / job.path
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(job.data)
-        return JobFile(path, (self.chart(job) or self.charts.newest()).folder)
+            self._files[key] = JobFile(path, (self.chart(job) or self.charts.newest()).folder)
+        return self._files[key]

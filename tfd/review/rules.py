@@ -10,7 +10,7 @@ from typing import Any
 
 from tfd import helmyaml
 from tfd.review.findings import Finding, Level
-from tfd.review.git import GitError, Repository
+from tfd.review.git import Repository
 from tfd.schema import dotted, refusals
 
 FILE = "review.yaml"
@@ -46,10 +46,7 @@ def load_rules(repository: Repository, commit: str) -> Rules:
         RulesError: there is no review.yaml, or it is not as schema/review.schema.json says.
 
     """
-    try:
-        entry = repository.entries(commit, FILE).get(FILE)
-    except GitError as error:
-        raise RulesError(str(error)) from None
+    entry = repository.entries(commit, FILE).get(FILE)
     if entry is None:
         raise RulesError(f"{FILE}: missing: a repository of job files needs one, with at least `rules: {{}}`")
     try:
