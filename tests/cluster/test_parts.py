@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from cluster import argocd, cgroups, cli, control, images, needs, nodes, pki, storage
 from cluster.paths import CHECKOUT, CONTROL, Node, node_named, save_settings, settings, state, write
+from cluster.repository import Repository, chart_version
 from cluster.shell import ClusterError, run, wait_for
 from cluster.space import PidFile, Space, children, spawn, started
 
@@ -156,6 +157,21 @@ def test_a_repository_is_made_once_and_kept() -> None:
     run(["git", "-C", folder, "update-ref", "refs/heads/main", commit.strip()])
     assert argocd.repository("runs") == folder
     assert run(["git", "-C", folder, "rev-parse", "HEAD"]) == commit
+
+
+def test_a_repository_begins_with_the_chart_released_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    made = Repository(argocd.repository("runs"), tmp_path / "first")
+    made.start()
+    made.push("one run", {"jobs/vision/a.yaml": "storage: {claim: runs}\n"})
+    made.push("none", {"jobs/vision/a.yaml": None, "README.md": "x"})
+    again = Repository(made.bare, tmp_path / "second")
+    again.start()
+    assert again.git("log", "--format=%s", "--reverse") == "The chart\none run\nnone"
+    assert again.git("ls-files", "jobs", "README.md") == "README.md"
+    released = f"refs/tags/tf-distributed-{chart_version()}"
+    schema = "charts/tf-distributed/values.schema.json"
+    assert again.git("show", f"{released}:{schema}") == "../../schema/job.schema.json"
+    assert again.git("rev-parse", f"{released}^{{commit}}") == again.git("rev-list", "--max-parents=0", "HEAD")
 
 
 def test_control_groups_come_and_go_with_both_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
