@@ -131,6 +131,18 @@ def test_a_team_reaches_no_other_team_nor_the_cluster(new_team: Callable[[], Tea
         assert "not permitted in project" in errors(found)
 
 
+def test_an_order_to_a_merge_is_refused_as_a_value(team: Team, gitops: GitOps) -> None:
+    """$patch among the hyper-parameters, which a patch of the Application would obey: the chart's schema sees and
+    refuses it, and nothing is applied."""
+    gitops.install(team)
+    values = gitops.values(state="suspended")
+    values["trainer"]["hyperparameters"] = {"learning_rate": 0.1, "$patch": "replace"}
+    gitops.merge(team, "order", values)
+    application = gitops.wait(team, "order", "refused", lambda each: "ComparisonError" in errors(each))
+    assert "$patch" in errors(application)
+    assert team.objects("order", "jobs,configmaps") == []
+
+
 def test_values_stay_values(team: Team, gitops: GitOps) -> None:
     """Templates, YAML and numbers inside a job file arrive as they were written: a description with braces, 1e-3,
     1000000, and a file in a folder below is nobody's run."""
