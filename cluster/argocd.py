@@ -14,7 +14,7 @@ from typing import Any
 from cluster import control, pki
 from cluster.build import binaries_of, link
 from cluster.kube import apply_on_server, kubectl
-from cluster.paths import CHECKOUT, state
+from cluster.paths import CHECKOUT, state, write
 from cluster.shell import run, say, wait_for
 
 NAMESPACE = "argocd"
@@ -35,8 +35,9 @@ def programs() -> None:
         link(folder / name, argocd)
     [helm] = binaries_of("helm")  # Argo CD renders with the one on its PATH
     link(folder / "helm", helm)
-    # It calls this for every revision, also when signatures are not asked for; without it nothing renders.
-    link(folder / "git-verify-wrapper.sh", source() / "hack" / "git-verify-wrapper.sh")
+    # It calls this for every revision, also when signatures are not asked for; without it nothing renders. In the
+    # modules' cache nothing is executable.
+    write(folder / "git-verify-wrapper.sh", (source() / "hack" / "git-verify-wrapper.sh").read_text(), 0o755)
 
 
 def source() -> Path:
