@@ -83,7 +83,10 @@ def test_a_team_may_look_and_act_on_jobs_and_nothing_else(tmp_path: Path) -> Non
 def test_a_run_is_pinned_to_its_tag_synced_by_commits_only_and_compared_by_the_apiserver(tmp_path: Path) -> None:
     spec = objects(tmp_path)["ApplicationSet", "argocd", "runs-vision"]["spec"]
     [generator] = spec["generators"]
-    assert generator["git"]["files"][0] == {"path": "jobs/vision/*.yaml"}
+    assert generator["git"]["files"] == [
+        {"path": "jobs/vision/*.yaml"},
+        {"path": "jobs/vision/*/*.yaml", "exclude": True},
+    ]
     template = spec["template"]
     assert template["spec"]["project"] == template["spec"]["destination"]["namespace"] == "vision"
     assert template["spec"]["source"]["targetRevision"].startswith("refs/tags/tf-distributed-{{")

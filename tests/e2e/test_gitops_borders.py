@@ -154,6 +154,7 @@ def test_values_stay_values(team: Team, gitops: GitOps) -> None:
         {
             f"jobs/{team.name}/strange.yaml": json.dumps(values).replace("0.001", "1e-3"),
             f"jobs/{team.name}/below/nobody.yaml": values,
+            f"jobs/{team.name}/below/deeper/nobody.yaml": values,
         }
     )
     application = gitops.healthy(team, "strange", "Suspended")
