@@ -18,7 +18,7 @@ from tfd.helm import CHART, find_helm
 T = TypeVar("T")
 # Only for giving up: every wait is for a state. Six TensorFlow processes take a minute to start on two busy cores.
 PATIENCE = 240.0
-POLL = 0.5
+POLL = 1.0  # each look takes a tenth of a second of a core that the run could use
 ROLES = ("chief", "ps", "worker", "evaluator")
 LABEL = "tf-distributed-e2e"
 RESTRICTED = {
@@ -96,7 +96,7 @@ class Team:
             "name": "main",
             "image": self.kube.images["trainer"],
             "command": words,
-            "securityContext": {key: value for key, value in RESTRICTED.items()},
+            "securityContext": RESTRICTED,
             "volumeMounts": [{"name": "runs", "mountPath": "/runs"}],
         }
         spec = {
@@ -227,9 +227,11 @@ class Team:
 
     def over(self, run: str, *roles: str) -> dict[str, str] | None:
         """How the Jobs of the roles ended, when all have and none of their pods runs; of all roles without any."""
-        jobs = {role: finished(each) for role, each in self.jobs(run).items() if role in (roles or ROLES)}
-        pods = [pod for pod in self.pods(run) if role_of(pod) in (roles or ROLES)]
-        ended = all(pod["status"]["phase"] in ("Succeeded", "Failed") for pod in pods)
+        found = self.kube.get("-n", self.name, "jobs,pods", "-l", f"app.kubernetes.io/instance={run}")["items"]
+        wanted = [item for item in found if role_of(item) in (roles or ROLES)]
+        jobs = {role_of(item): finished(item) for item in wanted if item["kind"] == "Job"}
+        pods = [item["status"]["phase"] for item in wanted if item["kind"] == "Pod"]
+        ended = all(phase in ("Succeeded", "Failed") for phase in pods)
         return dict(sorted(jobs.items())) if jobs and all(jobs.values()) and ended else None
 
     def codes(self, run: str) -> dict[str, list[int | str]]:

@@ -1,7 +1,6 @@
 """Each strategy to completion, installed by hand as a user would."""
 
 import json
-import re
 
 import pytest
 
@@ -15,14 +14,9 @@ STEP = r"step \d+/\d+ loss"
 def time_it(team: Team, run: str, leader: str, began: float) -> None:
     """Note how long the run took to its first step, and all others to end after the leader."""
     log = team.log(run, leader)
-    team.timings["install to first step"] = when(log, STEP) - began
-    end = when(log, r"exit 0:")
-    ends = [when(team.log(run, task), r"exit 0:") for task in {f"{leader}"} | tasks(team, run)]
-    team.timings["leader's exit to last task's exit"] = max(ends) - end
-
-
-def tasks(team: Team, run: str) -> set[str]:
-    return {re.sub(rf"^{run}-(.+-\d+)-\w+$", r"\1", pod["metadata"]["name"]) for pod in team.pods(run)}
+    team.timings["helm install to first step"] = when(log, STEP) - began
+    ends = [when(team.log(run, task), "exit 0:") for task in team.codes(run)]
+    team.timings[f"{leader}'s exit to the last task's"] = max(ends) - when(log, "exit 0:")
 
 
 @pytest.mark.smoke

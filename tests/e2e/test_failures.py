@@ -53,7 +53,7 @@ def with_lost_image(team: Team, run: str, role: str) -> None:
         key: value for key, value in template["metadata"]["labels"].items() if value != uid and "job-name" not in key
     }
     spec = {key: value for key, value in made["spec"].items() if key != "selector"}
-    metadata = {key: made["metadata"][key] for key in ("name", "namespace", "labels")}
+    metadata = {key: made["metadata"][key] for key in ("name", "namespace", "labels", "annotations")}
     team.kube.apply(
         {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {**spec, "template": template}}
     )

@@ -76,8 +76,9 @@ def labels(role: str) -> Object:
     return {"app.kubernetes.io/component": role}
 
 
-def record(strategy: str = "ParameterServer", **replicas: int) -> Object:
-    identity = {"strategy": strategy, "replicas": {"chief": 1, "ps": 1, "worker": 2, "evaluator": 0} | replicas}
+def record(strategy: str = "ParameterServer", command: list[str] | None = None, **replicas: int) -> Object:
+    numbers = {"chief": 1, "ps": 1, "worker": 2, "evaluator": 0} | replicas
+    identity = {"strategy": strategy, "replicas": numbers, "command": command}
     metadata = {"name": "little", "namespace": "vision", "labels": labels("record")}
     return {"kind": "ConfigMap", "metadata": metadata, "data": {"run.json": json.dumps({"identity": identity})}}
 
@@ -254,6 +255,18 @@ def test_a_finished_pod_that_was_deleted_is_done_all_the_same(cluster: Cluster) 
 def test_indexes_are_read_as_a_job_writes_them() -> None:
     assert [index for index in range(12) if within(index, "0,3-5,11")] == [0, 3, 4, 5, 11]
     assert not within(0, "")
+
+
+def test_a_trainer_that_has_said_nothing_yet_is_starting(cluster: Cluster) -> None:
+    cluster.answers["items"] = all_running()
+    assert cluster.status()["state"] == "starting"
+    cluster.answers["status"] = STATUS | {"state": "starting", "message": "waiting for ps-0"}
+    assert (cluster.status()["state"], cluster.status()["why"]) == ("starting", "waiting for ps-0")
+
+
+def test_an_own_program_need_not_say_anything(cluster: Cluster) -> None:
+    cluster.answers["items"] = [record(command=["python", "mine.py"]), *all_running()[1:]]
+    assert cluster.status()["state"] == "running"
 
 
 def test_the_step_of_an_own_script_comes_from_its_log(cluster: Cluster) -> None:

@@ -107,14 +107,15 @@ def _state(objects: Objects, roles: list[Role], known: dict[str, Any]) -> tuple[
         return "failed", _reason(leader, known)
     if failed:
         return "failed", f"the {failed[0].name} Job has failed: {failed[0].why}"
-    return _beginning(leader, known)
+    return _beginning(objects, leader, known)
 
 
-def _beginning(leader: Role, known: dict[str, Any]) -> tuple[str, str]:
+def _beginning(objects: Objects, leader: Role, known: dict[str, Any]) -> tuple[str, str]:
     if not any(task.state is State.RUNNING for task in leader.tasks):
         return "waiting", next((task.why for task in leader.tasks if task.why), "")
-    # Until it trains, the trainer says what it waits for.
-    if known.get("state") == "starting":
+    # Until it trains, the trainer says what it waits for, and before that nothing; an own program may never say a word.
+    own = objects.identity.get("command") or objects.identity.get("args")
+    if known.get("state") == "starting" or not (known or own):
         return "starting", str(known.get("message") or "")
     return "running", ""
 
