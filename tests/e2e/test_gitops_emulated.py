@@ -32,7 +32,7 @@ def essence(application: Object) -> Object:
 
 
 def test_the_review_tells_the_applications_that_there_are(new_team: Callable[[], Team], gitops: GitOps) -> None:
-    """Two teams with suspended, unreleased, refused and strangely written files: the Applications that `tfd review` names
+    """Two teams with suspended, unreleased, refused and strange files: the Applications that `tfd review` names
     are those that Argo CD has, with the same tag, values, project and namespace."""
     one, two = new_team(), new_team()
     gitops.install(one, two)
