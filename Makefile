@@ -2,7 +2,7 @@
 SHELL := bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup check test review demo bench cluster cluster-down e2e e2e-smoke e2e-report docs golden lock clean
+.PHONY: help setup check test review demo gitops-demo bench release cluster cluster-down e2e e2e-smoke e2e-report docs golden lock clean
 
 help:            ## Show this list
 	@sed -n 's/^\([a-z0-9-]*:\)[^#]*## /\1 /p' Makefile | column -t -s: -l2
@@ -23,6 +23,11 @@ demo:            ## A distributed run on this machine: chief, 2 ps, 2 workers, e
 	@scripts/setup.sh run
 	@tfd run --fresh jobs/examples/digits-parameter-server.yaml
 
+gitops-demo:     ## The whole loop: a job file, a merge, Argo CD, the run; on the cluster of make cluster
+	@scripts/setup.sh run
+	@python -m cluster up --install --argocd
+	@python scripts/gitops_demo.py
+
 bench: setup     ## The trainer against a hand-written loop: build/bench.json
 	@python -m bench
 
@@ -35,7 +40,10 @@ golden: setup    ## Render tests/golden anew; read the diff
 lock: setup      ## Pin the newest allowed Python packages
 	@scripts/lock.sh
 
-cluster:         ## A Kubernetes cluster on this machine, as root; more: python -m cluster --help
+release: setup   ## Check this version and tag it: Argo CD takes the chart from the tag
+	@scripts/tag-release.sh
+
+cluster:         ## Kubernetes and Argo CD on this machine, as root; more: python -m cluster --help
 	@scripts/setup.sh run
 	@python -m cluster up --install
 

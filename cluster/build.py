@@ -30,8 +30,13 @@ def binaries() -> Path:
     return folder
 
 
+def binaries_of(name: str) -> list[Path]:
+    """Build a module and return its programs."""
+    return sorted(go_module(name).iterdir())
+
+
 def go_module(name: str) -> Path:
-    """Build a module below cluster/node and return the folder of its programs."""
+    """Build a module below cluster/node or cluster/tools and return the folder of its programs."""
     begin = time.monotonic()
     command = [str(CHECKOUT / "scripts" / "go-tool.sh"), name]
     with subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -1,4 +1,4 @@
-"""The command: `python -m cluster up|down|status|node|gpus|claim|images|exec`."""
+"""The command: `python -m cluster up|down|status|node|gpus|claim|git|images|exec`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from cluster import cgroups, control, images, needs, nodes, pki, storage
+from cluster import argocd, cgroups, control, images, needs, nodes, pki, storage
 from cluster.build import binaries, link
 from cluster.kube import kubectl
 from cluster.paths import CHECKOUT, LINK, Node, cache, node_named, save_settings, settings, state
@@ -80,7 +80,8 @@ def main() -> None:
 @click.option("--gpus", type=click.IntRange(0, 64), help="Simulated GPUs of each node.")
 @click.option("--install", is_flag=True, help="Install missing Debian packages first.")
 @click.option("--images/--no-images", "with_images", default=True, help="Build the images of trainer and TensorBoard.")
-def up(wanted: int | None, gpus: int | None, install: bool, with_images: bool) -> None:
+@click.option("--argocd/--no-argocd", "with_argocd", default=None, help="Argo CD (default: as it is, or with).")
+def up(wanted: int | None, gpus: int | None, install: bool, with_images: bool, with_argocd: bool | None) -> None:
     """Start the cluster, or what is missing of it."""
     with alone():
         if install:
@@ -91,8 +92,11 @@ def up(wanted: int | None, gpus: int | None, install: bool, with_images: bool) -
         old = settings()
         number = max(wanted or 1, old.get("nodes", 0))
         new = {f"node{index}": gpus for index in range(1, number + 1)} if gpus is not None else old.get("gpus", {})
-        save_settings({"nodes": number, "gpus": new})
+        with_argocd = old.get("argocd", True) if with_argocd is None else with_argocd
+        save_settings({"nodes": number, "gpus": new, "argocd": with_argocd})
         start()
+        if with_argocd:
+            argocd.up()
     if with_images:
         with alone("images"):
             images.publish()
@@ -195,6 +199,14 @@ def claim(namespace: str, name: str) -> None:
     """Make a claim that all nodes can mount, and print the folder behind it."""
     running()
     click.echo(storage.claim(namespace, name))
+
+
+@main.command()
+@click.argument("name", default="runs")
+def git(name: str) -> None:
+    """Make an empty git repository that Argo CD reaches as file://FOLDER, and print the folder."""
+    running()
+    click.echo(argocd.repository(name))
 
 
 @main.command("images")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from typing import Any
 
 from cluster.paths import state
@@ -23,6 +24,14 @@ def kubectl_json(*words: str) -> dict[str, Any]:
 
 def apply(*objects: dict[str, Any]) -> None:
     """Apply objects."""
-    kubectl(
-        "apply", "--validate=false", "-f", "-", given=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
-    )
+    kubectl("apply", "--validate=false", "-f", "-", given=as_list(objects))
+
+
+def apply_on_server(*objects: dict[str, Any]) -> None:
+    """Apply objects so that what others have added to them stays."""
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", given=as_list(objects))
+
+
+def as_list(objects: Iterable[dict[str, Any]]) -> str:
+    """Return objects as one that kubectl reads."""
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})

@@ -17,10 +17,13 @@ COMMANDS = {
     "debootstrap": "debootstrap",
     "nft": "nftables",
     "ip": "iproute2",
+    "ss": "iproute2",
+    "git": "git",
     "openssl": "openssl",
     "nsenter": "util-linux",
     "unshare": "util-linux",
     "setpriv": "util-linux",
+    "redis-server": "redis-server",
     "gcc": "gcc",
     "pkg-config": "pkg-config",
 }

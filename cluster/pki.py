@@ -51,7 +51,7 @@ def certificate(name: str, subject: str, names: str = "") -> tuple[Path, Path]:
     return crt, made
 
 
-def kubeconfig(path: Path, crt: Path, private: Path) -> Path:
+def kubeconfig(path: Path, crt: Path, private: Path, namespace: str = "default") -> Path:
     """Write a kubeconfig that needs no other file."""
 
     def data(file: Path) -> str:
@@ -65,7 +65,7 @@ def kubeconfig(path: Path, crt: Path, private: Path) -> Path:
         "kind": "Config",
         "clusters": [{"name": name, "cluster": server}],
         "users": [{"name": name, "user": user}],
-        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name, "namespace": namespace}}],
         "current-context": name,
     }
     return write(path, json.dumps(config, indent=1), 0o600)

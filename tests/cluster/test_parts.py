@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cluster import cgroups, cli, control, images, needs, nodes, pki, storage
+from cluster import argocd, cgroups, cli, control, images, needs, nodes, pki, storage
 from cluster.paths import CHECKOUT, CONTROL, Node, node_named, save_settings, settings, state, write
+from cluster.repository import Repository, chart_version
 from cluster.shell import ClusterError, run, wait_for
 from cluster.space import PidFile, Space, children, spawn, started
 
@@ -135,6 +136,44 @@ def test_configurations_are_what_each_program_reads(monkeypatch: pytest.MonkeyPa
     assert json.loads(control.registry_config().read_text())["storage"]["filesystem"]
 
 
+def test_argo_cd_reads_its_settings_in_its_own_namespace_and_keeps_its_files_in_the_state() -> None:
+    pki.control_plane()
+    context = json.loads(argocd.kubeconfig().read_text())["contexts"][0]["context"]
+    assert context["namespace"] == argocd.NAMESPACE
+    commands = argocd.components()
+    assert set(argocd.COMPONENTS) | {"redis"} == set(commands)
+    assert commands["redis"][-1] == state() / "argocd"
+    names = [each["metadata"]["name"] for each in argocd.settings()]
+    # Made last, so that what was interrupted before is done again.
+    assert names[-1] == "argocd-secret"
+
+
+def test_a_repository_is_made_once_and_kept() -> None:
+    folder = argocd.repository("runs")
+    tree = run(["git", "-C", folder, "mktree"], given="").strip()
+    commit = run(
+        ["git", "-C", folder, "-c", "user.name=t", "-c", "user.email=t@example.com", "commit-tree", "-m", "x", tree]
+    )
+    run(["git", "-C", folder, "update-ref", "refs/heads/main", commit.strip()])
+    assert argocd.repository("runs") == folder
+    assert run(["git", "-C", folder, "rev-parse", "HEAD"]) == commit
+
+
+def test_a_repository_begins_with_the_chart_released_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    made = Repository(argocd.repository("runs"), tmp_path / "first")
+    made.start()
+    made.push("one run", {"jobs/vision/a.yaml": "storage: {claim: runs}\n"})
+    made.push("none", {"jobs/vision/a.yaml": None, "README.md": "x"})
+    again = Repository(made.bare, tmp_path / "second")
+    again.start()
+    assert again.git("log", "--format=%s", "--reverse") == "The chart\none run\nnone"
+    assert again.git("ls-files", "jobs", "README.md") == "README.md"
+    released = f"refs/tags/tf-distributed-{chart_version()}"
+    schema = "charts/tf-distributed/values.schema.json"
+    assert again.git("show", f"{released}:{schema}") == "../../schema/job.schema.json"
+    assert again.git("rev-parse", f"{released}^{{commit}}") == again.git("rev-list", "--max-parents=0", "HEAD")
+
+
 def test_control_groups_come_and_go_with_both_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = tmp_path / "v1"
     for name in ("cpuset", "memory"):
@@ -199,7 +238,7 @@ def test_the_image_has_the_versions_that_the_tests_run_with() -> None:
 
 
 def test_every_go_module_of_the_node_is_pinned() -> None:
-    for name in ("hyperkube", "etcd", "coredns", "registry", "runc", "cni"):
+    for name in ("hyperkube", "etcd", "coredns", "registry", "runc", "cni", "argocd"):
         module = CHECKOUT / "cluster" / "node" / name
         assert (module / "go.sum").stat().st_size > 0
         assert f"module tf-distributed/cluster/node/{name}" in (module / "go.mod").read_text()
@@ -217,6 +256,7 @@ def test_commands_without_a_cluster_say_how_to_get_one() -> None:
     for words in (
         ["status"],
         ["images"],
+        ["git"],
         ["gpus", "node1", "4"],
         ["node", "stop", "node1"],
         ["exec", "control", "true"],

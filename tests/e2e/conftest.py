@@ -3,6 +3,7 @@
 import json
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,13 +11,19 @@ from pathlib import Path
 import pytest
 
 from cluster.paths import CHECKOUT, write
+from cluster.repository import Repository
+from tests.e2e import gitops as argo
 from tests.e2e.kube import CommandError, Kube, connect
 from tests.e2e.team import LABEL, Team
 
 RECORD = CHECKOUT / "build" / "e2e.json"
 GPUS = 4
 # In the order of value; the last ones lose nodes.
-ORDER = ("completion", "kills", "failures", "control", "gang", "observing", "names", "network", "nodes")
+ORDER = (
+    *("completion", "kills", "failures", "control", "gang", "observing", "names", "network"),
+    *("gitops_settings", "gitops_life", "gitops_once", "gitops_borders", "gitops_emulated", "gitops_scale"),
+    "nodes",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -90,6 +97,29 @@ def new_team(kube: Kube, token: str, tmp_path: Path, request: pytest.FixtureRequ
 def team(new_team: Callable[[], Team]) -> Team:
     """A namespace with a claim."""
     return new_team()
+
+
+@pytest.fixture(scope="session")
+def argocd(kube: Kube) -> Iterator[Kube]:
+    """The cluster with Argo CD, without what an earlier session left in it."""
+    if not kube.own:
+        pytest.skip("KUBECONFIG is set: the Argo CD of another cluster can't read a repository of this machine")
+    kube.box("up", "--no-images", "--argocd")
+    argo.sweep(kube)
+    yield kube
+    argo.sweep(kube)
+
+
+@pytest.fixture
+def gitops(argocd: Kube, token: str, tmp_path: Path, new_team: object) -> Iterator[argo.GitOps]:
+    """A repository that Argo CD watches, with this checkout's chart released. Gone before the teams are."""
+    bare = Path(argocd.box("git", f"e2e-{token}-{secrets.token_hex(4)}").strip())
+    repository = Repository(bare, tmp_path / "clone")
+    repository.start()
+    made = argo.GitOps(argocd, repository, tmp_path)
+    yield made
+    made.remove()
+    shutil.rmtree(bare)
 
 
 @pytest.fixture

@@ -21,12 +21,14 @@ class CommandError(Exception):
     """A command failed; the text is all that it said."""
 
 
-def command(words: Sequence[str], given: str | None = None, env: dict[str, str] | None = None) -> str:
+def command(
+    words: Sequence[str], given: str | None = None, env: dict[str, str] | None = None, exits: Sequence[int] = (0,)
+) -> str:
     """Return what a command prints on its standard output."""
     done = subprocess.run(
         list(words), cwd=CHECKOUT, input=given, text=True, capture_output=True, env=os.environ | (env or {})
     )
-    if done.returncode != 0:
+    if done.returncode not in exits:
         raise CommandError(f"{' '.join(words)}\nleft with {done.returncode}: {done.stderr.strip()}\n{done.stdout}")
     return done.stdout
 

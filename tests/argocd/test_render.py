@@ -1,0 +1,173 @@
+"""What `helm template argocd` makes of a list of teams."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tfd import helmyaml
+from tfd.helm import find_helm, render
+from tfd.jobfile import JobFile
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+EXAMPLES = sorted((ROOT / "jobs" / "examples").glob("*.yaml"))
+REPOSITORY = "https://github.com/example-org/runs"
+TEAMS = {
+    "vision": {"groups": ["example-org:vision"], "quota": {"requests.nvidia.com/gpu": 16, "pods": 50}},
+    "speech": None,
+}
+
+Object = dict[str, Any]
+
+
+def template(tmp_path: Path, **values: Any) -> subprocess.CompletedProcess[str]:
+    file = tmp_path / "values.yaml"
+    file.write_text(json.dumps({"repository": REPOSITORY, "teams": TEAMS} | values))
+    command = [find_helm(), "template", "argocd", str(ROOT / "argocd"), "--values", str(file)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def objects(tmp_path: Path, **values: Any) -> dict[tuple[str, str, str], Object]:
+    """(kind, namespace, name) -> object."""
+    done = template(tmp_path, **values)
+    assert done.returncode == 0, done.stderr
+    found = {}
+    for each in helmyaml.load_all(done.stdout):
+        metadata = each["metadata"]
+        found[each["kind"], metadata.get("namespace", ""), metadata["name"]] = each
+    return found
+
+
+def test_each_team_gets_a_namespace_a_project_and_a_set_of_its_own(tmp_path: Path) -> None:
+    found = objects(tmp_path)
+    each = {("Namespace", "", "{}"), ("ResourceQuota", "{}", "team"), ("LimitRange", "{}", "team"),
+            ("AppProject", "argocd", "{}"), ("ApplicationSet", "argocd", "runs-{}")}  # fmt: skip
+    expected = {tuple(word.replace("{}", team) for word in words) for team in TEAMS for words in each}
+    assert set(found) == expected | {("ConfigMap", "argocd", "argocd-cm")}
+
+
+def test_a_project_allows_its_team_this_repository_its_namespace_and_the_chart_s_kinds(tmp_path: Path) -> None:
+    spec = objects(tmp_path)["AppProject", "argocd", "vision"]["spec"]
+    assert spec["sourceRepos"] == [REPOSITORY]
+    assert spec["destinations"] == [{"server": "https://kubernetes.default.svc", "namespace": "vision"}]
+    assert spec["clusterResourceWhitelist"] == []
+    allowed = {(each["group"], each["kind"]) for each in spec["namespaceResourceWhitelist"]}
+    rendered = {
+        (each["apiVersion"].rpartition("/")[0], each["kind"])
+        for path in EXAMPLES
+        for each in render(path.stem, "examples", path)
+    }
+    gang = tmp_path / "gang.yaml"
+    gang.write_text("strategy: ParameterServer\nstorage: {create: {size: 1Gi}}\nscheduling: {gang: true}\n")
+    rendered |= {(each["apiVersion"].rpartition("/")[0], each["kind"]) for each in render("gang", "examples", gang)}
+    assert allowed == rendered
+
+
+def test_a_team_may_look_and_act_on_jobs_and_nothing_else(tmp_path: Path) -> None:
+    [role] = objects(tmp_path)["AppProject", "argocd", "vision"]["spec"]["roles"]
+    assert role["groups"] == ["example-org:vision"]
+    rules = [re.split(r",\s*", policy) for policy in role["policies"]]
+    assert {tuple(rule[:2]) for rule in rules} == {("p", "proj:vision:member")}
+    assert {(rule[2], rule[3]) for rule in rules} == {
+        ("applications", "get"),
+        ("logs", "get"),
+        *(("applications", f"action/batch/Job/{action}") for action in ("suspend", "resume", "terminate")),
+    }
+    assert {(rule[4], rule[5]) for rule in rules} == {("vision/*", "allow")}
+    assert "groups" not in objects(tmp_path)["AppProject", "argocd", "speech"]["spec"]["roles"][0]
+
+
+def test_a_run_is_pinned_to_its_tag_synced_by_commits_only_and_compared_by_the_apiserver(tmp_path: Path) -> None:
+    spec = objects(tmp_path)["ApplicationSet", "argocd", "runs-vision"]["spec"]
+    [generator] = spec["generators"]
+    assert generator["git"]["files"] == [
+        {"path": "jobs/vision/*.yaml"},
+        {"path": "jobs/vision/*/*.yaml", "exclude": True},
+    ]
+    template = spec["template"]
+    assert template["spec"]["project"] == template["spec"]["destination"]["namespace"] == "vision"
+    assert template["spec"]["source"]["targetRevision"].startswith("refs/tags/tf-distributed-{{")
+    assert template["spec"]["syncPolicy"] == {
+        "automated": {"prune": True, "selfHeal": False},
+        "syncOptions": ["ServerSideApply=true"],
+    }
+    assert template["metadata"]["annotations"] == {"argocd.argoproj.io/compare-options": "ServerSideDiff=true"}
+    # A patch would be merged, and what a job file says could be an order to the merge.
+    assert "templatePatch" not in spec
+
+
+def test_a_job_file_is_its_name_its_chart_version_and_one_string_of_values(tmp_path: Path) -> None:
+    spec = objects(tmp_path)["ApplicationSet", "argocd", "runs-vision"]["spec"]
+    assert spec["template"]["spec"]["source"]["helm"]["values"] == '{{ omit . "path" | toPrettyJson }}'
+    expressions = set(re.findall(r"{{.*?}}", json.dumps(spec["template"]).replace('\\"', '"')))
+    assert expressions == {
+        '{{ trimSuffix ".yaml" .path.filename }}',
+        '{{ omit . "path" | toPrettyJson }}',
+        '{{ get . "chartVersion" | default "CHARTVERSION-IS-NOT-SET" }}',
+    }
+
+
+def test_a_namespace_is_restricted_and_has_the_team_s_quota_over_the_common_one(tmp_path: Path) -> None:
+    found = objects(tmp_path, quota={"pods": 200, "requests.cpu": 8})
+    assert found["Namespace", "", "vision"]["metadata"]["labels"] == {
+        "pod-security.kubernetes.io/enforce": "restricted"
+    }
+    hard = {team: found["ResourceQuota", team, "team"]["spec"]["hard"] for team in TEAMS}
+    assert hard["vision"] == hard["speech"] | {"pods": 50, "requests.nvidia.com/gpu": 16}
+    assert hard["speech"]["pods"] == 200
+    # What the quota counts must be said by every container.
+    counted = {name.removeprefix("requests.") for name in hard["speech"] if name.startswith("requests.")}
+    assert counted <= set(found["LimitRange", "speech", "team"]["spec"]["limits"][0]["defaultRequest"])
+
+
+def test_settings_are_keys_of_their_own_and_say_nothing_of_other_settings(tmp_path: Path) -> None:
+    found = objects(tmp_path, notifications={"github": "example-org/runs"})
+    assert list(found["ConfigMap", "argocd", "argocd-cm"]["data"]) == ["resource.customizations.health.batch_Job"]
+    keys = found["ConfigMap", "argocd", "argocd-notifications-cm"]["data"]
+    assert all("tf-distributed" in key for key in keys)
+    annotations = found["ApplicationSet", "argocd", "runs-vision"]["spec"]["template"]["metadata"]["annotations"]
+    [subscription] = [key for key in annotations if key.startswith("notifications.argoproj.io/subscribe.")]
+    trigger, service = subscription.removeprefix("notifications.argoproj.io/subscribe.").split(".")
+    assert {f"trigger.{trigger}", f"template.{trigger}", f"service.webhook.{service}"} == set(keys)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"repository": ""}, 'tf-distributed: repository: got ""'),
+        ({"repository": "https://x/{{ .evil }}"}, "repository"),
+        ({"teams": {"argocd": {}}}, 'tf-distributed: teams: got "argocd"'),
+        ({"teams": {"kube-system": {}}}, "invalid propertyName 'kube-system'"),
+        ({"teams": {"Vision": {}}}, "invalid propertyName 'Vision'"),
+        ({"teams": {"a": {}, "a-b": {}}}, 'tf-distributed: teams: got "a" and "a-b"'),
+        ({"teams": {"vision": {"namespace": "kube-system"}}}, "additional properties 'namespace' not allowed"),
+        ({"team": {}}, "additional properties 'team' not allowed"),
+        ({"quota": {"pods": "many"}}, "/quota/pods"),
+    ],
+    ids=lambda value: json.dumps(value) if isinstance(value, dict) else "",
+)
+def test_what_is_wrong_is_refused(tmp_path: Path, values: Object, said: str) -> None:
+    done = template(tmp_path, **values)
+    assert done.returncode != 0
+    assert said in done.stderr
+
+
+def test_teams_whose_names_only_begin_alike_are_fine(tmp_path: Path) -> None:
+    assert ("AppProject", "argocd", "vision2") in objects(tmp_path, teams={"vision": {}, "vision2": {}})
+
+
+def test_every_key_of_the_values_is_in_the_schema_and_no_other() -> None:
+    values = helmyaml.load((ROOT / "argocd" / "values.yaml").read_text()).value
+    schema = json.loads((ROOT / "argocd" / "values.schema.json").read_text())
+    assert set(values) == set(schema["properties"])
+
+
+def test_a_job_file_has_no_key_that_the_generator_would_overwrite(tmp_path: Path) -> None:
+    job = tmp_path / "examples" / "run.yaml"
+    job.parent.mkdir()
+    job.write_text("path: elsewhere\nstorage: {claim: runs}\n")
+    [problem] = JobFile(job).problems()
+    assert "path" in problem.message

@@ -1,0 +1,158 @@
+"""A git repository, the Argo CD of `make cluster`, and teams whose job files are committed there."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from cluster.paths import CHECKOUT, state
+from cluster.repository import Repository, chart_version
+from tests.e2e.kube import Kube, Object, command
+from tests.e2e.team import POLL, Team, job
+from tfd.helm import find_helm
+
+NAMESPACE = "argocd"
+PREFIX = "e2e-"
+
+
+@dataclass
+class GitOps:
+    """Teams under Argo CD."""
+
+    kube: Kube
+    repository: Repository
+    folder: Path
+    teams: list[Team] = field(default_factory=list)
+
+    def install(self, *teams: Team, **values: Any) -> None:
+        """Apply argocd/ for the teams, as its README says; it looks for commits every second."""
+        self.teams = list(teams)
+        file = self.folder / "teams.json"
+        names: dict[str, Object] = {team.name: {} for team in teams}
+        file.write_text(json.dumps({"repository": self.repository.url, "teams": names, "pollSeconds": 1} | values))
+        rendered = command([find_helm(), "template", "argocd", str(CHECKOUT / "argocd"), "--values", str(file)])
+        self.kube.kubectl("apply", "--server-side", "--field-manager=tf-distributed", "-f", "-", given=rendered)
+
+    def values(self, strategy: str = "OneDevice", steps: int = 100, **more: Any) -> Object:
+        """A small job file's content."""
+        images = {"chartVersion": chart_version(), "image": self.kube.images["trainer"]}
+        return images | job(strategy, steps, **more)
+
+    def commit(self, files: dict[str, Object | str | None]) -> float:
+        """Commit files to main, as a merge does; return when. Values are written as JSON, which is YAML."""
+        texts = {name: json.dumps(each, indent=1) if isinstance(each, dict) else each for name, each in files.items()}
+        return self.repository.push(", ".join(files), texts)
+
+    def merge(self, team: Team, run: str, values: Object | str | None) -> float:
+        """Commit one job file to main, None to delete it; return when."""
+        return self.commit({f"jobs/{team.name}/{run}.yaml": values})
+
+    def application(self, team: Team, run: str) -> Object:
+        """The Application of a run; empty if there is none."""
+        words = ("-n", NAMESPACE, "get", "application", f"{team.name}-{run}", "--ignore-not-found", "-o", "json")
+        return dict(json.loads(self.kube.kubectl(*words) or "{}"))
+
+    def names(self, team: Team) -> list[str]:
+        """The names of a team's Applications."""
+        found = self.kube.get("-n", NAMESPACE, "applications", "-l", f"tf-distributed/team={team.name}")
+        return sorted(str(item["metadata"]["name"]) for item in found["items"])
+
+    def wait(self, team: Team, run: str, what: str, probe: Callable[[Object], Any], seconds: float = 240) -> Object:
+        """Wait until the Application of a run is as `probe` wants it, and return it."""
+
+        def found() -> Object | None:
+            application = self.application(team, run)
+            return application if application and probe(application) else None
+
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if application := found():
+                return application
+            time.sleep(POLL)
+        seen = json.dumps(self.application(team, run).get("status", {}), indent=1)
+        sets = self.kube.kubectl("-n", NAMESPACE, "get", "applicationset", f"runs-{team.name}", "-o", "yaml")
+        raise AssertionError(f"gave up after {seconds:g} s: {run} to be {what}\n{seen}\n{sets}\n{team.story()}")
+
+    def healthy(self, team: Team, run: str, state: str = "Healthy") -> Object:
+        """Wait until an Application is synced and in a state of health."""
+
+        def probe(application: Object) -> bool:
+            return (health(application), synced(application)) == (state, "Synced")
+
+        return self.wait(team, run, state, probe)
+
+    def seen_commit(self, team: Team) -> None:
+        """Wait until Argo CD has surely seen what main is now: it makes an Application of a file that comes last."""
+        name = f"z{self.repository.git('rev-parse', 'HEAD')[:12]}"
+        self.merge(team, name, self.values(state="suspended"))
+        self.healthy(team, name, "Suspended")
+
+    @contextmanager
+    def watching(self, team: Team, run: str) -> Iterator[list[str]]:
+        """Keep every state of health that the Application of a run goes through."""
+        history: list[str] = []
+        template = 'jsonpath={.status.health.status}{"\\n"}'
+        file = self.folder / f"health-{run}"
+        words = ["get", "application", f"{team.name}-{run}", "-n", NAMESPACE, "--watch", "-o", template]
+        with file.open("w") as output:
+            kubectl = str(state() / "bin" / "kubectl")
+            process = subprocess.Popen([kubectl, *words], stdout=output, env=os.environ | self.kube.env)
+            try:
+                yield history
+            finally:
+                process.terminate()
+                process.wait()
+                for line in file.read_text().split():
+                    if not history or history[-1] != line:
+                        history.append(line)
+
+    def remove(self) -> None:
+        """Take the teams from Argo CD; what runs in their namespaces is theirs to end."""
+        for team in self.teams:
+            forget(self.kube, team.name)
+
+
+def forget(kube: Kube, team: str) -> None:
+    """Delete what Argo CD has of a team, without touching its runs."""
+    argocd = ("-n", NAMESPACE)
+    kube.kubectl(*argocd, "delete", "applicationset", f"runs-{team}", "--cascade=orphan", "--ignore-not-found")
+    mine = ("-l", f"tf-distributed/team={team}")
+    for item in kube.get(*argocd, "applications", *mine)["items"]:
+        no_finalizer = json.dumps({"metadata": {"finalizers": None}})
+        kube.kubectl(*argocd, "patch", "application", item["metadata"]["name"], "--type=merge", "-p", no_finalizer)
+    kube.kubectl(*argocd, "delete", "applications", *mine)
+    kube.kubectl(*argocd, "delete", "appproject", team, "--ignore-not-found")
+
+
+def sweep(kube: Kube) -> None:
+    """Delete what scenarios that were killed have left in Argo CD."""
+    for item in kube.get("-n", NAMESPACE, "appprojects")["items"]:
+        if str(item["metadata"]["name"]).startswith(PREFIX):
+            forget(kube, item["metadata"]["name"])
+
+
+def health(application: Object) -> str:
+    return str(application.get("status", {}).get("health", {}).get("status", ""))
+
+
+def synced(application: Object) -> str:
+    return str(application.get("status", {}).get("sync", {}).get("status", ""))
+
+
+def errors(application: Object) -> str:
+    """All that Argo CD says is wrong with an Application."""
+    conditions = application.get("status", {}).get("conditions", [])
+    operation = application.get("status", {}).get("operationState", {})
+    said = [f"{each['type']}: {each['message']}" for each in conditions]
+    return "\n".join([*said, str(operation.get("message", ""))])
+
+
+def at(stamp: str) -> float:
+    """Seconds since 1970 of a Kubernetes time stamp."""
+    return datetime.fromisoformat(stamp).timestamp()

@@ -1,0 +1,39 @@
+"""Many job files at once."""
+
+import time
+from pathlib import Path
+
+from cluster import argocd, control
+from tests.e2e.gitops import GitOps
+from tests.e2e.team import Team
+
+FILES = 200
+
+
+def memory(component: str) -> float:
+    """MiB that a component of Argo CD has resident."""
+    outer = control.SPACE.running(component)
+    [pid] = Path(f"/proc/{outer}/task/{outer}/children").read_text().split()
+    [line] = [each for each in Path(f"/proc/{pid}/status").read_text().splitlines() if each.startswith("VmRSS")]
+    return int(line.split()[1]) / 1024
+
+
+def test_200_job_files(team: Team, gitops: GitOps) -> None:
+    """200 job files are merged by one commit, all suspended: 200 Applications, each with its Job; then one more file is
+    merged and is there beside them. Times, and the memory of Argo CD's components, are taken."""
+    gitops.install(team)
+    values = gitops.values(state="suspended")
+    pushed = gitops.commit({f"jobs/{team.name}/run-{number}.yaml": values for number in range(FILES)})
+    team.wait("all Applications", lambda: len(gitops.names(team)) == FILES, 600)
+    team.timings[f"push to {FILES} Applications"] = time.time() - pushed
+
+    def jobs() -> int:
+        return len(team.kube.kubectl("-n", team.name, "get", "jobs", "-o", "name").split())
+
+    team.wait("all Jobs", lambda: jobs() == FILES, 600)
+    team.timings[f"push to {FILES} Jobs"] = time.time() - pushed
+    pushed = gitops.merge(team, "one-more", values)
+    gitops.healthy(team, "one-more", "Suspended")
+    team.timings[f"push to one more, beside {FILES}"] = time.time() - pushed
+    for component in argocd.COMPONENTS:
+        team.timings[f"MiB of {component}"] = memory(component)

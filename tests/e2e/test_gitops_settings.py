@@ -1,0 +1,169 @@
+"""What argocd/ sets, asked of Argo CD's own command: the health of Jobs, the rights of a team, the notification.
+
+The command needs no cluster for that.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cluster.build import binaries_of
+from cluster.paths import CHECKOUT
+from tests.e2e.kube import CommandError, Object, command
+from tfd import helmyaml
+from tfd.helm import find_helm
+
+TEAM = "vision"
+EVENT = "tf-distributed-run-ended"
+VALUES = {
+    "repository": "https://github.com/example-org/runs",
+    "teams": {TEAM: {"groups": ["example-org:vision"]}, "speech": {}},
+    "notifications": {"github": "example-org/runs"},
+}
+
+
+@pytest.fixture
+def applied(tmp_path: Path) -> dict[str, Object]:
+    """NAME -> object of argocd/ for two teams; applied nowhere."""
+    file = tmp_path / "values.json"
+    file.write_text(json.dumps(VALUES))
+    rendered = command([find_helm(), "template", "argocd", str(CHECKOUT / "argocd"), "--values", str(file)])
+    return {f"{each['kind']}/{each['metadata']['name']}": each for each in helmyaml.load_all(rendered)}
+
+
+def ask(*words: str) -> str:
+    """What Argo CD's command prints."""
+    [program] = binaries_of("argocd")
+    return command([str(program), "admin", *words])
+
+
+@pytest.fixture(autouse=True)
+def no_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command wants to know of a cluster, and asks none."""
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "none", "cluster": {"server": "https://127.0.0.1:1"}}],
+        "users": [{"name": "none", "user": {"token": "none"}}],
+        "contexts": [{"name": "none", "context": {"cluster": "none", "user": "none"}}],
+        "current-context": "none",
+    }
+    (tmp_path / "kubeconfig").write_text(json.dumps(config))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+
+
+def condition(kind: str, status: str = "True", **more: str) -> Object:
+    return {"type": kind, "status": status} | more
+
+
+HEALTH: dict[str, tuple[Object, Object, str, str]] = {
+    "new": ({}, {}, "Progressing", "0 active, 0 ready, 0 of 2 tasks done"),
+    "running": ({}, {"active": 2, "ready": 1}, "Progressing", "2 active, 1 ready, 0 of 2 tasks done"),
+    "resumed": ({}, {"active": 2, "conditions": [condition("Suspended", "False")]}, "Progressing", "2 active"),
+    "suspended": ({"suspend": True}, {"conditions": [condition("Suspended")]}, "Suspended", "suspended"),
+    "suspended at once": ({"suspend": True}, {}, "Suspended", "suspended"),
+    "ends well": ({}, {"succeeded": 1, "conditions": [condition("SuccessCriteriaMet")]}, "Progressing", "1 of 2"),
+    "done": ({}, {"succeeded": 2, "conditions": [condition("Complete")]}, "Healthy", "done: 2 of 2 tasks"),
+    "done after a pause": (
+        {},
+        {"succeeded": 2, "conditions": [condition("Suspended", "False"), condition("Complete")]},
+        "Healthy",
+        "done: 2 of 2 tasks",
+    ),
+    "failing": (
+        {},
+        {"active": 1, "conditions": [condition("FailureTarget", reason="PodFailurePolicy", message="exit code 1")]},
+        "Degraded",
+        "PodFailurePolicy: exit code 1",
+    ),
+    "failed while suspended": ({"suspend": True}, {"conditions": [condition("Failed")]}, "Degraded", ""),
+    "an index failed": ({}, {"active": 1, "failedIndexes": "1"}, "Progressing", "failed: 1"),
+}
+
+
+@pytest.mark.parametrize("name", HEALTH)
+def test_health_of_a_job(applied: dict[str, Object], tmp_path: Path, name: str) -> None:
+    """A Job is Healthy when it is Complete and never before, Degraded as soon as it must fail, Suspended only while it
+    is: Argo CD's own program runs the script."""
+    spec, status, expected, said = HEALTH[name]
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "run-chief", "namespace": TEAM}}
+    (tmp_path / "job.json").write_text(json.dumps(job | {"spec": {"completions": 2} | spec, "status": status}))
+    (tmp_path / "cm.json").write_text(json.dumps(applied["ConfigMap/argocd-cm"]))
+    given = ("--argocd-cm-path", str(tmp_path / "cm.json"))
+    printed = ask("settings", "resource-overrides", "health", str(tmp_path / "job.json"), *given)
+    assert f"STATUS: {expected}\n" in printed
+    assert said in printed
+
+
+def test_rights_of_a_team(applied: dict[str, Object], tmp_path: Path) -> None:
+    """A member may look at the team's runs, read logs, suspend, resume and terminate Jobs; may not sync, delete,
+    override or change one, nor look at another team's."""
+    [role] = applied[f"AppProject/{TEAM}"]["spec"]["roles"]
+    policy = tmp_path / "policy.csv"
+    policy.write_text("\n".join(role["policies"]))
+
+    more = ("--policy-file", str(policy), "--strict=false")
+
+    def may(action: str, resource: str, run: str) -> bool:
+        words = ("settings", "rbac", "can", f"proj:{TEAM}:member", action, resource, run)
+        try:
+            return ask(*words, *more).strip().endswith("Yes")
+        except CommandError as error:
+            assert str(error).endswith("\nNo\n"), error
+            return False
+
+    allowed = [("get", "applications"), ("get", "logs")]
+    allowed += [(f"action/batch/Job/{name}", "applications") for name in ("suspend", "resume", "terminate")]
+    forbidden = [(verb, "applications") for verb in ("sync", "override", "delete", "update", "create")]
+    forbidden += [("action/apps/Deployment/restart", "applications"), ("delete/batch/Job/x", "applications")]
+    forbidden += [("create", "exec"), ("create", "applicationsets"), ("update", "projects")]
+    assert [each for each in allowed if not may(*each, f"{TEAM}/{TEAM}-run")] == []
+    assert [each for each in forbidden if may(*each, f"{TEAM}/{TEAM}-run")] == []
+    assert [each for each in allowed if may(*each, "speech/speech-run")] == []
+
+
+APPLICATION: Object = {
+    "apiVersion": "argoproj.io/v1alpha1",
+    "kind": "Application",
+    "metadata": {"name": "vision-run", "namespace": "argocd"},
+    "spec": {
+        "project": TEAM,
+        "source": {"repoURL": "https://example.com/x", "path": ".", "helm": {"releaseName": 'r"un'}},
+        "destination": {"server": "https://elsewhere.example.com", "namespace": TEAM},
+    },
+}
+
+
+def test_the_end_of_a_run_is_told(applied: dict[str, Object], tmp_path: Path) -> None:
+    """A run that is done or has failed triggers the notification; one that runs or is suspended and a board do not.
+    What is sent is the event that the workflow of results waits for, and a strange name stays a name in it."""
+    settings, application = tmp_path / "notifications.json", tmp_path / "application.json"
+    settings.write_text(json.dumps(applied["ConfigMap/argocd-notifications-cm"]))
+    more = (EVENT, str(application), "--config-map", str(settings), "--secret", ":empty")
+
+    def ended(state_of_health: str, *kinds: str) -> bool:
+        status = {
+            "health": {"status": state_of_health, "lastTransitionTime": "2026-11-24T15:00:00Z"},
+            "resources": [{"kind": kind} for kind in kinds],
+        }
+        application.write_text(json.dumps(APPLICATION | {"status": status}))
+        heading, result = ask("notifications", "trigger", "run", *more).splitlines()
+        assert heading.split() == ["CONDITION", "RESULT"]
+        return {"true": True, "false": False}[result.split()[-1]]
+
+    assert ended("Degraded", "Job")
+    assert not ended("Progressing", "Job")
+    assert not ended("Suspended", "Job")
+    assert not ended("Healthy", "Deployment")
+    assert ended("Healthy", "ConfigMap", "Job")
+    sent = helmyaml.load(ask("notifications", "template", "notify", *more)).value
+    assert json.loads(sent["webhook"]["tf-distributed-github"]["body"]) == {
+        "event_type": "run-ended",
+        "client_payload": {
+            "team": TEAM,
+            "run": 'r"un',
+            "state": "Healthy",
+            "message": "Argo CD: Healthy since 2026-11-24T15:00:00Z",
+        },
+    }
