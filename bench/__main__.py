@@ -58,8 +58,8 @@ def pair(layout: str, steps: int, folder: Path, other: str) -> dict[str, Any]:
         "trainer": trainer,
         other: theirs,
         "ratio": trainer / theirs,
-        "startup": mine.status.get("startup"),
         "goneAfterLeader": _gone_after(mine),
+        **{name: float(seconds or 0.0) for name, seconds in mine.status["startup"].items()},
     }
 
 
@@ -100,7 +100,7 @@ def main(pairs: int, steps: int, layouts: tuple[str, ...], faults: bool, output:
     comparisons = [(layout, "handwritten") for layout in layouts or LAYOUTS]
     if not layouts or "OneDevice" in layouts:
         comparisons.append(("OneDevice", "keras_fit"))
-    report: dict[str, Any] = {"pairs": {}, "lostSeconds": {}}
+    report: dict[str, Any] = {"pairs": {}, "medians": {}, "lostSeconds": {}}
     try:
         with tempfile.TemporaryDirectory() as scratch, Progress(console=console) as progress:
             folder = Path(scratch)
@@ -110,20 +110,27 @@ def main(pairs: int, steps: int, layouts: tuple[str, ...], faults: bool, output:
                     progress.update(bar, description=f"{layout} against {other}, pair {turn + 1}")
                     result = pair(layout, steps, folder, other)
                     report["pairs"].setdefault(f"{layout}/{other}", []).append(result)
+                    _save(report, output)
+                    console.print(f"{layout} against {other}, pair {turn + 1}: {result['ratio']:.3f}", highlight=False)
                     progress.advance(bar)
             for role in ("worker", "ps", "chief") if faults else ():
                 progress.update(bar, description=f"ParameterServer, {role} killed")
                 report["lostSeconds"][role] = lost_time(role, folder)
+                _save(report, output)
                 progress.advance(bar)
     except BenchError as error:
         raise click.ClickException(str(error)) from None
+    _print(report, console)
+    console.print(f"written to {output}", highlight=False)
+
+
+def _save(report: dict[str, Any], output: Path) -> None:
+    """Write what is known so far: a benchmark that is interrupted has still measured something."""
     report["medians"] = {name: _medians(results) for name, results in report["pairs"].items()}
     output.parent.mkdir(parents=True, exist_ok=True)
     temporary = output.with_suffix(".tmp")
     temporary.write_text(json.dumps(report, indent=1))
     temporary.replace(output)
-    _print(report, console)
-    console.print(f"written to {output}", highlight=False)
 
 
 def _medians(results: list[dict[str, Any]]) -> dict[str, float]:
@@ -140,6 +147,11 @@ def _print(report: dict[str, Any], console: Console) -> None:
             layout, other, f"{medians['trainer']:.1f}", f"{medians[other]:.1f}", f"{medians['ratio']:.3f}", gone
         )
     console.print(table)
+    for name, medians in report["medians"].items():
+        if name.endswith("keras_fit"):
+            continue
+        parts = ", ".join(f"{part} {medians[f'{part}Seconds']:.1f} s" for part in ("import", "barrier", "trace"))
+        console.print(f"{name.split('/')[0]}, start to first step: {parts}", highlight=False)
     for role, seconds in report["lostSeconds"].items():
         console.print(f"ParameterServer, {role} killed: next step after {seconds:.1f} s", highlight=False)
 

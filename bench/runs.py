@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -42,9 +43,10 @@ def run(job: str, folder: Path, disturb: Callable[[Path], None] | None = None) -
         BenchError: it ended with another code than 0.
 
     """
+    shutil.rmtree(folder / "runs", ignore_errors=True)  # `disturb` must not see what the run before has left
     path = folder / "bench.yaml"
     path.write_text(job)
-    command = [sys.executable, "-m", "tfd", "run", "--json", "--fresh", "--dir", str(folder / "runs"), str(path)]
+    command = [sys.executable, "-m", "tfd", "run", "--json", "--dir", str(folder / "runs"), str(path)]
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=said, text=True)
         if disturb is not None:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from trainer.config import TrainerSettings
-from trainer.exits import LostPeer, Stopped
+from trainer.exits import LostPeer, Stopped, TrainerExit
 from trainer.logs import log
 
 _SEGMENT_SECONDS: Final = 1.0
 _GROWTH: Final = 8
+_POLL_EVERY: Final = 0.1
 
 Agree = Callable[[bool, bool, int], tuple[bool, bool, int]]
 """(told to stop, told to end, wanted steps) of this task -> the same three for all tasks."""
@@ -105,6 +106,8 @@ class Loop:
     drain: Drains | None = None
     agree: Agree = alone
     pace: Pace
+    settle_seconds: float = 3.0
+    """How long the tasks of a run that is told to stop as a whole may differ."""
 
     def run(self) -> int:
         """Train; return the last step, whose checkpoint is saved.
@@ -125,7 +128,7 @@ class Loop:
                 self.save(step)
             if stop:
                 log.info("told to stop: saved step %d", step)
-                raise Stopped(f"told to stop, checkpoint of step {step} saved" if step else "told to stop at step 0")
+                raise self._leave(step)
             if end:
                 log.info("early stopping: step %d is the last one", step)
                 break
@@ -143,3 +146,16 @@ class Loop:
                 self.save(step)
                 saved = step
         return step
+
+    def _leave(self, step: int) -> TrainerExit:
+        """Return what ends this task after all have agreed to stop.
+
+        One that was not told itself stays, and goes on from the checkpoint with the one that comes back. Would it end,
+        its new pod would be counted as a failure: only the one that was drained or preempted is not.
+        """
+        end = time.monotonic() + self.settle_seconds
+        while not self.told_to_stop() and time.monotonic() < end:
+            time.sleep(_POLL_EVERY)
+        if not self.told_to_stop():
+            return LostPeer(f"another task was told to stop, checkpoint of step {step} saved")
+        return Stopped(f"told to stop, checkpoint of step {step} saved" if step else "told to stop at step 0")

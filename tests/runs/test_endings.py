@@ -74,6 +74,8 @@ def test_multi_worker_mirrored_saves_at_one_step_when_one_is_told_to_stop(
     recovered(worker, "term", time.monotonic() - began)
     [first], [second] = ([*set(starts(local_run, task)[1:])] for task in ("worker-0", "worker-1"))
     assert first == second == local_run.saved_step() > 0
+    attempts = {task: known["attempts"] for task, known in local_run.tasks().items()}
+    assert attempts == {"worker-0": 1, "worker-1": 1} | {worker: 2}, "only the one that was told ends"
     ends_well(local_run, steps)
 
 

@@ -100,11 +100,24 @@ def test_told_to_stop_right_after_a_checkpoint_it_saves_no_second_one() -> None:
 
 def test_it_does_what_all_have_agreed_on() -> None:
     counter, saved = Counter(), []
-    agreed = iter([(False, False, 7), (False, False, 3), (True, False, 1)])
-    with pytest.raises(Stopped):
-        loop(counter, saved, agree=lambda *_: next(agreed)).run()
+    agreed = iter([(False, False, 7), (False, False, 3), (False, True, 1)])
+    assert loop(counter, saved, agree=lambda *_: next(agreed)).run() == 10
     assert counter.segments == [7, 3]
     assert saved == [10]
+
+
+def test_a_task_that_was_not_told_itself_saves_and_stays() -> None:
+    counter, saved = Counter(), []
+    agreed = iter([(False, False, 7), (True, False, 1)])
+    with pytest.raises(LostPeer, match="another task was told to stop, checkpoint of step 7 saved"):
+        loop(counter, saved, agree=lambda *_: next(agreed), settle_seconds=0.01).run()
+    assert saved == [7]
+
+
+def test_told_a_moment_later_than_the_others_it_stops_with_them() -> None:
+    answers = iter([False, False, True, True])
+    with pytest.raises(Stopped, match="told to stop at step 0"):
+        loop(Counter(), [], agree=lambda *_: (True, False, 1), told_to_stop=lambda: next(answers)).run()
 
 
 @pytest.mark.parametrize(
