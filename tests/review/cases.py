@@ -102,6 +102,10 @@ CASES: dict[str, Case] = {
     "rule-too-many-runs": Case({f"jobs/vision/try-{n}.yaml": changed(RUN, ("20000", f"{n + 1}")) for n in range(21)}),
     # Files that are no runs.
     "example-changed": Case({"jobs/examples/a.yaml": FASTER}, {"jobs/examples/a.yaml": RUN}),
+    "example-for-a-chart-that-comes-with-it": Case(
+        {"jobs/examples/a.yaml": changed(RUN, (VERSION, "9.9.9")), "charts/tf-distributed/README.md": "9.9.9\n"},
+        {"jobs/examples/a.yaml": RUN},
+    ),
     "no-job-file": Case({"README.md": "words\n", "charts/tf-distributed/README.md": "new\n"}, MERGED),
     "500-files-of-which-3-change": Case(
         {
@@ -142,6 +146,7 @@ CASES: dict[str, Case] = {
         },
         MERGED,
     ),
+    "link-deleted": Case({NEW: None}, MERGED | {NEW: f"{LINK}digits-41.yaml"}),
     "hostile-link": Case({NEW: f"{LINK}../../../../etc/passwd"}, MERGED),
     # What can't be told.
     "cant-tell-conflict": Case({OLD: f"{RUN}deadline: 1h\n"}, MERGED, meanwhile={OLD: f"{RUN}deadline: 2h\n"}),

@@ -107,6 +107,15 @@ def test_no_format_shows_a_secret(tmp_path: Path, style: str) -> None:
     assert not [secret for secret in secrets if secret in done.output]
 
 
+@pytest.mark.parametrize("style", ["text", "markdown", "json"])
+def test_a_secret_that_was_merged_is_not_shown_either(tmp_path: Path, style: str) -> None:
+    old = f"{RUN}env: [{{name: A, value: ghp_{36 * 'x'}}}]\n"
+    build(tmp_path / "r", Case({OLD: f"{old}owner: Ada\n", NEW: FASTER}, {OLD: old}))
+    done = run(tmp_path / "r", "--format", style)
+    assert done.exit_code == 0
+    assert "ghp_" not in done.output
+
+
 def test_what_can_be_told_of_a_file_that_nobody_rendered(tmp_path: Path) -> None:
     """To delete a file that Argo CD never could start ends nothing."""
     build(tmp_path / "r", Case({OLD: None}, {OLD: RUN.replace("ps: {replicas: 2}", "ps: {replicas: 0}")}))

@@ -39,7 +39,7 @@ def _diff(run: RunReview) -> str:
     before = old.documents() if old else {}
     after = run.now.documents() if run.now else {}
     lines: list[str] = []
-    for name in [*after, *(before.keys() - after.keys())]:
+    for name in [*after, *(gone for gone in before if gone not in after)]:
         lines += difflib.unified_diff(before.get(name, []), after.get(name, []), name, name, lineterm="")
     if len(lines) > _MOST_LINES:
         lines[_MOST_LINES:] = [f"... and {len(lines) - _MOST_LINES} more lines"]

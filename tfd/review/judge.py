@@ -70,54 +70,88 @@ class Judge:
         if why := self.trees[1].refused.get(path):
             run.findings.append(Finding(Level.REFUSED, path, why))
             return run
+        job = after or before
+        if job is None:  # a link that is gone: it was no job file before either
+            run.action = Action.DELETED
+        elif job.team in self.policy.rules.not_deployed:
+            self._check_only(run)
+        else:
+            self._judge(run)
+        run.secrets = [
+            secret.text for each in (before, after, run.nearest) if each for secret in find_secrets(each.values)
+        ]
+        return run
+
+    def _check_only(self, run: RunReview) -> None:
+        """Look at a file that starts nothing. It may well be for a chart that comes with the same pull request."""
+        run.action = Action.CHECKED
+        run.was = self._rendering(run.before) if run.before else None
+        if run.after is None:
+            return
+        if not (problems := self._problems(run.after)):
+            run.now = self.renderer.rendering(run.after)
+            run.keys = self._changed_keys(run.before, run.after) if run.before and run.was else []
+        run.findings = [replace(problem, level=Level.WARNING) for problem in problems]
+        run.findings += self._secrets(run)
+
+    def _judge(self, run: RunReview) -> None:
+        """Say what merging does to a run, and what speaks against it."""
+        before, after = run.before, run.after
         if before and not freezes(before) and self.renderer.chart(before) is None:
             missing = tag(before.values["chartVersion"])
-            run.findings.append(Finding(Level.UNKNOWN, path, f"the git tag {missing} is not here: fetch all tags"))
-            return run
-        deployed = (after or before).team not in self.policy.rules.not_deployed  # type: ignore[union-attr]
+            run.findings.append(Finding(Level.UNKNOWN, run.path, f"the git tag {missing} is not here: fetch all tags"))
+            return
         # What could not be rendered was never started: to mend it is to start it.
         run.was = self._rendering(before) if before else None
         old = before if run.was else None
         if after is None:
             run.action = Action.DELETED
-            run.findings += self._deleted(old) if deployed and old else []
-        else:
-            run.secrets, run.findings = self._legible(after, before)
-            # A breach of policy does not keep it from being shown.
-            if not any(finding.level is Level.REFUSED and not finding.rule for finding in run.findings):
-                run.now = self.renderer.rendering(after)
-                self._compare(run, old, after, deployed=deployed)
-        if not deployed:
-            run.action = Action.CHECKED if run.action is not Action.UNREADABLE else run.action
-        return run
+            run.findings += self._deleted(old) if old else []
+            return
+        run.findings = self._problems(after) or list(self._waits_or_freezes(after))
+        if not any(finding.level is Level.REFUSED for finding in run.findings):
+            run.now = self.renderer.rendering(after)
+            self._compare(run, old, after)
+        run.findings += self._secrets(run)
 
-    def _legible(self, job: Job, before: Job | None) -> tuple[list[str], list[Finding]]:
-        """Return the secrets of a job file, and what keeps it from being rendered."""
-        findings = []
-        known = {secret.text for secret in find_secrets(before.values)} if before else set()
-        secrets = [secret for secret in find_secrets(job.values) if secret.text not in known]
+    def _problems(self, job: Job) -> list[Finding]:
+        """Return what `tfd check` says."""
+        return [
+            Finding(
+                Level.REFUSED,
+                job.path,
+                problem.message,
+                problem.line,
+                problem.column,
+                suggestion=mends.suggestion(job, problem),
+            )
+            for problem in self.renderer.problems(job)
+        ]
+
+    def _waits_or_freezes(self, job: Job) -> Iterator[Finding]:
+        """Yield what Argo CD would make of a file without problems."""
         chart = self.renderer.chart(job)
-        for problem in self.renderer.problems(job):
-            found = Finding(Level.REFUSED, job.path, problem.message, problem.line, problem.column)
-            findings.append(replace(found, suggestion=mends.suggestion(job, problem)))
-        if not findings and freezes(job):
+        if freezes(job):
             version = self.renderer.charts.newest().version
             message = f"chartVersion: missing: without it Argo CD freezes all runs of {job.team}; set it to {version}"
-            found = Finding(Level.REFUSED, job.path, message)
-            findings.append(replace(found, suggestion=mends.with_chart_version(job, version)))
-        if not findings and chart and not chart.released:
+            yield Finding(Level.REFUSED, job.path, message, suggestion=mends.with_chart_version(job, version))
+        elif chart and not chart.released:
             message = f"chart {chart.version} has no git tag yet: the run waits until {tag(chart.version)} is pushed"
-            findings.append(Finding(Level.WARNING, job.path, message))
-        findings += self.policy.of_secrets(job, secrets)
-        return [secret.text for secret in secrets], findings
+            yield Finding(Level.WARNING, job.path, message)
 
-    def _compare(self, run: RunReview, old: Job | None, new: Job, *, deployed: bool) -> None:
+    def _secrets(self, run: RunReview) -> Iterator[Finding]:
+        """Yield what looks like a secret and was not there before."""
+        known = {secret.text for secret in find_secrets(run.before.values)} if run.before else set()
+        if run.after:
+            new = (secret for secret in find_secrets(run.after.values) if secret.text not in known)
+            yield from self.policy.of_secrets(run.after, new)
+
+    def _compare(self, run: RunReview, old: Job | None, new: Job) -> None:
         """Hold a readable file against what was there before, or against the nearest earlier run."""
-        if old and run.was and run.now:
-            run.keys = self._changed_keys(old, new)
-        run.action = action_of(old, new, same=not run.keys)
-        if not deployed or run.now is None:
+        if run.now is None:
             return
+        run.keys = self._changed_keys(old, new) if old else []
+        run.action = action_of(old, new, same=not run.keys)
         if old and run.was:
             run.findings += self._changed(run, old, run.was, run.now)
         if run.action in ADDING:

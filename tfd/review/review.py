@@ -84,7 +84,7 @@ def review(repository: Repository, base_ref: str, head_ref: str, approvals: Iter
         findings = [*_too_many(paths), *_renamed(runs, earlier), *_together(judge, runs, others)]
         findings += _rules_of_the_head(repository, merged) if FILE in changed else []
         sets = tuple(_applications(tree, rules.not_deployed) for tree in (before, after))
-        findings += _frozen(after, rules.not_deployed, changed)
+        findings += _frozen(after, rules.not_deployed, set(changed))
     return Review(base, head, runs, findings, (sets[0], sets[1]), others)
 
 
@@ -136,7 +136,7 @@ def _applications(tree: Tree, not_deployed: frozenset[str]) -> dict[str, dict[st
     return {each["name"]: each for each in sorted(found, key=lambda each: str(each["name"]))}
 
 
-def _frozen(tree: Tree, not_deployed: frozenset[str], changed: Iterable[str]) -> Iterator[Finding]:
+def _frozen(tree: Tree, not_deployed: frozenset[str], changed: set[str]) -> Iterator[Finding]:
     """Yield the files that stop a team's ApplicationSet and that this pull request leaves as they are."""
     for job in _deployed(tree, not_deployed):
         if job.path not in changed and (why := freezes(job)):
