@@ -113,8 +113,10 @@ def install() -> None:
         crds = source() / "manifests" / "crds"
         names = ("application-crd.yaml", "applicationset-crd.yaml", "appproject-crd.yaml")
         # Too large for an annotation, where a client's apply would keep a copy.
-        kubectl("apply", "--server-side", *(word for name in names for word in ("-f", str(crds / name))))
-        kubectl("wait", "--for=condition=Established", *(word for name in names for word in ("-f", str(crds / name))))
+        files = [word for name in names for word in ("-f", str(crds / name))]
+        kubectl("apply", "--server-side", *files)
+        # Asked again and again: kubectl does not wait for an object that has no status yet.
+        wait_for("Argo CD's kinds", lambda: kubectl("wait", "--for=condition=Established", *files), SECONDS_TO_START)
         apply_on_server({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}, *settings())
 
 
