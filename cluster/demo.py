@@ -1,6 +1,6 @@
 """The whole loop in one terminal: a job file on a branch, what merging it does, the merge, the run, its end.
 
-Usage: python scripts/gitops_demo.py      (`make gitops-demo` starts the cluster first)
+Usage: python -m cluster.demo      (`make gitops-demo` starts the cluster first)
 
 Everything is on this machine: the git repository is a folder, and the cluster with Argo CD is that of `make cluster`.
 """
