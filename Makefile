@@ -26,7 +26,7 @@ demo:            ## A distributed run on this machine: chief, 2 ps, 2 workers, e
 gitops-demo:     ## The whole loop: a job file, a merge, Argo CD, the run; on the cluster of make cluster
 	@scripts/setup.sh run
 	@python -m cluster up --install --argocd
-	@python scripts/gitops_demo.py
+	@python -m cluster.demo
 
 bench: setup     ## The trainer against a hand-written loop: build/bench.json
 	@python -m bench

@@ -77,23 +77,23 @@ def up() -> None:
 
 def components() -> dict[str, list[str | Path]]:
     """Return the command of each component."""
-    programs, redis, repo_server = state() / "bin", "127.0.0.1:6379", "127.0.0.1:8081"
+    linked, redis, repo_server = state() / "bin", "127.0.0.1:6379", "127.0.0.1:8081"
     use = ["--repo-server-plaintext", "--loglevel=warn"]
     return {
         "redis": ["redis-server", "--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--dir", folder()],
         "argocd-repo-server": [
-            programs / "argocd-repo-server", "--address=127.0.0.1", "--metrics-address=127.0.0.1", f"--redis={redis}",
+            linked / "argocd-repo-server", "--address=127.0.0.1", "--metrics-address=127.0.0.1", f"--redis={redis}",
             # TLS can't be left out while there is an authority for it.
             "--disable-tls", "--client-ca-path=", "--loglevel=warn",
             # How long it may think that a branch is where it was: the set asks every few seconds.
             "--revision-cache-expiration=1s",
         ],
         "argocd-application-controller": [
-            programs / "argocd-application-controller", f"--redis={redis}", f"--repo-server={repo_server}", *use,
+            linked / "argocd-application-controller", f"--redis={redis}", f"--repo-server={repo_server}", *use,
             "--app-resync=60", "--app-resync-jitter=0",
         ],
         "argocd-applicationset-controller": [
-            programs / "argocd-applicationset-controller", f"--argocd-repo-server={repo_server}", *use,
+            linked / "argocd-applicationset-controller", f"--argocd-repo-server={repo_server}", *use,
             "--metrics-addr=127.0.0.1:12345", "--probe-addr=127.0.0.1:12346", "--webhook-addr=127.0.0.1:7000",
         ],
     }  # fmt: skip
@@ -113,8 +113,10 @@ def install() -> None:
         crds = source() / "manifests" / "crds"
         names = ("application-crd.yaml", "applicationset-crd.yaml", "appproject-crd.yaml")
         # Too large for an annotation, where a client's apply would keep a copy.
-        kubectl("apply", "--server-side", *(word for name in names for word in ("-f", str(crds / name))))
-        kubectl("wait", "--for=condition=Established", *(word for name in names for word in ("-f", str(crds / name))))
+        files = [word for name in names for word in ("-f", str(crds / name))]
+        kubectl("apply", "--server-side", *files)
+        # Asked again and again: kubectl does not wait for an object that has no status yet.
+        wait_for("Argo CD's kinds", lambda: kubectl("wait", "--for=condition=Established", *files), SECONDS_TO_START)
         apply_on_server({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}, *settings())
 
 

@@ -9,10 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.paths import CHECKOUT
+from cluster.paths import CHECKOUT, REGISTRY
 from cluster.shell import ClusterError, run
 
 SOURCES = ("charts/tf-distributed", "schema")
+REVIEW = f"""\
+# What `tfd review` asks of a job file here: images of the cluster's own registry, by digest.
+rules:
+  imageDigest: {{waiver: []}}
+  registries: {{allowed: ["{REGISTRY}"], waiver: []}}
+  gpusPerRun: {{most: 8, waiver: []}}
+"""
 WHO = {f"GIT_{who}_{what}": "cluster@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
 
@@ -39,7 +46,7 @@ class Repository:
         return run(["git", "-C", self.clone, *words], env=os.environ | WHO).strip()
 
     def start(self) -> None:
-        """Clone it; if it is empty, begin with this checkout's chart as it is now, released."""
+        """Clone it; if it is empty, begin with this checkout's chart as it is now, released, and rules for a review."""
         run(["git", "clone", "--quiet", self.bare, self.clone])
         if self.git("branch", "--remotes"):
             return
@@ -48,7 +55,7 @@ class Repository:
             subprocess.run(["tar", "--extract", "--directory", self.clone], stdin=made.stdout, check=True)
         if made.returncode:
             raise ClusterError(f"{' '.join(tar)}: left with {made.returncode}")
-        self.push("The chart")
+        self.push("The chart", {"review.yaml": REVIEW})
         self.tag(chart_version())
 
     def write(self, files: Mapping[str, str | None]) -> None:

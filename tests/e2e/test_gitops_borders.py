@@ -118,17 +118,22 @@ def test_a_team_reaches_no_other_team_nor_the_cluster(new_team: Callable[[], Tea
     assert gitops.kube.kubectl("get", "clusterrole", f"evil-{two.name}", "--ignore-not-found") == ""
 
     application = gitops.application(one, "evil")
-    for name, change in {
-        "other-repository": {"source": {"repoURL": "https://example.com/other", "path": "."}},
-        "other-namespace": {"destination": {"namespace": two.name, "server": "https://kubernetes.default.svc"}},
-    }.items():
-        spec = application["spec"] | change
+    changes: dict[str, tuple[Object, str]] = {
+        "other-repository": (
+            {"source": {"repoURL": "https://example.com/other", "path": "."}},
+            "repo https://example.com/other is not permitted in project",
+        ),
+        "other-namespace": (
+            {"destination": {"namespace": two.name, "server": "https://kubernetes.default.svc"}},
+            "do not match any of the allowed destinations in project",
+        ),
+    }
+    for name, (change, said) in changes.items():
         metadata = {"name": f"{one.name}-{name}", "namespace": NAMESPACE, "labels": application["metadata"]["labels"]}
-        gitops.kube.apply(
-            {"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": metadata, "spec": spec}
-        )
+        made = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": metadata}
+        gitops.kube.apply(made | {"spec": application["spec"] | change})
         found = gitops.wait(one, name, "refused", lambda each: "InvalidSpecError" in errors(each))
-        assert "not permitted in project" in errors(found)
+        assert said in errors(found)
 
 
 def test_an_order_to_a_merge_is_refused_as_a_value(team: Team, gitops: GitOps) -> None:

@@ -32,7 +32,7 @@ def test_suspend_and_resume_by_commit(team: Team, gitops: GitOps) -> None:
     """Suspended by a commit half-way, resumed by another: health goes Progressing, Suspended, Progressing, Healthy, and
     is Healthy only once all Jobs are Complete; it goes on from the checkpoint."""
     run = "paused"
-    values = gitops.values(steps=4000, failure={"gracePeriod": "20s"})
+    values = gitops.values(steps=1500, failure={"gracePeriod": "20s"})
     gitops.install(team)
     gitops.merge(team, run, values)
     gitops.wait(team, run, "there", lambda each: health(each) == "Progressing")
@@ -47,7 +47,7 @@ def test_suspend_and_resume_by_commit(team: Team, gitops: GitOps) -> None:
         assert health(gitops.application(team, run)) == "Progressing"
         gitops.healthy(team, run)
         assert team.over(run) == {"chief": "Complete"}
-    assert f"training from step {saved} to 4000" in team.log(run, "chief-0")
+    assert f"training from step {saved} to 1500" in team.log(run, "chief-0")
     assert history == ["Progressing", "Suspended", "Progressing", "Healthy"]
 
 
@@ -64,7 +64,7 @@ def test_user_error_is_degraded(team: Team, gitops: GitOps) -> None:
 def test_file_deleted_while_running(team: Team, gitops: GitOps) -> None:
     """The file of a running run is deleted (the review refuses that): its pods end, nothing of it is left in the
     cluster, its checkpoints are kept; the same file again goes on from them."""
-    run, values = "deleted", gitops.values(steps=4000, failure={"gracePeriod": "20s"})
+    run, values = "deleted", gitops.values(steps=1500, failure={"gracePeriod": "20s"})
     gitops.install(team)
     gitops.merge(team, run, values)
     saved = team.saved(run)

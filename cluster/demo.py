@@ -1,6 +1,6 @@
 """The whole loop in one terminal: a job file on a branch, what merging it does, the merge, the run, its end.
 
-Usage: python scripts/gitops_demo.py      (`make gitops-demo` starts the cluster first)
+Usage: python -m cluster.demo      (`make gitops-demo` starts the cluster first)
 
 Everything is on this machine: the git repository is a folder, and the cluster with Argo CD is that of `make cluster`.
 """
@@ -83,7 +83,9 @@ def review(repository: Repository, branch: str) -> None:
         words = [sys.executable, "-m", "tfd", "review", "--base", "main", "--head", branch]
         subprocess.run([*words, "--repo", str(repository.clone)], check=False)
     else:
-        console.print(Syntax(repository.git("diff", f"main...{branch}"), "diff", background_color="default"))
+        console.print(
+            Syntax(repository.git("diff", f"main...{branch}"), "diff", background_color="default", word_wrap=True)
+        )
 
 
 def application(name: str) -> dict[str, Any]:
@@ -149,7 +151,7 @@ def loop(clone: Path) -> int:
     say(1, f"A job file on a branch: {path}", "All that one writes. Its folder is the team, its name the run.")
     repository.git("switch", "--quiet", "--create", branch)
     repository.commit({path: job_file()}, f"Start {name}")
-    console.print(Syntax((clone / path).read_text(), "yaml", background_color="default"))
+    console.print(Syntax((clone / path).read_text(), "yaml", background_color="default", word_wrap=True))
     say(2, "What merging it does", "On GitHub this is a comment on the pull request.")
     review(repository, branch)
     say(3, "The merge", "git merge and git push: nobody types anything for the cluster from here on.")
