@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from trainer import barrier, exits
+from trainer import barrier, exits, memory
 from trainer.exits import GaveUp, Stopped, TaskFailed, TrainerExit
 from trainer.logs import log
 from trainer.rundir import RunDir
@@ -157,6 +157,7 @@ def serve(tasks: dict[str, list[str]], role: str, index: int, *, watch: Watch, s
             watch.probe_soon()
             if watch.may_leave(stop.seconds_since()):
                 raise Stopped("told to stop")
+        memory.keep_large_blocks()  # a worker's first batch may just have come
         time.sleep(_POLL_EVERY)
 
 

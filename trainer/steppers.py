@@ -10,7 +10,7 @@ from typing import Protocol
 
 import tensorflow as tf
 
-from trainer import embedding, inputs
+from trainer import embedding, inputs, memory
 from trainer.config import TrainerSettings
 from trainer.exits import ConfigError
 from trainer.task import DataContext, Task
@@ -204,6 +204,7 @@ class SyncStepper:
         total, waited = self._segment(self._iterator, tf.constant(count))
         loss = float(total) / count
         self._times.add(float(waited), time.monotonic() - start)
+        memory.keep_large_blocks()
         return loss
 
     def step(self) -> int:
