@@ -43,6 +43,7 @@ from trainer.types import Strategy
 from trainer.waiting import InputWait
 
 _ASK_EVERY: Final = 2.0
+_LAST_WORDS_SECONDS: Final = 0.5
 _kept: list[object] = []
 """What must live until the process ends: dropping a strategy takes seconds."""
 
@@ -317,6 +318,8 @@ def _end(context: Context, task: Task, trained: Trained) -> str:
     """Evaluate and export the last checkpoint and write DONE, if that is this task's work; return the last words."""
     context.stop.release()
     if not context.writes:
+        # The others may still be receiving this task's part of the last all-reduce.
+        time.sleep(_LAST_WORDS_SECONDS)
         return "trained to the last step"
     settings, run_dir, status = context.record.trainer, context.run_dir, context.status
     last = evaluation.Evaluation(task, batch_size=settings.batch_size, data_dir=context.settings.data_dir)
