@@ -76,7 +76,7 @@ def _print_failure(result: Result, failed: Task, console: Console) -> None:
 
 
 def _exit_table(result: Result) -> Table:
-    """Every task with its exit code and when it ended, counted from the chief's end (the first worker's without)."""
+    """Every task with its exit code and when it ended, counted from the chief's end (worker 0's without)."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2))
     for name in ("task", "exit code", "attempts", "ended"):
         table.add_column(name, justify="left" if name in ("task", "ended") else "right")
@@ -89,9 +89,8 @@ def _exit_table(result: Result) -> Table:
 
 
 def _leader_end(result: Result) -> float | None:
-    ends = [task.ended for task in result.tasks if task.process.pod.role == "chief" and task.ended is not None]
-    ends = ends or [task.ended for task in result.tasks if task.ended is not None]
-    return min(ends, default=None)
+    ends = {task.name: task.ended for task in result.tasks}
+    return ends.get("chief-0", ends.get("worker-0"))
 
 
 def _after(task: Task, leader_end: float | None) -> float | None:
