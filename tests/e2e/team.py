@@ -187,9 +187,9 @@ class Team:
         with contextlib.suppress(CommandError):
             self.kubectl("exec", pod, "--", "sh", "-c", script)
 
-    def gpus_held(self) -> int:
-        """GPUs that pods of this namespace hold: what a pod that has ended does not."""
-        items = self.kube.get("-n", self.name, "pods")["items"]
+    def gpus_held(self, run: str) -> int:
+        """GPUs that a run's pods hold: what a pod that has ended does not."""
+        items = self.kube.get("-n", self.name, "pods", "-l", f"app.kubernetes.io/instance={run}")["items"]
         return sum(
             int(container["resources"].get("requests", {}).get(GPU, 0))
             for pod in items
@@ -244,7 +244,7 @@ class Team:
     def end(self, run: str, seconds: float = PATIENCE) -> End:
         """Wait until every Job of a run is finished and no pod runs; return how they ended."""
         jobs = self.wait(f"the end of {run}", lambda: self.over(run), seconds)
-        assert self.gpus_held() == 0, f"GPUs are held after the end of {run}\n{self.story()}"
+        assert self.gpus_held(run) == 0, f"GPUs are held after the end of {run}\n{self.story()}"
         return End(jobs, self.codes(run))
 
     def tfd(self, name: str, run: str, *words: str) -> str:

@@ -12,7 +12,7 @@ def test_suspend_and_resume(team: Team) -> None:
     team.after_step(run, 100)
     team.upgrade(run, values | {"state": "suspended"})
     team.wait("all pods to be gone", lambda: not team.pods(run))
-    assert team.gpus_held() == 0
+    assert team.gpus_held(run) == 0
     saved = team.status(run)
     assert saved["lastCheckpoint"]["step"] == saved["step"] >= 100
     now = team.tfd_status(run)

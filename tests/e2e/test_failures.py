@@ -77,7 +77,7 @@ def test_image_that_can_not_be_pulled(team: Team) -> None:
     gone = team.wait("chief and workers to end", lambda: team.over(run, "chief", "worker"))
     assert gone == {"chief": "PodFailurePolicy", "worker": "PodFailurePolicy"}
     assert team.codes(run)["chief-0"] == [76]
-    assert team.gpus_held() == 0
+    assert team.gpus_held(run) == 0
     now = team.tfd_status(run)
     assert now["state"] == "failed"
     assert "still missing ps-0" in now["why"]

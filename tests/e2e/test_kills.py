@@ -38,7 +38,7 @@ def test_worker_killed(team: Team, strike: Callable[[Team, str, str], float]) ->
     team.saved("killed")
     struck = strike(team, "killed", "worker-0")
     team.timings["worker killed to next step"] = goes_on(team, "killed", "chief-0", struck)
-    assert team.gpus_held() > 0
+    assert team.gpus_held("killed") > 0
     end = team.end("killed")
     assert end.jobs == dict.fromkeys(["chief", "ps", "worker"], "Complete")
     assert end.codes == {"chief-0": [0], "ps-0": [0], "worker-0": [137, 0], "worker-1": [0]}
