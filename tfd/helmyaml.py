@@ -5,7 +5,8 @@ Helm reads YAML through sigs.k8s.io/yaml, that is, by the rules of Go's yaml.v2:
 YAML 1.1 differently in each of these cases, so only its parser is used here and scalars are resolved by Go's rules
 (`go.yaml.in/yaml/v2`, resolve.go). `tests/tfd/test_helmyaml.py` holds this against helm itself.
 
-Helm takes the last of two equal keys without a word; here a duplicate key is an error.
+Helm takes the last of two equal keys, and the first of several documents, without a word; here both are errors, unless
+one asks for what Helm, or Argo CD, would make of such a file (`strict=False`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,25 +76,29 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
         return str(super().resolve(kind, value, implicit))
 
 
-def load(text: str) -> Document:
+def load(text: str, *, strict: bool = True) -> Document:
     """Read one YAML document.
 
+    Args:
+        text: the file.
+        strict: refuse what Helm passes over: a key that is there twice, a second document.
+
     Raises:
-        YamlError: the text is no YAML, has a duplicate key, several documents or no finite number.
+        YamlError: the text is no YAML, is more than is read, has an infinite number, or is refused by `strict`.
 
     """
     if len(text.encode()) > MAX_BYTES:
         raise YamlError(f"got {len(text.encode()):,} bytes, but at most {MAX_BYTES:,} are read")
     _refuse_depth(text)
-    node = next(iter(_compose(text, several=False)), None)
+    node = next(_compose(text), None) if not strict else _only(_compose(text))
     document = Document(value=None)
-    document.value = _Builder(document).build(node, ()) if node is not None else None
+    document.value = _Builder(document, strict=strict).build(node, ()) if node is not None else None
     return document
 
 
 def load_all(text: str) -> list[Any]:
     """Read the documents that `helm template` prints; empty ones are left out."""
-    values = [_Builder(Document(None), limit=math.inf).build(node, ()) for node in _compose(text, several=True)]
+    values = [_Builder(Document(None), limit=math.inf).build(node, ()) for node in _compose(text)]
     return [value for value in values if value is not None]
 
 
@@ -111,20 +117,11 @@ def _where(mark: Any) -> tuple[int, int]:  # noqa: ANN401 - one of two classes o
     return (mark.line + 1, mark.column + 1) if mark else (1, 1)
 
 
-def _compose(text: str, *, several: bool) -> list[yaml.Node]:
+def _compose(text: str) -> Iterator[yaml.Node]:
     loader = _Loader(text)
     try:
-        nodes = []
         while loader.check_node():
-            nodes.append(loader.get_node())
-            if len(nodes) > 1 and not several:
-                mark = nodes[1].start_mark
-                raise YamlError(
-                    "got a second document, but a file is one run; move it to a file of its own",
-                    mark.line + 1,
-                    mark.column + 1,
-                )
-        return nodes
+            yield loader.get_node()
     except yaml.MarkedYAMLError as error:
         where = _where(error.problem_mark or error.context_mark)
         raise YamlError(f"not YAML: {error.problem or error.context}", *where) from None
@@ -134,11 +131,19 @@ def _compose(text: str, *, several: bool) -> list[yaml.Node]:
         loader.dispose()
 
 
+def _only(nodes: Iterator[yaml.Node]) -> yaml.Node | None:
+    node = next(nodes, None)
+    if second := next(nodes, None):
+        where = _where(second.start_mark)
+        raise YamlError("got a second document, but a file is one run; move it to a file of its own", *where)
+    return node
+
+
 class _Builder:
     """Turns the parser's nodes into values. Counts nodes, so that nested aliases can't fill the memory."""
 
-    def __init__(self, document: Document, limit: float = MAX_NODES) -> None:
-        self._document, self._left = document, limit
+    def __init__(self, document: Document, limit: float = MAX_NODES, *, strict: bool = True) -> None:
+        self._document, self._left, self._strict = document, limit, strict
         self._seen: set[int] = set()
 
     def build(self, node: yaml.Node, key: Key) -> Any:  # noqa: ANN401 - YAML is anything
@@ -167,7 +172,7 @@ class _Builder:
                     merged.update(source if isinstance(source, dict) else {})
                 continue
             name = self._name(name_node, key)
-            if name in own:
+            if name in own and self._strict:
                 line = self._document.positions[(*key, name)][0]
                 raise self._error(name_node, f"duplicate key, first on line {line}: keep one", (*key, name))
             self._document.positions[(*key, name)] = (

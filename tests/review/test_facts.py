@@ -16,7 +16,6 @@ from tfd.helm import CHART
 from tfd.jobfile import Problem
 from tfd.local.pods import read_pods
 from tfd.review import fleet, jobs, mends
-from tfd.review.applications import application, freezes
 from tfd.review.charts import Charts
 from tfd.review.earlier import Earlier
 from tfd.review.findings import Suggestion
@@ -136,22 +135,6 @@ def test_what_is_no_secret_is_left_alone(text: str) -> None:
 @pytest.mark.parametrize("path", JOBS, ids=lambda path: path.stem)
 def test_no_example_holds_a_secret(path: Path) -> None:
     assert list(find_secrets(helmyaml.load(path.read_text()).value)) == []
-
-
-def test_application_is_what_the_applicationset_makes() -> None:
-    made = application(job(RUN))
-    assert made["name"] == "vision-digits-42"
-    assert (made["project"], made["destination"]) == ("vision", {"namespace": "vision"})
-    assert made["source"]["helm"] == {"releaseName": "digits-42", "valuesObject": helmyaml.load(RUN).value}
-    assert made["source"]["targetRevision"].startswith("tf-distributed-")
-    assert "path" not in application(job(f"{RUN}path: x\n"))["source"]["helm"]["valuesObject"]
-
-
-@pytest.mark.parametrize(
-    "text", ["storage: [", "- a\n", "storage: {claim: a}\n", "chartVersion: 1.0\n", "a: &a {b: *a}\n"]
-)
-def test_file_that_would_freeze_its_team(text: str) -> None:
-    assert freezes(job(text))
 
 
 def test_gpus_of_a_team_count_active_runs_and_render_one_of_each_topology(tmp_path: Path) -> None:

@@ -26,8 +26,9 @@ def as_json(review: Review) -> dict[str, Any]:
             "verdict": verdict(review),
             "runs": [_run(run) for run in review.runs],
             "findings": [_finding(finding) for finding in review.all_findings],
-            "applications": list(after.values()),
-            "applicationsDeleted": sorted(before.keys() - after.keys()),
+            "applications": list(after.applications.values()),
+            "applicationsDeleted": after.deletes(before.made),
+            "teamsStopped": [asdict(stop) for stop in after.stops],
             "otherPaths": review.other_paths,
         }
     )

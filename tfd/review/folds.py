@@ -48,20 +48,24 @@ def _diff(run: RunReview) -> str:
 
 def _applications(review: Review) -> Fold:
     before, after = review.applications
+    now = after.applications
+    gone = after.deletes(before.made)
     rows = []
-    for name in sorted(before.keys() | after.keys()):
-        if before.get(name) != after.get(name):
-            what = "created" if name not in before else "deleted" if name not in after else "changed"
-            shown = after.get(name) or before[name]
-            tag, namespace = shown["source"]["targetRevision"], shown["destination"]["namespace"]
-            rows.append([code(name), what, code(shown["project"]), code(namespace), code(tag)])
-    body = f"{len(after):,} in all; {len(after.keys() & before.keys()):,} of them are there already."
+    for name in sorted([*now, *gone]):
+        if before.made.get(name) != now.get(name):
+            what = "created" if name not in before.made else "deleted" if name in gone else "changed"
+            shown = now.get(name) or before.made[name]
+            revision, namespace = shown["source"]["targetRevision"], shown["destination"]["namespace"]
+            rows.append([code(name), what, code(shown["project"]), code(namespace), code(revision)])
+    body = f"{len(now):,} in all; {len(now.keys() & before.made.keys()):,} of them are there already."
+    for team in sorted({stop.team for stop in after.stops}):
+        body += f" Those of {code(team)} stay as they are and are not counted: a file stops its ApplicationSet."
     if rows:
-        head = ["Application", "merging", "project", "namespace", "chart at the git tag"]
+        head = ["Application", "merging", "project", "namespace", "revision of the chart"]
         body += "\n\n" + table(head, rows[:_MOST_APPLICATIONS])
         if len(rows) > _MOST_APPLICATIONS:
             body += f"\n\n... and {len(rows) - _MOST_APPLICATIONS} more"
-    return f"Applications after the merge ({len(after):,})", body
+    return f"Applications after the merge ({len(now):,})", body
 
 
 def _cut(line: str) -> str:

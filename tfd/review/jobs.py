@@ -53,6 +53,12 @@ class Job:
         return self.document.value if self.document and isinstance(self.document.value, dict) else {}
 
     @property
+    def chart_version(self) -> str | None:
+        """The version of the chart that it names; without one, Argo CD has nothing to render it with."""
+        version = self.values.get("chartVersion")
+        return version if isinstance(version, str) else None
+
+    @property
     def state(self) -> str:
         """The state that it asks for."""
         return str(self.values.get("state", "active"))

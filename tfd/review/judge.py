@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from tfd import helm
 from tfd.review import mends
 from tfd.review.actions import ADDING, Action, action_of
-from tfd.review.applications import freezes
 from tfd.review.charts import tag
 from tfd.review.earlier import Earlier, differences
 from tfd.review.findings import Finding, Level
@@ -97,8 +96,8 @@ class Judge:
     def _judge(self, run: RunReview) -> None:
         """Say what merging does to a run, and what speaks against it."""
         before, after = run.before, run.after
-        if before and not freezes(before) and self.renderer.chart(before) is None:
-            missing = tag(before.values["chartVersion"])
+        if before and before.chart_version and self.renderer.chart(before) is None:
+            missing = tag(before.chart_version)
             run.findings.append(Finding(Level.UNKNOWN, run.path, f"the git tag {missing} is not here: fetch all tags"))
             return
         # What could not be rendered was never started: to mend it is to start it.
@@ -108,7 +107,7 @@ class Judge:
             run.action = Action.DELETED
             run.findings += self._deleted(old) if old else []
             return
-        run.findings = self._problems(after) or list(self._waits_or_freezes(after))
+        run.findings = self._problems(after) or list(self._waits(after))
         if not any(finding.level is Level.REFUSED for finding in run.findings):
             run.now = self.renderer.rendering(after)
             self._compare(run, old, after)
@@ -128,12 +127,12 @@ class Judge:
             for problem in self.renderer.problems(job)
         ]
 
-    def _waits_or_freezes(self, job: Job) -> Iterator[Finding]:
-        """Yield what Argo CD would make of a file without problems."""
+    def _waits(self, job: Job) -> Iterator[Finding]:
+        """Yield why Argo CD would not start what is in a file without problems."""
         chart = self.renderer.chart(job)
-        if freezes(job):
+        if job.chart_version is None:
             version = self.renderer.charts.newest().version
-            message = f"chartVersion: missing: without it Argo CD freezes all runs of {job.team}; set it to {version}"
+            message = f"chartVersion: missing: Argo CD has no chart for it, so it never starts; set it to {version}"
             yield Finding(Level.REFUSED, job.path, message, suggestion=mends.with_chart_version(job, version))
         elif chart and not chart.released:
             message = f"chart {chart.version} has no git tag yet: the run waits until {tag(chart.version)} is pushed"
@@ -245,7 +244,7 @@ class Judge:
             yield Finding(Level.REFUSED, old.path, message, mend=mend)
 
     def _rendering(self, job: Job) -> Rendering | None:
-        if freezes(job) or self.renderer.chart(job) is None:
+        if job.chart_version is None or self.renderer.chart(job) is None:
             return None
         try:
             return self.renderer.rendering(job)

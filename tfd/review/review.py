@@ -7,17 +7,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tfd import helm
 from tfd.review import policy
 from tfd.review.actions import STARTING, Action
-from tfd.review.applications import application, freezes
+from tfd.review.applications import Emulation, emulate
 from tfd.review.charts import Charts
 from tfd.review.earlier import Earlier, deleted_jobs
 from tfd.review.findings import Finding, Level
 from tfd.review.git import Repository
-from tfd.review.jobs import FOLDER, Job, Tree, is_job_path, read_tree
+from tfd.review.jobs import FOLDER, is_job_path, read_tree
 from tfd.review.judge import Judge, RunReview
 from tfd.review.policy import Policy
 from tfd.review.renderer import Renderer
@@ -36,8 +35,8 @@ class Review:
     runs: list[RunReview]
     findings: list[Finding]
     """About no single run."""
-    applications: tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]
-    """Before and after the merge, by name."""
+    applications: tuple[Emulation, Emulation]
+    """Before and after the merge."""
     other_paths: list[str]
     """Changed, but no job files."""
 
@@ -83,9 +82,10 @@ def review(repository: Repository, base_ref: str, head_ref: str, approvals: Iter
         others = sorted(set(changed) - set(paths))
         findings = [*_too_many(paths), *_renamed(runs, earlier), *_together(judge, runs, others)]
         findings += _rules_of_the_head(repository, merged) if FILE in changed else []
-        sets = tuple(_applications(tree, rules.not_deployed) for tree in (before, after))
-        findings += _frozen(after, rules.not_deployed, set(changed))
-    return Review(base, head, runs, findings, (sets[0], sets[1]), others)
+        was = emulate(before, rules.not_deployed, {})
+        sets = was, emulate(after, rules.not_deployed, was.made)
+        findings += _stopped(sets[1], set(changed))
+    return Review(base, head, runs, findings, sets, others)
 
 
 @contextmanager
@@ -131,17 +131,9 @@ def _renamed(runs: list[RunReview], earlier: Earlier) -> Iterator[Finding]:
                 yield Finding(Level.WARNING, run.path, message)
 
 
-def _applications(tree: Tree, not_deployed: frozenset[str]) -> dict[str, dict[str, Any]]:
-    found = [application(job) for job in _deployed(tree, not_deployed) if not freezes(job)]
-    return {each["name"]: each for each in sorted(found, key=lambda each: str(each["name"]))}
-
-
-def _frozen(tree: Tree, not_deployed: frozenset[str], changed: set[str]) -> Iterator[Finding]:
-    """Yield the files that stop a team's ApplicationSet and that this pull request leaves as they are."""
-    for job in _deployed(tree, not_deployed):
-        if job.path not in changed and (why := freezes(job)):
-            yield Finding(Level.WARNING, job.path, f"{why}: all runs of {job.team} are frozen until it is mended")
-
-
-def _deployed(tree: Tree, not_deployed: frozenset[str]) -> list[Job]:
-    return [job for job in tree.jobs.values() if job.team not in not_deployed]
+def _stopped(after: Emulation, changed: set[str]) -> Iterator[Finding]:
+    """Yield the files over which a team's ApplicationSet stops and that this pull request leaves as they are."""
+    for stop in after.stops:
+        if stop.path not in changed:
+            message = f"{stop.why}: Argo CD starts, changes and ends no run of {stop.team} until it is mended"
+            yield Finding(Level.WARNING, stop.path, message)
