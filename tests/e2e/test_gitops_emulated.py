@@ -1,59 +1,175 @@
 """What the review says that Argo CD would have, and what Argo CD has."""
 
 import json
+import re
 import sys
-from collections.abc import Callable
+import time
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.e2e.gitops import NAMESPACE, GitOps
+from cluster.paths import CHECKOUT
+from tests.e2e.gitops import NAMESPACE, PREFIX, GitOps
 from tests.e2e.kube import Object, command
-from tests.e2e.team import Team
+from tests.e2e.team import POLL, Team
+from tests.review.cases import CASES
+from tests.review.repositories import Files, commit
+from tests.review.strange import FILES
 
-pytest.importorskip("tfd.review", reason="this checkout has no review yet")
+REFRESH = "argocd.argoproj.io/application-set-refresh"
+FAR = 24 * 3600  # no set looks for commits by itself: each look is asked for
+PATIENCE = 300
+
+
+@dataclass(frozen=True)
+class Change:
+    """All pull requests of the corpus as one, each in teams of its own, so that two commits are enough."""
+
+    base: Files
+    head: Files
+
+    @property
+    def teams(self) -> list[str]:
+        """The folders that are teams."""
+        folders = {path.split("/")[1] for path in [*self.base, *self.head] if path.count("/") > 1}
+        return sorted(name for name in folders if re.fullmatch(f"{PREFIX}[-a-z0-9]+", name))
+
+
+def corpus(token: str) -> Change:
+    """Return the job files of every case before and after its merge, and files that are no job files."""
+    base: Files = {"review.yaml": (CHECKOUT / "review.yaml").read_text()}
+    head: Files = {}
+    for number, case in enumerate(CASES.values()):
+        teams = f"jobs/{PREFIX}{token}{number}-"
+
+        def renamed(files: Files, teams: str = teams) -> Files:
+            mine = {path: text for path, text in files.items() if path.startswith("jobs/")}
+            return {re.sub("^jobs/(?=.*/)(?!examples/)", teams, path): text for path, text in mine.items()}
+
+        before = renamed(case.before) | renamed(case.base) | renamed(case.meanwhile)
+        base |= {path: text for path, text in before.items() if text is not None}
+        head |= renamed(case.head)
+    for number, (name, (data, _)) in enumerate(FILES.items()):
+        head[f"jobs/{PREFIX}{token}x{number}/{name}.yaml"] = data.decode(errors="surrogateescape")
+    return Change(base, head)
+
+
+@dataclass
+class Sets:
+    """The ApplicationSets of all teams of the corpus."""
+
+    gitops: GitOps
+
+    def look(self, stamp: str) -> None:
+        """Ask each set to look for commits now. Argo CD takes the annotation away once a set has done what it found."""
+        names = [f"runs-{team.name}" for team in self.gitops.teams]
+        self.gitops.kube.kubectl(
+            "-n", NAMESPACE, "annotate", "--overwrite", "applicationset", *names, f"{REFRESH}={stamp}"
+        )
+
+    def wait(self, stopped: set[str]) -> dict[str, str]:
+        """Wait until each set has looked, those of `stopped` with an error; return these errors by team."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            items = self.gitops.kube.get("-n", NAMESPACE, "applicationsets")["items"]
+            sets = {item["metadata"]["name"].removeprefix("runs-"): item for item in items}
+            mine = {team.name: sets[team.name] for team in self.gitops.teams}
+            errors = {team: error(item) for team, item in mine.items()}
+            waiting = [
+                team for team in mine
+                if (not errors[team] if team in stopped else REFRESH in mine[team]["metadata"].get("annotations", {}))
+            ]  # fmt: skip
+            if not waiting:
+                return {team: errors[team] for team in stopped}
+            told = {team: errors[team] for team in waiting}
+            assert time.monotonic() < end, f"gave up after {PATIENCE} s: sets that should have (not) stopped: {told}"
+            time.sleep(POLL)
+
+    def applications(self) -> dict[str, Object]:
+        """What there is of all teams, by name, as the review tells it."""
+        found = self.gitops.kube.get("-n", NAMESPACE, "applications")["items"]
+        names = {team.name for team in self.gitops.teams}
+        return {item["metadata"]["name"]: essence(item) for item in found if item["spec"]["project"] in names}
+
+
+def error(item: Object) -> str:
+    """What an ApplicationSet says has gone wrong; empty if nothing has."""
+    conditions = item.get("status", {}).get("conditions", [])
+    return " ".join(
+        each["message"] for each in conditions if (each["type"], each["status"]) == ("ErrorOccurred", "True")
+    )
 
 
 def essence(application: Object) -> Object:
-    """The part of a real Application that the review tells."""
+    """The part of a real Application that the review tells. Its values are one string."""
     spec = application["spec"]
-    helm = spec["source"]["helm"]
+    source = spec["source"]
+    helm = source["helm"]
     return {
         "name": application["metadata"]["name"],
         "project": spec["project"],
         "source": {
-            "targetRevision": spec["source"]["targetRevision"].removeprefix("refs/tags/"),
-            "path": spec["source"]["path"],
-            "helm": {"releaseName": helm["releaseName"], "valuesObject": json.loads(helm["values"])},
+            "targetRevision": source["targetRevision"],
+            "path": source["path"],
+            "helm": {"releaseName": helm["releaseName"], "values": json.loads(helm["values"])},
         },
         "destination": {"namespace": spec["destination"]["namespace"]},
         "syncPolicy": {"automated": spec["syncPolicy"]["automated"]},
     }
 
 
-def test_the_review_tells_the_applications_that_there_are(new_team: Callable[[], Team], gitops: GitOps) -> None:
-    """Two teams with suspended, unreleased, refused and strange files: the Applications that `tfd review` names
-    are those that Argo CD has, with the same tag, values, project and namespace."""
-    one, two = new_team(), new_team()
-    gitops.install(one, two)
-    first = gitops.repository.git("rev-list", "--max-parents=0", "HEAD")
-    values = gitops.values(state="suspended")
-    files: dict[str, Any] = {
-        f"jobs/{one.name}/a.yaml": values,
-        f"jobs/{one.name}/unreleased.yaml": values | {"chartVersion": "9.9.9"},
-        f"jobs/{one.name}/refused.yaml": values | {"ps": {"replicas": 3}},
-        f"jobs/{two.name}/strange.yaml": json.dumps(values | {"description": '{{ "x" }}\n#'}).replace("100", "1e2"),
-        f"jobs/{two.name}/below/nobody.yaml": values,
-        f"jobs/{two.name}/README.md": "no job",
-    }
-    gitops.commit(files)
-    for team in (one, two):
-        gitops.seen_commit(team)
-    words = [sys.executable, "-m", "tfd", "review", "--base", first, "--head", "HEAD", "--format", "json"]
-    told = json.loads(command([*words, "--repo", str(gitops.repository.clone)], exits=(0, 1)))["applications"]
-    real = [
-        essence(gitops.kube.get("-n", NAMESPACE, "application", name))
-        for team in (one, two)
-        for name in gitops.names(team)
-    ]
-    assert sorted(told, key=lambda each: str(each["name"])) == sorted(real, key=lambda each: str(each["name"]))
+def as_floats(value: Any) -> Any:
+    """Numbers as Argo CD has them: the digits that it writes for a huge one are not those that Python writes."""
+    return json.loads(json.dumps(value), parse_int=float)
+
+
+def review(folder: Path, base: str) -> Object:
+    words = ["review", "--base", base, "--head", "HEAD", "--format", "json", "--repo", str(folder)]
+    return dict(json.loads(command([sys.executable, "-m", "tfd", *words], exits=(0, 1))))
+
+
+def test_the_review_tells_the_applications_that_there_are(gitops: GitOps, token: str, tmp_path: Path) -> None:
+    """Every pull request of the review's tests, and forty files that are no job files, are merged: the Applications
+    that `tfd review` tells are those that Argo CD has, with the same revision, values, project and namespace; the sets
+    that it says are stopped have an error, and of their teams nothing has come or gone."""
+    change = corpus(token)
+    # argocd/ refuses teams of which one's runs could have the names of another's: these are brought in one by one.
+    teams = [Team(gitops.kube, name, tmp_path) for name in change.teams]
+    late = [team for team in teams if any(team.name.startswith(f"{name}-") for name in change.teams)]
+    for some in ([team for team in teams if team not in late], late):
+        gitops.install(*some, pollSeconds=FAR)
+    gitops.teams = teams
+    # Nothing of this may run: no destination is allowed, and no namespace is there.
+    nowhere = ["patch", "appproject", *change.teams, "--type=merge", "-p", '{"spec": {"destinations": []}}']
+    gitops.kube.kubectl("-n", NAMESPACE, *nowhere)
+    sets = Sets(gitops)
+    clone = gitops.repository.clone
+
+    commit(clone, change.base)
+    gitops.repository.push()
+    base = gitops.repository.git("rev-parse", "HEAD")
+    sets.look("base")
+    before_told = review(clone, base)
+    sets.wait({stop["team"] for stop in before_told["teamsStopped"]})
+    before = sets.applications()
+    assert as_floats({each["name"]: each for each in before_told["applications"]}) == as_floats(before)
+
+    commit(clone, change.head)
+    gitops.repository.push()
+    told = review(clone, base)
+    stopped = {stop["team"] for stop in told["teamsStopped"]}
+    assert len(told["applications"]) > 500
+    assert len(stopped) > 10
+    sets.look("head")
+    errors = sets.wait(stopped)
+    after = sets.applications()
+    stay = {name for name, each in after.items() if each["project"] in stopped}
+    assert as_floats({each["name"]: each for each in told["applications"]}) == as_floats(
+        {name: each for name, each in after.items() if name not in stay}
+    )
+    assert stay == {name for name, each in before.items() if each["project"] in stopped}
+    assert not set(told["applicationsDeleted"]) & after.keys()
+    for team, said in errors.items():
+        names = [name for stop in told["teamsStopped"] if stop["team"] == team
+                 for name in (stop["path"], f"{team}-{Path(stop['path']).stem}")]  # fmt: skip
+        assert any(name in said or json.dumps(name)[1:-1] in said for name in names), (names, said)

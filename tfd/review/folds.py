@@ -58,8 +58,8 @@ def _applications(review: Review) -> Fold:
             revision, namespace = shown["source"]["targetRevision"], shown["destination"]["namespace"]
             rows.append([code(name), what, code(shown["project"]), code(namespace), code(revision)])
     body = f"{len(now):,} in all; {len(now.keys() & before.made.keys()):,} of them are there already."
-    for team in sorted({stop.team for stop in after.stops}):
-        body += f" Those of {code(team)} stay as they are and are not counted: a file stops its ApplicationSet."
+    for team, path in {stop.team: stop.path for stop in reversed(after.stops)}.items():
+        body += f" Those of {code(team)} are not counted: they stay as they are until {code(path)} is mended."
     if rows:
         head = ["Application", "merging", "project", "namespace", "revision of the chart"]
         body += "\n\n" + table(head, rows[:_MOST_APPLICATIONS])
