@@ -114,27 +114,29 @@ class GitOps:
 
     def remove(self) -> None:
         """Take the teams from Argo CD; what runs in their namespaces is theirs to end."""
-        for team in self.teams:
-            forget(self.kube, team.name)
+        forget(self.kube, [team.name for team in self.teams])
 
 
-def forget(kube: Kube, team: str) -> None:
-    """Delete what Argo CD has of a team, without touching its runs."""
+def forget(kube: Kube, teams: list[str]) -> None:
+    """Delete what Argo CD has of some teams, without touching their runs. One call for each kind: there may be many."""
     argocd = ("-n", NAMESPACE)
-    kube.kubectl(*argocd, "delete", "applicationset", f"runs-{team}", "--cascade=orphan", "--ignore-not-found")
-    mine = ("-l", f"tf-distributed/team={team}")
-    for item in kube.get(*argocd, "applications", *mine)["items"]:
+    if not teams:
+        return
+    sets = [f"runs-{team}" for team in teams]
+    kube.kubectl(*argocd, "delete", "applicationset", *sets, "--cascade=orphan", "--ignore-not-found")
+    mine = ("-l", f"tf-distributed/team in ({','.join(teams)})")
+    names = [str(item["metadata"]["name"]) for item in kube.get(*argocd, "applications", *mine)["items"]]
+    if names:
         no_finalizer = json.dumps({"metadata": {"finalizers": None}})
-        kube.kubectl(*argocd, "patch", "application", item["metadata"]["name"], "--type=merge", "-p", no_finalizer)
-    kube.kubectl(*argocd, "delete", "applications", *mine)
-    kube.kubectl(*argocd, "delete", "appproject", team, "--ignore-not-found")
+        kube.kubectl(*argocd, "patch", "application", *names, "--type=merge", "-p", no_finalizer)
+        kube.kubectl(*argocd, "delete", "applications", *mine)
+    kube.kubectl(*argocd, "delete", "appproject", *teams, "--ignore-not-found")
 
 
 def sweep(kube: Kube) -> None:
     """Delete what scenarios that were killed have left in Argo CD."""
-    for item in kube.get("-n", NAMESPACE, "appprojects")["items"]:
-        if str(item["metadata"]["name"]).startswith(PREFIX):
-            forget(kube, item["metadata"]["name"])
+    projects = [str(item["metadata"]["name"]) for item in kube.get("-n", NAMESPACE, "appprojects")["items"]]
+    forget(kube, [name for name in projects if name.startswith(PREFIX)])
 
 
 def health(application: Object) -> str:
