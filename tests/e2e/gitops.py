@@ -93,6 +93,13 @@ class GitOps:
         self.merge(team, name, self.values(state="suspended"))
         self.healthy(team, name, "Suspended")
 
+    def look(self, team: Team, run: str, how: str = "normal") -> Object:
+        """Let Argo CD compare a run with git now, as a webhook does; return the Application when it has."""
+        key = "argocd.argoproj.io/refresh"
+        words = ("annotate", "application", f"{team.name}-{run}", f"{key}={how}", "--overwrite")
+        self.kube.kubectl("-n", NAMESPACE, *words)
+        return self.wait(team, run, "looked at", lambda each: key not in each["metadata"].get("annotations", {}))
+
     @contextmanager
     def watching(self, team: Team, run: str) -> Iterator[list[str]]:
         """Keep every state of health that the Application of a run goes through."""
@@ -121,8 +128,9 @@ class GitOps:
 def forget(kube: Kube, team: str) -> None:
     """Delete what Argo CD has of a team, without touching its runs."""
     argocd = ("-n", NAMESPACE)
-    kube.kubectl(*argocd, "delete", "applicationset", f"runs-{team}", "--cascade=orphan", "--ignore-not-found")
     mine = ("-l", f"tf-distributed/team={team}")
+    kube.kubectl(*argocd, "delete", "applicationset", f"runs-{team}", "--cascade=orphan", "--ignore-not-found")
+    kube.kubectl(*argocd, "delete", "applicationsets", *mine, "--cascade=orphan")
     for item in kube.get(*argocd, "applications", *mine)["items"]:
         no_finalizer = json.dumps({"metadata": {"finalizers": None}})
         kube.kubectl(*argocd, "patch", "application", item["metadata"]["name"], "--type=merge", "-p", no_finalizer)
