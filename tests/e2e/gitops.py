@@ -131,10 +131,10 @@ def forget(kube: Kube, team: str) -> None:
     mine = ("-l", f"tf-distributed/team={team}")
     kube.kubectl(*argocd, "delete", "applicationset", f"runs-{team}", "--cascade=orphan", "--ignore-not-found")
     kube.kubectl(*argocd, "delete", "applicationsets", *mine, "--cascade=orphan")
-    for item in kube.get(*argocd, "applications", *mine)["items"]:
+    if names := kube.kubectl(*argocd, "get", "applications", *mine, "-o", "name").split():
         no_finalizer = json.dumps({"metadata": {"finalizers": None}})
-        kube.kubectl(*argocd, "patch", "application", item["metadata"]["name"], "--type=merge", "-p", no_finalizer)
-    kube.kubectl(*argocd, "delete", "applications", *mine)
+        kube.kubectl(*argocd, "patch", *names, "--type=merge", "-p", no_finalizer)
+        kube.kubectl(*argocd, "delete", *names)
     kube.kubectl(*argocd, "delete", "appproject", team, "--ignore-not-found")
 
 
