@@ -5,6 +5,7 @@ Usage: python -m cluster.demo      (`make gitops-demo` starts the cluster first)
 Everything is on this machine: the git repository is a folder, and the cluster with Argo CD is that of `make cluster`.
 """
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -165,9 +166,11 @@ def loop(clone: Path) -> int:
     console.print(f"\nsuspend, archive, go on: all by commits to {path} in a clone of {repository.url}")
     show = ["tensorboard", f"{TEAM}/{name}"]
     if sys.stdout.isatty():
-        console.print("TensorBoard:")
-        return subprocess.run(tfd(*show), check=False).returncode
-    console.print(f"TensorBoard: KUBECONFIG={state() / 'kubeconfig'} tfd {' '.join(show)}")
+        console.print("TensorBoard, until Ctrl-C:")
+        with contextlib.suppress(KeyboardInterrupt):  # all has been shown: not an interrupted demo
+            subprocess.run(tfd(*show), check=False)
+    else:
+        console.print(f"TensorBoard: KUBECONFIG={state() / 'kubeconfig'} tfd {' '.join(show)}")
     return 0 if health == "Healthy" else 1
 
 
@@ -177,7 +180,7 @@ def main() -> None:
         try:
             sys.exit(loop(Path(folder) / "clone"))
         except KeyboardInterrupt:
-            console.print("\nstopped; what was merged goes on in the cluster (`make cluster-down` ends all)")
+            console.print("\nstopped; if it was merged already, the run goes on (`make cluster-down` ends all)")
             sys.exit(STOPPED)
         except ClusterError as error:
             console.print(escape(str(error)), style="red")

@@ -21,7 +21,8 @@ GPUS = 4
 # In the order of value; the last ones lose nodes.
 ORDER = (
     *("completion", "kills", "failures", "control", "gang", "observing", "names", "network"),
-    *("gitops_settings", "gitops_life", "gitops_once", "gitops_borders", "gitops_emulated", "gitops_scale"),
+    *("gitops_settings", "gitops_life", "gitops_once", "gitops_borders", "gitops_naive", "gitops_emulated"),
+    "gitops_scale",
     "nodes",
 )
 

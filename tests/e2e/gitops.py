@@ -93,6 +93,13 @@ class GitOps:
         self.merge(team, name, self.values(state="suspended"))
         self.healthy(team, name, "Suspended")
 
+    def look(self, team: Team, run: str, how: str = "normal") -> Object:
+        """Let Argo CD compare a run with git now, as a webhook does; return the Application when it has."""
+        key = "argocd.argoproj.io/refresh"
+        words = ("annotate", "application", f"{team.name}-{run}", f"{key}={how}", "--overwrite")
+        self.kube.kubectl("-n", NAMESPACE, *words)
+        return self.wait(team, run, "looked at", lambda each: key not in each["metadata"].get("annotations", {}))
+
     @contextmanager
     def watching(self, team: Team, run: str) -> Iterator[list[str]]:
         """Keep every state of health that the Application of a run goes through."""
@@ -125,11 +132,11 @@ def forget(kube: Kube, teams: list[str]) -> None:
     sets = [f"runs-{team}" for team in teams]
     kube.kubectl(*argocd, "delete", "applicationset", *sets, "--cascade=orphan", "--ignore-not-found")
     mine = ("-l", f"tf-distributed/team in ({','.join(teams)})")
-    names = [str(item["metadata"]["name"]) for item in kube.get(*argocd, "applications", *mine)["items"]]
-    if names:
+    kube.kubectl(*argocd, "delete", "applicationsets", *mine, "--cascade=orphan")
+    if names := kube.kubectl(*argocd, "get", "applications", *mine, "-o", "name").split():
         no_finalizer = json.dumps({"metadata": {"finalizers": None}})
-        kube.kubectl(*argocd, "patch", "application", *names, "--type=merge", "-p", no_finalizer)
-        kube.kubectl(*argocd, "delete", "applications", *mine)
+        kube.kubectl(*argocd, "patch", *names, "--type=merge", "-p", no_finalizer)
+        kube.kubectl(*argocd, "delete", *names)
     kube.kubectl(*argocd, "delete", "appproject", *teams, "--ignore-not-found")
 
 

@@ -79,7 +79,7 @@ def test_file_deleted_while_running(team: Team, gitops: GitOps) -> None:
 
 def test_archived_and_gone_on_with_in_a_new_run(team: Team, gitops: GitOps) -> None:
     """A finished run is archived by a commit: its record is left and the Application is Healthy; a new file with
-    resumeFrom trains on from its checkpoint."""
+    resumeFrom begins with the weights of its checkpoint and counts its own steps."""
     values = gitops.values(steps=100)
     gitops.install(team)
     gitops.merge(team, "old", values)
@@ -90,5 +90,7 @@ def test_archived_and_gone_on_with_in_a_new_run(team: Team, gitops: GitOps) -> N
     gitops.healthy(team, "old")
     gitops.merge(team, "new", values | {"resumeFrom": "old", "trainer": values["trainer"] | {"steps": 200}})
     gitops.healthy(team, "new")
-    assert "training from step 100 to 200" in team.log("new", "chief-0")
+    log = team.log("new", "chief-0")
+    assert "starting from the weights and the optimizer of /runs/old/checkpoints/ckpt-100" in log
+    assert "training from step 0 to 200" in log
     assert team.done("new")["step"] == 200

@@ -3,7 +3,7 @@
 import json
 
 from cluster.repository import chart_version
-from tests.e2e.gitops import NAMESPACE, GitOps, errors, health, synced
+from tests.e2e.gitops import GitOps, errors, health, synced
 from tests.e2e.kube import Object
 from tests.e2e.team import Team
 
@@ -55,11 +55,7 @@ def test_finished_job_deleted(team: Team, gitops: GitOps) -> None:
     gitops.wait(team, run, "OutOfSync", lambda each: synced(each) == "OutOfSync")
     gitops.commit({"README.md": "something else"})
     gitops.seen_commit(team)
-    refresh = "argocd.argoproj.io/refresh=hard"
-    gitops.kube.kubectl("-n", NAMESPACE, "annotate", "application", f"{team.name}-{run}", refresh)
-    gitops.wait(
-        team, run, "looked at", lambda each: "argocd.argoproj.io/refresh" not in each["metadata"]["annotations"]
-    )
+    gitops.look(team, run, "hard")
     assert team.jobs(run) == {}
 
     gitops.merge(team, run, values | {"description": "read again"})

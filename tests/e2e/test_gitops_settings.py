@@ -87,13 +87,34 @@ def test_health_of_a_job(applied: dict[str, Object], tmp_path: Path, name: str) 
     """A Job is Healthy when it is Complete and never before, Degraded as soon as it must fail, Suspended only while it
     is: Argo CD's own program runs the script."""
     spec, status, expected, said = HEALTH[name]
-    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "run-chief", "namespace": TEAM}}
-    (tmp_path / "job.json").write_text(json.dumps(job | {"spec": {"completions": 2} | spec, "status": status}))
-    (tmp_path / "cm.json").write_text(json.dumps(applied["ConfigMap/argocd-cm"]))
-    given = ("--argocd-cm-path", str(tmp_path / "cm.json"))
-    printed = ask("settings", "resource-overrides", "health", str(tmp_path / "job.json"), *given)
+    printed = told(tmp_path, job(spec, status), applied["ConfigMap/argocd-cm"])
     assert f"STATUS: {expected}\n" in printed
     assert said in printed
+
+
+def job(spec: Object, status: Object) -> Object:
+    metadata = {"name": "run-chief", "namespace": TEAM}
+    spec = {"completions": 2} | spec
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec, "status": status}
+
+
+def told(tmp_path: Path, given: Object, settings: Object) -> str:
+    """What Argo CD says of an object's health under the settings of an argocd-cm."""
+    (tmp_path / "object.json").write_text(json.dumps(given))
+    (tmp_path / "cm.json").write_text(json.dumps(settings))
+    words = (str(tmp_path / "object.json"), "--argocd-cm-path", str(tmp_path / "cm.json"))
+    return ask("settings", "resource-overrides", "health", *words)
+
+
+def test_without_ours_a_resumed_job_is_healthy_and_a_tfjob_nothing(applied: dict[str, Object], tmp_path: Path) -> None:
+    """Argo CD's own health takes a resumed Job that runs for done, and one that must fail for running. It has none for
+    Kubeflow's TFJob, which is one reason to have plain Jobs."""
+    nothing = applied["ConfigMap/argocd-cm"] | {"data": {}}
+    for name, own in {"resumed": "Healthy", "failing": "Progressing", "running": "Progressing"}.items():
+        spec, status, *_ = HEALTH[name]
+        assert f"STATUS: {own}\n" in told(tmp_path, job(spec, status), nothing), name
+    tfjob = job({}, {"conditions": [condition("Failed")]}) | {"apiVersion": "kubeflow.org/v1", "kind": "TFJob"}
+    assert "not configured for 'kubeflow.org/TFJob'" in told(tmp_path, tfjob, nothing)
 
 
 def test_rights_of_a_team(applied: dict[str, Object], tmp_path: Path) -> None:
@@ -167,3 +188,18 @@ def test_the_end_of_a_run_is_told(applied: dict[str, Object], tmp_path: Path) ->
             "message": "Argo CD: Healthy since 2026-11-24T15:00:00Z",
         },
     }
+
+
+def test_a_commit_status_would_be_the_tag_s(applied: dict[str, Object], tmp_path: Path) -> None:
+    """A commit status, the usual notification, goes to the commit that was synced: the chart's tag, the same for all
+    runs. What ours sends says team and run, and no commit."""
+    settings, application = tmp_path / "notifications.json", tmp_path / "application.json"
+    application.write_text(json.dumps(APPLICATION | {"status": {"health": {"status": "Healthy"}}}))
+    status = {"github": {"status": {"state": "success", "label": "run", "targetURL": "https://example.com"}}}
+    usual = {"template.usual": json.dumps(status | {"message": "done"})}
+    settings.write_text(json.dumps(applied["ConfigMap/argocd-notifications-cm"] | {"data": usual}))
+    more = (str(application), "--config-map", str(settings), "--secret", ":empty")
+    sent = helmyaml.load(ask("notifications", "template", "notify", "usual", *more)).value
+    assert sent["github"]["revisionPath"] == "{{.app.status.operationState.syncResult.revision}}"
+    settings.write_text(json.dumps(applied["ConfigMap/argocd-notifications-cm"]))
+    assert "evision" not in ask("notifications", "template", "notify", EVENT, *more)
