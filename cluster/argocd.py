@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,17 @@ def components() -> dict[str, list[str | Path]]:
             "--metrics-addr=127.0.0.1:12345", "--probe-addr=127.0.0.1:12346", "--webhook-addr=127.0.0.1:7000",
         ],
     }  # fmt: skip
+
+
+def teams(*options: str | Path) -> None:
+    """Render argocd/ with options for helm, and bring it into Argo CD as its README says."""
+    with tempfile.TemporaryDirectory() as made:
+        run([state() / "bin" / "helm", "template", "argocd", CHECKOUT / "argocd", "--output-dir", made, *options])
+        templates = Path(made, "argocd", "templates")
+        kubectl("apply", "--server-side", "--field-manager=tf-distributed", "-f", str(templates / "teams"))
+        for patch in sorted((templates / "settings").iterdir()):
+            given = ("--type=merge", "--patch-file", str(patch))
+            kubectl("patch", "configmap", patch.stem, "--namespace", NAMESPACE, *given)
 
 
 def listens() -> bool:

@@ -45,17 +45,8 @@ def prepare(clone: Path) -> Repository:
     """Return the demo's repository; Argo CD watches it for one team."""
     repository = Repository(argocd.repository("demo"), clone)
     repository.start()
-    teams = ["--set", f"teams.{TEAM}.quota.pods=50", "--set", "pollSeconds=2"]
-    words = [
-        str(state() / "bin" / "helm"),
-        "template",
-        "argocd",
-        str(CHECKOUT / "argocd"),
-        "--set",
-        f"repository={repository.url}",
-        *teams,
-    ]
-    kubectl("apply", "--server-side", "--field-manager=tf-distributed", "-f", "-", given=run(words))
+    values = (f"repository={repository.url}", f"teams.{TEAM}.quota.pods=50", "pollSeconds=2")
+    argocd.teams(*(word for value in values for word in ("--set", value)))
     storage.claim(TEAM, "runs")
     return repository
 

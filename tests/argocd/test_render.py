@@ -23,10 +23,10 @@ TEAMS = {
 Object = dict[str, Any]
 
 
-def template(tmp_path: Path, **values: Any) -> subprocess.CompletedProcess[str]:
+def template(tmp_path: Path, *options: str, **values: Any) -> subprocess.CompletedProcess[str]:
     file = tmp_path / "values.yaml"
     file.write_text(json.dumps({"repository": REPOSITORY, "teams": TEAMS} | values))
-    command = [find_helm(), "template", "argocd", str(ROOT / "argocd"), "--values", str(file)]
+    command = [find_helm(), "template", "argocd", str(ROOT / "argocd"), "--values", str(file), *options]
     return subprocess.run(command, capture_output=True, text=True)
 
 
@@ -47,6 +47,20 @@ def test_each_team_gets_a_namespace_a_project_and_a_set_of_its_own(tmp_path: Pat
             ("AppProject", "argocd", "{}"), ("ApplicationSet", "argocd", "runs-{}")}  # fmt: skip
     expected = {tuple(word.replace("{}", team) for word in words) for team in TEAMS for words in each}
     assert set(found) == expected | {("ConfigMap", "argocd", "argocd-cm")}
+
+
+def test_files_are_applied_in_an_order_in_which_each_finds_what_it_needs(tmp_path: Path) -> None:
+    template(tmp_path, "--output-dir", str(tmp_path))
+    files = sorted((tmp_path / "argocd" / "templates" / "teams").iterdir())  # as kubectl takes a folder
+    kinds = [helmyaml.load_all(file.read_text())[0]["kind"] for file in files]
+    assert kinds == ["Namespace", "AppProject", "ResourceQuota", "ApplicationSet"]
+
+
+def test_settings_are_no_part_of_what_is_applied(tmp_path: Path) -> None:
+    template(tmp_path, "--output-dir", str(tmp_path), notifications={"github": "example-org/runs"})
+    files = sorted((tmp_path / "argocd" / "templates" / "settings").iterdir())
+    names = [[each["metadata"]["name"] for each in helmyaml.load_all(file.read_text())] for file in files]
+    assert names == [[file.stem] for file in files] == [["argocd-cm"], ["argocd-notifications-cm"]]
 
 
 def test_a_project_allows_its_team_this_repository_its_namespace_and_the_chart_s_kinds(tmp_path: Path) -> None:

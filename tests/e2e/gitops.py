@@ -11,11 +11,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from cluster.paths import CHECKOUT, state
+from cluster import argocd
+from cluster.paths import state
 from cluster.repository import Repository, chart_version
-from tests.e2e.kube import Kube, Object, command
+from tests.e2e.kube import Kube, Object
 from tests.e2e.team import POLL, Team, job
-from tfd.helm import find_helm
 
 NAMESPACE = "argocd"
 PREFIX = "e2e-"
@@ -36,8 +36,7 @@ class GitOps:
         file = self.folder / "teams.json"
         names: dict[str, Object] = {team.name: {} for team in teams}
         file.write_text(json.dumps({"repository": self.repository.url, "teams": names, "pollSeconds": 1} | values))
-        rendered = command([find_helm(), "template", "argocd", str(CHECKOUT / "argocd"), "--values", str(file)])
-        self.kube.kubectl("apply", "--server-side", "--field-manager=tf-distributed", "-f", "-", given=rendered)
+        argocd.teams("--values", file)
 
     def values(self, strategy: str = "OneDevice", steps: int = 100, **more: Any) -> Object:
         """A small job file's content."""

@@ -54,7 +54,14 @@ class Kube:
         return dict(json.loads(self.kubectl("get", *words, "-o", "json")))
 
     def apply(self, *objects: Object) -> None:
-        self.kubectl("apply", "-f", "-", given=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+        # On the server's side, so that what argocd/ applies to a namespace later leaves our labels there.
+        self.kubectl(
+            "apply",
+            "--server-side",
+            "-f",
+            "-",
+            given=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}),
+        )
 
     def box(self, *words: str) -> str:
         """`python -m cluster`, for what only the cluster in a box can do."""

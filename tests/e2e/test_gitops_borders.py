@@ -171,3 +171,18 @@ def test_values_stay_values(team: Team, gitops: GitOps) -> None:
     assert record["identity"]["trainer"]["hyperparameters"] == {"learning_rate": 0.001}
     assert record["identity"]["chartVersion"] == chart_version()
     assert gitops.names(team) == [f"{team.name}-strange"]
+
+
+def test_settings_of_others_stay(team: Team, gitops: GitOps) -> None:
+    """An argocd-cm that its owner looks after with `kubectl apply` gets the health of Jobs beside the owner's keys, and
+    keeps it when the owner applies again."""
+    key, metadata = "resource.customizations.health.batch_Job", {"name": "argocd-cm", "namespace": NAMESPACE}
+    theirs = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"url": "https://example.com"}}
+    for _ in range(2):
+        gitops.kube.kubectl("apply", "-f", "-", given=json.dumps(theirs))
+        gitops.install(team)
+        data = gitops.kube.get("-n", NAMESPACE, "configmap", "argocd-cm")["data"]
+        assert set(data) == {"url", key}
+    gitops.kube.kubectl("apply", "-f", "-", given=json.dumps(theirs))
+    assert key in gitops.kube.get("-n", NAMESPACE, "configmap", "argocd-cm")["data"]
+    gitops.kube.kubectl("apply", "-f", "-", given=json.dumps(theirs | {"data": {}}))

@@ -1,6 +1,6 @@
 """The Applications that Argo CD would have: an emulation of the ApplicationSet of each team.
 
-It follows argocd/templates/applicationset.yaml and the source of Argo CD 3.6 (parseFileParams, Reconcile and
+It follows argocd/templates/teams/runs.yaml and the source of Argo CD 3.6 (parseFileParams, Reconcile and
 createOrUpdateInCluster below its applicationset/); tests/e2e/test_gitops_emulated.py holds it against the real one.
 Argo CD takes more than what may be a job file: an empty file is an Application without values, a list is one for each
 of its elements.
