@@ -110,8 +110,10 @@ def table(seconds: float, found: dict[str, Any], now: dict[str, Any]) -> Table:
     shown = Table.grid(padding=(0, 3))
     shown.add_row("since the merge", f"{seconds:.0f} s")
     shown.add_row("Argo CD: the Application", found["metadata"]["name"] if found else "not there yet")
-    shown.add_row("Argo CD: cluster and git are", str(status.get("sync", {}).get("status", "")))
-    shown.add_row("Argo CD: the run is", str(status.get("health", {}).get("status", "")))
+    synced, health = (str(status.get(key, {}).get("status", "")) for key in ("sync", "health"))
+    shown.add_row("Argo CD: cluster and git are", synced)
+    # Before anything is applied nothing is wrong either, and Argo CD calls that Healthy.
+    shown.add_row("Argo CD: the run is", health if synced == "Synced" else "")
     progress = now.get("progress") or {}
     step = f", step {progress['step']} of {progress.get('steps')}" if progress.get("step") else ""
     shown.add_row("tfd status", f"{now.get('state', '')}{step}")
