@@ -163,24 +163,26 @@ class _Builder:
         return self._scalar(node, key)
 
     def _mapping(self, node: yaml.MappingNode, key: Key) -> dict[str, Any]:
-        merged: dict[str, Any] = {}
-        own: dict[str, Any] = {}
+        found: dict[str, Any] = {}
+        written: set[str] = set()
         for name_node, value_node in node.value:
             if isinstance(name_node, yaml.ScalarNode) and (name_node.tag, name_node.value) == (_PLAIN, "<<"):
+                # Go lets it replace what stands above it, and be replaced by what stands below.
                 value = self.build(value_node, key)
                 for source in reversed(value if isinstance(value, list) else [value]):
-                    merged.update(source if isinstance(source, dict) else {})
+                    found.update(source if isinstance(source, dict) else {})
                 continue
             name = self._name(name_node, key)
-            if name in own and self._strict:
+            if name in written and self._strict:
                 line = self._document.positions[(*key, name)][0]
                 raise self._error(name_node, f"duplicate key, first on line {line}: keep one", (*key, name))
+            written.add(name)
             self._document.positions[(*key, name)] = (
                 name_node.start_mark.line + 1,
                 name_node.start_mark.column + 1,
             )
-            own[name] = self.build(value_node, (*key, name))
-        return merged | own
+            found[name] = self.build(value_node, (*key, name))
+        return found
 
     def _name(self, node: yaml.Node, key: Key) -> str:
         value = self._scalar(node, key) if isinstance(node, yaml.ScalarNode) else None

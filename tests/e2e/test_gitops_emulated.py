@@ -4,6 +4,7 @@ import json
 import re
 import sys
 import time
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ class Sets:
             "-n", NAMESPACE, "annotate", "--overwrite", "applicationset", *names, f"{REFRESH}={stamp}"
         )
 
-    def wait(self, stopped: set[str], either: set[str] = frozenset()) -> dict[str, str]:
+    def wait(self, stopped: set[str], either: AbstractSet[str] = frozenset()) -> dict[str, str]:
         """Wait until each set has looked, those of `stopped` with an error, those of `either` with or without; return
         the errors of `stopped` by team."""
         end = time.monotonic() + PATIENCE

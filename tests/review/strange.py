@@ -29,6 +29,7 @@ FILES: dict[str, tuple[bytes, Outcome]] = {
     "duplicate-key": (b"a: 1\nb: 2\na: 3\n", (UNSET, {"a": 3, "b": 2})),
     "alias": (b"a: &x {c: 1}\nb: *x\n", (UNSET, {"a": {"c": 1}, "b": {"c": 1}})),
     "merge": (b"a: &x {c: 1}\nb: {<<: *x, d: 2}\n", (UNSET, {"a": {"c": 1}, "b": {"c": 1, "d": 2}})),
+    "merge-below": (b"a: {c: 1, <<: {c: 2}}\n", (UNSET, {"a": {"c": 2}})),
     "path": (b"path: {path: x, filename: y}\na: 1\n", (UNSET, {"a": 1})),
     "tab-after-a-value": (b"a: 1\t# one\n", (UNSET, {"a": 1})),
     "templates": (b"a: '{{ .path.path }}'\n", (UNSET, {"a": "{{ .path.path }}"})),
@@ -38,6 +39,11 @@ FILES: dict[str, tuple[bytes, Outcome]] = {
     "latin-1": (b"a: caf\xe9\n", STOPS),
     "infinite": (b"a: .inf\n", STOPS),
     "alias-of-itself": (b"a: &a {b: *a}\n", STOPS),
+    "mark-of-the-byte-order": (b"\xef\xbb\xbf# only that\n", (UNSET, {})),
+    "anchor-of-an-alias": (b"&a *a\n", (UNSET, {})),
+    "directive": (b"%TAG ! x\n---\n", (UNSET, {})),
+    "mapping-as-key": (b"? {}\n: 1\n", STOPS),
+    "null-as-key": (b"~: 1\n", STOPS),
     # Numbers.
     "numbers": (
         b"a: 1e3\nb: 1e-3\nc: 1000000\nd: 0x1f\ne: 1_000\nf: 017\ng: 2001-01-01\n",

@@ -10,6 +10,7 @@ from tests.review.cases import FASTER, MERGED
 from tests.review.repositories import Case, changed, review_of
 from tests.review.test_markdown import TEXT
 from tfd.review.actions import Action
+from tfd.review.applications import Emulation
 from tfd.review.card import LIMIT, MARKER, card
 from tfd.review.findings import Finding, Level, Suggestion
 from tfd.review.judge import RunReview
@@ -33,7 +34,9 @@ FINDINGS = st.builds(
 @given(st.lists(FINDINGS, max_size=8), st.integers(1, 200), st.lists(LONG, max_size=8))
 def test_no_pull_request_is_too_long(findings: list[Finding], times: int, paths: list[str]) -> None:
     runs = [RunReview(path, Action.UNREADABLE, findings=list(findings)) for path in paths * times]
-    text = card(Review(40 * "a", 40 * "b", runs, findings * times, ({}, {}), paths * times))
+    text = card(
+        Review(40 * "a", 40 * "b", runs, findings * times, (Emulation({}, []), Emulation({}, [])), paths * times)
+    )
     assert len(text.encode(errors="surrogatepass")) <= LIMIT
     assert text.startswith(f"{MARKER}\n### ")
     assert text.count("<details>") == text.count("</details>")

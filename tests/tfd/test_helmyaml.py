@@ -87,7 +87,7 @@ def test_anything_that_looks_like_a_number_is_read_as_helm_reads_it(probe_chart:
 def test_quotes_blocks_and_anchors_are_read_as_helm_reads_them(probe_chart: Path) -> None:
     text = (
         "a: '1e3'\nb: \"y\"\nc: |\n  12\n  13\nd: >-\n  x\n  y\ne: !!str 5\nf: &f {x: 1, z: 2}\n"
-        "g: {<<: *f, x: 2}\nh: [*f, 'no']\ni: ''\nj: {}\nk: []\n"
+        "g: {<<: *f, x: 2}\nl: {x: 2, <<: *f}\nh: [*f, 'no']\ni: ''\nj: {}\nk: []\n"
     )
     helm = helm_reads(probe_chart, text)
     assert load(text).value == helm
