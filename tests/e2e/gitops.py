@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from cluster import argocd
 from cluster.paths import state
 from cluster.repository import Repository, chart_version
 from tests.e2e.kube import Kube, Object
-from tests.e2e.team import POLL, Team, job
+from tests.e2e.team import LABEL, POLL, Team, job
 
 NAMESPACE = "argocd"
 PREFIX = "e2e-"
@@ -37,6 +38,8 @@ class GitOps:
         names: dict[str, Object] = {team.name: {} for team in teams}
         file.write_text(json.dumps({"repository": self.repository.url, "teams": names, "pollSeconds": 1} | values))
         argocd.teams("--values", file)
+        # So that a session that is killed leaves nothing, also of namespaces that only argocd/ has made.
+        self.kube.kubectl("label", "--overwrite", "namespace", *names, f"{LABEL}=yes")
 
     def values(self, strategy: str = "OneDevice", steps: int = 100, **more: Any) -> Object:
         """A small job file's content."""
@@ -130,12 +133,15 @@ def forget(kube: Kube, teams: list[str]) -> None:
         return
     sets = [f"runs-{team}" for team in teams]
     kube.kubectl(*argocd, "delete", "applicationset", *sets, "--cascade=orphan", "--ignore-not-found")
-    mine = ("-l", f"tf-distributed/team in ({','.join(teams)})")
-    kube.kubectl(*argocd, "delete", "applicationsets", *mine, "--cascade=orphan")
-    if names := kube.kubectl(*argocd, "get", "applications", *mine, "-o", "name").split():
+    selector = f"tf-distributed/team in ({','.join(teams)})"
+    kube.kubectl(*argocd, "delete", "applicationsets", "-l", selector, "--cascade=orphan")
+    found = kube.get(*argocd, "applications", "-l", selector)["items"]
+    if names := [str(item["metadata"]["name"]) for item in found if item["metadata"].get("finalizers")]:
         no_finalizer = json.dumps({"metadata": {"finalizers": None}})
-        kube.kubectl(*argocd, "patch", *names, "--type=merge", "-p", no_finalizer)
-        kube.kubectl(*argocd, "delete", *names)
+        kube.kubectl(*argocd, "patch", "applications", *names, "--type=merge", "-p", no_finalizer)
+    # All in one request: kubectl would delete hundreds one by one.
+    path = f"/apis/argoproj.io/v1alpha1/namespaces/{NAMESPACE}/applications?labelSelector={quote(selector)}"
+    kube.kubectl("delete", "--raw", path)
     kube.kubectl(*argocd, "delete", "appproject", *teams, "--ignore-not-found")
 
 

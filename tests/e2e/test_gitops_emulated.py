@@ -142,7 +142,7 @@ def review(folder: Path, base: str) -> Object:
 
 
 def test_the_review_tells_the_applications_that_there_are(gitops: GitOps, token: str, tmp_path: Path) -> None:
-    """Every pull request of the review's tests, and forty files that are no job files, are merged: the Applications
+    """Every pull request of the review's tests, and many files that are no job files, are merged: the Applications
     that `tfd review` tells are those that Argo CD has, with the same revision, values, project and namespace; the sets
     that it says are stopped have an error, and of their teams nothing has come or gone."""
     change = corpus(token)
@@ -152,9 +152,12 @@ def test_the_review_tells_the_applications_that_there_are(gitops: GitOps, token:
     for some in ([team for team in teams if team not in late], late):
         gitops.install(*some, pollSeconds=FAR)
     gitops.teams = teams
-    # Nothing of this may run: no destination is allowed, and no namespace is there.
+    # Nothing of this may run: no destination is allowed.
     nowhere = ["patch", "appproject", *change.teams, "--type=merge", "-p", '{"spec": {"destinations": []}}']
     gitops.kube.kubectl("-n", NAMESPACE, *nowhere)
+    # And there is nothing to delete with an Application: without a finalizer hundreds are gone in a moment.
+    keep = ["patch", "applicationset", *(f"runs-{name}" for name in change.teams), "--type=merge"]
+    gitops.kube.kubectl("-n", NAMESPACE, *keep, "-p", '{"spec": {"syncPolicy": {"preserveResourcesOnDeletion": true}}}')
     sets = Sets(gitops)
     clone = gitops.repository.clone
 
@@ -188,3 +191,4 @@ def test_the_review_tells_the_applications_that_there_are(gitops: GitOps, token:
     assert len(unread) > 10
     for team, path in unread.items():
         assert str(Path(path).parent) in errors[team]
+    gitops.kube.kubectl("delete", "namespace", *change.teams, "--wait=false")
