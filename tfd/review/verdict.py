@@ -47,7 +47,15 @@ def summary(review: Review) -> str:
     costs = [f"{_count(total.gpus, 'GPU')}, at most {number(total.gpu_hours)} GPU-hours"] if total.gpus else []
     costs += [f"frees up to {_count(freed, 'GPU')}"] if freed else []
     text = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts) or "changes no run"
-    return f"{text}: {'; '.join(costs)}" if costs else text
+    text = f"{text}: {'; '.join(costs)}" if costs else text
+    return f"{text}, once what stops the team is mended" if _stopped(review) else text
+
+
+def _stopped(review: Review) -> bool:
+    """Whether Argo CD does nothing of it, since another file of the team stops it."""
+    teams = {stop.team for stop in review.applications[1].stops}
+    jobs = [run.after or run.before for run in review.runs if run.action in _VERBS]
+    return any(job is not None and job.team in teams for job in jobs)
 
 
 def _ran(run: RunReview) -> bool:
