@@ -1,13 +1,12 @@
-"""Write the generated parts of README.md, or check that they are not stale.
+"""Write the generated part of README.md, or check that it is not stale.
 
 Usage: python scripts/docs.py [--check]
 
 The table of values comes from the descriptions and limits in schema/job.schema.json and the defaults in the chart's
-values.yaml; the card of a pull request is one of tests/golden/review. Nothing of it is written by hand.
+values.yaml. The picture of a card is one of tests/golden/review; scripts/card_picture.py draws it.
 """
 
 import json
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,8 @@ from tfd.schema import defaults, dotted, schema
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 CARD = ROOT / "tests" / "golden" / "review" / "new-run.md"
+PICTURE = ROOT / "docs" / "review-card.png"
+PICTURED = PICTURE.with_suffix(".md")
 MISSING = object()
 SHORT = 40  # a longer pattern is for programs; the description says it in words
 
@@ -78,11 +79,8 @@ def table() -> str:
 
 
 def card() -> str:
-    """Return the card of a pull request as a quotation, without the parts that are folded and the commits."""
-    _, _, text = CARD.read_text(encoding="utf-8").partition("\n")
-    shown, _, folded = text.partition("\n<sub>")
-    titles = [f"▸ {title}<br>" for title in re.findall(r"<summary>(.*)</summary>", folded)]
-    return "\n".join(f"> {line}".rstrip() for line in [*shown.splitlines(), "", *titles])
+    """Return the card of a pull request that the README shows."""
+    return CARD.read_text(encoding="utf-8").removesuffix("exit code 0\n")
 
 
 def replaced(text: str, part: str, new: str) -> str:
@@ -96,17 +94,20 @@ def replaced(text: str, part: str, new: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write README.md, or with --check return 1 when it is stale."""
+    """Write README.md unless --check is given; return 1 when it, or the picture, is stale."""
     text = README.read_text(encoding="utf-8")
-    new = replaced(replaced(text, "values", table()), "card", card())
+    new = replaced(text, "values", table())
+    stale = PICTURED.read_text(encoding="utf-8") != card()
+    if stale:
+        print(f"{PICTURE}: of an older card than {CARD}: run scripts/card_picture.py", file=sys.stderr)
     if arguments == ["--check"]:
         if new != text:
             print(f"{README}: a generated part is stale: run `make docs` and commit the result", file=sys.stderr)
-        return int(new != text)
+        return int(new != text or stale)
     temporary = README.with_suffix(".tmp")
     temporary.write_text(new, encoding="utf-8")
     temporary.replace(README)
-    return 0
+    return int(stale)
 
 
 if __name__ == "__main__":
