@@ -35,12 +35,15 @@ def test_status_logs_and_tensorboard(team: Team) -> None:
     team.kubectl("rollout", "status", f"deployment/{run}-tensorboard", "--timeout=120s")
     command = [sys.executable, "-m", "tfd", "tensorboard", run, "-n", team.name]
     with subprocess.Popen(command, env=os.environ | team.kube.env, text=True, stdout=subprocess.PIPE) as process:
-        assert process.stdout
-        [address] = re.findall(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
-        with urllib.request.urlopen(f"{address}/data/environment", timeout=30) as answer:
-            assert answer.status == 200
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == 0
+        try:
+            assert process.stdout
+            [address] = re.findall(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
+            with urllib.request.urlopen(f"{address}/data/environment", timeout=30) as answer:
+                assert answer.status == 200
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=20) == 0
+        finally:
+            process.kill()
 
     assert "exit 0" in team.tfd("logs", run, "--follow").splitlines()[-1]
     team.end(run)
