@@ -15,7 +15,7 @@ from urllib.parse import quote
 from cluster import argocd
 from cluster.paths import state
 from cluster.repository import Repository, chart_version
-from tests.e2e.kube import Kube, Object
+from tests.e2e.kube import CommandError, Kube, Object
 from tests.e2e.team import LABEL, POLL, Team, job
 
 NAMESPACE = "argocd"
@@ -135,14 +135,23 @@ def forget(kube: Kube, teams: list[str]) -> None:
     kube.kubectl(*argocd, "delete", "applicationset", *sets, "--cascade=orphan", "--ignore-not-found")
     selector = f"tf-distributed/team in ({','.join(teams)})"
     kube.kubectl(*argocd, "delete", "applicationsets", "-l", selector, "--cascade=orphan")
-    found = kube.get(*argocd, "applications", "-l", selector)["items"]
-    if names := [str(item["metadata"]["name"]) for item in found if item["metadata"].get("finalizers")]:
-        no_finalizer = json.dumps({"metadata": {"finalizers": None}})
-        kube.kubectl(*argocd, "patch", "applications", *names, "--type=merge", "-p", no_finalizer)
+    while names := with_finalizers(kube, selector):
+        try:
+            no_finalizer = json.dumps({"metadata": {"finalizers": None}})
+            kube.kubectl(*argocd, "patch", "applications", *names, "--type=merge", "-p", no_finalizer)
+        except CommandError as error:
+            if "not found" not in str(error):  # one that Argo CD was about to delete is gone by now
+                raise
     # All in one request: kubectl would delete hundreds one by one.
     path = f"/apis/argoproj.io/v1alpha1/namespaces/{NAMESPACE}/applications?labelSelector={quote(selector)}"
     kube.kubectl("delete", "--raw", path)
     kube.kubectl(*argocd, "delete", "appproject", *teams, "--ignore-not-found")
+
+
+def with_finalizers(kube: Kube, selector: str) -> list[str]:
+    """The names of the Applications with which what they have made would be deleted."""
+    found = kube.get("-n", NAMESPACE, "applications", "-l", selector)["items"]
+    return [str(item["metadata"]["name"]) for item in found if item["metadata"].get("finalizers")]
 
 
 def sweep(kube: Kube) -> None:
