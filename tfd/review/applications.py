@@ -45,14 +45,19 @@ class Emulation:
     stops: list[Stop]
 
     @property
+    def stopped(self) -> set[str]:
+        """The teams of which nothing changes."""
+        return {stop.team for stop in self.stops}
+
+    @property
     def applications(self) -> dict[str, Application]:
         """Those that there are after it, without the stopped teams': these stay what they are, whatever that is."""
-        stopped = {stop.team for stop in self.stops}
+        stopped = self.stopped
         return {name: each for name, each in self.made.items() if each["project"] not in stopped}
 
     def deletes(self, there: Mapping[str, Application]) -> list[str]:
         """Return the names of those that it deletes of what is there."""
-        stopped = {stop.team for stop in self.stops}
+        stopped = self.stopped
         return [name for name in sorted(there.keys() - self.made.keys()) if there[name]["project"] not in stopped]
 
 

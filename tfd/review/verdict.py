@@ -53,7 +53,7 @@ def summary(review: Review) -> str:
 
 def _stopped(review: Review) -> bool:
     """Whether Argo CD does nothing of it, since another file of the team stops it."""
-    teams = {stop.team for stop in review.applications[1].stops}
+    teams = review.applications[1].stopped
     jobs = [run.after or run.before for run in review.runs if run.action in _VERBS]
     return any(job is not None and job.team in teams for job in jobs)
 
