@@ -25,8 +25,8 @@ demo:            ## A distributed run on this machine: chief, 2 ps, 2 workers, e
 
 gitops-demo:     ## The whole loop: a job file, a merge, Argo CD, the run; on the cluster of make cluster
 	@scripts/setup.sh run
-	@python -m cluster up --install --argocd
-	@python -m cluster.demo
+	@python -m devcluster up --install --argocd
+	@python -m devcluster.demo
 
 bench: setup     ## The trainer against a hand-written loop: build/bench.json
 	@python -m bench
@@ -43,12 +43,12 @@ lock: setup      ## Pin the newest allowed Python packages
 release: setup   ## Check this version and tag it: Argo CD takes the chart from the tag
 	@scripts/tag-release.sh
 
-cluster:         ## Kubernetes and Argo CD on this machine, as root; more: python -m cluster --help
+cluster:         ## Kubernetes and Argo CD on this machine, as root; more: python -m devcluster --help
 	@scripts/setup.sh run
-	@python -m cluster up --install
+	@python -m devcluster up --install
 
 cluster-down:    ## End it; nothing is left behind
-	@python -m cluster down
+	@python -m devcluster down
 
 e2e-smoke: setup ## On a cluster: each strategy to its end, a killed worker, a gang; KUBECONFIG, else make cluster's
 	@scripts/e2e.sh smoke

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tfd.schema import defaults, dotted, schema
+from tfd.jobfile.schema import defaults, dotted, schema
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"

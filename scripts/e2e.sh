@@ -15,14 +15,14 @@ mkdir -p build
 [ $# -gt 0 ] || rm -f build/e2e.json   # a part of the scenarios is added to the record
 rm -f build/e2e-up.log
 if [ -z "${KUBECONFIG:-}" ]; then
-  if ! python -m cluster status >/dev/null 2>&1; then
-    trap 'python -m cluster down' EXIT
+  if ! python -m devcluster status >/dev/null 2>&1; then
+    trap 'python -m devcluster down' EXIT
     trap 'exit 130' INT TERM
   else
     argocd=   # as it is
   fi
   # What it says is kept for the report: how soon the node is Ready.
-  if ! python -m cluster up --install $argocd 2> >(tee build/e2e-up.log >&2); then
+  if ! python -m devcluster up --install $argocd 2> >(tee build/e2e-up.log >&2); then
     echo "e2e: no cluster on this machine (the reason is above): run as root on Debian, or set KUBECONFIG to another one" >&2
     exit 1
   fi

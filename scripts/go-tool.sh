@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Builds one pinned Go module, cluster/tools/NAME or cluster/node/NAME, and prints the folder that holds its binaries.
+# Builds one pinned Go module, tools/NAME or devcluster/node/NAME, and prints the folder that holds its binaries.
 # Usage: scripts/go-tool.sh helm|helm3|helm-unittest|kubeconform|hyperkube|etcd|...
 # What is built: the packages of go.mod's `tool` lines (one is called NAME, several by their own names), else the module's main.go.
 # How: without cgo, unless comments at the top of go.mod say more: `// env: A=B`, `// flags: -tags=x`, `// ldflags: -X a=b`.
 # The cache is keyed by the module's own lock, so a fresh clone builds nothing and a bumped pin builds once.
 set -euo pipefail
 name=$1
-root=$(cd "$(dirname "$0")/../cluster" && pwd)
-module=$(ls -d "$root"/{tools,node}/"$name" 2>/dev/null) || [ -n "$module" ] || { echo "setup: $root has no module $name" >&2; exit 1; }
+root=$(cd "$(dirname "$0")/.." && pwd)
+module=$(ls -d "$root"/{tools,devcluster/node}/"$name" 2>/dev/null) || [ -n "$module" ] || { echo "setup: $root has no module $name" >&2; exit 1; }
 key=$(cd "$module" && cat go.mod go.sum $(ls -- *.go 2>/dev/null) | sha256sum | cut -c1-12)
 out=${TFD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tf-distributed}/bin/$name-$key
 if [ -z "$(ls -A "$out" 2>/dev/null)" ]; then

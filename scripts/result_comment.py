@@ -2,7 +2,7 @@
 
 import os
 
-from tfd.review.markdown import code
+from tfd.review.output.markdown import code
 
 
 def main() -> None:

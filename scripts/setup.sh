@@ -9,7 +9,7 @@ want=${1:-test}
 cache=${TFD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tf-distributed}
 python=${PYTHON:-python3}
 stamp=.venv/.setup-$want
-key=$(cat requirements/*.txt pyproject.toml cluster/tools/*/go.sum scripts/setup.sh scripts/kubernetes-schemas.py; pwd; command -v helm || true)
+key=$(cat requirements/*.txt pyproject.toml tools/*/go.sum scripts/setup.sh scripts/kubernetes-schemas.py; pwd; command -v helm || true)
 key=$(printf %s "$key" | sha256sum)
 [ "$(cat "$stamp" 2>/dev/null)" = "$key" ] && exit 0
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All tests that need no cluster. Arguments go to pytest: scripts/test.sh tests/tfd -k ports
+# All tests that need no cluster. Arguments go to pytest: scripts/test.sh tests/unit/tfd -k ports
 set -euo pipefail
 cd "$(dirname "$0")/.."
 helm-unittest --strict charts/tf-distributed

@@ -10,16 +10,17 @@ from typing import NoReturn
 import click
 from rich.console import Console
 
-from tfd import __version__, helm
-from tfd.jobfile import JobFile, Problem
+from tfd import __version__
+from tfd.commands import logs, status, tensorboard
+from tfd.commands.review import review
+from tfd.jobfile import helm
+from tfd.jobfile.copy import new
+from tfd.jobfile.jobfile import JobFile, Problem
 from tfd.local import network
 from tfd.local.pods import PodError
 from tfd.local.report import as_json, print_report
 from tfd.local.run import RunError, delete, execute, only_one, plan
 from tfd.local.view import PlainView, make_view
-from tfd.new import new
-from tfd.remote import cli_logs, cli_status, cli_tensorboard
-from tfd.review.command import review
 
 REFUSED = 1
 USAGE = 2
@@ -31,7 +32,7 @@ def main() -> None:
     """A values file committed to git is a training run: check one, run it, and see how it does."""
 
 
-for command in (new, review, cli_status.command, cli_logs.command, cli_tensorboard.command):
+for command in (new, review, status.command, logs.command, tensorboard.command):
     main.add_command(command)
 
 

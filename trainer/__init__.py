@@ -3,6 +3,6 @@
     python -m trainer                         trains the task that the run record names
     python -m trainer -- my_script.py ARGS    runs an own script with the same start, end and failure handling
 
-Its inputs are environment variables (`trainer.config`), its outputs a run directory (`trainer.rundir`), log lines on
-standard error and an exit code (`trainer.exits`).
+Its inputs are environment variables (`trainer.runtime.config`). Its outputs are a run directory
+(`trainer.storage.run_dir`), log lines on standard error and an exit code (`trainer.runtime.errors`).
 """

@@ -8,11 +8,12 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from trainer import app, cluster, logs
-from trainer.config import LOG_FORMATS, load_log_format
-from trainer.exits import ConfigError, TrainerExit
-from trainer.logs import leave
-from trainer.stop import StopSignal
+from trainer.roles import dispatch
+from trainer.runtime import logs, tf_config
+from trainer.runtime.config import LOG_FORMATS, load_log_format
+from trainer.runtime.errors import ConfigError, TrainerExit
+from trainer.runtime.logs import leave
+from trainer.runtime.signals import StopSignal
 
 _DESCRIPTION: Final = """\
 Play one task's part of a training run.
@@ -80,7 +81,7 @@ def main(words: Sequence[str]) -> None:
         sys.exit(importlib.import_module("trainer.check").main(list(words[1:])))
     stop = StopSignal()
     stop.install()
-    env = app.environment()
+    env = dispatch.environment()
     logs.configure("trainer")
     try:
         at = words.index("--") if "--" in words else len(words)
@@ -89,10 +90,10 @@ def main(words: Sequence[str]) -> None:
             raise ConfigError(f"args: got {' '.join(words)!r}: there is nothing after --: set args to [--, script.py]")
         style = load_log_format(env, given)
         logs.configure("trainer", style)
-        logs.configure(cluster.parse(env.get("TF_CONFIG")).name, style)
+        logs.configure(tf_config.parse(env.get("TF_CONFIG")).name, style)
     except TrainerExit as error:
         leave(error.code, str(error))
-    app.main(words[at + 1 :], env, stop)
+    dispatch.main(words[at + 1 :], env, stop)
 
 
 if __name__ == "__main__":

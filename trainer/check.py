@@ -17,13 +17,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
-from trainer import app, exits, logs
-from trainer.config import PRECISIONS, Scalar, TrainerSettings
-from trainer.exits import ConfigError, TaskFailed, TrainerExit
-from trainer.types import Dataset, Json, Model, Tensor
+from trainer.roles import dispatch
+from trainer.runtime import errors, logs
+from trainer.runtime.config import PRECISIONS, Scalar, TrainerSettings
+from trainer.runtime.errors import ConfigError, TaskFailed, TrainerExit
+from trainer.runtime.types import Dataset, Json, Model, Tensor
 
 if TYPE_CHECKING:  # these import TensorFlow
-    from trainer.steppers import Trainee
+    from trainer.engine.steps import Trainee
     from trainer.task import DataContext, Task
 
 _TIMED_STEPS: Final = 5
@@ -74,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(words: Sequence[str]) -> int:
     """Check the task that `words` name, write what came out; return the exit code."""
-    env = app.environment()
+    env = dispatch.environment()
     logs.configure("check")
     try:
         args = _parser().parse_args(words)
@@ -95,7 +96,7 @@ def main(words: Sequence[str]) -> int:
         sys.stderr.write(f"{error}\n")
         return error.code
     sys.stdout.write(json.dumps(asdict(report), indent=2) + "\n" if args.json else describe(report))
-    return exits.DONE
+    return errors.DONE
 
 
 def _assignment(text: str) -> tuple[str, Scalar]:
@@ -120,7 +121,7 @@ def _calling(method: str) -> Iterator[None]:
     except TrainerExit:
         raise
     except Exception as error:
-        raise TaskFailed(f"{method}: {exits.summary(error)}") from error
+        raise TaskFailed(f"{method}: {errors.summary(error)}") from error
 
 
 def check(settings: TrainerSettings, data_dir: str | None) -> Report:
@@ -133,7 +134,9 @@ def check(settings: TrainerSettings, data_dir: str | None) -> Report:
     """
     import keras
 
-    from trainer import embedding, steppers, strategies
+    from trainer import embedding
+    from trainer.engine import steps
+    from trainer.engine import strategy as strategies
     from trainer.task import DataContext, load
 
     keras.utils.set_random_seed(settings.seed)
@@ -144,7 +147,7 @@ def check(settings: TrainerSettings, data_dir: str | None) -> Report:
     dataset = _dataset(task, context, "train")
     strategy = strategies.make("OneDevice")
     with _calling("model() or optimizer()"):
-        trainee = steppers.build(task, strategy, settings)
+        trainee = steps.build(task, strategy, settings)
     outputs = _outputs(task, trainee.model, dataset.element_spec)
     loss, first, rest = _steps(task, trainee, settings, dataset)
     metrics = _evaluate(task, trainee.model, context)
@@ -200,12 +203,12 @@ def _outputs(task: Task, model: Model, spec: Json) -> Tensor:
     """Return the specs of the model's outputs; model and loss are known to fit the data."""
     import tensorflow as tf
 
-    from trainer import steppers
+    from trainer.engine import steps
 
     with _calling(f"model() called with features {_shapes(spec[0])}"):
         outputs = tf.function(lambda features: model(features, training=True)).get_concrete_function(spec[0])
     with _calling(f"loss(labels {_shapes(spec[1])}, outputs {_shapes(outputs.structured_outputs)})"):
-        losses = tf.function(lambda *args: steppers.per_example(task.loss(*args))).get_concrete_function(
+        losses = tf.function(lambda *args: steps.per_example(task.loss(*args))).get_concrete_function(
             spec[1], outputs.structured_outputs
         )
         batch = tf.nest.flatten(spec[0])[0].shape[0]
@@ -218,10 +221,10 @@ def _steps(task: Task, trainee: Trainee, settings: TrainerSettings, dataset: Dat
     """Return the loss of the first step, how long it took, and the median of some more."""
     import tensorflow as tf
 
-    from trainer import steppers
+    from trainer.engine import steps
 
     step = tf.function(
-        steppers.replica_step(
+        steps.replica_step(
             task, trainee, global_batch=settings.batch_size, replicas=1, jit_compile=settings.jit_compile
         )
     )
@@ -341,7 +344,7 @@ def _or_none(count_them: Callable[[], int]) -> int | None:
     try:
         return count_them()
     except Exception as error:  # noqa: BLE001, RUF100 - a count that is missing is no error of the task
-        logs.log.info("not counted: %s", exits.summary(error))
+        logs.log.info("not counted: %s", errors.summary(error))
         return None
 
 

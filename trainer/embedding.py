@@ -16,8 +16,8 @@ from typing import Final
 import keras
 import tensorflow as tf
 
-from trainer.logs import log
-from trainer.types import Json, Model, Strategy, Tensor, Variable
+from trainer.runtime.logs import log
+from trainer.runtime.types import Json, Model, Strategy, Tensor, Variable
 
 SHARD_BYTES: Final = 256 * 1024
 """A table is cut into pieces of this size or larger ones, one per ps at most: each costs every step some requests."""

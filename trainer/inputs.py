@@ -19,10 +19,10 @@ from typing import Final
 
 import tensorflow as tf
 
-from trainer import files
-from trainer.exits import ConfigError
+from trainer.runtime.errors import ConfigError
+from trainer.runtime.types import Dataset, Tensor
+from trainer.storage import files
 from trainer.task import DataContext
-from trainer.types import Dataset, Tensor
 
 _FILES_AT_ONCE: Final = 8
 

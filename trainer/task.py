@@ -31,9 +31,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import ClassVar, Final
 
-from trainer.config import Scalar, TrainerSettings
-from trainer.exits import ConfigError
-from trainer.types import Dataset, Metric, Model, Optimizer, Tensor
+from trainer.runtime.config import Scalar, TrainerSettings
+from trainer.runtime.errors import ConfigError
+from trainer.runtime.types import Dataset, Metric, Model, Optimizer, Tensor
 
 BUILT_IN: Final = {
     "digits": "trainer.tasks.digits:Digits",

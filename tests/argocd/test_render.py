@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tfd import helmyaml
-from tfd.helm import find_helm, render
-from tfd.jobfile import JobFile
+from tfd.jobfile import helm_yaml
+from tfd.jobfile.helm import find_helm, render
+from tfd.jobfile.jobfile import JobFile
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 EXAMPLES = sorted((ROOT / "jobs" / "examples").glob("*.yaml"))
@@ -35,7 +35,7 @@ def objects(tmp_path: Path, **values: Any) -> dict[tuple[str, str, str], Object]
     done = template(tmp_path, **values)
     assert done.returncode == 0, done.stderr
     found = {}
-    for each in helmyaml.load_all(done.stdout):
+    for each in helm_yaml.load_all(done.stdout):
         metadata = each["metadata"]
         found[each["kind"], metadata.get("namespace", ""), metadata["name"]] = each
     return found
@@ -52,14 +52,14 @@ def test_each_team_gets_a_namespace_a_project_and_a_set_of_its_own(tmp_path: Pat
 def test_files_are_applied_in_an_order_in_which_each_finds_what_it_needs(tmp_path: Path) -> None:
     template(tmp_path, "--output-dir", str(tmp_path))
     files = sorted((tmp_path / "argocd" / "templates" / "teams").iterdir())  # as kubectl takes a folder
-    kinds = [helmyaml.load_all(file.read_text())[0]["kind"] for file in files]
+    kinds = [helm_yaml.load_all(file.read_text())[0]["kind"] for file in files]
     assert kinds == ["Namespace", "AppProject", "ResourceQuota", "ApplicationSet"]
 
 
 def test_settings_are_no_part_of_what_is_applied(tmp_path: Path) -> None:
     template(tmp_path, "--output-dir", str(tmp_path), notifications={"github": "example-org/runs"})
     files = sorted((tmp_path / "argocd" / "templates" / "settings").iterdir())
-    names = [[each["metadata"]["name"] for each in helmyaml.load_all(file.read_text())] for file in files]
+    names = [[each["metadata"]["name"] for each in helm_yaml.load_all(file.read_text())] for file in files]
     assert names == [[file.stem] for file in files] == [["argocd-cm"], ["argocd-notifications-cm"]]
 
 
@@ -174,7 +174,7 @@ def test_teams_whose_names_only_begin_alike_are_fine(tmp_path: Path) -> None:
 
 
 def test_every_key_of_the_values_is_in_the_schema_and_no_other() -> None:
-    values = helmyaml.load((ROOT / "argocd" / "values.yaml").read_text()).value
+    values = helm_yaml.load((ROOT / "argocd" / "values.yaml").read_text()).value
     schema = json.loads((ROOT / "argocd" / "values.schema.json").read_text())
     assert set(values) == set(schema["properties"])
 

@@ -7,14 +7,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tfd import helmyaml
+from tfd.jobfile import helm_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "tf-distributed"
 TEMPLATES = CHART / "templates"
 EXAMPLES = sorted((ROOT / "jobs" / "examples").glob("*.yaml"))
-VALID = sorted((ROOT / "tests" / "valid").glob("*.yaml"))
-INVALID = sorted((ROOT / "tests" / "invalid").glob("*.yaml"))
+VALID = sorted((ROOT / "tests" / "job_files" / "accepted").glob("*.yaml"))
+INVALID = sorted((ROOT / "tests" / "job_files" / "rejected").glob("*.yaml"))
 GOLDEN = ROOT / "tests" / "golden"
 KUBERNETES = "1.37.0"
 
@@ -65,7 +65,7 @@ def rendered(job: Path | Values) -> str:
 
 def objects(job: Path | Values) -> list[Object]:
     """Return the rendered objects of a job; each job is rendered once per process."""
-    return helmyaml.load_all(rendered(job))
+    return helm_yaml.load_all(rendered(job))
 
 
 def by_name(found: list[Object]) -> dict[str, Object]:

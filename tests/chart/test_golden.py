@@ -15,7 +15,7 @@ ENVIRONMENT = os.environ | {"PATH": f"{Path(tool('helm4')).parent}:{os.environ['
 
 def test_goldens_are_what_golden_sh_makes(tmp_path: Path) -> None:
     subprocess.run([ROOT / "scripts" / "golden.sh", tmp_path], check=True, env=ENVIRONMENT)
-    for folder, pattern in (("golden", "*.*"), ("invalid", "*.expected")):
+    for folder, pattern in (("golden", "*.*"), ("job_files/rejected", "*.expected")):
         committed = {path.name: path.read_text() for path in (COMMITTED / folder).glob(pattern)}
         anew = {path.name: path.read_text() for path in (tmp_path / folder).glob(pattern)}
         changes = [

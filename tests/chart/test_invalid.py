@@ -1,4 +1,4 @@
-"""Every file of tests/invalid has one defect; NAME.expected beside it holds, word for word, what `tfd check` says.
+"""Every file of tests/job_files/rejected has one defect; NAME.expected beside it holds what `tfd check` prints.
 
 scripts/golden.sh writes the expected texts anew.
 """
@@ -14,9 +14,9 @@ import pytest
 
 from tests.chart.keys import SCHEMA
 from tests.chart.rendering import CHART, INVALID, TEMPLATES, Refused, render
-from tfd import helmyaml
-from tfd.jobfile import JobFile
-from tfd.schema import defaults, merged
+from tfd.jobfile import helm_yaml
+from tfd.jobfile.jobfile import JobFile
+from tfd.jobfile.schema import defaults, merged
 
 VERSION = re.search(r"^version: (.*)$", (CHART / "Chart.yaml").read_text(), re.MULTILINE)[1]  # type: ignore[index]
 VALIDATE = (TEMPLATES / "validate.yaml").read_text()
@@ -151,8 +151,8 @@ def test_every_rule_of_the_schema_has_a_file() -> None:
     missing = constrained()
     for path in INVALID:
         try:
-            values = helmyaml.load(path.read_text()).value
-        except helmyaml.YamlError:
+            values = helm_yaml.load(path.read_text()).value
+        except helm_yaml.YamlError:
             continue
         if isinstance(values, dict):
             for error in jsonschema.Draft202012Validator(SCHEMA).iter_errors(merged(defaults(), values)):

@@ -9,7 +9,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.chart.rendering import Object, Values, by_name, of_kind, record, render
-from tfd import helmyaml
+from tfd.jobfile import helm_yaml
 from tfd.local.pods import COMPONENT_LABEL, read_pods
 
 NAMES = st.from_regex(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?", fullmatch=True)
@@ -110,7 +110,7 @@ PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
 @given(run=NAMES, job=jobs())
 def test_any_valid_job_file(run: str, job: Values) -> None:
     """One rendering per job, so one test for all that must hold."""
-    rendered = helmyaml.load_all(render(job, run=run))
+    rendered = helm_yaml.load_all(render(job, run=run))
     pods = read_pods(rendered, lambda variable, name, key: "secret")
     objects = by_name(rendered)
     assert len(objects) == len(rendered)

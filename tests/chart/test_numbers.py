@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from tests.chart.rendering import objects, of_kind, record, render
-from tfd import helmyaml
+from tfd.jobfile import helm_yaml
 
 JOB = """
 storage: {claim: runs}
@@ -35,13 +35,13 @@ def test_a_file_and_argo_cds_values_object_give_the_same_record(tmp_path: Path) 
     (tmp_path / "run.json").write_text(json.dumps({"storage": {"claim": "runs"}, "trainer": TRAINER}))
     by_hand, by_argo = render(tmp_path / "run.yaml"), render(tmp_path / "run.json")
     assert by_hand == by_argo
-    trainer = record(helmyaml.load_all(by_hand))["identity"]["trainer"]
+    trainer = record(helm_yaml.load_all(by_hand))["identity"]["trainer"]
     assert {name: trainer[name] for name in TRAINER} == TRAINER
 
 
 def test_no_number_of_the_record_is_written_as_a_float(tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text(JOB)
-    [config] = of_kind(helmyaml.load_all(render(tmp_path / "run.yaml")), "ConfigMap")
+    [config] = of_kind(helm_yaml.load_all(render(tmp_path / "run.yaml")), "ConfigMap")
     for line in ('"steps": 1000000,', '"big": 123456789012,', '"learningRate": 0.001,', '"name": "1e3",'):
         assert line in config["data"]["run.json"]
 
@@ -49,7 +49,7 @@ def test_no_number_of_the_record_is_written_as_a_float(tmp_path: Path) -> None:
 def test_set_on_the_command_line_gives_the_same_hash() -> None:
     """--set makes integers where a file makes floats."""
     job = {"storage": {"claim": "runs"}}
-    by_set = helmyaml.load_all(render(job, "--set", "trainer.steps=1000000,trainer.seed=7"))
+    by_set = helm_yaml.load_all(render(job, "--set", "trainer.steps=1000000,trainer.seed=7"))
     assert record(by_set) == record(objects(job | {"trainer": {"steps": 1000000, "seed": 7}}))
 
 

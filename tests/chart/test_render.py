@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.chart.rendering import EXAMPLES, VALID, by_name, objects, render, rendered
-from tfd import helmyaml
+from tfd.jobfile import helm_yaml
 
 FILES = EXAMPLES + VALID
 
@@ -19,7 +19,7 @@ def test_twice_the_same_bytes(path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_helm_3_and_helm_4_give_the_same_objects(path: Path) -> None:
-    assert by_name(helmyaml.load_all(render(path, helm="helm3"))) == by_name(objects(path))
+    assert by_name(helm_yaml.load_all(render(path, helm="helm3"))) == by_name(objects(path))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

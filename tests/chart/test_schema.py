@@ -19,8 +19,8 @@ import pytest
 
 from tests.chart.keys import BASE, CHANGES, LEAVES, SCHEMA, UNSET, place, resolve
 from tests.chart.rendering import CHART, ROOT, TEMPLATES, Refused, Values, render, rendered
-from tfd import helmyaml
-from tfd.schema import defaults, schema_errors
+from tfd.jobfile import helm_yaml
+from tfd.jobfile.schema import defaults, schema_errors
 
 Node = dict[str, Any]
 
@@ -319,7 +319,7 @@ def test_schema_is_read_as_it_is_written() -> None:
         return dict(pairs)
 
     json.loads((ROOT / "schema" / "job.schema.json").read_text(), object_pairs_hook=once)
-    helmyaml.load((CHART / "values.yaml").read_text())
+    helm_yaml.load((CHART / "values.yaml").read_text())
 
 
 def _with_bad(job: Values, key: str, value: Any) -> Values:

@@ -1,4 +1,4 @@
-"""Every example and every file of tests/valid goes all the way: tfd check, Helm, Kubernetes' own schemas."""
+"""Every example and every file of tests/job_files/accepted passes tfd check, Helm and Kubernetes' own schemas."""
 
 import subprocess
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.chart.rendering import EXAMPLES, ROOT, VALID, Refused, render, rendered, tool
-from tfd.jobfile import JobFile
+from tfd.jobfile.jobfile import JobFile
 
 FILES = EXAMPLES + VALID
 SCHEMAS = f"{ROOT}/.venv/kubernetes-schemas/" + (

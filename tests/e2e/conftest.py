@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster.paths import CHECKOUT, write
-from cluster.repository import Repository
+from devcluster.paths import CHECKOUT, write
+from devcluster.repository import Repository
 from tests.e2e import gitops as argo
 from tests.e2e.kube import CommandError, Kube, connect
 from tests.e2e.team import LABEL, Team

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from cluster import argocd
-from cluster.paths import state
-from cluster.repository import Repository, chart_version
+from devcluster import argocd
+from devcluster.paths import state
+from devcluster.repository import Repository, chart_version
 from tests.e2e.kube import CommandError, Kube, Object
 from tests.e2e.team import LABEL, POLL, Team, job
 

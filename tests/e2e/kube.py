@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.nodes import space
-from cluster.paths import CHECKOUT, node_named, state
+from devcluster.nodes import space
+from devcluster.paths import CHECKOUT, node_named, state
 
 Object = dict[str, Any]
 GPU = "nvidia.com/gpu"
@@ -64,8 +64,8 @@ class Kube:
         )
 
     def box(self, *words: str) -> str:
-        """`python -m cluster`, for what only the cluster in a box can do."""
-        return command([sys.executable, "-m", "cluster", *words])
+        """`python -m devcluster`, for what only the cluster in a box can do."""
+        return command([sys.executable, "-m", "devcluster", *words])
 
     def kill(self, pod: Object) -> None:
         """Kill process 1 of a pod's container, as the kernel would."""
@@ -95,7 +95,7 @@ def connect() -> Kube:
     if not chosen.exists():
         raise CommandError(f"no cluster: there is no {chosen}: `make cluster`, or set KUBECONFIG to one")
     if chosen == box:
-        return Kube(box, True, json.loads(command([sys.executable, "-m", "cluster", "images"])))
+        return Kube(box, True, json.loads(command([sys.executable, "-m", "devcluster", "images"])))
     names = {target: f"TFD_E2E_{target.upper()}_IMAGE" for target in ("trainer", "tensorboard")}
     if missing := [name for name in names.values() if not os.environ.get(name)]:
         raise CommandError(f"KUBECONFIG is set to {chosen}: set {' and '.join(missing)} to images that it can pull")

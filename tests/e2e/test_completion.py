@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cluster.paths import CHECKOUT
+from devcluster.paths import CHECKOUT
 from tests.e2e.team import Team, when
 
 EXAMPLES = CHECKOUT / "jobs" / "examples"

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.paths import CHECKOUT
+from devcluster.paths import CHECKOUT
 from tests.e2e.gitops import NAMESPACE, PREFIX, GitOps
 from tests.e2e.kube import Object, command
 from tests.e2e.team import POLL, Team
-from tests.review.cases import CASES
-from tests.review.repositories import Files, commit
-from tests.review.strange import FILES
-from tfd.review.ink import Ink
-from tfd.review.secrets import find_secrets
+from tests.unit.review.cases import CASES
+from tests.unit.review.malformed_files import FILES
+from tests.unit.review.repositories import Files, commit
+from tfd.review.analysis.secrets import find_secrets
+from tfd.review.output.redaction import Ink
 
 REFRESH = "argocd.argoproj.io/application-set-refresh"
 FAR = 24 * 3600  # no set looks for commits by itself: each look is asked for

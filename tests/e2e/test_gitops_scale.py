@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from cluster import argocd, control
+from devcluster import argocd, control
 from tests.e2e.gitops import GitOps
 from tests.e2e.team import Team
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from cluster.build import binaries_of
-from cluster.paths import CHECKOUT
+from devcluster.build import binaries_of
+from devcluster.paths import CHECKOUT
 from tests.e2e.kube import CommandError, Object, command
-from tfd import helmyaml
-from tfd.helm import find_helm
+from tfd.jobfile import helm_yaml
+from tfd.jobfile.helm import find_helm
 
 TEAM = "vision"
 EVENT = "tf-distributed-run-ended"
@@ -29,7 +29,7 @@ def applied(tmp_path: Path) -> dict[str, Object]:
     file = tmp_path / "values.json"
     file.write_text(json.dumps(VALUES))
     rendered = command([find_helm(), "template", "argocd", str(CHECKOUT / "argocd"), "--values", str(file)])
-    return {f"{each['kind']}/{each['metadata']['name']}": each for each in helmyaml.load_all(rendered)}
+    return {f"{each['kind']}/{each['metadata']['name']}": each for each in helm_yaml.load_all(rendered)}
 
 
 def ask(*words: str) -> str:
@@ -178,7 +178,7 @@ def test_the_end_of_a_run_is_told(applied: dict[str, Object], tmp_path: Path) ->
     assert not ended("Suspended", "Job")
     assert not ended("Healthy", "Deployment")
     assert ended("Healthy", "ConfigMap", "Job")
-    sent = helmyaml.load(ask("notifications", "template", "notify", *more)).value
+    sent = helm_yaml.load(ask("notifications", "template", "notify", *more)).value
     assert json.loads(sent["webhook"]["tf-distributed-github"]["body"]) == {
         "event_type": "run-ended",
         "client_payload": {
@@ -199,7 +199,7 @@ def test_a_commit_status_would_be_the_tag_s(applied: dict[str, Object], tmp_path
     usual = {"template.usual": json.dumps(status | {"message": "done"})}
     settings.write_text(json.dumps(applied["ConfigMap/argocd-notifications-cm"] | {"data": usual}))
     more = (str(application), "--config-map", str(settings), "--secret", ":empty")
-    sent = helmyaml.load(ask("notifications", "template", "notify", "usual", *more)).value
+    sent = helm_yaml.load(ask("notifications", "template", "notify", "usual", *more)).value
     assert sent["github"]["revisionPath"] == "{{.app.status.operationState.syncResult.revision}}"
     settings.write_text(json.dumps(applied["ConfigMap/argocd-notifications-cm"]))
     assert "evision" not in ask("notifications", "template", "notify", EVENT, *more)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tfd.local.machine import Process
+from tfd.local.processes import Process
 from tfd.text import plain
 
 

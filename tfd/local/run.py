@@ -14,11 +14,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from tfd import helm
-from tfd.jobfile import JobFile
+from tfd.jobfile import helm
+from tfd.jobfile.jobfile import JobFile
 from tfd.local import network
-from tfd.local.machine import Layout, cluster_addresses, place
 from tfd.local.pods import Pod, PodError, read_pods
+from tfd.local.processes import Layout, cluster_addresses, place
 from tfd.local.progress import LogTail, read_json
 from tfd.local.supervisor import POLL_SECONDS, Supervisor, Task
 from tfd.local.view import View

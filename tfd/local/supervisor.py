@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-from tfd.local.machine import Process
+from tfd.local.processes import Process
 
 POLL_SECONDS = 0.1
 # How long tasks may take to leave by themselves once the run has ended, before they are told to.

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from tfd.remote.kubectl import ClusterError, Kubectl, NotFoundError
-from tfd.remote.objects import Object, Objects, look, newest
+from tfd.remote.snapshot import Object, Objects, look, newest
 from tfd.remote.tasks import State, tasks
 
 _POLL = 2.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tfd.schema import run_name_error
+from tfd.jobfile.schema import run_name_error
 
 
 def parse(text: str, namespace: str | None) -> tuple[str | None, str]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfd.remote.kubectl import Kubectl
-from tfd.remote.objects import Objects, look
 from tfd.remote.progress import progress
+from tfd.remote.snapshot import Objects, look
 from tfd.remote.tasks import State, Task, job_condition, tasks
 
 FINAL = ("done", "failed", "archived", "board")

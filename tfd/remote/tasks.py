@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from tfd.exits import MEANINGS
-from tfd.remote.objects import Object, Objects, newest
+from tfd.remote.snapshot import Object, Objects, newest
 from tfd.text import plain
 
 _NOT_YET = ("ContainerCreating", "PodInitializing")

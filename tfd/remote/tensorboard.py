@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable
 
 from tfd.remote.kubectl import ClusterError, Kubectl, NotFoundError
-from tfd.remote.objects import look
+from tfd.remote.snapshot import look
 
 PORT = 6006
 _FORWARDS = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+)")

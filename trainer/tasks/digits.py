@@ -12,8 +12,8 @@ from typing import ClassVar, Final
 import keras
 import tensorflow as tf
 
+from trainer.runtime.types import Dataset, Metric, Model, Optimizer, Tensor
 from trainer.task import DataContext, Task
-from trainer.types import Dataset, Metric, Model, Optimizer, Tensor
 
 _DATA: Final = Path(__file__).parent / "data"
 _SIDE: Final = 8

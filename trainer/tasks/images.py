@@ -18,10 +18,10 @@ import keras
 import tensorflow as tf
 
 from trainer import inputs
-from trainer.config import Scalar
-from trainer.exits import ConfigError
+from trainer.runtime.config import Scalar
+from trainer.runtime.errors import ConfigError
+from trainer.runtime.types import Dataset, Metric, Model, Optimizer, Tensor
 from trainer.task import DataContext, Task
-from trainer.types import Dataset, Metric, Model, Optimizer, Tensor
 
 _FEATURES: Final = {
     "image/encoded": tf.io.FixedLenFeature([], tf.string),

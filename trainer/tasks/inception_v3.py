@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import keras
 
+from trainer.runtime.types import Model
 from trainer.tasks.images import ImageClassification
-from trainer.types import Model
 
 
 class InceptionV3(ImageClassification):

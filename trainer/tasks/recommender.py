@@ -15,8 +15,8 @@ import tensorflow as tf
 
 from trainer import inputs
 from trainer.embedding import Embedding
+from trainer.runtime.types import Dataset, Metric, Model, Optimizer, Tensor
 from trainer.task import DataContext, Task
-from trainer.types import Dataset, Metric, Model, Optimizer, Tensor
 
 _FEATURES: Final = ("user", "item", "city", "hour", "device")
 _USER, _ITEM = 0, 1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import keras
 
+from trainer.runtime.types import Model
 from trainer.tasks.images import ImageClassification
-from trainer.types import Model
 
 
 class ResNet50(ImageClassification):

@@ -1,0 +1,179 @@
+"""The images, built without any registry but the cluster's own: debootstrap makes the base, buildah the rest."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+
+from devcluster.build import pause
+from devcluster.nodes import PAUSE
+from devcluster.paths import CHECKOUT, REGISTRY, cache, write
+from devcluster.shell import ClusterError, run, say, wait_for
+
+TARGETS = ("trainer", "tensorboard")
+SUITE = "bookworm"
+PACKAGES = "ca-certificates,python3-venv"
+NEEDLESS = (
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/locale",
+    "usr/share/info",
+    "var/cache/apt",
+    "var/lib/apt/lists",
+)
+KEPT = 2
+BASE = (SUITE, PACKAGES, *NEEDLESS)
+MANIFESTS = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+
+
+def publish() -> dict[str, str]:
+    """Return name@digest of each image in the cluster's registry; build what is not there."""
+    names = {target: key_of(target) for target in TARGETS}
+    found = {target: published(f"tf-distributed/{target}", key) for target, key in names.items()}
+    for target in TARGETS:
+        if found[target] is None:
+            begin = time.monotonic()
+            base = base_image()
+            say(f"building the image {target} (once; minutes when nothing is cached)")
+            build(target, base, names[target])
+            found[target] = push(f"{target}:{names[target]}", f"tf-distributed/{target}", names[target])
+            prune()
+            say(f"built and pushed {target} in {time.monotonic() - begin:.0f} s")
+    return {target: name for target, name in found.items() if name}
+
+
+def publish_pause() -> None:
+    """Put the image of every pod's sandbox into the registry."""
+    name, tag = PAUSE.removeprefix(f"{REGISTRY}/").split(":")
+    if published(name, tag):
+        return
+    with scratch({"pause": pause()}, 'ENTRYPOINT ["/pause"]') as (folder, file):
+        buildah("bud", "--tag", "pause", "--file", file, folder)
+    push("pause", name, tag)
+
+
+def base_image() -> str:
+    """Return the local name of a Debian with Python; debootstrap makes it once."""
+    name = f"localhost/tf-distributed-base:{fingerprint([], *BASE)}"
+    if buildah("images", "--quiet", "--filter", f"reference={name}").strip():
+        return name
+    say(f"making the base image: Debian {SUITE} with {PACKAGES}")
+    with tempfile.TemporaryDirectory(prefix="tfd-base-", dir=cache()) as made:
+        root, tar = Path(made, "root"), Path(made, "root.tar")
+        # In a mount namespace of its own: what debootstrap mounts goes when it does, however it ends.
+        run(["unshare", "--mount", "debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, root])
+        for folder in NEEDLESS:
+            shutil.rmtree(root / folder, ignore_errors=True)
+        run(["tar", "--create", "--file", tar, "--directory", root, "--exclude=./dev/*", "--exclude=./proc/*", "."])
+        with scratch({"root.tar": tar}) as (context, file):
+            buildah("bud", "--tag", name, "--file", file, context)
+    return name
+
+
+def build(target: str, base: str, key: str) -> None:
+    """Build one target of trainer/Dockerfile on a base and call it TARGET:KEY."""
+    dockerfile = CHECKOUT / "trainer" / "Dockerfile"
+    with tempfile.TemporaryDirectory(prefix="tfd-pip-") as folder:
+        index = os.environ.get("PIP_INDEX_URL", "")
+        pip = f"[global]\ncert = {CERTIFICATES}\n" + (f"index-url = {index}\n" if index else "")
+        config = write(Path(folder, "pip.conf"), pip)
+        packages = f"{target}-packages:{fingerprint([CHECKOUT / 'requirements' / f'{target}.txt'], *BASE)}"
+        # The stage with the packages takes minutes and has a name of its own, or `prune` would take it for a leftover.
+        for stage, tag in ((f"{target}-packages", packages), (target, f"{target}:{key}")):
+            buildah(
+                "bud", "--layers", "--build-arg", f"BASE={base}", "--target", stage, "--tag", tag,
+                "--ignorefile", f"{dockerfile}.dockerignore", "--file", dockerfile,
+                "--volume", f"{config}:/etc/pip.conf:ro", "--volume", "/etc/ssl/certs:/etc/ssl/certs:ro", CHECKOUT,
+            )  # fmt: skip
+
+
+def prune() -> None:
+    """Delete all but the newest images of each name, and the layers that no image needs: builds fill the disk."""
+    seen: Counter[str] = Counter()
+    # Newest first, as buildah lists them.
+    for line in buildah("images", "--noheading", "--format", "{{.Name}} {{.Tag}}").splitlines():
+        name, tag = line.split()
+        seen[name] += name != "<none>"
+        if seen[name] > KEPT:
+            buildah("rmi", f"{name}:{tag}")
+    # An image without a name goes when no other is made of it, and then so may the one that it was made of.
+    while left := buildah("images", "--quiet", "--no-trunc", "--filter", "dangling=true").split():
+        buildah("rmi", *sorted(set(left)))
+
+
+def push(local: str, name: str, tag: str) -> str:
+    """Push a local image and return its name@digest."""
+    wait_for("the registry", lambda: answers("/v2/"), 20)
+    with tempfile.NamedTemporaryFile() as file:
+        # zstd: the nodes unpack it several times faster than gzip.
+        options = ["--tls-verify=false", "--format", "oci", "--compression-format", "zstd", "--digestfile", file.name]
+        buildah("push", *options, local, f"docker://{REGISTRY}/{name}:{tag}")
+        return f"{REGISTRY}/{name}@{Path(file.name).read_text().strip()}"
+
+
+def published(name: str, tag: str) -> str | None:
+    """Return name@digest of an image if the registry has it."""
+    wait_for("the registry", lambda: answers("/v2/"), 20)
+    digest = answers(f"/v2/{name}/manifests/{tag}")
+    return f"{REGISTRY}/{name}@{digest}" if digest else None
+
+
+def answers(path: str) -> str | None:
+    """Ask the registry; return the digest it names or just `yes`, None if it has no such thing."""
+    request = urllib.request.Request(f"http://{REGISTRY}{path}", headers={"Accept": MANIFESTS}, method="HEAD")
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=5) as answer:
+            return str(answer.headers.get("Docker-Content-Digest") or "yes")
+    except (URLError, OSError):
+        return None
+
+
+def key_of(target: str) -> str:
+    """Return the fingerprint of all that an image is made of: its tag."""
+    files = [CHECKOUT / "trainer" / "Dockerfile", CHECKOUT / "scripts" / "image-packages.sh"]
+    files.append(CHECKOUT / "requirements" / f"{target}.txt")
+    if target == "trainer":
+        files += (path for path in (CHECKOUT / "trainer").rglob("*") if path.is_file() and path.suffix != ".pyc")
+        files += (CHECKOUT / "jobs" / "examples").glob("*.py")
+    return fingerprint(files, *BASE)
+
+
+def fingerprint(files: Iterable[Path], *words: str) -> str:
+    """Return a short hash of the files' names and contents and of some words."""
+    digest = hashlib.sha256("\0".join(words).encode())
+    for path in sorted(set(files)):
+        digest.update(f"\0{path.relative_to(CHECKOUT)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def scratch(files: dict[str, Path], last: str = "") -> Iterator[tuple[Path, Path]]:
+    """Yield a build context and a Dockerfile that lays `files` out in an empty image; a tar is unpacked."""
+    with tempfile.TemporaryDirectory(prefix="tfd-image-", dir=cache()) as made:
+        for name, path in files.items():
+            Path(made, name).hardlink_to(path)
+        adds = "\n".join(f"ADD {name} /" for name in files)
+        yield Path(made), write(Path(made, "Dockerfile"), f"FROM scratch\n{adds}\n{last}\n")
+
+
+def buildah(*words: str | Path) -> str:
+    """Run buildah with a store of its own in the cache and no privileges that a container would need."""
+    store = cache() / "buildah"
+    command = ["buildah", "--root", store / "root", "--runroot", store / "run", "--storage-driver", "overlay", *words]
+    env = os.environ | {"BUILDAH_ISOLATION": "chroot"}
+    done = subprocess.run(list(map(str, command)), env=env, text=True, capture_output=True, check=False)
+    if done.returncode != 0:
+        raise ClusterError(f"{' '.join(map(str, command))}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+    return done.stdout

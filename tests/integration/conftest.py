@@ -1,0 +1,45 @@
+"""Runs of the real trainer, each process a real one."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.integration.local_run import local_run  # noqa: F401
+
+Recovered = Callable[[str, str, float], None]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """`-m processes` (make test) takes the short half of the fault table; `-m "processes and slow"` the other one."""
+    expression = config.getoption("markexpr")
+    if expression and "slow" not in expression:
+        slow = [item for item in items if item.get_closest_marker("slow") and item.get_closest_marker("processes")]
+        if slow:
+            config.hook.pytest_deselected(items=slow)
+            items[:] = [item for item in items if item not in slow]
+
+
+@pytest.fixture
+def recovered(request: pytest.FixtureRequest) -> Recovered:
+    """Note how long a run took to get over a fault; all are shown at the end."""
+
+    def note(role: str, fault: str, seconds: float) -> None:
+        request.node.user_properties.append(("recovery", f"RECOVERY {role} {fault} {seconds:.1f}"))
+
+    return note
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what `recovered` was told, also by the workers of xdist."""
+    lines = [
+        text
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", None) == "call"
+        for name, text in report.user_properties
+        if name == "recovery"
+    ]
+    if lines:
+        terminalreporter.section("seconds to recover: role, fault, seconds")
+        for line in sorted(set(lines)):
+            terminalreporter.write_line(line)

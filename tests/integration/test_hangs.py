@@ -1,0 +1,88 @@
+"""A process that hangs (SIGSTOP, like a node that hangs) is found, and neither its end nor its return does harm."""
+
+import time
+
+import pytest
+
+from tests.integration.conftest import Recovered
+from tests.integration.faults import ends_well, goes_on, hanging, job, says, starts, step_after, trains
+from tests.integration.local_run import LocalRun
+
+pytestmark = pytest.mark.processes
+
+
+def test_parameter_server_gets_over_each_role_that_hangs(local_run: LocalRun, recovered: Recovered) -> None:
+    steps = 900
+    local_run.write(job("ParameterServer", steps, evaluator="{replicas: 1}"))
+    local_run.start("--plain")
+    trains(local_run)
+
+    with hanging(local_run, "worker-1"):
+        began = time.monotonic()
+        found = says(local_run, "chief-0", "worker-1 hangs")
+        recovered("worker", "hang", step_after(local_run, local_run.status()["step"]) - began)
+        trains(local_run, saved=local_run.saved_step())  # checkpoints need no worker either
+        assert found - began < 30
+    says(local_run, "chief-0", "worker-1 hangs no longer")
+    assert len(starts(local_run, "chief-0")) == 1, "a worker that hangs must not stop the training"
+
+    saved = local_run.saved_step()
+    with hanging(local_run, "ps-0"):
+        began = time.monotonic()
+        says(local_run, "chief-0", "ps-0 hangs")
+        says(local_run, "chief-0", "missing ps-0 (no answer)")
+    back = time.monotonic()
+    recovered("ps", "hang", goes_on(local_run, "chief-0", 1) - back)
+    assert starts(local_run, "chief-0")[1] >= saved
+    trains(local_run, saved=local_run.saved_step())
+
+    with hanging(local_run, "evaluator-0"), hanging(local_run, "chief-0"):
+        for server in ("ps-0", "worker-0", "worker-1"):
+            says(local_run, server, "the chief is gone (no answer)")
+    back = time.monotonic()
+    recovered("chief", "hang", step_after(local_run, local_run.status()["step"]) - back)
+    ends_well(local_run, steps, overshoot=2)
+    assert len(starts(local_run, "chief-0")) == 2, "a chief that hung goes on where it was"
+    assert f"checkpoint {local_run.done()['step']}: accuracy" in local_run.log("evaluator-0")
+
+
+@pytest.mark.parametrize(
+    ("worker", "other", "killed"),
+    [
+        ("worker-1", "worker-0", True),
+        pytest.param("worker-0", "worker-1", False, marks=pytest.mark.slow),
+        pytest.param("worker-0", "worker-1", True, marks=pytest.mark.slow),
+        pytest.param("worker-1", "worker-0", False, marks=pytest.mark.slow),
+    ],
+)
+def test_multi_worker_mirrored_gets_over_a_worker_that_hangs(
+    local_run: LocalRun, recovered: Recovered, worker: str, other: str, killed: bool
+) -> None:
+    steps = 700
+    local_run.write(job("MultiWorkerMirrored", steps))
+    local_run.start("--plain")
+    trains(local_run)
+    saved = local_run.saved_step()
+    with hanging(local_run, worker):
+        began = time.monotonic()
+        recovered(worker, "hang-found", says(local_run, other, "restarting in place") - began)
+        says(local_run, other, f"missing {worker} (no answer)")
+        if killed:
+            local_run.kill(worker)
+    back = time.monotonic()
+    for task in (worker, other):
+        goes_on(local_run, task, 1)
+    recovered(worker, f"hang-then-{'killed' if killed else 'back'}", time.monotonic() - back)
+    assert saved <= starts(local_run, worker)[-1] == starts(local_run, other)[-1]
+    ends_well(local_run, steps)
+
+
+def test_a_peer_that_never_comes_is_named_and_ends_the_run_with_76(local_run: LocalRun) -> None:
+    local_run.write(job("MultiWorkerMirrored", 100, failure="{startTimeout: 20s}"))
+    local_run.start("--plain")
+    with hanging(local_run, "worker-1"):
+        says(local_run, "worker-0", "still missing worker-1 (connection refused)")
+        says(local_run, "worker-0", "exit 76")
+    code, out, _ = local_run.finish()
+    assert code == 76
+    assert "gave up after 20 s: still missing worker-1" in out

@@ -1,0 +1,294 @@
+"""The parts of `python -m devcluster` that need neither root nor a cluster."""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from devcluster import argocd, cgroups, cli, control, images, nodes, pki, prerequisites, storage
+from devcluster.namespaces import PidFile, Space, children, spawn, started
+from devcluster.paths import CHECKOUT, CONTROL, Node, node_named, save_settings, settings, state, write
+from devcluster.repository import Repository, chart_version
+from devcluster.shell import ClusterError, run, wait_for
+
+
+def test_a_number_makes_a_node() -> None:
+    node = node_named("node3")
+    assert (node.name, node.address, node.pods) == ("node3", "10.77.0.13", "10.78.3")
+
+
+def test_settings_survive() -> None:
+    assert settings() == {}
+    save_settings({"nodes": 2, "gpus": {"node1": 4}})
+    assert settings() == {"nodes": 2, "gpus": {"node1": 4}}
+
+
+def test_write_leaves_a_file_alone_that_says_the_same(tmp_path: Path) -> None:
+    path = write(tmp_path / "a" / "b", "x", 0o600)
+    os.utime(path, (1, 1))
+    assert write(path, "x").stat().st_mtime == 1
+    assert write(path, "y").read_text() == "y"
+    assert sorted(path.parent.iterdir()) == [path]
+
+
+def test_a_failed_command_says_all_that_is_known() -> None:
+    with pytest.raises(ClusterError, match=r"(?s)sh -c echo broken.*left with 3: broken"):
+        run(["sh", "-c", "echo broken >&2; exit 3"])
+
+
+def test_waiting_ends_with_the_last_reason_and_the_hint() -> None:
+    def never() -> bool:
+        raise ClusterError("not yet")
+
+    with pytest.raises(ClusterError, match=r"(?s)gave up after 0.2 s: the moon\nnot yet\nlook up"):
+        wait_for("the moon", never, 0.2, "look up")
+
+
+def test_nothing_waits_for_what_has_died() -> None:
+    here = Space("node1")
+    here.folder.mkdir(parents=True)
+    (here.folder / "kubelet.log").write_text("first\nno such socket\n")
+    with pytest.raises(ClusterError, match=r"(?s)kubelet of node1 died.*no such socket"):
+        wait_for("node1", lambda: here.must_run("kubelet"), 60)
+
+
+def test_a_pid_file_tells_a_process_from_a_later_one_of_the_same_number(tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        file = PidFile(tmp_path / "run" / "sleep.pid")
+        file.save(process.pid)
+        assert file.pid() == process.pid
+        file.path.write_text(f"{process.pid} 1\n")
+        assert file.pid() is None
+        file.save(process.pid)
+        process.kill()
+    assert file.pid() is None
+    assert PidFile(tmp_path / "none.pid").pid() is None
+
+
+def test_a_zombie_does_not_run() -> None:
+    with subprocess.Popen(["true"]) as process:
+        wait_for("the end", lambda: started(process.pid) is None, 5)
+
+
+def test_spawned_processes_log_and_are_children(tmp_path: Path) -> None:
+    pid = spawn(["sh", "-c", "echo $WHAT; exec sleep 60"], tmp_path / "log", {"WHAT": "hello"})
+    assert pid in children(os.getpid())
+    wait_for("the log", lambda: (tmp_path / "log").read_text() == "hello\n", 5)
+    os.kill(pid, 9)
+    os.waitpid(pid, 0)
+
+
+def test_nothing_is_entered_that_does_not_run() -> None:
+    with pytest.raises(ClusterError, match="node2 is not running"):
+        Space("node2").inside(["true"])
+    assert Space("node2").running("kubelet") is None
+
+
+def test_what_is_missing_is_named_with_the_line_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(prerequisites, "COMMANDS", {"no-such-program": "nosuch", "sh": "dash"})
+    monkeypatch.setattr(prerequisites, "FILES", {"/no/such/header.h": "nosuch-dev", "/": "base-files"})
+    monkeypatch.setattr(prerequisites, "KERNEL", {"/no/such/setting": "such a thing"})
+    with pytest.raises(ClusterError) as raised:
+        prerequisites.check()
+    assert "apt-get install -y --no-install-recommends nosuch nosuch-dev" in str(raised.value)
+    assert "the kernel has no such a thing" in str(raised.value)
+
+
+def test_root_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(ClusterError, match="as root"):
+        prerequisites.check()
+
+
+def test_certificates_are_signed_made_once_and_in_the_kubeconfig() -> None:
+    pki.control_plane()
+    node = pki.node(Node(2))
+    authority = pki.folder() / "ca.crt"
+    for name in ("apiserver", "admin", "node2"):
+        assert "OK" in run(["openssl", "verify", "-CAfile", authority, pki.folder() / f"{name}.crt"])
+    text = run(["openssl", "x509", "-in", pki.folder() / "node2.crt", "-noout", "-text"])
+    assert "system:node:node2" in text and Node(2).address in text
+    before = {path: path.stat().st_mtime_ns for path in pki.folder().iterdir()}
+    pki.control_plane()
+    pki.node(Node(2))
+    assert before == {path: path.stat().st_mtime_ns for path in pki.folder().iterdir()}
+    config = json.loads((state() / "kubeconfig").read_text())
+    assert config["clusters"][0]["cluster"]["server"] == f"https://{CONTROL}:6443"
+    assert node.stat().st_mode & 0o077 == 0
+
+
+def test_configurations_are_what_each_program_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroups, "create", lambda node: f"/test/{node}")
+    one, two = (json.loads(nodes.kubelet_config(Node(number)).read_text()) for number in (1, 2))
+    assert one["cgroupRoot"] == "/test/node1"
+    assert one["clusterDNS"] == [CONTROL] and one["failCgroupV1"] is False
+    assert one["tlsCertFile"] != two["tlsCertFile"]
+    toml = nodes.containerd_config(Node(2)).read_text()
+    assert f'conf_dir = "{Node(2).home}/cni"' in toml
+    network = json.loads((Node(2).home / "cni" / "10-pods.conflist").read_text())
+    assert network["plugins"][0]["ipam"]["ranges"][0][0]["subnet"] == "10.78.2.0/24"
+    assert "ttl 5" in control.corefile().read_text()
+    assert json.loads(control.registry_config().read_text())["storage"]["filesystem"]
+
+
+def test_argo_cd_reads_its_settings_in_its_own_namespace_and_keeps_its_files_in_the_state() -> None:
+    pki.control_plane()
+    context = json.loads(argocd.kubeconfig().read_text())["contexts"][0]["context"]
+    assert context["namespace"] == argocd.NAMESPACE
+    commands = argocd.components()
+    assert set(argocd.COMPONENTS) | {"redis"} == set(commands)
+    assert commands["redis"][-1] == state() / "argocd"
+    names = [each["metadata"]["name"] for each in argocd.settings()]
+    # Made last, so that what was interrupted before is done again.
+    assert names[-1] == "argocd-secret"
+
+
+def test_a_repository_is_made_once_and_kept() -> None:
+    folder = argocd.repository("runs")
+    tree = run(["git", "-C", folder, "mktree"], given="").strip()
+    commit = run(
+        ["git", "-C", folder, "-c", "user.name=t", "-c", "user.email=t@example.com", "commit-tree", "-m", "x", tree]
+    )
+    run(["git", "-C", folder, "update-ref", "refs/heads/main", commit.strip()])
+    assert argocd.repository("runs") == folder
+    assert run(["git", "-C", folder, "rev-parse", "HEAD"]) == commit
+
+
+def test_a_repository_begins_with_the_chart_released_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    made = Repository(argocd.repository("runs"), tmp_path / "first")
+    made.start()
+    made.push("one run", {"jobs/vision/a.yaml": "storage: {claim: runs}\n"})
+    made.push("none", {"jobs/vision/a.yaml": None, "README.md": "x"})
+    again = Repository(made.bare, tmp_path / "second")
+    again.start()
+    assert again.git("log", "--format=%s", "--reverse") == "The chart\none run\nnone"
+    assert again.git("ls-files", "jobs", "README.md") == "README.md"
+    released = f"refs/tags/tf-distributed-{chart_version()}"
+    schema = "charts/tf-distributed/values.schema.json"
+    assert again.git("show", f"{released}:{schema}") == "../../schema/job.schema.json"
+    assert again.git("rev-parse", f"{released}^{{commit}}") == again.git("rev-list", "--max-parents=0", "HEAD")
+
+
+def test_control_groups_come_and_go_with_both_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = tmp_path / "v1"
+    for name in ("cpuset", "memory"):
+        (one / name).mkdir(parents=True)
+        (one / name / "cgroup.procs").touch()
+    monkeypatch.setattr(cgroups, "MOUNT", one)
+    assert cgroups.create("node1") == "/tf-distributed/node1"
+    assert [(one / name / "tf-distributed" / "node1").is_dir() for name in ("cpuset", "memory")] == [True, True]
+    cgroups.create("node2")
+    cgroups.remove("node1")
+    assert sorted(path.name for path in (one / "memory" / "tf-distributed").iterdir()) == ["node2"]
+    cgroups.remove()
+    assert sorted(path.name for path in (one / "memory").iterdir()) == ["cgroup.procs"]
+
+    two = tmp_path / "v2"
+    two.mkdir()
+    (two / "cgroup.controllers").write_text("cpu memory rdma\n")
+    monkeypatch.setattr(cgroups, "MOUNT", two)
+    assert cgroups.hierarchies() == [two]
+
+
+def test_a_claim_is_bound_to_a_folder_that_all_may_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    applied: list[dict[str, object]] = []
+    monkeypatch.setattr(storage, "apply", lambda *objects: applied.extend(objects))
+    folder = storage.claim("vision", "runs")
+    assert folder.stat().st_mode & 0o777 == 0o777
+    volume, claim = applied
+    assert volume["spec"]["claimRef"] == {"namespace": "vision", "name": "runs"}  # type: ignore[index]
+    assert claim["spec"]["volumeName"] == volume["metadata"]["name"]  # type: ignore[index]
+
+
+def test_an_image_has_the_name_of_what_it_is_made_of(tmp_path: Path) -> None:
+    file = CHECKOUT / "trainer" / "Dockerfile"
+    assert images.fingerprint([file]) == images.fingerprint([file, file]) != images.fingerprint([file], "x")
+    assert images.key_of("trainer") == images.key_of("trainer") != images.key_of("tensorboard")
+
+
+def test_the_images_need_no_registry_and_every_package_is_held_by_a_hash() -> None:
+    for target in (*images.TARGETS, "trainer-gpu"):
+        lock = (CHECKOUT / "requirements" / f"{target}.txt").read_text()
+        packages = re.findall(r"^[a-z0-9-]+==.*$", lock, flags=re.M)
+        assert packages and all(line.endswith("\\") for line in packages)
+        assert lock.count("--hash=sha256:") >= len(packages)
+    dockerfile = (CHECKOUT / "trainer" / "Dockerfile").read_text()
+    assert "pip install" not in dockerfile
+    [install] = re.findall("pip install .*", (CHECKOUT / "scripts" / "image-packages.sh").read_text())
+    assert "--require-hashes" in install
+    assert re.findall(r"^USER (.*)$", dockerfile, flags=re.M) == ["65534:65534"] * 3
+    assert "ENTRYPOINT" not in dockerfile
+
+
+def test_the_image_has_the_versions_that_the_tests_run_with() -> None:
+    def versions(name: str) -> set[str]:
+        return set(
+            re.findall(r"^([a-z0-9-]+==\S+)", (CHECKOUT / "requirements" / f"{name}.txt").read_text(), flags=re.M)
+        )
+
+    assert versions("tensorboard") <= versions("trainer") <= versions("dev")
+    cpu_only = {each for each in versions("trainer") if each.startswith("tensorflow-cpu==")}
+    assert cpu_only
+    assert versions("trainer") - cpu_only < versions("trainer-gpu")
+
+
+def test_every_go_module_of_the_node_is_pinned() -> None:
+    for name in ("hyperkube", "etcd", "coredns", "registry", "runc", "cni", "argocd"):
+        module = CHECKOUT / "cluster" / "node" / name
+        assert (module / "go.sum").stat().st_size > 0
+        assert f"module tf-distributed/devcluster/node/{name}" in (module / "go.mod").read_text()
+
+
+def test_only_what_the_kubelet_says_that_runs_now_counts() -> None:
+    here = Space("node1")
+    PidFile(here.folder / "kubelet.pid").save(os.getpid())
+    os.utime(here.folder / "kubelet.pid", (1000000000.9, 1000000000.9))
+    assert nodes.newer({"lastHeartbeatTime": "2001-09-09T01:46:40Z"}, here)
+    assert not nodes.newer({"lastHeartbeatTime": "2001-09-09T01:46:39Z"}, here)
+
+
+def test_commands_without_a_cluster_say_how_to_get_one() -> None:
+    for words in (
+        ["status"],
+        ["images"],
+        ["git"],
+        ["gpus", "node1", "4"],
+        ["node", "stop", "node1"],
+        ["exec", "control", "true"],
+    ):
+        done = CliRunner().invoke(cli.main, words)
+        assert done.exit_code == 1, (words, done.exception)
+        assert "no cluster runs: `make cluster` starts one" in done.output, done.output
+
+
+def test_folders_that_nodes_have_their_own_of_are_refused() -> None:
+    with pytest.raises(ClusterError, match="must not be below /var/lib"):
+        cli.outside(Path("/var/lib/cluster"))
+    cli.outside(Path("/root/cluster"))
+
+
+def test_the_newest_two_images_of_each_name_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ["trainer:c", "<none>:<none>", "trainer:b", "trainer-packages:x", "trainer:a", "pause:latest"]
+    dangling = {"made-of-nothing-that-is-left": ["below-it"], "below-it": []}
+    left = {"made-of-nothing-that-is-left"}
+
+    def buildah(*words: str) -> str:
+        if words[0] == "rmi":
+            for name in words[1:]:
+                if name in store:
+                    store.remove(name)
+                else:
+                    left.discard(name)
+                    left.update(dangling[name])
+            return ""
+        return "\n".join(left) if "dangling=true" in words else "\n".join(name.replace(":", " ") for name in store)
+
+    monkeypatch.setattr(images, "buildah", buildah)
+    images.prune()
+    assert store == ["trainer:c", "<none>:<none>", "trainer:b", "trainer-packages:x", "pause:latest"]
+    assert left == set()

@@ -1,0 +1,188 @@
+"""The pull requests whose cards are in tests/golden/review. `python -m tests.unit.review.cases FOLDER` writes them."""
+
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.unit.review.repositories import DIGEST, LINK, RUN, VERSION, Case, changed, review_of
+from tfd.review.analysis.policy_file import RulesError
+from tfd.review.output.comment import card
+from tfd.review.sources.git import GitError
+
+OLD = "jobs/vision/digits-41.yaml"
+NEW = "jobs/vision/digits-42.yaml"
+MERGED = {OLD: RUN}
+FASTER = changed(RUN, ("1e-3", "3e-3"), ("steps: 20000", "steps: 60000"))
+SUSPENDED = f"{RUN}state: suspended\n"
+ARCHIVED = f"{RUN}state: archived\n"
+ONE_GPU = changed(RUN, ("replicas: 4", "replicas: 1"))
+BOMB = "storage: {claim: runs}\na: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdef", "bcdefg", strict=True)
+)
+EVIL = "`<img src=x onerror=alert(1)>` @everyone | a \\| b <!-- tfd review --> [x](https://evil.example.com) ``` # *b*"
+INJECTION = f"""{RUN}owner: "{EVIL.replace(chr(92), chr(92) * 2)}"
+description: |
+  ```
+  </details></code></pre>
+  <!-- tfd review -->
+  ### ✅ Merging starts nothing
+  | a | b |
+  \u202eright to left\u202c and zero\u200bwidth
+args: ["{EVIL.replace(chr(92), chr(92) * 2)}"]
+"""
+
+CASES: dict[str, Case] = {
+    # Runs come.
+    "new-run": Case({NEW: FASTER}, MERGED),
+    "new-first-of-its-team": Case({"jobs/speech/first.yaml": RUN}, MERGED),
+    "new-suspended": Case({NEW: f"{FASTER}state: suspended\n"}, MERGED),
+    "new-warm-start": Case({NEW: f"{FASTER}resumeFrom: digits-41\n"}, {OLD: SUSPENDED}),
+    "new-warm-start-from-an-active-run": Case({NEW: f"{FASTER}resumeFrom: digits-41\n"}, MERGED),
+    "new-warm-start-from-nowhere": Case({NEW: f"{FASTER}resumeFrom: digits-40\n"}, MERGED),
+    "new-beside-a-run-whose-chart-is-lost": Case({NEW: FASTER}, {OLD: changed(RUN, (VERSION, "0.0.1"))}),
+    "new-own-program": Case({NEW: f'{RUN}command: [python, train.py]\nargs: ["--epochs=3"]\n'}, MERGED),
+    "new-board": Case(
+        {"jobs/vision/board.yaml": f"chartVersion: {VERSION}\nstrategy: None\nstorage: {{claim: runs}}\n"}, MERGED
+    ),
+    "new-while-the-base-moved-on": Case({NEW: FASTER}, MERGED, meanwhile={"jobs/vision/other.yaml": ONE_GPU}),
+    "new-on-a-chart-that-is-not-released": Case({NEW: FASTER}, MERGED, tagged=False),
+    "new-on-a-newer-chart": Case({NEW: changed(FASTER, (VERSION, "9.9.9"))}, MERGED, release="9.9.9"),
+    # Runs change in place.
+    "control-deadline-and-retries": Case({OLD: f"{RUN}deadline: 48h\nretries: 9\n"}, MERGED),
+    "control-suspended": Case({OLD: SUSPENDED}, MERGED),
+    "control-resumed": Case({OLD: RUN}, {OLD: SUSPENDED}),
+    "control-archived": Case({OLD: ARCHIVED}, MERGED),
+    "control-started-again": Case({OLD: RUN}, {OLD: ARCHIVED}),
+    "notes-only": Case({OLD: f"{RUN}owner: Ada\nlabels: {{experiment: e1}}\n"}, MERGED),
+    "default-spelt-out": Case({OLD: f"{RUN}# as it was\nretries: 5\n"}, MERGED),
+    "control-suspended-on-an-older-chart": Case({OLD: SUSPENDED}, MERGED, release="9.9.9"),
+    # Runs change that may not.
+    "identity-changed": Case({OLD: FASTER}, MERGED),
+    "frozen-changed": Case({OLD: changed(RUN, ("gpus: 1", "gpus: 2"))}, MERGED),
+    "chart-upgrade-of-a-merged-run": Case({OLD: changed(RUN, (VERSION, "9.9.9"))}, MERGED, release="9.9.9"),
+    "deleted-while-active": Case({OLD: None}, MERGED),
+    "renamed-while-active": Case({OLD: None, NEW: RUN}, MERGED),
+    # Runs go.
+    "deleted-after-archived": Case({OLD: None}, {OLD: ARCHIVED}),
+    "renamed-after-suspended": Case({OLD: None, NEW: RUN}, {OLD: SUSPENDED}),
+    # Names, twins, storage.
+    "run-name-of-another-team": Case({"jobs/speech/digits-41.yaml": RUN}, MERGED),
+    "two-files-of-one-run-name": Case({"jobs/a/same.yaml": RUN, "jobs/b/same.yaml": ONE_GPU}),
+    "application-of-one-name": Case({"jobs/a-b/c.yaml": ONE_GPU}, {"jobs/a/b-c.yaml": RUN}),
+    "duplicate-identity": Case({NEW: f"{RUN}owner: Grace\n"}, MERGED),
+    "duplicate-of-a-deleted-run": Case({NEW: RUN}, {OLD: None}, before=MERGED),
+    "name-of-a-deleted-run": Case({OLD: FASTER}, {OLD: None}, before=MERGED),
+    "bucket-below-another": Case(
+        {"jobs/speech/b.yaml": changed(RUN, ("{claim: runs}", "{path: gs://bucket/runs/a}"))},
+        {"jobs/vision/a.yaml": changed(RUN, ("{claim: runs}", "{path: gs://bucket/runs}"))},
+    ),
+    # Rules.
+    "rule-image-tag-and-registry": Case(
+        {NEW: changed(FASTER, (f"registry.example.com/vision/trainer@{DIGEST}", "docker.io/x/trainer:latest"))}, MERGED
+    ),
+    "rule-image-of-what-was-added-archived": Case(
+        {OLD: changed(RUN, (f"@{DIGEST}", ":latest"))}, {OLD: changed(ARCHIVED, (f"@{DIGEST}", ":latest"))}
+    ),
+    "rule-registry-of-tensorboard": Case({NEW: f"{FASTER}tensorboard: {{image: docker.io/x/board:1}}\n"}, MERGED),
+    "rule-registry-of-tensorboard-later": Case({OLD: f"{RUN}tensorboard: {{image: docker.io/x/board:1}}\n"}, MERGED),
+    "rule-gpus-and-hours": Case({NEW: changed(FASTER, ("gpus: 1", "gpus: 32"))}, MERGED),
+    "rule-gpus-and-hours-waived": Case(
+        {NEW: changed(FASTER, ("gpus: 1", "gpus: 32"))}, MERGED, approvals=("maintainers",)
+    ),
+    "rule-gpus-of-the-team": Case(
+        {NEW: changed(FASTER, ("gpus: 1", "gpus: 8"))},
+        {f"jobs/vision/large-{n}.yaml": changed(RUN, ("gpus: 1", "gpus: 8"), ("20000", f"2000{n}")) for n in range(4)},
+    ),
+    "rule-literal-secret": Case(
+        {NEW: f"{FASTER}env: [{{name: API_KEY, value: 0123456789abcdef0123}}, {{name: A, value: ghp_{36 * 'x'}}}]\n"},
+        MERGED,
+    ),
+    "rule-chart-and-job": Case({NEW: FASTER, "charts/tf-distributed/README.md": "new\n"}, MERGED),
+    "rule-too-many-runs": Case({f"jobs/vision/try-{n}.yaml": changed(RUN, ("20000", f"{n + 1}")) for n in range(21)}),
+    # Files that are no runs.
+    "example-changed": Case({"jobs/examples/a.yaml": FASTER}, {"jobs/examples/a.yaml": RUN}),
+    "example-for-a-chart-that-comes-with-it": Case(
+        {"jobs/examples/a.yaml": changed(RUN, (VERSION, "9.9.9")), "charts/tf-distributed/README.md": "9.9.9\n"},
+        {"jobs/examples/a.yaml": RUN},
+    ),
+    "no-job-file": Case({"README.md": "words\n", "charts/tf-distributed/README.md": "new\n"}, MERGED),
+    "500-files-of-which-3-change": Case(
+        {
+            "jobs/t7/run-7.yaml": f"{ONE_GPU}state: suspended\n",
+            "jobs/t8/run-8.yaml": f"{ONE_GPU}owner: Ada\n",
+            NEW: FASTER,
+        },
+        MERGED | {f"jobs/t{n % 10}/run-{n}.yaml": ONE_GPU for n in range(500)},
+    ),
+    # Mistakes.
+    "misspelt-key": Case({NEW: changed(FASTER, ("  steps", "  step"))}, MERGED),
+    "without-chart-version": Case({NEW: changed(FASTER, (f"chartVersion: {VERSION}\n", ""))}, MERGED),
+    "chart-version-of-no-chart": Case({NEW: changed(FASTER, (VERSION, "0.0.9"))}, MERGED),
+    "chart-refuses": Case({NEW: changed(FASTER, ("ps: {replicas: 2}", "ps: {replicas: 0}"))}, MERGED),
+    "broken-yaml": Case({NEW: "storage: {claim: runs\n", "jobs/vision/list.yaml": "- a\n- b\n"}, MERGED),
+    "frozen-by-a-file-on-the-base": Case({NEW: FASTER}, MERGED | {"jobs/vision/broken.yaml": "storage: [\n"}),
+    "two-problems-in-two-files": Case(
+        {NEW: changed(FASTER, ("steps: 60000", "steps: 0")), "jobs/vision/x.yaml": "storage: {}\n"}, MERGED
+    ),
+    # Attacks.
+    "hostile-bomb": Case({NEW: BOMB}, MERGED),
+    "hostile-depth": Case({NEW: f"{RUN}labels: {20_000 * '['}{20_000 * ']'}\n"}, MERGED),
+    "hostile-10-megabytes": Case({NEW: f"{RUN}description: {'x' * 10_000_000}\n"}, MERGED),
+    "hostile-alias": Case({NEW: changed(FASTER, ("60000", "&n 600"), ("task: digits", "checkpointEvery: 100"))
+                           + "retries: *n\n"}, MERGED),
+    "hostile-markdown": Case({NEW: INJECTION}, MERGED),
+    "hostile-markdown-that-is-refused": Case({NEW: f"{RUN}'{EVIL}': 1\nstate: '{EVIL}'\n"}, MERGED),
+    "hostile-path-key-and-chart-version": Case(
+        {NEW: f"{FASTER}path: jobs/other\n", "jobs/vision/up.yaml": changed(RUN, (VERSION, "../.."))}, MERGED
+    ),
+    "hostile-paths": Case(
+        {
+            "jobs/vision/deep/digits-43.yaml": RUN,
+            "jobs/vision/`@all`\n| x.yaml": RUN,
+            "jobs/Vision/x.yaml": RUN,
+            "jobs/vision/short.yml": RUN,
+            "jobs/top.yaml": RUN,
+        },
+        MERGED,
+    ),
+    "link-deleted": Case({NEW: None}, MERGED | {NEW: f"{LINK}digits-41.yaml"}),
+    "hostile-link": Case({NEW: f"{LINK}../../../../etc/passwd"}, MERGED),
+    # What can't be told.
+    "cant-tell-conflict": Case({OLD: f"{RUN}deadline: 1h\n"}, MERGED, meanwhile={OLD: f"{RUN}deadline: 2h\n"}),
+    "rules-that-nobody-could-read": Case({"review.yaml": "rules: [\n"}, MERGED),
+    "cant-tell-no-rules": Case({NEW: FASTER}, {OLD: RUN, "review.yaml": None}),
+    "cant-tell-old-chart": Case({OLD: changed(SUSPENDED, (VERSION, "0.0.1"))}, {OLD: changed(RUN, (VERSION, "0.0.1"))}),
+}  # fmt: skip
+
+
+def golden(name: str, case: Case) -> str:
+    """Return the card of a case without what a change of the chart or of its version changes.
+
+    One golden has a whole rendering, the others short diffs only: else each change of the chart would change them all.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            found = review_of(Path(folder) / "repository", case)
+        except (GitError, RulesError) as error:
+            return f"{error}\n".replace(folder, "FOLDER")
+        text = f"{card(found)}\nexit code {found.exit_code}\n"
+        text = text.replace(found.base[:12], "BASE").replace(found.head[:12], "HEAD")
+    if name != "new-run":
+        text = re.sub(r"(?<=`diff\n)((?:(?!```).*\n){60,}?)(?=```)", "(long, left out of this golden)\n", text)
+    text = text.replace("9.9.9", "NEWER")
+    text = re.sub(r"sha256:(?!a{64})[0-9a-f]{64}", "sha256:HASH", text)
+    return re.sub(rf"(^|[^0-9.]){re.escape(VERSION)}([^0-9.]|$)", r"\1VERSION\2", text, flags=re.M)
+
+
+def main(folder: Path) -> None:
+    """Write every card."""
+    for stale in folder.glob("*.md"):
+        if stale.stem not in CASES:
+            stale.unlink()
+    for name, case in CASES.items():
+        (folder / f"{name}.md").write_text(golden(name, case))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,119 @@
+"""Small git repositories with this project's chart, schema and rules, and pull requests in them."""
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.chart.rendering import ROOT
+from tfd.review.analysis.review import Review, review
+from tfd.review.sources.git import Repository
+
+VERSION = re.search(r"^version: (.*)$", (ROOT / "charts/tf-distributed/Chart.yaml").read_text(), re.M)[1]  # type: ignore[index]
+DIGEST = f"sha256:{64 * 'a'}"
+RUN = f"""\
+# The usual run.
+chartVersion: {VERSION}
+strategy: ParameterServer
+image: registry.example.com/vision/trainer@{DIGEST}
+ps: {{replicas: 2}}
+worker: {{replicas: 4, gpus: 1}}
+evaluator: {{replicas: 1}}
+trainer:
+  task: digits
+  steps: 20000
+  hyperparameters: {{learning_rate: 1e-3}}
+storage: {{claim: runs}}
+"""
+LINK = "link:"
+"""Prefix of a file's text that makes it a symbolic link to what follows."""
+
+Files = dict[str, str | None]
+"""Text of each file, by path; None deletes it."""
+
+_ENVIRONMENT = os.environ | {
+    **{f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in
+       (("NAME", "Ada"), ("EMAIL", "ada@example.com"), ("DATE", "2026-01-01T00:00:00Z"))},
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+}  # fmt: skip
+
+
+def changed(text: str, *edits: tuple[str, str]) -> str:
+    """Return a text with each first of two strings replaced by the second; each must be there."""
+    for old, new in edits:
+        assert old in text, old
+        text = text.replace(old, new)
+    return text
+
+
+@dataclass(frozen=True)
+class Case:
+    """A repository and a pull request: `base` is merged, `head` is asked for."""
+
+    head: Files
+    base: Files = field(default_factory=dict)
+    before: Files = field(default_factory=dict)
+    """Merged before `base`, so that the history has it."""
+    meanwhile: Files = field(default_factory=dict)
+    """Merged into the base after the pull request began."""
+    approvals: tuple[str, ...] = ()
+    tagged: bool = True
+    """Whether the chart has its git tag."""
+    release: str = ""
+    """A later version of the chart that is on the base, with its git tag."""
+
+
+def git(folder: Path, *arguments: str) -> None:
+    subprocess.run(["git", "-C", folder, *arguments], check=True, capture_output=True, env=_ENVIRONMENT)
+
+
+def commit(folder: Path, files: Files) -> None:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_symlink() or (text is None and path.exists()):
+            path.unlink()
+        if text is not None and text.startswith(LINK):
+            path.symlink_to(text.removeprefix(LINK))
+        elif text is not None:
+            path.write_bytes(text.encode(errors="surrogateescape"))
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--allow-empty", "-m", "change")
+
+
+def start(folder: Path) -> None:
+    """Make a repository that holds the project's chart, schema and rules."""
+    folder.mkdir(parents=True)
+    for name in ("charts", "schema", "review.yaml"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, folder / name, **({"symlinks": True} if (ROOT / name).is_dir() else {}))
+    git(folder, "init", "--quiet", "--initial-branch", "main")
+    commit(folder, {})
+
+
+def build(folder: Path, case: Case) -> Repository:
+    """Make the repository of a case: branches main and head."""
+    start(folder)
+    if case.tagged:
+        git(folder, "tag", f"tf-distributed-{VERSION}")
+    for files in (case.before, case.base):
+        if files:
+            commit(folder, files)
+    if case.release:
+        chart = folder / "charts/tf-distributed/Chart.yaml"
+        commit(folder, {"charts/tf-distributed/Chart.yaml": chart.read_text().replace(VERSION, case.release)})
+        git(folder, "tag", f"tf-distributed-{case.release}")
+    git(folder, "switch", "--quiet", "--create", "head")
+    commit(folder, case.head)
+    git(folder, "switch", "--quiet", "main")
+    if case.meanwhile:
+        commit(folder, case.meanwhile)
+    return Repository(folder)
+
+
+def review_of(folder: Path, case: Case) -> Review:
+    """Build the repository of a case and review its pull request."""
+    return review(build(folder, case), "main", "head", case.approvals)

@@ -1,0 +1,141 @@
+"""The parts of `tfd run`: the kubelet's rules, paths, ports, logs and what the terminal shows."""
+
+import io
+import socket
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tfd.local.network import loopback_addresses
+from tfd.local.pods import Container, Mount, Pod, expand
+from tfd.local.processes import Layout, Process, place
+from tfd.local.progress import LogTail
+from tfd.local.supervisor import State, Supervisor, Task
+from tfd.local.view import LiveView, PlainView, make_view
+from tfd.text import duration, number, plain
+
+
+def pod(name: str = "run-chief-0", role: str = "chief", gpus: int = 0, **env: str) -> Pod:
+    return Pod(
+        name=name, role=role, index=0, containers=(Container(("sh", "-c", "ls /runs /runs/x"), env),),
+        mounts=(Mount("persistentVolumeClaim", "runs", "/runs", {}), Mount("emptyDir", "tmp", "/tmp", {}),
+                Mount("configMap", "record", "/etc/tf-distributed", {"run.json": '["a:1"]'}),
+                Mount("persistentVolumeClaim", "pictures", "/data", {})),
+        gpus=gpus, retries=0, permanent_exit_codes=frozenset({1}), grace_period=1, deadline=10, suspended=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "expanded"),
+    [
+        ("$(A)-$(B)", "1-$(B)"),
+        ("$$(A)", "$(A)"),
+        ("$$$(A)", "$1"),
+        ("$A ${A} $(A", "$A ${A} $(A"),
+        ("$(A.B-C)", "2"),
+    ],
+)
+def test_variables_are_put_in_as_the_kubelet_does(text: str, expanded: str) -> None:
+    assert expand(text, {"A": "1", "A.B-C": "2"}) == expanded
+
+
+def test_paths_and_addresses_become_local(tmp_path: Path) -> None:
+    layout = Layout(tmp_path, "run")
+    env = {
+        "RUN_DIR": "/runs/run",
+        "DATA_DIR": "/data",
+        "LIST": '["a:1","aa:1"]',
+        "OTHER": "/runsome/thing",
+        "HOME": "/tmp",
+    }
+    [process] = place([pod(**env)], layout, {"a:1": "127.0.0.1:7"})
+    [main] = process.containers
+    assert process.run_dir == tmp_path / "run"
+    assert main.env["DATA_DIR"] == str(tmp_path / ".tfd" / "claims" / "pictures")
+    assert main.env["LIST"] == '["127.0.0.1:7","aa:1"]'
+    assert main.env["OTHER"] == "/runsome/thing"
+    assert main.env["HOME"] == main.env["TMPDIR"] == str(layout.state / "run-chief-0" / "tmp")
+    assert (layout.state / "run-chief-0" / "record" / "run.json").read_text() == '["127.0.0.1:7"]'
+    assert main.command == ("sh", "-c", "ls /runs /runs/x"), "only a word that is a path is rewritten"
+
+
+def test_each_task_sees_its_own_gpus(tmp_path: Path) -> None:
+    pods = [pod("a", gpus=2), pod("b"), pod("c", gpus=1)]
+    visible = [
+        process.containers[-1].env["CUDA_VISIBLE_DEVICES"] for process in place(pods, Layout(tmp_path, "run"), {})
+    ]
+    assert visible == ["0,1", "", "2"]
+
+
+def test_every_address_gets_a_free_port_of_its_own() -> None:
+    chosen = loopback_addresses([f"host-{index}:2222" for index in range(50)])
+    ports = [int(address.rpartition(":")[2]) for address in chosen.values()]
+    assert len(set(ports)) == 50
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", ports[0]))
+
+
+def test_a_log_is_followed_line_by_line_and_stripped_of_control_characters(tmp_path: Path) -> None:
+    [process] = place([pod()], Layout(tmp_path, "run"), {})
+    tail = LogTail(process)
+    assert tail.new_lines() == []
+    process.log.write_bytes(b"old\n")
+    tail.skip_to_end()
+    with process.log.open("ab") as log:
+        log.write(b"one\n\x1b[31mtwo\x1b[0m\x07\nhal")
+    assert tail.new_lines() == ["one", "two"]
+    with process.log.open("ab") as log:
+        log.write(b"f\n\n\xff\n")
+    assert tail.new_lines() == ["half", "\N{REPLACEMENT CHARACTER}"]
+    assert tail.last == "\N{REPLACEMENT CHARACTER}"
+
+
+def test_text_for_people() -> None:
+    assert [duration(None), duration(41.4), duration(187), duration(7509)] == ["-", "41 s", "3:07", "2:05:09"]
+    assert [number(None), number(0.12345), number(45.678), number(12345.6)] == ["-", "0.123", "45.7", "12,346"]
+    assert plain("a\x1b]0;title\x07b") == "a]0;titleb"
+
+
+def little_task(tmp_path: Path) -> tuple[Task, LogTail]:
+    [process] = place([pod()], Layout(tmp_path, "run"), {})
+    task = Task(process, State.RUNNING, attempts=2)
+    return task, LogTail(process, last="step 7/10 loss 0.5")
+
+
+def test_the_table_shows_task_step_rate_loss_and_last_line(tmp_path: Path) -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=120, color_system=None)
+    task, tail = little_task(tmp_path)
+    status = {"step": 7, "steps": 10, "stepsPerSecond": 45.67, "loss": 0.5, "etaSeconds": 3}
+    with LiveView(console) as view:
+        view.update([task], [tail], status)
+        view._live.refresh()
+    shown = out.getvalue()
+    for text in ("chief-0", "running", "45.7", "0.5", "step 7/10 loss 0.5", "step 7/10", "70%", "ETA 3 s"):
+        assert text in shown
+
+
+def test_what_is_no_terminal_gets_plain_lines(tmp_path: Path) -> None:
+    out = io.StringIO()
+    view = make_view(Console(file=out, width=20))
+    assert isinstance(view, PlainView)
+    with view:
+        view.event("chief-0", "started (attempt 1, pid 7)")
+        view.line("chief-0", "[bold]not markup[/bold] " + "x" * 200)
+        view.line("chief-0", "12:34:56 chief-0 step 7/10")
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 3
+    assert lines[2].endswith(" chief-0      step 7/10"), "the trainer's own prefix is not said twice"
+    assert "[bold]not markup[/bold]" in lines[1]
+
+
+def test_the_supervisor_writes_tasks_json_whole(tmp_path: Path) -> None:
+    [process] = place([pod()], Layout(tmp_path, "run"), {})
+    quick = Process(**{**process.__dict__, "containers": (Container(("true",), {}),)})
+    supervisor = Supervisor([quick], tmp_path / "tasks.json", lambda name, text: None)
+    while not supervisor.over:
+        supervisor.step()
+    supervisor.write_state()
+    assert '"state": "succeeded"' in (tmp_path / "tasks.json").read_text()
+    assert not list(tmp_path.glob("*.tmp"))

@@ -1,0 +1,338 @@
+"""`tfd status`, `tfd logs` and `tfd tensorboard` against a kubectl that prints what a cluster has said."""
+
+import json
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from rich.console import Console
+
+from tfd.cli import main
+from tfd.remote import name
+from tfd.remote.progress import from_lines
+from tfd.remote.render import render
+from tfd.remote.status import Role, Status
+from tfd.remote.tasks import State, Task, within
+
+Object = dict[str, Any]
+
+KUBECTL = """#!{python}
+import json, pathlib, sys
+words = sys.argv[1:]
+given = json.loads(pathlib.Path(__file__).with_name("answers.json").read_text())
+with open(pathlib.Path(__file__).with_name("asked"), "a") as asked:
+    asked.write(" ".join(words) + "\\n")
+if "get" in words:
+    what = "events" if "events" in words else "items"
+    if isinstance(given[what], str):
+        sys.exit(given[what])
+    print(json.dumps({{"items": given[what]}}))
+elif "exec" in words:
+    if not given["status"]:
+        sys.exit("cat: no such file")
+    print(json.dumps(given["status"]))
+elif "logs" in words:
+    print(given["log"])
+elif "port-forward" in words:
+    print("Forwarding from 127.0.0.1:40001 -> 6006", flush=True)
+    sys.exit("error: lost connection to pod")
+"""
+
+
+class Cluster:
+    """What the kubectl on the PATH answers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.answers: Object = {"items": [], "events": [], "status": {}, "log": ""}
+        program = folder / "kubectl"
+        program.write_text(KUBECTL.format(python=sys.executable))
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+
+    def tfd(self, *words: str) -> Result:
+        (self.folder / "answers.json").write_text(json.dumps(self.answers))
+        return CliRunner().invoke(main, list(words))
+
+    def status(self, run: str = "little") -> Object:
+        done = self.tfd("status", run, "--json")
+        assert done.exit_code == 0, done.output
+        return dict(json.loads(done.stdout))
+
+    def asked(self) -> list[str]:
+        return (self.folder / "asked").read_text().splitlines()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    return Cluster(tmp_path)
+
+
+def labels(role: str) -> Object:
+    return {"app.kubernetes.io/component": role}
+
+
+def record(strategy: str = "ParameterServer", command: list[str] | None = None, **replicas: int) -> Object:
+    numbers = {"chief": 1, "ps": 1, "worker": 2, "evaluator": 0} | replicas
+    identity = {"strategy": strategy, "replicas": numbers, "command": command}
+    metadata = {"name": "little", "namespace": "vision", "labels": labels("record")}
+    return {"kind": "ConfigMap", "metadata": metadata, "data": {"run.json": json.dumps({"identity": identity})}}
+
+
+def job(role: str, ended: tuple[str, str, str] | None = None, suspend: bool = False, **status: Any) -> Object:
+    conditions = []
+    if ended:
+        conditions = [{"type": ended[0], "status": "True", "reason": ended[1], "message": ended[2]}]
+    metadata = {"name": f"little-{role}", "labels": labels(role)}
+    status["conditions"] = conditions
+    return {"kind": "Job", "metadata": metadata, "spec": {"suspend": suspend}, "status": status}
+
+
+def pod(role: str, index: int, phase: str = "Running", attempt: int = 0, **status: Any) -> Object:
+    metadata = {
+        "name": f"little-{role}-{index}-{attempt}",
+        "labels": labels(role) | {"batch.kubernetes.io/job-completion-index": str(index)},
+        "creationTimestamp": f"2026-11-24T10:0{attempt}:00Z",
+    }
+    container = {"env": [{"name": "RUN_DIR", "value": "/runs/little"}]}
+    if phase == "Running":
+        status["containerStatuses"] = [{"state": {"running": {}}}]
+    spec = {"containers": [container], "nodeName": "node1"}
+    return {"kind": "Pod", "metadata": metadata, "spec": spec, "status": {"phase": phase, **status}}
+
+
+def ended(code: int, message: str) -> Object:
+    return {"containerStatuses": [{"state": {"terminated": {"exitCode": code, "message": message}}}]}
+
+
+def all_running() -> list[Object]:
+    return [record(), *map(job, ("chief", "ps", "worker")),
+            pod("chief", 0), pod("ps", 0), pod("worker", 0), pod("worker", 1)]  # fmt: skip
+
+
+STATUS = {
+    "state": "running", "step": 340, "steps": 600, "stepsPerSecond": 41.25, "etaSeconds": 6.3, "loss": 0.2134,
+    "lastCheckpoint": {"step": 200, "path": "x"}, "restarts": 1, "updated": "2026-11-24T10:00:00Z", "metrics": None,
+    "exitCode": None, "message": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "namespace", "found"),
+    [
+        ("little", None, (None, "little")),
+        ("vision/little", None, ("vision", "little")),
+        ("jobs/vision/little.yaml", None, ("vision", "little")),
+        ("vision/little", "speech", ("speech", "little")),
+    ],
+)
+def test_a_run_is_named_in_three_ways(text: str, namespace: str | None, found: tuple[str | None, str]) -> None:
+    assert name.parse(text, namespace) == found
+
+
+def test_a_run_that_runs(cluster: Cluster) -> None:
+    cluster.answers |= {"items": all_running(), "status": STATUS}
+    now = cluster.status()
+    assert (now["state"], now["strategy"], now["namespace"]) == ("running", "ParameterServer", "vision")
+    assert now["progress"] == STATUS | {"source": "status.json"}
+    assert now["roles"]["worker"] == {"job": "active", "why": "", "tasks": 2, "states": {"running": 2}}
+    assert now["tasks"]["ps-0"]["node"] == "node1"
+    assert any(
+        "exec" in line and "little-chief-0-0 -- cat /runs/little/status.json" in line for line in cluster.asked()
+    )
+    text = cluster.tfd("status", "vision/little").output
+    for words in ("340/600 (57 %)", "41.2 steps/s", "ETA 6 s", "loss 0.213", "step 200", "restarts", "ago)"):
+        assert words in text, text
+    assert "--namespace vision" in cluster.asked()[-1]
+
+
+def test_why_a_run_does_not_start(cluster: Cluster) -> None:
+    scheduled = [{"type": "PodScheduled", "status": "True"}]
+    no_place = [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes: 1 Insufficient nvidia.com/gpu."}]
+    pulls = [{"state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}}]
+    creates = [{"state": {"waiting": {"reason": "ContainerCreating"}}}]
+    cluster.answers["items"] = [
+        record(evaluator=1), *map(job, ("chief", "ps", "worker", "evaluator")),
+        pod("chief", 0, "Pending", conditions=scheduled, containerStatuses=pulls),
+        pod("ps", 0, "Pending", conditions=scheduled, containerStatuses=creates),
+        pod("worker", 0, "Pending", conditions=no_place),
+    ]  # fmt: skip
+    cluster.answers["events"] = [
+        {"involvedObject": {"name": "little-worker"}, "message": "old", "lastTimestamp": "2026-11-24"},
+        {"involvedObject": {"name": "little-ps-0-0"}, "message": "claim runs not found", "eventTime": "2026-11-24"},
+        {"involvedObject": {"name": "little-worker"}, "message": "exceeded quota", "lastTimestamp": "2026-11-25"},
+    ]  # fmt: skip
+    now = cluster.status()
+    found = {task: (each["state"], each["why"]) for task, each in now["tasks"].items()}
+    assert found == {
+        "chief-0": ("starting", "ImagePullBackOff: Back-off pulling image"),
+        "ps-0": ("starting", "claim runs not found"),
+        "worker-0": ("pending", "0/1 nodes: 1 Insufficient nvidia.com/gpu."),
+        "worker-1": ("waiting", "exceeded quota"),
+        "evaluator-0": ("waiting", "the Job has made no pod yet"),
+    }
+    assert (now["state"], now["why"]) == ("waiting", "ImagePullBackOff: Back-off pulling image")
+    assert "worker-1 waiting: exceeded quota" in cluster.tfd("status", "little").output
+
+
+def test_events_need_not_be_readable(cluster: Cluster) -> None:
+    cluster.answers |= {"items": [record(), job("chief")], "events": "Error from server (Forbidden): events"}
+    assert cluster.status()["tasks"]["chief-0"]["why"] == "the Job has made no pod yet"
+
+
+def test_a_failed_run_says_the_trainers_own_reason(cluster: Cluster) -> None:
+    said = json.dumps({"exitCode": 1, "message": "ValueError: bad data", "step": 40, "metrics": None})
+    failed = ("Failed", "PodFailurePolicy", "Container trainer failed with exit code 1")
+    cluster.answers["items"] = [
+        record(), job("chief", failed), job("ps", failed), job("worker", failed, failedIndexes="0"),
+        pod("chief", 0, "Failed", **ended(1, said)), pod("ps", 0, "Failed", **ended(1, "first\nlast line")),
+        pod("worker", 0, "Failed", reason="DeadlineExceeded", message="too long"),
+    ]  # fmt: skip
+    now = cluster.status()
+    assert (now["state"], now["why"]) == ("failed", "exit 1: ValueError: bad data")
+    assert now["progress"] == {
+        "exitCode": 1, "message": "ValueError: bad data", "step": 40, "metrics": None, "source": "termination message"
+    }  # fmt: skip
+    assert now["tasks"]["ps-0"] == {
+        "state": "failed", "why": "exit 1: last line", "node": "node1", "attempts": 1, "exitCode": 1
+    }  # fmt: skip
+    assert now["tasks"]["worker-0"]["why"] == "DeadlineExceeded: too long"
+    assert now["tasks"]["worker-1"]["why"] == "PodFailurePolicy: Container trainer failed with exit code 1"
+    assert now["roles"]["ps"]["job"] == "Failed"
+
+
+def test_an_attempt_that_failed_is_followed_by_another(cluster: Cluster) -> None:
+    disrupted = [{"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}]
+    cluster.answers["items"] = [
+        record(), *map(job, ("chief", "ps", "worker")), pod("chief", 0), pod("ps", 0),
+        pod("worker", 0, "Failed", **ended(137, "")), pod("worker", 0, attempt=1),
+        pod("worker", 1, "Failed", conditions=disrupted, **ended(143, "")),
+    ]  # fmt: skip
+    tasks = cluster.status()["tasks"]
+    assert (tasks["worker-0"]["state"], tasks["worker-0"]["attempts"]) == ("running", 2)
+    assert tasks["worker-1"]["state"] == "waiting"
+    assert tasks["worker-1"]["why"] == (
+        "exit 143: told to stop: EvictionByEvictionAPI, not counted; a new pod follows after the back-off"
+    )
+
+
+def test_a_run_that_is_done_is_read_through_its_tensorboard(cluster: Cluster) -> None:
+    complete = ("Complete", "CompletionsReached", "")
+    cluster.answers["items"] = [
+        record(ps=0, worker=0, strategy="OneDevice"), job("chief", complete, completedIndexes="0"),
+        pod("chief", 0, "Succeeded", **ended(0, "")), pod("tensorboard", 0),
+    ]  # fmt: skip
+    cluster.answers["status"] = STATUS | {"state": "done", "exitCode": 0, "step": 600, "metrics": {"accuracy": 0.98765}}
+    assert cluster.status()["state"] == "done"
+    assert any("little-tensorboard-0-0 -- cat" in line for line in cluster.asked())
+    text = cluster.tfd("status", "little").output
+    assert "0.9877 (held-out data)" in text and "exit 0: done" in text and "ETA" not in text
+
+
+def test_suspended_archived_and_board(cluster: Cluster) -> None:
+    jobs = [job(role, suspend=True) for role in ("chief", "ps", "worker")]
+    cluster.answers["items"] = [record(), *jobs]
+    now = cluster.status()
+    assert now["state"] == "suspended"
+    assert {task["state"] for task in now["tasks"].values()} == {"suspended"}
+    cluster.answers["items"] = [record()]
+    assert cluster.status()["state"] == "archived"
+    cluster.answers["items"] = [record("None", chief=0, ps=0, worker=0)]
+    assert cluster.status()["state"] == "board"
+
+
+def test_a_finished_pod_that_was_deleted_is_done_all_the_same(cluster: Cluster) -> None:
+    cluster.answers["items"] = [
+        record("MultiWorkerMirrored", chief=0, ps=0), job("worker", completedIndexes="0"), pod("worker", 1)
+    ]  # fmt: skip
+    assert cluster.status()["tasks"]["worker-0"]["state"] == "done"
+
+
+def test_indexes_are_read_as_a_job_writes_them() -> None:
+    assert [index for index in range(12) if within(index, "0,3-5,11")] == [0, 3, 4, 5, 11]
+    assert not within(0, "")
+
+
+def test_a_trainer_that_has_said_nothing_yet_is_starting(cluster: Cluster) -> None:
+    cluster.answers["items"] = all_running()
+    assert cluster.status()["state"] == "starting"
+    cluster.answers["status"] = STATUS | {"state": "starting", "message": "waiting for ps-0"}
+    assert (cluster.status()["state"], cluster.status()["why"]) == ("starting", "waiting for ps-0")
+
+
+def test_an_own_program_need_not_say_anything(cluster: Cluster) -> None:
+    cluster.answers["items"] = [record(command=["python", "mine.py"]), *all_running()[1:]]
+    assert cluster.status()["state"] == "running"
+
+
+def test_the_step_of_an_own_script_comes_from_its_log(cluster: Cluster) -> None:
+    cluster.answers |= {"items": all_running(), "log": "noise\nstep 100/300 loss 0.5\nstep 200/300 loss 0.25\nbye"}
+    assert cluster.status()["progress"] == {"step": 200, "steps": 300, "loss": 0.25, "source": "log"}
+    assert from_lines("10:00:00 chief-0 step 50/100 loss 0.1 10.0 steps/s") == {
+        "step": 50, "steps": 100, "loss": 0.1, "stepsPerSecond": 10.0, "etaSeconds": 5.0
+    }  # fmt: skip
+    assert from_lines("nothing of the kind") == {}
+
+
+def test_a_thousand_workers_take_few_lines() -> None:
+    waiting = [Task(f"worker-{index}", State.PENDING, "no place") for index in range(1000)]
+    status = Status("big", "vision", "ParameterServer", "waiting", "", [Role("worker", "active", "", waiting)], {})
+    console = Console(width=100)
+    with console.capture() as captured:
+        console.print(render(status))
+    assert "worker-4 and 995 more pending: no place" in captured.get()
+    assert len(captured.get().splitlines()) < 8
+
+
+def test_control_characters_of_a_pod_do_not_reach_the_terminal(cluster: Cluster) -> None:
+    cluster.answers["items"] = [record(), job("chief"), pod("chief", 0, "Failed", **ended(1, "a\x1b[31mred\x07"))]
+    text = cluster.tfd("status", "little").output
+    assert "exit 1: ared" in text and not {"\x1b", "\x07"} & set(text)
+
+
+def test_exit_codes(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = cluster.tfd("status", "little", "-n", "vision")
+    assert (done.exit_code, done.stderr) == (
+        1, "little: namespace vision has no such run: name another with -n, or as TEAM/RUN\n"
+    )  # fmt: skip
+    assert cluster.tfd("status", "Little_1").exit_code == 2
+    assert cluster.tfd("status", "little", "--json", "--watch").exit_code == 2
+    cluster.answers["items"] = "noise\nThe connection to the server localhost:8080 was refused"
+    done = cluster.tfd("status", "little")
+    assert done.exit_code == 2
+    assert done.stderr.startswith("The connection to the server localhost:8080 was refused")
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    done = cluster.tfd("status", "little")
+    assert (done.exit_code, "kubectl not found" in done.stderr) == (2, True)
+
+
+def test_logs_are_kubectls_own(cluster: Cluster, capfd: pytest.CaptureFixture[str]) -> None:
+    cluster.answers |= {"items": all_running(), "log": "hello"}
+    assert cluster.tfd("logs", "little", "worker").exit_code == 0
+    assert capfd.readouterr().out == "hello\n"
+    assert cluster.asked()[-1].startswith("logs little-worker-0-0")
+    done = cluster.tfd("logs", "little", "worker-7")
+    assert (done.exit_code, done.stderr) == (
+        1,
+        "little has no task worker-7: it has chief-0, ps-0, worker-0, worker-1\n",
+    )
+    cluster.answers["items"] = [record(), job("chief")]
+    done = cluster.tfd("logs", "little")
+    assert (done.exit_code, done.stderr) == (
+        1, "chief-0 of little has no log: waiting: the Job has made no pod yet\n"
+    )  # fmt: skip
+
+
+def test_tensorboard_says_where_it_is_and_how_it_ended(cluster: Cluster) -> None:
+    cluster.answers["items"] = [*all_running(), pod("tensorboard", 0)]
+    done = cluster.tfd("tensorboard", "little")
+    assert done.stdout == "http://127.0.0.1:40001   (Ctrl-C ends it)\n"
+    assert (done.exit_code, done.stderr) == (2, "lost connection to pod\n")
+    cluster.answers["items"] = all_running()
+    done = cluster.tfd("tensorboard", "little")
+    assert done.exit_code == 1 and "tensorboard.enabled" in done.stderr

@@ -1,0 +1,238 @@
+"""`tfd run`: budgets, final exit codes, Ctrl-C, what is left behind, and what it says."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.integration.local_run import LocalRun, gone
+
+STORAGE = "storage: {claim: runs}\n"
+
+
+def job(script: str, *, strategy: str = "MultiWorkerMirrored", more: str = "") -> str:
+    """A job file whose tasks all run `script` in sh."""
+    return f"strategy: {strategy}\ncommand: [sh, -c, {json.dumps(script)}]\n{STORAGE}{more}"
+
+
+def test_all_tasks_end_and_the_report_says_so(local_run: LocalRun) -> None:
+    local_run.write(job('echo "task $TASK_INDEX"'))
+    code, out, err = local_run.run()
+    assert (code, err) == (0, "")
+    assert "little done in" in out
+    assert "worker-1     task 1" in out
+    assert local_run.log("worker-0") == "task 0\n"
+    assert {name: task["exitCode"] for name, task in local_run.tasks().items()} == {"worker-0": 0, "worker-1": 0}
+
+
+def test_json_is_all_that_stdout_gets(local_run: LocalRun) -> None:
+    local_run.write(job("echo noise"))
+    code, out, err = local_run.run("--json")
+    result = json.loads(out)
+    assert code == 0
+    assert "noise" in err
+    assert result["exitCode"] == 0
+    assert result["tasks"]["worker-0"]["attempts"] == 1
+    assert result["runDirectory"] == str(local_run.run_dir)
+
+
+def test_a_task_sees_the_rendered_environment_and_files(local_run: LocalRun) -> None:
+    script = 'cat "$TRAINER_RECORD" > "$RUN_DIR.record"; env > "$RUN_DIR.$TASK_INDEX.env"'
+    local_run.write(job(script, more='env: [{name: LEVEL, value: "$(TASK_INDEX)-$$(HOME)"}]\n'))
+    assert local_run.run()[0] == 0
+    record = json.loads(local_run.run_dir.with_suffix(".record").read_text())
+    env = dict(
+        line.split("=", 1) for line in local_run.run_dir.with_suffix(".1.env").read_text().splitlines() if "=" in line
+    )
+    tf_config = json.loads(env["TF_CONFIG"])
+    assert record["run"] == "little"
+    assert record["identity"]["strategy"] == "MultiWorkerMirrored"
+    assert tf_config["task"] == {"type": "worker", "index": 1}
+    assert all(address.startswith("127.0.0.1:") for address in tf_config["cluster"]["worker"])
+    assert len(set(tf_config["cluster"]["worker"])) == 2
+    assert env["LEVEL"] == "1-$(HOME)"
+    assert env["RUN_DIR"] == str(local_run.run_dir)
+    assert "PYTEST_CURRENT_TEST" not in env, "the user's shell must not leak into the run"
+
+
+def test_a_code_that_is_not_final_is_tried_again_within_the_budget(local_run: LocalRun) -> None:
+    script = 'echo x >> "$RUN_DIR.$TASK_INDEX"; [ "$(wc -l < "$RUN_DIR.$TASK_INDEX")" -ge 2 ] || exit 75'
+    local_run.write(job(script))
+    code, out, _ = local_run.run()
+    assert code == 0
+    assert "ended with 75: starts again in 1 s (1/5)" in out
+    assert [task["attempts"] for task in local_run.tasks().values()] == [2, 2]
+
+
+def test_a_budget_that_is_used_up_ends_the_run(local_run: LocalRun) -> None:
+    local_run.write(job('[ "$TASK_INDEX" = 0 ] && exit 75; sleep 600', more="failure: {retriesPerTask: 1}\n"))
+    code, out, _ = local_run.run()
+    assert code == 75
+    assert "ended with 75: all 2 attempts are used up" in out
+    assert "little failed: worker-0 ended with 75: lost a peer" in out
+
+
+def test_a_final_code_ends_the_run_at_once_and_shows_the_last_line(local_run: LocalRun) -> None:
+    script = '[ "$TASK_INDEX" = 0 ] && { echo "ValueError: no such column"; exit 2; }; sleep 600'
+    local_run.write(job(script))
+    code, out, _ = local_run.run()
+    assert code == 2
+    assert "little failed: worker-0 ended with 2: bad configuration" in out
+    assert "ValueError: no such column" in out.rsplit("little failed", 1)[1]
+    assert {task["state"] for task in local_run.tasks().values()} == {"failed"}
+
+
+def test_code_1_of_an_own_command_is_tried_again_because_a_lost_peer_leaves_with_1(local_run: LocalRun) -> None:
+    local_run.write(job("exit 1", more="failure: {retriesPerTask: 1}\n"))
+    code, out, _ = local_run.run()
+    assert code == 1
+    assert "all 2 attempts are used up" in out
+
+
+def test_a_missing_program_is_final(local_run: LocalRun) -> None:
+    local_run.write(f"command: [no-such-program]\n{STORAGE}")
+    code, out, _ = local_run.run()
+    assert code == 127
+    assert "chief-0 ended with 127: no such program" in out
+    assert "no-such-program: No such file or directory" in out
+
+
+def test_a_killed_task_counts_as_137_and_starts_again(local_run: LocalRun) -> None:
+    script = '[ -e "$RUN_DIR.again" ] && exit 0; touch "$RUN_DIR.again"; echo ready; sleep 600'
+    local_run.write(job(script, strategy="OneDevice"))
+    local_run.start()
+    local_run.wait_for(lambda: "ready" in local_run.log("chief-0"), "the task's start")
+    local_run.kill("chief-0")
+    code, out, _ = local_run.finish()
+    assert code == 0
+    assert "chief-0      ended with 137: starts again" in out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_tells_every_task_and_waits_for_it(local_run: LocalRun, number: signal.Signals) -> None:
+    script = "trap 'echo saved; exit 143' TERM; echo ready; while :; do sleep 0.1; done"
+    local_run.write(job(script))
+    process = local_run.start()
+    local_run.wait_for(
+        lambda: all("ready" in local_run.log(name) for name in ("worker-0", "worker-1")), "the tasks' start"
+    )
+    process.send_signal(number)
+    code, out, _ = local_run.finish()
+    assert code == 130
+    assert "the same command goes on from its last checkpoint" in out
+    assert all("saved" in local_run.log(name) for name in ("worker-0", "worker-1"))
+
+
+def test_a_second_ctrl_c_kills_what_does_not_listen(local_run: LocalRun) -> None:
+    local_run.write(job("trap '' TERM; echo ready; while :; do sleep 0.1; done", strategy="OneDevice"))
+    process = local_run.start()
+    local_run.wait_for(lambda: "ready" in local_run.log("chief-0"), "the task's start")
+    pid = local_run.pid("chief-0")
+    process.send_signal(signal.SIGINT)
+    local_run.wait_for(lambda: _reads_stopping(process), "the first answer")
+    process.send_signal(signal.SIGINT)
+    code, _, _ = local_run.finish()
+    assert code == 130
+    assert gone(pid)
+
+
+def _reads_stopping(process: subprocess.Popen[str]) -> bool:
+    assert process.stdout is not None
+    return any("stopping: the tasks save a checkpoint" in line for line in iter(process.stdout.readline, ""))
+
+
+def test_no_task_outlives_a_tfd_that_was_killed(local_run: LocalRun) -> None:
+    local_run.write(job("echo ready; exec sleep 600"))
+    process = local_run.start()
+    local_run.wait_for(lambda: "ready" in local_run.log("worker-1"), "the tasks' start")
+    pids = [local_run.pid(task) for task in ("worker-0", "worker-1")]
+    process.kill()
+    process.communicate()
+    local_run.process = local_run.start()  # something that lives, for wait_for
+    local_run.wait_for(lambda: all(gone(pid) for pid in pids), "the end of the orphans")
+
+
+def test_children_of_a_task_end_with_it(local_run: LocalRun) -> None:
+    local_run.write(job('sleep 600 & echo "$!" > "$RUN_DIR.child"', strategy="OneDevice"))
+    assert local_run.run()[0] == 0
+    assert gone(int(local_run.run_dir.with_suffix(".child").read_text()))
+
+
+def test_two_at_once_are_refused(local_run: LocalRun) -> None:
+    local_run.write(job("echo ready; sleep 600", strategy="OneDevice"))
+    process = local_run.start()
+    local_run.wait_for(lambda: "ready" in local_run.log("chief-0"), "the task's start")
+    second = subprocess.run(
+        [sys.executable, "-m", "tfd", "run", "team/little.yaml"], cwd=local_run.folder, capture_output=True, text=True
+    )
+    assert second.returncode == 2
+    assert f"little is running here already (pid {process.pid})" in second.stderr
+
+
+def test_the_deadline_ends_the_run(local_run: LocalRun) -> None:
+    local_run.write(job("exec sleep 600", strategy="OneDevice", more="deadline: 1s\n"))
+    code, out, _ = local_run.run()
+    assert code == 143
+    assert "the deadline of 1 s has passed" in out
+
+
+def test_fresh_deletes_only_what_a_run_of_this_name_made(local_run: LocalRun) -> None:
+    local_run.write(job("true", strategy="OneDevice"))
+    local_run.run_dir.mkdir(parents=True)
+    (local_run.run_dir / "thesis.tex").write_text("years of work")
+    code, _, err = local_run.run("--fresh")
+    assert code == 2
+    assert "was not made by a run called little: delete it yourself, or use --dir" in err
+    (local_run.run_dir / "run.json").write_text('{"run": "little"}')
+    assert local_run.run("--fresh")[0] == 0
+    assert not local_run.run_dir.exists()
+
+
+def test_an_ephemeral_run_finds_an_empty_directory_each_time(local_run: LocalRun) -> None:
+    script = '[ ! -e "$RUN_DIR.x" ] || exit 2; touch "$RUN_DIR.x"'
+    local_run.write(f"command: [sh, -c, {json.dumps(script)}]\nstorage: {{ephemeral: true}}\n")
+    assert local_run.run()[0] == 0
+    assert local_run.run()[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"strategy: None\n{STORAGE}", "renders no Job: a board (strategy: None) or an archived run trains nothing"),
+        (f"state: archived\n{STORAGE}", "renders no Job"),
+        (f"state: suspended\n{STORAGE}", 'state: got "suspended": its Jobs start no pod; set active to run it'),
+        (f"stat: active\n{STORAGE}", "team/little.yaml:1:1: stat: unknown key: did you mean state?"),
+        (
+            f"env: [{{name: KEY, valueFrom: {{secretKeyRef: {{name: s, key: k}}}}}}]\n{STORAGE}",
+            "KEY comes from s/k in the cluster: export KEY=... to run here",
+        ),
+    ],
+)
+def test_what_can_not_run_here_says_what_to_do(local_run: LocalRun, text: str, message: str) -> None:
+    local_run.write(text)
+    code, _, err = local_run.run()
+    assert code == 2
+    assert message in err
+
+
+def test_a_secret_comes_from_the_shell(local_run: LocalRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "env: [{name: KEY, valueFrom: {secretKeyRef: {name: s, key: k}}}]\n"
+    local_run.write(job('[ "$KEY" = open-sesame ] || exit 2', strategy="OneDevice", more=secret))
+    monkeypatch.setenv("KEY", "open-sesame")
+    assert local_run.run()[0] == 0
+
+
+def test_the_run_has_a_network_of_its_own_where_that_is_allowed(local_run: LocalRun) -> None:
+    local_run.write(job("ls /sys/class/net; readlink /proc/self/ns/net", strategy="OneDevice"))
+    code, out, _ = local_run.run()
+    assert code == 0
+    own = os.readlink("/proc/self/ns/net")
+    if "no network namespace here" in out:
+        pytest.skip(f"this machine allows none: {out.splitlines()[0]}")
+    assert own not in local_run.log("chief-0")
+    code, out, _ = local_run.run("--no-isolate")
+    assert "TensorFlow's ports are open to the network while this runs (--no-isolate)" in out
+    assert own in local_run.log("chief-0")

@@ -1,0 +1,224 @@
+"""`python -m trainer check` of tasks with one mistake each, and of one without."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+import tensorflow as tf
+
+from trainer import check
+from trainer.runtime.config import TrainerSettings
+from trainer.runtime.errors import ConfigError, TaskFailed
+from trainer.task import DataContext, Task, load
+
+HERE = "tests.unit.trainer.test_check"
+
+
+class Line(Task):
+    """Fits a line: right in everything."""
+
+    defaults = {"learning_rate": 0.1, "rows": 40}  # noqa: RUF012
+
+    def model(self) -> Any:
+        return keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, name="line")])
+
+    def optimizer(self) -> Any:
+        return keras.optimizers.SGD(float(self.hp["learning_rate"]))
+
+    def loss(self, labels: Any, outputs: Any) -> Any:
+        return tf.square(labels - outputs[:, 0])
+
+    def data(self) -> Any:
+        x = tf.random.stateless_uniform([int(self.hp["rows"]), 3], [1, 2])
+        return tf.data.Dataset.from_tensor_slices((x, tf.reduce_sum(x, axis=1)))
+
+    def dataset(self, context: DataContext, split: str) -> Any:
+        data = self.data().repeat() if split == "train" else self.data()
+        return data.batch(context.batch_size, drop_remainder=split == "train")
+
+    def metrics(self) -> list[Any]:
+        return [keras.metrics.MeanAbsoluteError(name="error")]
+
+
+class NoLoss(Task):
+    def model(self) -> Any: ...
+    def optimizer(self) -> Any: ...
+
+
+class ScalarLoss(Line):
+    def loss(self, labels: Any, outputs: Any) -> Any:
+        return tf.reduce_mean(super().loss(labels, outputs))
+
+
+class LossOfColumns(Line):
+    def loss(self, labels: Any, outputs: Any) -> Any:
+        return tf.reduce_mean(tf.square(labels[:, tf.newaxis] - outputs), axis=0)
+
+
+class ShapesThatDiffer(Line):
+    def model(self) -> Any:
+        return keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+
+
+class Unbuilt(Line):
+    def model(self) -> Any:
+        return keras.Sequential([keras.layers.Dense(1)])
+
+
+class Raising(Line):
+    def optimizer(self) -> Any:
+        raise RuntimeError("no optimizer today")
+
+
+class NoLabels(Line):
+    def dataset(self, context: DataContext, split: str) -> Any:
+        return super().dataset(context, split).map(lambda x, y: x)
+
+
+class NotBatched(Line):
+    def dataset(self, context: DataContext, split: str) -> Any:
+        return self.data().repeat()
+
+
+class NoDataset(Line):
+    def dataset(self, context: DataContext, split: str) -> Any:
+        return [1, 2]
+
+
+class NothingToTrainOn(Line):
+    def dataset(self, context: DataContext, split: str) -> Any:
+        return self.data().take(0).batch(context.batch_size)
+
+
+class NotANumber(Line):
+    def loss(self, labels: Any, outputs: Any) -> Any:
+        return tf.math.log(labels - labels) * outputs[:, 0] * 0.0
+
+
+class WrongMetric(Line):
+    def metrics(self) -> list[Any]:
+        return [keras.metrics.MeanIoU(num_classes=0, name="iou")]
+
+
+def checked(name: str, **changes: Any) -> check.Report:
+    task = name if ":" in name or "." in name else f"{HERE}:{name}"
+    return check.check(TrainerSettings(task=task, batch_size=8, **changes), None)
+
+
+def test_a_right_task_is_described() -> None:
+    report = checked("Line")
+    assert (report.parameters, report.trainableParameters) == (4, 4)
+    assert report.inputs == "float32 [8, 3]"
+    assert report.labels == "float32 [8]"
+    assert report.outputs == "float32 [8, 1]"
+    assert report.multiplyAddsPerExample == 3
+    assert report.flopsPerExample == 7  # 3 products, 3 sums, the profiler counts one more for the bias
+    assert report.loss > 0
+    assert set(report.metrics) == {"error"}
+    assert 0 < report.secondsPerStep < 5
+    assert report.peakMemoryBytes > 100e6
+    text = check.describe(report)
+    assert "parameters    4, trainable 4" in text
+    assert "loss " in text
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("ScalarLoss", "loss(labels float32 [8], outputs float32 [8, 1]): ValueError: loss() returned a scalar"),
+        ("LossOfColumns", "returned 1 losses for 8 examples: it must return one loss per example"),
+        ("ShapesThatDiffer", "model() called with features float32 [8, 3]: "),
+        ("Unbuilt", "model() must return a model that is built: begin it with keras.Input"),
+        ("Raising", "model() or optimizer(): RuntimeError: no optimizer today"),
+        ("NoLabels", 'dataset(context, "train"): ValueError: yields TensorSpec'),
+        ("NotBatched", "the first dimension must be the batch, of context.batch_size examples (8)"),
+        ("NoDataset", 'dataset(context, "train"): ValueError: returned list: it must return a tf.data.Dataset'),
+        ("NothingToTrainOn", "is empty: it must go on for ever: end with repeat()"),
+        ("NotANumber", "loss(): the first step's loss is nan"),
+        ("WrongMetric", "metrics(): "),
+    ],
+)
+def test_one_error_names_what_is_wrong(name: str, says: str) -> None:
+    with pytest.raises(TaskFailed) as error:
+        checked(name)
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_methods_are_named() -> None:
+    with pytest.raises(ConfigError, match=r"NoLoss lacks dataset\(\) and loss\(\)"):
+        checked("NoLoss")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        ([f"{HERE}:NoLoss"], 2, "lacks dataset() and loss()"),
+        ([f"{HERE}:ScalarLoss"], 1, "returned a scalar"),
+        ([f"{HERE}:Line", "--set", "rate=1"], 2, "trainer.hyperparameters.rate: got 1"),
+        ([f"{HERE}:Line", "--set", "rate"], 2, "--set: got 'rate': must be NAME=VALUE"),
+        ([f"{HERE}:Line", "--batch-size", "0"], 2, "--batch-size"),
+        (["dogits"], 2, "trainer.task: got 'dogits'"),
+        ([], 2, "the following arguments are required: task"),
+    ],
+)
+def test_exit_codes(words: list[str], code: int, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check.main(words) == code
+    out, err = capsys.readouterr()
+    assert (out, len(err.strip().splitlines())) == ("", 1)
+    assert says in err
+
+
+def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert check.main([f"{HERE}:Line", "--json", "--batch-size", "4", "--set", "learning_rate=0.5"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["batchSize"] == 4
+    assert report["inputs"] == "float32 [4, 3]"
+    assert check.main([f"{HERE}:ScalarLoss", "--json"]) == 1
+    assert "returned a scalar" in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_values_of_set() -> None:
+    texts = ["a=1", "b=1e-3", "c=true", "d=sgd", "e=x=y"]
+    assert dict(map(check._assignment, texts)) == {"a": 1, "b": 0.001, "c": True, "d": "sgd", "e": "x=y"}
+
+
+def test_multiply_adds_of_the_usual_operations() -> None:
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, padding="same", use_bias=False)(inputs)  # 64 places * 4 * 27
+    x = keras.layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x)  # 64 places * 4 * 9
+    x = keras.layers.Flatten()(x)
+    model = keras.Model(inputs, keras.layers.Dense(10)(x))  # 256 * 10
+    spec = tf.TensorSpec([None, 8, 8, 3], tf.float32)
+    assert check.multiply_adds(model, spec) == 64 * 4 * 27 + 64 * 4 * 9 + 256 * 10
+
+
+def test_the_run_s_settings_reach_the_task() -> None:
+    settings = TrainerSettings(steps=7, batch_size=3)
+    assert load(f"{HERE}:Line", {}, settings).settings is settings
+    assert load(f"{HERE}:Line", {}).settings == TrainerSettings()
+
+
+def test_the_guide_s_task_is_a_right_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "writing-a-task.md").read_text()
+    [program] = re.findall(r"```python\n(.*?)```", guide, flags=re.S)
+    (tmp_path / "line_of_the_guide.py").write_text(program)
+    monkeypatch.syspath_prepend(tmp_path)
+    for split in ("train", "eval"):
+        with tf.io.TFRecordWriter(str(tmp_path / f"{split}-0.tfrecord")) as writer:
+            for number in range(8):
+                numbers = {"x": [number, 1.0, 2.0], "y": [number + 3.0]}
+                feature = {
+                    name: tf.train.Feature(float_list=tf.train.FloatList(value=value))
+                    for name, value in numbers.items()
+                }
+                writer.write(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
+    settings = TrainerSettings(task="line_of_the_guide:Line", batch_size=4, steps=10)
+    report = check.check(settings, str(tmp_path))
+    assert (report.parameters, report.inputs, report.outputs) == (4, "float32 [4, 3]", "float32 [4, 1]")
+    assert set(report.metrics) == {"error"}

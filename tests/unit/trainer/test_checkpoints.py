@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+from trainer.storage.checkpoints import (
+    Checkpoints,
+    DamagedError,
+    all_complete,
+    incomplete,
+    keep,
+    newest_complete,
+    set_aside,
+    sweep,
+)
+
+
+def test_the_newest_by_number_not_by_name(checkpoint_files: Callable[..., Path]) -> None:
+    directory = str(checkpoint_files(200, 1000, 30))
+    assert [found.step for found in all_complete(directory)] == [30, 200, 1000]
+    newest = newest_complete(directory)
+    assert newest is not None
+    assert newest.path == f"{directory}/ckpt-1000"
+
+
+def test_without_its_index_a_checkpoint_is_not_complete(checkpoint_files: Callable[..., Path]) -> None:
+    directory = checkpoint_files(30, 60)
+    (directory / "ckpt-60.index").unlink()
+    assert [found.step for found in all_complete(str(directory))] == [30]
+
+
+def test_without_all_its_data_a_checkpoint_is_not_complete(checkpoint_files: Callable[..., Path]) -> None:
+    directory = checkpoint_files(30, 60, shards=3)
+    (directory / "ckpt-60.data-00001-of-00003").unlink()
+    assert [found.step for found in all_complete(str(directory))] == [30]
+
+
+def test_what_a_killed_save_leaves_behind_is_no_checkpoint(checkpoint_files: Callable[..., Path]) -> None:
+    directory = checkpoint_files(30)
+    (directory / "ckpt-60_temp").mkdir()
+    (directory / "ckpt-60.index.tempstate123").write_text("")
+    (directory / "checkpoint").write_text("")
+    assert [found.step for found in all_complete(str(directory))] == [30]
+
+
+def test_no_directory_no_checkpoint(tmp_path: Path) -> None:
+    assert newest_complete(str(tmp_path / "nothing")) is None
+
+
+def test_what_is_not_complete_is_named_and_what_is_left_of_a_save_deleted(
+    checkpoint_files: Callable[..., Path],
+) -> None:
+    directory = checkpoint_files(30, 60, 90)
+    (directory / "ckpt-60.index").unlink()
+    (directory / "ckpt-90.data-00000-of-00001").unlink()
+    (directory / "ckpt-120_temp").mkdir()
+    (directory / "ckpt-120_temp" / "part-00000-of-00001.data").write_text("")
+    assert incomplete(str(directory)) == [60, 90, 120]
+    sweep(str(directory))
+    assert incomplete(str(directory)) == [60, 90]
+    set_aside(all_complete(str(directory))[0])
+    assert all_complete(str(directory)) == []
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> tuple[tf.Variable, Checkpoints]:
+    """Two checkpoints of one variable, whose value is their step."""
+    value = tf.Variable([0.0] * 1000)
+    saver = Checkpoints(str(tmp_path / "checkpoints"), keep=3, writer=True, on_chief=False, value=value)
+    for step in (10, 20):
+        value.assign([float(step)] * 1000)
+        saver.save(step)
+    return value, saver
+
+
+@pytest.mark.parametrize("cut", [0, 1, 100, 3000])
+@pytest.mark.parametrize("part", ["data-00000-of-00001", "index"])
+def test_wherever_a_file_is_cut_off_it_is_found(saved: tuple[tf.Variable, Checkpoints], cut: int, part: str) -> None:
+    value, saver = saved
+    path = Path(saver.directory) / f"ckpt-20.{part}"
+    os.truncate(path, min(cut, path.stat().st_size - 1))
+    with pytest.raises(DamagedError):
+        saver.restore(f"{saver.directory}/ckpt-20")
+    saver.restore(f"{saver.directory}/ckpt-10")
+    assert float(value[999]) == 10
+
+
+def test_overwritten_bytes_are_found(saved: tuple[tf.Variable, Checkpoints]) -> None:
+    _, saver = saved
+    path = Path(saver.directory) / "ckpt-20.data-00000-of-00001"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(DamagedError):
+        saver.restore(f"{saver.directory}/ckpt-20")
+
+
+def test_the_best_checkpoint_takes_the_place_of_the_one_before(
+    saved: tuple[tf.Variable, Checkpoints], tmp_path: Path
+) -> None:
+    value, saver = saved
+    best = str(tmp_path / "best")
+    for found in all_complete(saver.directory):
+        assert keep(found, best) == f"{best}/ckpt-{found.step}"
+    assert [found.step for found in all_complete(best)] == [20]
+    assert tf.train.latest_checkpoint(best) == f"{best}/ckpt-20"
+    value.assign([0.0] * 1000)
+    tf.train.Checkpoint(value=value).restore(f"{best}/ckpt-20").expect_partial()
+    assert float(value[0]) == 20
+
+
+def test_the_best_one_stays_when_the_next_was_deleted_meanwhile(
+    saved: tuple[tf.Variable, Checkpoints], tmp_path: Path
+) -> None:
+    _, saver = saved
+    best = str(tmp_path / "best")
+    first, second = all_complete(saver.directory)
+    keep(first, best)
+    (Path(saver.directory) / "ckpt-20.index").unlink()
+    assert keep(second, best) is None
+    assert [found.step for found in all_complete(best)] == [10]

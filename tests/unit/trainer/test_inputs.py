@@ -1,0 +1,133 @@
+"""Which pipeline reads what, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+from trainer import inputs
+from trainer.engine import steps
+from trainer.runtime.config import TrainerSettings
+from trainer.runtime.errors import ConfigError
+from trainer.task import DataContext
+
+FILES, EACH = 6, 10
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> list[str]:
+    """Files of records `<file>-<record>`."""
+    for number in range(FILES):
+        with tf.io.TFRecordWriter(str(tmp_path / f"train-{number}")) as writer:
+            for record in range(EACH):
+                writer.write(f"{number}-{record}".encode())
+    return inputs.find_files(str(tmp_path), "train-*")
+
+
+def context(seed: int | None = 1, pipeline: int = 0, pipelines: int = 1) -> DataContext:
+    return DataContext(batch_size=1, seed=seed, pipeline=pipeline, pipelines=pipelines)
+
+
+def order(paths: list[str], context: DataContext, shuffle: int = 20, epochs: int = 1) -> list[str]:
+    data = inputs.read_records(paths, context, shuffle=shuffle).repeat(epochs)
+    return [record.numpy().decode() for record in data]
+
+
+def everything() -> list[str]:
+    return sorted(f"{number}-{record}" for number in range(FILES) for record in range(EACH))
+
+
+def test_the_order_is_the_seed_s(paths: list[str]) -> None:
+    first = order(paths, context(seed=1), epochs=2)
+    assert first == order(paths, context(seed=1), epochs=2)
+    assert first != order(paths, context(seed=2), epochs=2)
+    assert sorted(first[: FILES * EACH]) == everything()
+    assert first[: FILES * EACH] != first[FILES * EACH :], "each epoch has an order of its own"
+
+
+def test_the_evaluation_keeps_the_order(paths: list[str]) -> None:
+    assert order(paths, context(seed=None), shuffle=0) == everything()
+
+
+@pytest.mark.parametrize("pipelines", [1, 2, 4, 6, 7, 10])
+@pytest.mark.parametrize("shuffle", [0, 20])
+def test_pipelines_share_out_all_records(paths: list[str], pipelines: int, shuffle: int) -> None:
+    """By file as long as there are enough of them, then by record."""
+    shares = [order(paths, context(seed=n, pipeline=n, pipelines=pipelines), shuffle) for n in range(pipelines)]
+    assert sorted(record for share in shares for record in share) == everything()
+    if pipelines <= FILES:
+        files = [{record.partition("-")[0] for record in share} for share in shares]
+        assert sum(len(each) for each in files) == FILES, "no file is read twice"
+
+
+def test_fewer_files_than_pipelines_is_an_error_for_files(paths: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"2 files can't be shared out to 3 input pipelines: write at least one"):
+        inputs.shard_files(paths[:2], context(pipeline=2, pipelines=3))
+
+
+def test_files_that_are_missing_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no file in it matches train-\*"):
+        inputs.find_files(str(tmp_path), "train-*")
+    with pytest.raises(ConfigError, match="DATA_DIR: not set"):
+        inputs.find_files(None, "train-*")
+
+
+class Files:
+    """Of a task, what reads files."""
+
+    def __init__(self, paths: list[str]) -> None:
+        self._paths = paths
+
+    def dataset(self, context: DataContext, split: str) -> tf.data.Dataset:
+        return inputs.read_records(self._paths, context, shuffle=60)
+
+
+def from_pipeline(paths: list[str], seed: int | None) -> Callable[[], list[bytes]]:
+    """Return a graph that builds the pipeline and reads it, as a worker of a ParameterServer run does."""
+    function = steps.pipeline_function(
+        Files(paths),
+        TrainerSettings(),
+        replicas=1,
+        data_dir=None,
+        seed=seed,  # type: ignore[arg-type]
+    )
+
+    @tf.function
+    def read() -> tf.Tensor:
+        data = function(tf.distribute.InputContext())
+        return tf.data.Dataset.get_single_element(data.batch(FILES * EACH))
+
+    return lambda: list(read().numpy())
+
+
+def test_every_worker_of_a_parameter_server_run_draws_its_own_order(paths: list[str]) -> None:
+    tf.random.set_seed(0)
+    worker = from_pipeline(paths, seed=None)
+    one, other = worker(), worker()
+    assert one != other
+    assert sorted(one) == sorted(other) == [each.encode() for each in everything()]
+    same = from_pipeline(paths, seed=5)
+    assert same() == same(), "with a seed they would all read the same"
+
+
+def test_the_number_that_a_stream_starts_from() -> None:
+    assert int(inputs.first_seed(context(seed=5))) == 5
+
+    @tf.function
+    def draw() -> tf.Tensor:
+        with inputs.unseeded():
+            return inputs.first_seed(context(seed=None))
+
+    tf.random.set_seed(0)
+    assert int(draw()) != int(draw())
+
+
+def test_seeds_for_augmentation() -> None:
+    def first(seed: int) -> list[list[int]]:
+        return [each.numpy().tolist() for each in inputs.example_seeds(context(seed=seed)).take(3)]
+
+    assert first(1) == first(1) != first(2)
+    assert len({tuple(each) for each in first(1)}) == 3

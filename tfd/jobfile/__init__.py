@@ -1,0 +1,1 @@
+"""A job file: read as Helm reads it, checked against the schema, rendered by Helm."""

@@ -1,0 +1,62 @@
+"""Helm, as a command: the only renderer of job files."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tfd.jobfile import helm_yaml
+
+CHART = Path(__file__).resolve().parents[2] / "charts" / "tf-distributed"
+# Rendered for the newest Kubernetes that the chart supports, whatever Helm was built with.
+KUBERNETES = "1.37.0"
+_PREFIX = "tf-distributed: "
+
+
+class HelmError(Exception):
+    """Helm refused the job file, or could not be run. `rule` tells a refusal by one of the chart's own rules."""
+
+    def __init__(self, message: str, *, rule: bool = False) -> None:
+        super().__init__(message)
+        self.rule = rule
+
+
+def find_helm() -> str:
+    """Return the path of helm: the one beside this Python, else the one on the PATH.
+
+    Raises:
+        HelmError: there is none.
+
+    """
+    beside = Path(sys.executable).parent / "helm"
+    found = str(beside) if beside.exists() else shutil.which("helm")
+    if found is None:
+        raise HelmError("helm not found: run `make setup`, or put Helm >= 3.18 on the PATH")
+    return found
+
+
+def template(run: str, team: str, values: Path, chart: Path = CHART) -> str:
+    """Return what `helm template` prints for the job file `values` as release `run` in namespace `team`.
+
+    Raises:
+        HelmError: the chart refuses the values; the message is the chart's own.
+
+    """
+    command = [find_helm(), "template", run, str(chart), "--namespace", team, "--values", str(values)]
+    done = subprocess.run([*command, "--kube-version", KUBERNETES], capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return done.stdout
+    error = done.stderr.strip()
+    if _PREFIX in error:
+        raise HelmError(error.rsplit(_PREFIX, 1)[1].splitlines()[0].strip(), rule=True)
+    # Above it Helm may tell of other things, like the link to the schema.
+    raise HelmError(error.rpartition("Error: ")[2])
+
+
+def render(run: str, team: str, values: Path, chart: Path = CHART) -> list[dict[str, Any]]:
+    """Return the Kubernetes objects of a job file. Arguments and errors as of `template`."""
+    objects: list[dict[str, Any]] = helm_yaml.load_all(template(run, team, values, chart))
+    return objects

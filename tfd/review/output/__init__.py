@@ -1,0 +1,1 @@
+"""What a review prints: comment, terminal, JSON."""

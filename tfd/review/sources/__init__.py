@@ -1,0 +1,1 @@
+"""What a review reads: git, job files, charts, rendered objects."""

@@ -1,0 +1,76 @@
+"""The chart that will render a run: the one at the git tag of its chartVersion, as Argo CD takes it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tfd.jobfile import helm_yaml
+from tfd.review.sources.git import GitError, Repository
+
+CHART = "charts/tf-distributed"
+_VERSION = re.compile(r"[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}")
+_EXPORTED = (CHART, "schema")
+
+
+def tag(version: str) -> str:
+    """Return the git tag of a chart version."""
+    return f"tf-distributed-{version}"
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One version of the chart, exported from git."""
+
+    folder: Path
+    version: str
+    released: bool
+    """Whether its git tag is there; without it Argo CD can't render a run."""
+
+
+@dataclass
+class Charts:
+    """The charts of a repository. Only tags and the base branch are believed, never the pull request."""
+
+    repository: Repository
+    base: str
+    folder: Path
+    _exported: dict[str, Chart | None] = field(default_factory=dict)
+
+    def newest(self) -> Chart:
+        """Return the chart of the base branch.
+
+        Raises:
+            GitError: it has none.
+
+        """
+        chart = self._export(self.base, released=False)
+        return self.of(chart.version) or chart
+
+    def of(self, version: str) -> Chart | None:
+        """Return the chart of a version: the tagged one, else that of the base branch; None when there is neither."""
+        if version not in self._exported:
+            try:
+                commit = self.repository.commit(f"refs/tags/{tag(version)}")
+            except GitError:
+                base = self._export(self.base, released=False)
+                self._exported[version] = base if base.version == version else None
+            else:
+                self._exported[version] = self._export(commit, released=True)
+        return self._exported[version]
+
+    def for_values(self, values: dict[str, Any]) -> Chart | None:
+        """Return the chart that the values of a job file name; that of the base branch when they name none."""
+        version = values.get("chartVersion")
+        if isinstance(version, str) and _VERSION.fullmatch(version):
+            return self.of(version)
+        return self.newest()
+
+    def _export(self, commit: str, *, released: bool) -> Chart:
+        target = self.folder / commit
+        if not target.exists():
+            self.repository.export(commit, _EXPORTED, target)
+        facts = helm_yaml.load((target / CHART / "Chart.yaml").read_text(encoding="utf-8")).value
+        return Chart(target / CHART, str(facts["version"]), released)

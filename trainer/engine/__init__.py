@@ -1,0 +1,1 @@
+"""How training runs: strategies, the loop, progress, evaluation."""

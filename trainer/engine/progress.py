@@ -1,0 +1,195 @@
+"""What one sees of a training while it runs: log lines, TensorBoard points, status.json."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+import tensorflow as tf
+
+from trainer.engine.profiler import Profile
+from trainer.engine.steps import Trainee
+from trainer.runtime.config import Record, Scalar
+from trainer.runtime.logs import fields, log
+from trainer.runtime.types import Tensor
+from trainer.storage.run_dir import RunDir, Status
+
+_STATUS_EVERY: Final = 1.0
+_LOG_EVERY: Final = 2.0
+
+
+def _number(value: Tensor) -> float:
+    """Return a scalar variable as a number, also when a strategy keeps a copy per replica."""
+    return float(tf.convert_to_tensor(value).numpy())
+
+
+class Rate:
+    """Steps per second: of late, and over all; the first segment, most of which is tracing, does not count."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._marks: list[tuple[float, int]] = []
+
+    def add(self, step: int) -> None:
+        """Note that `step` was reached now."""
+        self._marks.append((self._clock(), step))
+        while len(self._marks) > 3 and self._marks[-1][0] - self._marks[2][0] > 10:  # noqa: PLR2004
+            del self._marks[1]
+
+    def _between(self, first: int) -> float | None:
+        if len(self._marks) <= first + 1:
+            return None
+        (t0, s0), (t1, s1) = self._marks[first], self._marks[-1]
+        return (s1 - s0) / (t1 - t0) if t1 > t0 else None
+
+    @property
+    def recent(self) -> float | None:
+        """Steps per second over the last ten seconds or so."""
+        return self._between(1) or self._between(0)
+
+    @property
+    def overall(self) -> float | None:
+        """Steps per second since the end of the first segment."""
+        return self._between(0)
+
+
+class Progress:
+    """Reports one task's training; the tasks that don't write the run directory only log."""
+
+    def __init__(
+        self,
+        *,
+        record: Record,
+        run_dir: RunDir,
+        trainee: Trainee,
+        status: Status | None,
+        hyperparameters: Mapping[str, Scalar],
+        tasks: int = 1,
+        traced: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Report a training of `tasks` tasks; `traced` is called after the first segment."""
+        self._settings = record.trainer
+        self._hyperparameters, self._tasks, self._traced = hyperparameters, tasks, traced
+        self._run_dir = run_dir
+        self._profile = Profile(run_dir.at("logs", "train"), record.trainer.profile_steps if status else 0)
+        self._status = status
+        self._trainee = trainee
+        self.rate = Rate()
+        self._log_at = self._status_at = 0.0
+        self._loss: float | None = None
+        self._first = True
+        self._writer = tf.summary.create_file_writer(run_dir.at("logs", "train")) if status else None
+        self._record = record
+
+    def begin(self, step: int) -> None:
+        """Say where the training starts; at step 0 also write the run record and the model's graph to TensorBoard."""
+        steps = self._settings.steps
+        log.info("training from step %d to %d, batch size %d", step, steps, self._settings.batch_size)
+        if self._status:
+            self._status.update(state="running", step=step, message="")
+        if self._writer and step == 0:
+            with _storage_may_fail(), self._writer.as_default(step=0):
+                text = json.dumps(self._record.raw, indent=2).replace("\n", "\n    ")
+                tf.summary.text("run record", f"    {text}")
+                self._write_graph()
+                self._write_hyperparameters()
+                self._writer.flush()
+
+    def _write_hyperparameters(self) -> None:
+        """Write the hyper-parameters one folder above the curves of training and evaluation, which join them so."""
+        try:
+            from tensorboard.plugins.hparams import api
+        except ImportError:
+            log.info("no hyper-parameters in TensorBoard: there is no tensorboard package here")
+            return
+        settings = self._settings
+        values = {
+            "strategy": self._record.strategy,
+            "batchSize": settings.batch_size,
+            "seed": settings.seed,
+            "precision": settings.precision,
+            **self._hyperparameters,
+        }
+        writer = tf.summary.create_file_writer(self._run_dir.at("logs"))
+        with writer.as_default(step=0):
+            api.hparams(values, trial_id=self._record.run)
+        writer.close()
+
+    def _write_graph(self) -> None:
+        model = self._trainee.model
+        try:
+            inputs = [tf.TensorSpec(each.shape, each.dtype) for each in model.inputs]
+            function = tf.function(lambda *args: model(args[0] if len(args) == 1 else list(args), training=False))
+            tf.summary.graph(function.get_concrete_function(*inputs).graph)
+        except (AttributeError, TypeError, ValueError) as error:
+            log.info("no graph in TensorBoard: %s", str(error).splitlines()[0])
+
+    def segment(self, before: int, step: int, loss: float | None) -> None:
+        """Report that the training went from `before` to `step` with the mean loss `loss`."""
+        if self._first:
+            self._first = False
+            self._traced()
+        self._profile.segment(step)
+        self.rate.add(step)
+        self._loss = loss if loss is not None else self._loss
+        every, steps = self._settings.summary_every, self._settings.steps
+        if before // every < step // every or step >= steps:
+            self._write_summary(step)
+        now, last = time.monotonic(), step >= steps
+        if now >= self._log_at or last:
+            self._log_at = now + _LOG_EVERY
+            loss_text = "-" if self._loss is None else f"{self._loss:.4f}"
+            details = fields(**{**self._fields(step), "steps": steps})
+            log.info("step %d/%d loss %s %.1f steps/s", step, steps, loss_text, self.rate.recent or 0.0, extra=details)
+        if self._status:
+            self._status.note(**self._fields(step))
+            if now >= self._status_at or last:
+                self._status_at = now + _STATUS_EVERY
+                self._status.update()
+
+    def room(self, step: int) -> int:
+        """Return how many steps a segment from `step` may have at most."""
+        return self._profile.room(step)
+
+    def end(self) -> None:
+        """Say that the training has ended."""
+        self._profile.stop()
+
+    def _fields(self, step: int) -> dict[str, float | None]:
+        rate = self.rate.recent
+        return {
+            "step": step,
+            "loss": self._loss,
+            "stepsPerSecond": rate and round(rate, 3),
+            "examplesPerSecond": rate and round(rate * self._settings.batch_size, 1),
+            "etaSeconds": rate and round(max(0, self._settings.steps - step) / rate, 1),
+        }
+
+    def _write_summary(self, step: int) -> None:
+        if not self._writer:
+            return
+        with _storage_may_fail(), self._writer.as_default(step=step):
+            if self._loss is not None:
+                tf.summary.scalar("loss", self._loss)
+            tf.summary.scalar("learning_rate", _number(self._trainee.optimizer.learning_rate))
+            if rate := self.rate.recent:
+                tf.summary.scalar("steps_per_second", rate)
+                tf.summary.scalar("step_time", 1 / rate, description="seconds")
+                examples = rate * self._settings.batch_size
+                tf.summary.scalar("examples_per_second", examples)
+                tf.summary.scalar("examples_per_second_per_task", examples / self._tasks)
+            if self._status and (share := self._status["inputWaitShare"]) is not None:
+                tf.summary.scalar("input_wait", share, description="share of the time that steps wait for data")
+            self._writer.flush()
+
+
+@contextmanager
+def _storage_may_fail() -> Iterator[None]:
+    """Let a training go on when TensorBoard's curves can't be written."""
+    try:
+        yield
+    except (tf.errors.OpError, OSError) as error:
+        log.info("can't write for TensorBoard: %s", str(error).partition("\n")[0])

@@ -1,0 +1,48 @@
+"""From a strategy's name in the job file to TensorFlow's object."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from trainer import embedding
+from trainer.runtime.config import STRATEGIES
+from trainer.runtime.errors import ConfigError
+from trainer.runtime.logs import log
+from trainer.runtime.types import Strategy
+
+
+def split_cpu(logical_cpus: int) -> None:
+    """Split the CPU into `logical_cpus` devices (0: don't), so that Mirrored has replicas without GPUs."""
+    if logical_cpus:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        parts = [tf.config.LogicalDeviceConfiguration() for _ in range(logical_cpus)]
+        tf.config.set_logical_device_configuration(cpu, parts)
+
+
+def make(name: str) -> Strategy:
+    """Return the strategy called `name`, one of `OneDevice`, `Mirrored`, `MultiWorkerMirrored`, `ParameterServer`.
+
+    The last two read TF_CONFIG and block until every task in it answers.
+
+    Raises:
+        ConfigError: there is no such strategy.
+
+    """
+    match name:
+        case "OneDevice":
+            return tf.distribute.OneDeviceStrategy("/gpu:0" if tf.config.list_logical_devices("GPU") else "/cpu:0")
+        case "Mirrored":
+            devices = tf.config.list_logical_devices("GPU")
+            if not devices:
+                devices = tf.config.list_logical_devices("CPU")
+                log.info("warning: Mirrored finds no GPU, so it runs on %d CPU device(s)", len(devices))
+            return tf.distribute.MirroredStrategy([device.name for device in devices])
+        # Nothing before these two may touch a device: TensorFlow would then refuse to set up its servers.
+        case "MultiWorkerMirrored":
+            return tf.distribute.MultiWorkerMirroredStrategy()
+        case "ParameterServer":
+            cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+            cut = embedding.partitioner(servers=cluster.cluster_spec().num_tasks("ps"))
+            return tf.distribute.ParameterServerStrategy(cluster, variable_partitioner=cut)
+        case _:
+            raise ConfigError(f"strategy: got {name!r}: must be one of {', '.join(STRATEGIES)}: set strategy")

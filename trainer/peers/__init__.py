@@ -1,0 +1,1 @@
+"""How the tasks of a run find, watch and stop each other."""

@@ -1,0 +1,125 @@
+"""From the environment to the role that this process plays."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from trainer.roles import restart
+from trainer.roles.context import Context
+from trainer.roles.shutdown import finish
+from trainer.runtime import config, tf_config
+from trainer.runtime.errors import ConfigError, TrainerExit
+from trainer.runtime.logs import leave
+from trainer.runtime.signals import StopSignal
+from trainer.storage.run_dir import RunDir, now
+
+
+def main(script: Sequence[str], env: Mapping[str, str], stop: StopSignal) -> NoReturn:
+    """Play this process's part of the run, with an own `script` and its arguments or without, and end the process."""
+    try:
+        context = _context(script, env, stop)
+    except TrainerExit as error:
+        leave(error.code, str(error))
+    stop.on_stop(context.leave_on_stop)
+    try:
+        words = play(context)
+    except BaseException as error:  # noqa: BLE001, RUF100 - a process that ends has to say why
+        finish(context, error)
+    finish(context, None, words)
+
+
+def _context(script: Sequence[str], env: Mapping[str, str], stop: StopSignal) -> Context:
+    this = tf_config.parse(env.get("TF_CONFIG"))
+    settings, record = config.load_settings(env), config.load_record(env)
+    _check_role(this, record.strategy)
+    return Context(
+        cluster=this,
+        settings=settings,
+        record=record,
+        run_dir=RunDir(settings.run_dir, record),
+        stop=stop,
+        restarts=restart.load(env),
+        started=now(),
+        script=tuple(script),
+        directory=str(Path.cwd()),
+    )
+
+
+def _check_role(this: tf_config.Cluster, strategy: str) -> None:
+    needs = {"ParameterServer": ("chief", "ps", "worker"), "MultiWorkerMirrored": ("worker",)}.get(strategy, ())
+    for role in needs:
+        if not this.tasks.get(role):
+            raise ConfigError(
+                f"TF_CONFIG.cluster: got {sorted(this.tasks)}: {strategy} needs a {role}: set {role}.replicas"
+            )
+
+
+def play(context: Context) -> str:
+    """Play this process's role; return the last words when it ended well.
+
+    Raises:
+        TrainerExit: it ended otherwise.
+
+    """
+    if context.run_dir.done() is not None:
+        return f"{context.record.run} was done already, see {context.run_dir.at('DONE')}"
+    context.run_dir.check()
+    if context.settings.gpus or not context.script:  # an own script may want to set things before the import
+        _import_tensorflow(context)
+    if context.is_server:
+        return _serve(context)
+    if context.is_evaluator:
+        from trainer.roles import evaluator
+
+        return evaluator.run(context)
+    if context.script:
+        from trainer.roles import script
+
+        return script.run(context)
+    from trainer.roles import train
+
+    return train.run(context)
+
+
+def _import_tensorflow(context: Context) -> None:
+    """Import TensorFlow, which takes seconds, and see whether the GPUs are there that this task was given."""
+    started = time.monotonic()
+    import keras  # noqa: F401
+    import tensorflow  # noqa: F401
+
+    context.note_startup("importSeconds", time.monotonic() - started)
+    from trainer.runtime import devices
+
+    devices.check(context.settings)
+
+
+def _serve(context: Context) -> str:
+    from trainer.roles import server
+
+    this, settings = context.cluster, context.settings
+    # A server that was told to stop waits for its chief to save.
+    context.stop.hold(float(settings.grace_period))
+    watch = server.Watch(
+        start_timeout=settings.start_timeout,
+        orphan_timeout=settings.orphan_timeout,
+        grace_period=settings.grace_period,
+        probe=server.chief_probe(this.chief_address),
+        ended=server.run_ended(context.run_dir, context.started),
+    )
+    tasks = {role: list(addresses) for role, addresses in this.tasks.items()}
+    return server.serve(tasks, this.role, this.index, watch=watch, stop=context.stop)
+
+
+def environment() -> Mapping[str, str]:
+    """Return this process's environment, with what TensorFlow reads at its import."""
+    from trainer.runtime import threads
+
+    threads.configure(os.environ, threads.available_cpus())
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Otherwise the first process on a GPU takes all of its memory, wanted or not.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    return os.environ

@@ -1,0 +1,167 @@
+"""A ps or worker of a ParameterServer run: a TensorFlow server until it is told to leave, or its chief stays away."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from trainer.peers import barrier
+from trainer.runtime import errors, malloc
+from trainer.runtime.errors import GaveUp, Stopped, TaskFailed, TrainerExit
+from trainer.runtime.logs import log
+from trainer.runtime.signals import StopSignal
+from trainer.storage.run_dir import RunDir
+
+PROBE_EVERY = 5.0
+_POLL_EVERY = 0.25
+_REST_OF_GRACE = 5.0
+_ANSWER_SECONDS = 0.2  # so that the chief gets its answer before this process is gone
+
+
+@dataclass(slots=True, kw_only=True)
+class Watch:
+    """Decides when a server leaves. Times are seconds; `clock` is monotonic."""
+
+    start_timeout: float
+    orphan_timeout: float
+    grace_period: float
+    probe: Callable[[], str | None]
+    """Returns why the chief can't be reached, None when it can."""
+    ended: Callable[[], TrainerExit | bool]
+    """Looks into the run directory: True when the run is done, an exit when it failed."""
+    clock: Callable[[], float] = time.monotonic
+    _seen: float | None = field(default=None, init=False)
+    _since: float | None = field(default=None, init=False)
+    _probe_at: float = field(default=0.0, init=False)
+    _reason: str | None = field(default=None, init=False)
+    _asked_soon: bool = field(default=False, init=False)
+    _asked_anew: bool = field(default=False, init=False)
+
+    def look(self) -> bool:
+        """Probe the chief if it is time to; say whether the run is done.
+
+        Raises:
+            GaveUp: the chief stayed away for too long.
+            TrainerExit: the run failed.
+
+        """
+        now = self.clock()
+        if self._since is None:  # here, because the import of TensorFlow may have taken a minute
+            self._since = now
+        if now < self._probe_at:
+            return False
+        self._probe_at = now + PROBE_EVERY
+        before, self._reason = self._reason, self.probe()
+        self._asked_anew = self._asked_soon
+        if self._reason is None:
+            if self._seen is None or before is not None:
+                log.info("the chief is there")
+            self._seen = now
+            return False
+        if before is None and self._seen is not None:
+            log.info("the chief is gone (%s): waiting %.0f s for the next one", self._reason, self.orphan_timeout)
+        ended = self.ended()
+        if isinstance(ended, TrainerExit):
+            raise ended
+        self._check_patience(now)
+        return ended
+
+    def _check_patience(self, now: float) -> None:
+        if self._seen is None:
+            patience, what = max(self.start_timeout, self.orphan_timeout), "never came"
+        else:
+            patience, what = self.orphan_timeout, "has been gone"
+        since = self._since or now if self._seen is None else self._seen
+        if now - since >= patience:
+            raise GaveUp(f"the chief {what} for {now - since:.0f} s ({self._reason})")
+
+    def may_leave(self, stopped_for: float) -> bool:
+        """Say whether a server that was told to stop `stopped_for` seconds ago may leave now.
+
+        Not at once: the chief was told too, and needs the ps to save its checkpoint.
+        """
+        chief_gone = self._asked_anew and self._reason is not None
+        return chief_gone or stopped_for >= max(1.0, self.grace_period - _REST_OF_GRACE)
+
+    def probe_soon(self) -> None:
+        """Probe soon, and often: the last answer may be from before a restart of the chief."""
+        self._asked_soon = True
+        self._probe_at = min(self._probe_at, self.clock() + 1.0)
+
+
+def outcome(code: int, told_to_stop: bool) -> str | None:
+    """Return the last words of a server that got the message `code`, None when the message is not for it.
+
+    Raises:
+        TrainerExit: it leaves with another code than 0.
+
+    """
+    if code == errors.DONE:
+        return "the run is done"
+    if code == errors.STOPPED:
+        # The chief alone was told to stop; the next one needs this server.
+        if not told_to_stop:
+            return None
+        raise Stopped("told to stop, and the chief has saved")
+    if code == errors.FAILED:
+        raise TaskFailed("the run failed, see the chief's log")
+    if code == errors.BAD_CONFIG:
+        raise errors.ConfigError("the chief found a wrong configuration, see its log")
+    raise GaveUp("the chief gave up, see its log")
+
+
+def run_ended(run_dir: RunDir, started: str) -> Callable[[], TrainerExit | bool]:
+    """Return a function that looks into the run directory for an end of the run later than `started`."""
+
+    def ended() -> TrainerExit | bool:
+        if run_dir.done() is not None:
+            return True
+        status = run_dir.read_status() or {}
+        # An older failure belongs to an earlier start of the run.
+        if status.get("state") == "failed" and str(status.get("updated")) > started:
+            classes = {errors.BAD_CONFIG: errors.ConfigError, errors.GAVE_UP: GaveUp}
+            cls = classes.get(int(status.get("exitCode") or errors.FAILED), TaskFailed)
+            return cls(f"the run failed: {status.get('message')}")
+        return False
+
+    return ended
+
+
+def serve(tasks: dict[str, list[str]], role: str, index: int, *, watch: Watch, stop: StopSignal) -> str:
+    """Serve until the run ends; return the last words.
+
+    Raises:
+        TrainerExit: the run ended otherwise than done.
+
+    """
+    import tensorflow as tf
+
+    from trainer.peers.control_queue import LEAVING, Mailbox
+
+    server = tf.distribute.Server(tf.train.ClusterSpec(tasks), job_name=role, task_index=index, protocol="grpc")
+    mailbox = Mailbox(server.target, role, index)
+    leaving: Mailbox | None = None
+    log.info("serving on %s", tasks[role][index])
+    while True:
+        code = mailbox.take()
+        if code is not None:
+            time.sleep(_ANSWER_SECONDS)
+            if (words := outcome(code, stop.is_set())) is not None:
+                return words
+        if watch.look():
+            return "the run is done (DONE)"
+        if stop.is_set():
+            if leaving is None:
+                leaving = Mailbox(server.target, role, index, LEAVING)
+                leaving.put(errors.STOPPED)
+            watch.probe_soon()
+            if watch.may_leave(stop.seconds_since()):
+                raise Stopped("told to stop")
+        malloc.keep_large_blocks()  # a worker's first batch may just have come
+        time.sleep(_POLL_EVERY)
+
+
+def chief_probe(address: str | None) -> Callable[[], str | None]:
+    """Return a function that says why the chief can't be reached, None when it can."""
+    return lambda: barrier.probe(address) if address else "there is no chief in TF_CONFIG"

@@ -1,0 +1,1 @@
+"""What each process needs: configuration, errors, logs, signals, threads, devices."""

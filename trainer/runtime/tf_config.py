@@ -1,0 +1,116 @@
+"""`TF_CONFIG`, parsed once into a typed value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from trainer.runtime.errors import ConfigError
+from trainer.runtime.types import Json
+
+ROLES: Final = ("chief", "ps", "worker", "evaluator")
+_RULE: Final = (
+    'set TF_CONFIG to {"cluster":{"chief":["host:port"],...},"task":{"type":"chief","index":0}} or leave it unset'
+)
+_MAX_PORT: Final = 65535
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """Who takes part in the run, and which of them this process is."""
+
+    role: str = "chief"
+    """One of `ROLES`."""
+    index: int = 0
+    """Number within the role, from 0."""
+    tasks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Role -> `host:port` of its tasks, in order. The evaluator is never in it."""
+
+    @property
+    def name(self) -> str:
+        """The task's name, such as `worker-1`."""
+        return f"{self.role}-{self.index}"
+
+    @property
+    def address(self) -> str | None:
+        """The task's own `host:port`, None when it takes no connections."""
+        addresses = self.tasks.get(self.role, ())
+        return addresses[self.index] if self.index < len(addresses) else None
+
+    @property
+    def chief_address(self) -> str | None:
+        """The chief's `host:port` (worker 0's when there is no chief)."""
+        addresses = self.tasks.get("chief") or self.tasks.get("worker") or ()
+        return addresses[0] if addresses else None
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this task writes the run directory: the chief, or worker 0 when there is no chief."""
+        if self.role == "worker":
+            return self.index == 0 and not self.tasks.get("chief")
+        return self.role == "chief"
+
+    def peers(self, *roles: str) -> dict[str, str]:
+        """Return name -> address of all tasks of `roles` except this one."""
+        named = {f"{role}-{i}": a for role in roles for i, a in enumerate(self.tasks.get(role, ()))}
+        named.pop(self.name, None)
+        return named
+
+
+def parse(text: str | None) -> Cluster:
+    """Return the cluster that `text` (the value of TF_CONFIG) describes; a lone chief when it is None or empty.
+
+    Raises:
+        ConfigError: it is no JSON, or a role, index or address is not what TensorFlow accepts.
+
+    """
+    if not text:
+        return Cluster()
+    try:
+        config = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"TF_CONFIG: not JSON ({error}): {text[:200]!r}: {_RULE}") from error
+    if not isinstance(config, dict):
+        raise ConfigError(f"TF_CONFIG: got {text[:200]!r}: must be an object: {_RULE}")
+    tasks = _tasks(config.get("cluster") or {})
+    role, index = _task(config.get("task"), tasks)
+    return Cluster(role=role, index=index, tasks=tasks)
+
+
+def _tasks(cluster: Json) -> dict[str, tuple[str, ...]]:
+    if not isinstance(cluster, dict):
+        raise ConfigError(f"TF_CONFIG.cluster: got {cluster!r}: must map roles to lists of host:port: {_RULE}")
+    tasks: dict[str, tuple[str, ...]] = {}
+    for role, addresses in cluster.items():
+        if role not in ROLES[:-1]:
+            raise ConfigError(f"TF_CONFIG.cluster: got role {role!r}: must be one of {', '.join(ROLES[:-1])}: {_RULE}")
+        if not isinstance(addresses, list) or not addresses:
+            raise ConfigError(f"TF_CONFIG.cluster.{role}: got {addresses!r}: must be a list of host:port: {_RULE}")
+        for i, address in enumerate(addresses):
+            if not _is_address(address):
+                raise ConfigError(f"TF_CONFIG.cluster.{role}[{i}]: got {address!r}: must be host:port: {_RULE}")
+        tasks[role] = tuple(addresses)
+    if len(tasks.get("chief", ())) > 1:
+        raise ConfigError(f"TF_CONFIG.cluster.chief: got {len(tasks['chief'])} addresses: there is one chief: {_RULE}")
+    return tasks
+
+
+def _is_address(address: object) -> bool:
+    host, _, port = address.rpartition(":") if isinstance(address, str) else ("", "", "")
+    return bool(host) and port.isdecimal() and 0 < int(port) <= _MAX_PORT
+
+
+def _task(task: Json, tasks: Mapping[str, tuple[str, ...]]) -> tuple[str, int]:
+    if not isinstance(task, dict):
+        raise ConfigError(f"TF_CONFIG.task: got {task!r}: must have type and index: {_RULE}")
+    role, index = task.get("type"), task.get("index", 0)
+    if role not in ROLES:
+        raise ConfigError(f"TF_CONFIG.task.type: got {role!r}: must be one of {', '.join(ROLES)}: {_RULE}")
+    if isinstance(index, bool) or not isinstance(index, int) or index < 0:
+        raise ConfigError(f"TF_CONFIG.task.index: got {index!r}: must be a whole number from 0: {_RULE}")
+    if role != "evaluator" and tasks and index >= len(tasks.get(role, ())):
+        known = len(tasks.get(role, ()))
+        raise ConfigError(f"TF_CONFIG.task.index: got {role} {index}: the cluster has {known} of that role: {_RULE}")
+    return str(role), index

@@ -1,0 +1,80 @@
+"""evaluation.json: which checkpoint was the best so far, and whether the run should end.
+
+    {"best": {"step", "metric", "value", "path"} | null,
+     "last": {"step", "metrics"} | null,
+     "sinceBest": evaluations since the best one,
+     "stop": {"step", "reason"} | null}
+
+The evaluator alone writes it; the chief (or worker 0) reads `stop`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from trainer.runtime.config import EarlyStopping
+from trainer.runtime.errors import ConfigError
+from trainer.storage import files
+from trainer.storage.run_dir import RunDir, to_json
+
+LOWEST_LOSS: Final = EarlyStopping(metric="loss", mode="min")
+"""What is best in a run without early stopping."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Verdict:
+    """What the evaluations of a run have come to so far."""
+
+    run_dir: RunDir
+    early_stopping: EarlyStopping | None
+    best: dict[str, Any] | None = None
+    last: dict[str, Any] | None = None
+    since_best: int = 0
+    stop: dict[str, Any] | None = None
+    _rule: EarlyStopping = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Go on from what an earlier evaluator of this run has written."""
+        self._rule = self.early_stopping or LOWEST_LOSS
+        before = self.run_dir.read_evaluation()
+        self.best, self.last, self.stop = before.get("best"), before.get("last"), before.get("stop")
+        self.since_best = int(before.get("sinceBest") or 0)
+
+    @property
+    def evaluated(self) -> int:
+        """Step of the last evaluation, -1 before the first."""
+        return int(self.last["step"]) if self.last else -1
+
+    def add(self, step: int, metrics: dict[str, float]) -> bool:
+        """Take in the `metrics` of the checkpoint of `step`; say whether it is the best so far.
+
+        Raises:
+            ConfigError: early stopping goes by a metric that the task does not have.
+
+        """
+        rule = self._rule
+        self.last = {"step": step, "metrics": metrics}
+        if rule.metric not in metrics:
+            if self.early_stopping is None:  # no held-out data
+                return False
+            known = ", ".join(sorted(metrics)) or "none, it has no held-out data"
+            raise ConfigError(
+                f"trainer.earlyStopping.metric: got {rule.metric!r}: the task's metrics are {known}: set one of them"
+            )
+        value = metrics[rule.metric]
+        if rule.better(value, self.best["value"] if self.best else None):
+            self.best = {"step": step, "metric": rule.metric, "value": value, "path": None}
+            self.since_best = 0
+            return True
+        self.since_best += 1
+        if self.early_stopping and self.stop is None and self.since_best >= rule.patience:
+            best = f"the best is {self.best['value']} at step {self.best['step']}" if self.best else "there was none"
+            reason = f"{rule.metric} did not get better in {self.since_best} evaluations: {best}"
+            self.stop = {"step": step, "reason": reason}
+        return False
+
+    def write(self) -> None:
+        """Write evaluation.json."""
+        content = {"best": self.best, "last": self.last, "sinceBest": self.since_best, "stop": self.stop}
+        files.write_text(self.run_dir.at("evaluation.json"), to_json(content))
