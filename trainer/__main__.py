@@ -31,7 +31,7 @@ environment, set by the chart and by `tfd run`:
   TRAINER_START_TIMEOUT      seconds that all tasks may take to appear (1800)
   TRAINER_ORPHAN_TIMEOUT     seconds that a task lives without its chief (1800)
   TRAINER_GRACE_PERIOD       seconds between the signal to stop and the kill (60)
-  TRAINER_RESTARTS_IN_PLACE  lost peers in a row that this process gets over by itself (3)
+  TRAINER_MAX_IN_PLACE_RESTARTS  lost peers in a row that this process gets over by itself (3)
   TRAINER_TERMINATION_LOG    file for the one-line result
   TRAINER_LOG_FORMAT         text or json
   TRAINER_GPUS               GPUs that this task was given; fewer in sight is an error (0)

@@ -35,7 +35,7 @@ def find_files(data_dir: str | None, pattern: str) -> list[str]:
 
     """
     if not data_dir:
-        raise ConfigError("DATA_DIR: not set: the task reads files: set data.claim or data.path")
+        raise ConfigError("DATA_DIR: not set: the task reads files: set data.claim or data.uri")
     paths = sorted(tf.io.gfile.glob(files.join(data_dir, pattern)))
     if not paths:
         raise ConfigError(

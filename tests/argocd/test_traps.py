@@ -46,8 +46,8 @@ def functions(path: Path) -> set[str]:
 
 
 def test_every_naive_scenario_is_in_the_table() -> None:
-    scenarios = functions(ROOT / "tests" / "e2e" / "test_gitops_naive.py")
-    named = {f"test_{name}" for name in re.findall(r"`gitops_naive::(\w+)`", TABLE)}
+    scenarios = functions(ROOT / "tests" / "e2e" / "test_gitops_baseline.py")
+    named = {f"test_{name}" for name in re.findall(r"`gitops_baseline::(\w+)`", TABLE)}
     assert {name for name in scenarios if name.startswith("test_")} == named
 
 

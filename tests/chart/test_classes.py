@@ -39,7 +39,7 @@ def pod_templates(rendered: list[Object]) -> list[Object]:
     return [o["spec"]["template"] for o in rendered if o["kind"] in ("Job", "Deployment")]
 
 
-@pytest.mark.parametrize("key", keys_of("control", "note"))
+@pytest.mark.parametrize("key", keys_of("mutable", "metadata"))
 def test_control_or_note_changes_nothing_that_kubernetes_refuses_to_change(key: str) -> None:
     before, after = (immutable(objects(job)) for job in CHANGES[key].jobs(key))
     both = before.keys() & after.keys()
@@ -55,20 +55,20 @@ def test_identity_changes_the_hash(key: str) -> None:
     assert before["identity"] != after["identity"]
 
 
-@pytest.mark.parametrize("key", keys_of("frozen", "control", "note"))
+@pytest.mark.parametrize("key", keys_of("immutable", "mutable", "metadata"))
 def test_what_is_no_identity_does_not_change_the_hash(key: str) -> None:
     before, after = (record(objects(job)) for job in CHANGES[key].jobs(key))
     assert before == after
 
 
-@pytest.mark.parametrize("key", keys_of("frozen"))
+@pytest.mark.parametrize("key", keys_of("immutable"))
 def test_frozen_key_is_part_of_what_kubernetes_refuses_to_change(key: str) -> None:
     """Else it should be control: let people change it."""
     before, after = (immutable(objects(job)) for job in CHANGES[key].jobs(key))
     assert before != after
 
 
-@pytest.mark.parametrize("key", keys_of("note"))
+@pytest.mark.parametrize("key", keys_of("metadata"))
 def test_note_never_reaches_a_pod(key: str) -> None:
     before, after = (objects(job) for job in CHANGES[key].jobs(key))
     assert pod_templates(before) == pod_templates(after)
@@ -84,7 +84,7 @@ def test_state_ends_and_starts_jobs_without_changing_them(state: str) -> None:
 
 
 def test_all_classes_have_keys() -> None:
-    assert {len(keys_of(name)) > 2 for name in ("identity", "frozen", "control", "note")} == {True}
+    assert {len(keys_of(name)) > 2 for name in ("identity", "immutable", "mutable", "metadata")} == {True}
 
 
 def test_an_archived_run_keeps_its_record_and_its_claim() -> None:

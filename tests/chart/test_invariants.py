@@ -31,7 +31,7 @@ def jobs(draw: st.DrawFn) -> Values:
     strategy = draw(st.sampled_from(["OneDevice", "Mirrored", "MultiWorkerMirrored", "ParameterServer"]))
     job: Values = {"strategy": strategy, "gpu": {"resource": draw(GPU_RESOURCES)}}
     job["storage"] = draw(
-        st.sampled_from([{"claim": "runs"}, {"create": {"size": "50Gi"}}, {"path": "gs://bucket/runs"}])
+        st.sampled_from([{"claim": "runs"}, {"create": {"size": "50Gi"}}, {"uri": "gs://bucket/runs"}])
     )
     gpus: dict[str, int] = {}
     if strategy in ("OneDevice", "Mirrored", "ParameterServer"):

@@ -59,4 +59,4 @@ def test_hash_is_the_sha256_of_the_identity_as_compact_json() -> None:
     made = record(objects(job))
     compact = json.dumps(made["identity"], sort_keys=True, separators=(",", ":"))
     assert made["hash"] == f"sha256:{hashlib.sha256(compact.encode()).hexdigest()}"
-    assert {o["metadata"]["annotations"]["tf-distributed/hash"] for o in objects(job)} == {made["hash"]}
+    assert {o["metadata"]["annotations"]["tf-distributed.github.io/hash"] for o in objects(job)} == {made["hash"]}

@@ -64,7 +64,7 @@ def test_object_is_closed(where: str) -> None:
 def test_key_says_what_it_is_its_class_and_what_to_set(where: str) -> None:
     node = PROPERTIES[where]
     assert re.fullmatch(r"\S.*\.", node["description"])
-    assert node["x-class"] in ("identity", "frozen", "control", "note")
+    assert node["x-class"] in ("identity", "immutable", "mutable", "metadata")
     assert resolve(node)["x-hint"].endswith((".", '".'))
 
 

@@ -6,6 +6,7 @@ from tests.e2e.gitops import NAMESPACE, GitOps
 from tests.e2e.kube import Object
 from tests.e2e.team import RESTRICTED, Team
 
+TEAM = "tf-distributed.github.io/team"
 CHART = "charts/naive"
 TAG = "refs/tags/tf-distributed-0.0.1"
 """A release that has the naive chart: what is synced from it can't change by a commit."""
@@ -74,7 +75,7 @@ def apply(gitops: GitOps, team: Team, run: str, *sources: Object, **policy: Any)
         "destination": {"server": "https://kubernetes.default.svc", "namespace": team.name},
         "syncPolicy": {"automated": {"prune": True}, "retry": {"limit": 0}} | policy,
     }
-    metadata = {"name": f"{team.name}-{run}", "namespace": NAMESPACE, "labels": {"tf-distributed/team": team.name}}
+    metadata = {"name": f"{team.name}-{run}", "namespace": NAMESPACE, "labels": {TEAM: team.name}}
     gitops.kube.apply({"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": metadata, "spec": spec})
 
 
@@ -87,7 +88,7 @@ def apply_set(gitops: GitOps, owner: Team, files: str, name: str, **spec: Any) -
     """Make or change one ApplicationSet of `naive/TEAM/RUN.yaml`; `spec` is put over that of its Applications."""
     team = "{{ index .path.segments 1 }}"
     template = {
-        "metadata": {"name": name, "labels": {"tf-distributed/team": team}},
+        "metadata": {"name": name, "labels": {TEAM: team}},
         "spec": {
             "project": team,
             "source": {
@@ -102,7 +103,7 @@ def apply_set(gitops: GitOps, owner: Team, files: str, name: str, **spec: Any) -
         | spec,
     }
     git = {"repoURL": gitops.repository.url, "revision": "main", "files": [{"path": files}], "requeueAfterSeconds": 1}
-    metadata = {"name": set_name(owner), "namespace": NAMESPACE, "labels": {"tf-distributed/team": owner.name}}
+    metadata = {"name": set_name(owner), "namespace": NAMESPACE, "labels": {TEAM: owner.name}}
     made = {"apiVersion": "argoproj.io/v1alpha1", "kind": "ApplicationSet", "metadata": metadata}
     options = {"goTemplate": True, "goTemplateOptions": ["missingkey=error"]}
     gitops.kube.apply(made | {"spec": options | {"generators": [{"git": git}], "template": template}})

@@ -62,7 +62,7 @@ class GitOps:
 
     def names(self, team: Team) -> list[str]:
         """The names of a team's Applications."""
-        found = self.kube.get("-n", NAMESPACE, "applications", "-l", f"tf-distributed/team={team.name}")
+        found = self.kube.get("-n", NAMESPACE, "applications", "-l", f"tf-distributed.github.io/team={team.name}")
         return sorted(str(item["metadata"]["name"]) for item in found["items"])
 
     def wait(self, team: Team, run: str, what: str, probe: Callable[[Object], Any], seconds: float = 240) -> Object:
@@ -133,7 +133,7 @@ def forget(kube: Kube, teams: list[str]) -> None:
         return
     sets = [f"runs-{team}" for team in teams]
     kube.kubectl(*argocd, "delete", "applicationset", *sets, "--cascade=orphan", "--ignore-not-found")
-    selector = f"tf-distributed/team in ({','.join(teams)})"
+    selector = f"tf-distributed.github.io/team in ({','.join(teams)})"
     kube.kubectl(*argocd, "delete", "applicationsets", "-l", selector, "--cascade=orphan")
     while names := with_finalizers(kube, selector):
         try:

@@ -137,7 +137,7 @@ class Team:
         return began
 
     def upgrade(self, run: str, values: Object, *options: str) -> float:
-        """`helm upgrade`: a control key of the job file has changed."""
+        """`helm upgrade`: a mutable key of the job file has changed."""
         return self.install(run, values, *options, verb="upgrade")
 
     def pods(self, run: str, task: str = "") -> list[Object]:

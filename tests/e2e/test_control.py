@@ -62,7 +62,7 @@ def test_finished_pod_deleted(team: Team) -> None:
     [pod] = team.pods(run)
     team.kubectl("delete", "pod", pod["metadata"]["name"])
     team.upgrade(run, values | {"description": "read again"})
-    described = team.jobs(run)["chief"]["metadata"]["annotations"]["tf-distributed/description"]
+    described = team.jobs(run)["chief"]["metadata"]["annotations"]["tf-distributed.github.io/description"]
     assert described == "read again"
     assert team.end(run).jobs == {"chief": "Complete"}
     assert team.pods(run) == []

@@ -67,7 +67,7 @@ def test_finished_job_deleted(team: Team, gitops: GitOps) -> None:
 
 
 def test_identity_edit_by_force(team: Team, gitops: GitOps) -> None:
-    """Identity and frozen keys of a running run are changed on main, past the review: no Job, no pod, no record is
+    """Identity and immutable keys of a running run are changed on main, past the review: no Job, no pod, no record is
     touched, also not those that the new strategy has no more; Argo CD names the object and the rule. Put back, all is
     Synced again, and the run never stopped."""
     run = "forced"
@@ -81,7 +81,7 @@ def test_identity_edit_by_force(team: Team, gitops: GitOps) -> None:
     edits: dict[str, tuple[Object, str]] = {
         "strategy": (gitops.values("OneDevice", steps=100_000), "ConfigMap"),
         "replicas": (values | {"worker": small | {"replicas": 1}}, "ConfigMap"),
-        "frozen": (values | {"worker": more}, "field is immutable"),
+        "immutable": (values | {"worker": more}, "field is immutable"),
     }
     for name, (edited, said) in edits.items():
         gitops.merge(team, run, edited)

@@ -126,7 +126,7 @@ def test_force_replaces_an_unchanged_job(team: Team, gitops: GitOps) -> None:
 
     def noted() -> bool:
         annotations = team.jobs("ours")["chief"]["metadata"]["annotations"]
-        return bool(annotations["tf-distributed/description"] == "second")
+        return bool(annotations["tf-distributed.github.io/description"] == "second")
 
     team.wait("the note in the Job", noted)
     assert baseline_argocd.uid(team, "ours") == before["ours"]

@@ -165,7 +165,7 @@ def test_values_stay_values(team: Team, gitops: GitOps) -> None:
     application = gitops.healthy(team, "strange", "Suspended")
     assert application["spec"]["project"] == team.name
     metadata = team.jobs("strange")["chief"]["metadata"]
-    assert metadata["annotations"]["tf-distributed/description"] == strange
+    assert metadata["annotations"]["tf-distributed.github.io/description"] == strange
     record = json.loads(team.kube.get("-n", team.name, "configmap", "strange")["data"]["run.json"])
     assert record["identity"]["trainer"]["steps"] == 1_000_000
     assert record["identity"]["trainer"]["hyperparameters"] == {"learning_rate": 0.001}

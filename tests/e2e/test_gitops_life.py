@@ -79,7 +79,7 @@ def test_file_deleted_while_running(team: Team, gitops: GitOps) -> None:
 
 def test_archived_and_gone_on_with_in_a_new_run(team: Team, gitops: GitOps) -> None:
     """A finished run is archived by a commit: its record is left and the Application is Healthy; a new file with
-    resumeFrom begins with the weights of its checkpoint and counts its own steps."""
+    warmStartFrom begins with the weights of its checkpoint and counts its own steps."""
     values = gitops.values(steps=100)
     gitops.install(team)
     gitops.merge(team, "old", values)
@@ -88,7 +88,7 @@ def test_archived_and_gone_on_with_in_a_new_run(team: Team, gitops: GitOps) -> N
     team.wait("the Job to be gone", lambda: not team.objects("old", "jobs,pods"))
     assert team.objects("old", "configmaps,services") == ["ConfigMap/old"]
     gitops.healthy(team, "old")
-    gitops.merge(team, "new", values | {"resumeFrom": "old", "trainer": values["trainer"] | {"steps": 200}})
+    gitops.merge(team, "new", values | {"warmStartFrom": "old", "trainer": values["trainer"] | {"steps": 200}})
     gitops.healthy(team, "new")
     log = team.log("new", "chief-0")
     assert "starting from the weights and the optimizer of /runs/old/checkpoints/ckpt-100" in log

@@ -122,7 +122,7 @@ def test_a_lost_worker_makes_no_pause(local_run: LocalRun, recovered: Recovered)
 
 @pytest.mark.slow
 def test_restarts_in_place_used_up_end_with_75(local_run: LocalRun) -> None:
-    local_run.write(job("ParameterServer", 5000, retries="0", failure="{restartsInPlace: 0}"))
+    local_run.write(job("ParameterServer", 5000, retries="0", failure="{maxInPlaceRestarts: 0}"))
     local_run.start("--plain")
     trains(local_run)
     local_run.kill("ps-0")

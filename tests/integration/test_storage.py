@@ -19,7 +19,7 @@ needs_root = pytest.mark.skipif(os.getuid() != 0, reason="mounts a file system o
 
 def test_a_damaged_and_an_incomplete_checkpoint_are_left_out(local_run: LocalRun) -> None:
     steps = 500
-    local_run.write(job("OneDevice", steps, trainer="keepCheckpoints: 5", failure="{restartsInPlace: 0}"))
+    local_run.write(job("OneDevice", steps, trainer="keepCheckpoints: 5", failure="{maxInPlaceRestarts: 0}"))
     local_run.start("--plain")
     trains(local_run, saved=100)
     local_run.kill("chief-0")
@@ -66,7 +66,7 @@ def test_training_goes_on_when_the_storage_is_full_and_saves_when_there_is_room(
 def test_a_storage_that_stays_full_ends_the_run_with_75_and_nothing_is_lost(tmp_path: Path) -> None:
     run = MountedRun(tmp_path)
     try:
-        run.write(job("OneDevice", 400, failure="{restartsInPlace: 1}", retries="0"))
+        run.write(job("OneDevice", 400, failure="{maxInPlaceRestarts: 1}", retries="0"))
         run.start("--plain")
         trains(run)
         fill(run.run_dir / "filler")

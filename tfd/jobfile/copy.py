@@ -26,8 +26,8 @@ class CopyError(Exception):
 @click.command()
 @click.argument("target", metavar="TEAM/RUN")
 @click.option("--from", "source", required=True, metavar="TEAM/OLD", help="Run to copy.")
-@click.option("--resume", is_flag=True, help="Start from the newest checkpoint of OLD instead of step 0.")
-def new(target: str, source: str, resume: bool) -> None:
+@click.option("--warm-start", is_flag=True, help="Start from the newest checkpoint of OLD instead of step 0.")
+def new(target: str, source: str, warm_start: bool) -> None:
     """Copy the job file of TEAM/OLD to jobs/TEAM/RUN.yaml, comments included, for the chart of this checkout.
 
     The copy is active, whatever the state of OLD. It is never written over a file that is there.
@@ -38,9 +38,9 @@ def new(target: str, source: str, resume: bool) -> None:
         old, path = _job_path(source), _job_path(target)
         if not old.is_file():
             raise CopyError(f"{old}: no such job file: name a run as TEAM/RUN, in a checkout with its file")
-        if resume and old.parent != path.parent:
-            raise CopyError(f"--resume: {target} is of another team than {source}, so it does not see its storage")
-        text = copy_of(old.read_text(encoding="utf-8"), old, resume=resume)
+        if warm_start and old.parent != path.parent:
+            raise CopyError(f"--warm-start: {target} is of another team than {source}, so it does not see its storage")
+        text = copy_of(old.read_text(encoding="utf-8"), old, warm_start=warm_start)
         _check(text, path)
         _write_new(path, text)
     except (CopyError, helm.HelmError, UnicodeDecodeError, helm_yaml.YamlError) as error:
@@ -49,13 +49,13 @@ def new(target: str, source: str, resume: bool) -> None:
     click.echo(f"{path}: written; change it, then `tfd check {path}` and commit")
 
 
-def copy_of(text: str, old: Path, *, resume: bool) -> str:
+def copy_of(text: str, old: Path, *, warm_start: bool) -> str:
     """Return the text of a job file as a new run on the current chart.
 
     Args:
         text: the job file.
         old: its path.
-        resume: start from its newest checkpoint.
+        warm_start: start from its newest checkpoint.
 
     Raises:
         CopyError: it is not written in a way in which single lines can be changed.
@@ -67,13 +67,13 @@ def copy_of(text: str, old: Path, *, resume: bool) -> str:
         raise CopyError(f"{old}: a job file is a mapping: run `tfd check {old}`")
     wanted: dict[str, Any] = before | {"chartVersion": _chart_version()}
     wanted.pop("state", None)
-    if resume:
-        wanted["resumeFrom"] = old.stem
+    if warm_start:
+        wanted["warmStartFrom"] = old.stem
         if isinstance(before.get("storage"), dict) and "create" in before["storage"]:
             wanted["storage"] = {"claim": old.stem}
     if before != wanted and any(column > 1 for key, (_, column) in document.positions.items() if len(key) == 1):
         raise CopyError(f"{old}: can't change single keys of it: write each top-level key on a line of its own")
-    for key in ("chartVersion", "state", "resumeFrom", "storage"):
+    for key in ("chartVersion", "state", "warmStartFrom", "storage"):
         if before.get(key) != wanted.get(key):
             text = _with_key(text, key, wanted.get(key))
     return text

@@ -112,8 +112,14 @@ def _unknown_keys(
     listed = hint if key and hint else f"; known here: {', '.join(known)}"
     for name in error.instance:
         if name not in known and not any(re.search(pattern, name) for pattern in patterns):
-            meant = "" if patterns else _did_you_mean(name, known, key, root)
+            meant = "" if patterns else _renamed((*key, name), root) or _did_you_mean(name, known, key, root)
             yield (*key, name), f"unknown key{meant or listed}"
+
+
+def _renamed(key: Key, root: dict[str, Any]) -> str:
+    """Return what an old key is called now; nothing for any other key."""
+    new = root.get("x-renamed", {}).get(dotted(key))
+    return f": renamed; set {new}" if new else ""
 
 
 def _did_you_mean(name: str, known: list[str], key: Key, root: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from trainer.storage import termination_log
 
 _LINGER: Final = {errors.DONE: 3.0, errors.STOPPED: 1.0}
 _LINGER_AFTER_FAILURE: Final = 15.0
-_STATES: Final = {errors.DONE: "done", errors.LOST_PEER: "interrupted", errors.STOPPED: "interrupted"}
+_STATES: Final = {errors.DONE: "done", errors.RETRYABLE: "interrupted", errors.STOPPED: "interrupted"}
 _once = threading.Lock()
 
 
@@ -35,7 +35,7 @@ def finish(context: Context, error: BaseException | None, words: str = "") -> No
         _tell_workers(context, message)
     if isinstance(error, errors.LostLease):
         leave(code, message)  # nothing here is this task's business any more
-    if code == errors.LOST_PEER:
+    if code == errors.RETRYABLE:
         _restart_in_place(context, message)
     if context.status:
         context.status.stop_heartbeat()
@@ -44,7 +44,7 @@ def finish(context: Context, error: BaseException | None, words: str = "") -> No
     if context.lease:
         context.lease.give_back()
     termination_log.write(context.settings.termination_log, code, message, details)
-    if context.parameter_server and context.cluster.role == "chief" and code != errors.LOST_PEER:
+    if context.parameter_server and context.cluster.role == "chief" and code != errors.RETRYABLE:
         _tell_servers(context, code)
     leave(code, message)
 
@@ -80,7 +80,7 @@ def _restart_in_place(context: Context, message: str) -> None:
     from trainer.storage.checkpoints import newest_complete
 
     found = newest_complete(context.run_dir.checkpoints)
-    limit = context.settings.restarts_in_place
+    limit = context.settings.max_in_place_restarts
     if context.waiting:
         state: restart.Restarts | None = context.restarts.while_waiting(time.time())
     else:

@@ -268,7 +268,7 @@ def _stepper(context: Context, task: Task, strategy: Strategy, trainee: Trainee)
 
 
 def _restore(context: Context, trainee: Trainee, saver: Checkpoints, agreement: Agreement | None) -> None:
-    """Continue from the run's newest checkpoint, else from the run that `resumeFrom` names.
+    """Continue from the run's newest checkpoint, else from the run that `warmStartFrom` names.
 
     From another run come the weights and the optimizer's state, its iterations too; the step starts at 0.
     """
@@ -295,7 +295,7 @@ def _restore(context: Context, trainee: Trainee, saver: Checkpoints, agreement: 
         found = checkpoints.newest_complete(directory)
         if not found:
             raise ConfigError(
-                f"resumeFrom: got {other!r}: there is no checkpoint in {directory}: "
+                f"warmStartFrom: got {other!r}: there is no checkpoint in {directory}: "
                 "set it to a run with a checkpoint in the same storage"
             )
         saver.restore_parts(found.path, "model", "optimizer")

@@ -112,8 +112,8 @@ class Settings:
     """TRAINER_ORPHAN_TIMEOUT: how long a task lives without its chief."""
     grace_period: int = 60
     """TRAINER_GRACE_PERIOD: time between the signal to stop and the kill."""
-    restarts_in_place: int = 3
-    """TRAINER_RESTARTS_IN_PLACE: lost peers in a row that this process gets over without a new container."""
+    max_in_place_restarts: int = 3
+    """TRAINER_MAX_IN_PLACE_RESTARTS: lost peers in a row that this process gets over without a new container."""
     termination_log: str | None = None
     """TRAINER_TERMINATION_LOG: file for the one-line result."""
     logical_cpus: int = 0
@@ -142,7 +142,7 @@ def load_settings(env: Mapping[str, str]) -> Settings:
         start_timeout=_whole_number(env, "TRAINER_START_TIMEOUT", 1800, least=1),
         orphan_timeout=_whole_number(env, "TRAINER_ORPHAN_TIMEOUT", 1800, least=1),
         grace_period=_whole_number(env, "TRAINER_GRACE_PERIOD", 60, least=1),
-        restarts_in_place=_whole_number(env, "TRAINER_RESTARTS_IN_PLACE", 3, least=0),
+        max_in_place_restarts=_whole_number(env, "TRAINER_MAX_IN_PLACE_RESTARTS", 3, least=0),
         termination_log=env.get("TRAINER_TERMINATION_LOG") or None,
         logical_cpus=_whole_number(env, "TRAINER_LOGICAL_CPUS", 0, least=0),
         gpus=_whole_number(env, "TRAINER_GPUS", 0, least=0),
@@ -211,7 +211,7 @@ def parse_record(raw: Json) -> Record:
         strategy=strategy,
         trainer=_trainer_settings(identity.get("trainer") or {}),
         evaluators=_count(replicas.get("evaluator", 0), "evaluator.replicas", least=0),
-        resume_from=identity.get("resumeFrom") or None,
+        resume_from=identity.get("warmStartFrom") or None,
         raw=raw,
     )
 

@@ -23,7 +23,7 @@ from typing import ClassVar, Final
 DONE: Final = 0
 FAILED: Final = 1
 BAD_CONFIG: Final = 2
-LOST_PEER: Final = 75
+RETRYABLE: Final = 75
 """Try again: a peer is lost, or the storage is full."""
 GAVE_UP: Final = 76
 KILLED: Final = 137
@@ -82,13 +82,13 @@ class TaskFailed(TrainerExit):
 class LostPeer(TrainerExit):
     """Another task of the run went away."""
 
-    code = LOST_PEER
+    code = RETRYABLE
 
 
 class LostLease(TrainerExit):
     """Another chief has taken over the run directory, so this one must not write to it, nor end the others."""
 
-    code = LOST_PEER
+    code = RETRYABLE
 
 
 class GaveUp(TrainerExit):
@@ -142,7 +142,7 @@ def code_for(error: BaseException) -> int:
     """Return the exit code that `error` ends this process with."""
     if isinstance(error, TrainerExit):
         return error.code
-    return LOST_PEER if is_lost_peer(error) or is_storage_full(error) else FAILED
+    return RETRYABLE if is_lost_peer(error) or is_storage_full(error) else FAILED
 
 
 def summary(error: BaseException) -> str:

@@ -69,7 +69,7 @@ Argument: dict root. Output: JSON
 {{- define "tf-distributed.identity" -}}
 {{- $root := .root -}}
 {{- $identity := dict -}}
-{{- range $key := list "chartVersion" "strategy" "image" "command" "args" "env" "trainer" "storage" "data" "resumeFrom" -}}
+{{- range $key := list "chartVersion" "strategy" "image" "command" "args" "env" "trainer" "storage" "data" "warmStartFrom" -}}
 {{- $_ := set $identity $key (index $root.Values $key) -}}
 {{- end -}}
 {{- $_ := set $identity "code" (omit $root.Values.code "image") -}}
@@ -93,7 +93,7 @@ Folder that holds all runs of a storage; a run's own folder is this and its name
 Argument: dict root. Output: /runs or gs://BUCKET/FOLDER
 */}}
 {{- define "tf-distributed.storageDir" -}}
-{{ .root.Values.storage.path | default "/runs" }}
+{{ .root.Values.storage.uri | default "/runs" }}
 {{- end }}
 
 {{/*

@@ -2,7 +2,7 @@
 
 {{/*
 Indexed Job of a role; nothing for a role without tasks or an archived run.
-Control keys only reach fields that Kubernetes lets change on a live Job: suspend, activeDeadlineSeconds, backoffLimit.
+Mutable keys only reach fields that Kubernetes lets change on a live Job: suspend, activeDeadlineSeconds, backoffLimit.
 Argument: dict root, role. Output: YAML document
 */}}
 {{- define "tf-distributed.job" -}}

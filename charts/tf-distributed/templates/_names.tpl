@@ -1,6 +1,14 @@
 {{/* Every name, address and label of the chart. All other objects of a run are named like the run itself. */}}
 
 {{/*
+Prefix of the labels and annotations that the project defines: a DNS subdomain, as Kubernetes asks for.
+Argument: none. Output: DNS subdomain
+*/}}
+{{- define "tf-distributed.prefix" -}}
+tf-distributed.github.io
+{{- end }}
+
+{{/*
 Name of a role's Job; its pods' host names are this and the index.
 Argument: dict root, role. Output: RUN-ROLE
 */}}
@@ -32,7 +40,7 @@ Argument: dict root. Output: YAML map
 */}}
 {{- define "tf-distributed.taskSelector" -}}
 app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
-tf-distributed/pod: task
+{{ include "tf-distributed.prefix" . }}/pod: task
 {{- end }}
 
 {{/*
@@ -52,12 +60,12 @@ labels:
   {{- toYaml . | nindent 2 }}
   {{- end }}
 annotations:
-  tf-distributed/hash: {{ include "tf-distributed.hash" . }}
+  {{ include "tf-distributed.prefix" . }}/hash: {{ include "tf-distributed.hash" . }}
   {{- with $values.owner }}
-  tf-distributed/owner: {{ toJson . }}
+  {{ include "tf-distributed.prefix" . }}/owner: {{ toJson . }}
   {{- end }}
   {{- with $values.description }}
-  tf-distributed/description: {{ toJson . }}
+  {{ include "tf-distributed.prefix" . }}/description: {{ toJson . }}
   {{- end }}
   {{- with .annotations }}
   {{- toYaml . | nindent 2 }}

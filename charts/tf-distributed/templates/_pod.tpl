@@ -10,7 +10,7 @@ Argument: dict root, role. Output: YAML map (metadata, spec)
 metadata:
   labels:
     {{- include "tf-distributed.podLabels" . | nindent 4 }}
-    tf-distributed/pod: task
+    {{ include "tf-distributed.prefix" . }}/pod: task
 spec:
   subdomain: {{ .root.Release.Name | quote }}
   restartPolicy: Never
@@ -93,7 +93,7 @@ Argument: dict root, role. Output: YAML list
   value: {{ include "tf-distributed.tfConfig" . | quote }}
 - name: RUN_DIR
   value: {{ include "tf-distributed.storageDir" . }}/{{ .root.Release.Name }}
-{{- with $values.data.path | default (empty $values.data.claim | ternary "" "/data") }}
+{{- with $values.data.uri | default (empty $values.data.claim | ternary "" "/data") }}
 - name: DATA_DIR
   value: {{ . }}
 {{- end }}
@@ -105,8 +105,8 @@ Argument: dict root, role. Output: YAML list
   value: {{ include "tf-distributed.seconds" $values.failure.orphanTimeout | quote }}
 - name: TRAINER_GRACE_PERIOD
   value: {{ include "tf-distributed.seconds" $values.failure.gracePeriod | quote }}
-- name: TRAINER_RESTARTS_IN_PLACE
-  value: {{ $values.failure.restartsInPlace | int | quote }}
+- name: TRAINER_MAX_IN_PLACE_RESTARTS
+  value: {{ $values.failure.maxInPlaceRestarts | int | quote }}
 - name: TRAINER_TERMINATION_LOG
   value: /dev/termination-log
 - name: TRAINER_LOG_FORMAT
@@ -132,7 +132,7 @@ Argument: dict root, role. Output: YAML list
 {{- if $storage.ephemeral }}
 - name: runs
   emptyDir: {}
-{{- else if not $storage.path }}
+{{- else if not $storage.uri }}
 - name: runs
   persistentVolumeClaim:
     claimName: {{ $storage.claim | default .root.Release.Name | quote }}
@@ -154,7 +154,7 @@ Argument: dict root, role. Output: YAML list
 {{- define "tf-distributed.mounts" -}}
 - name: tmp
   mountPath: /tmp
-{{- if not .root.Values.storage.path }}
+{{- if not .root.Values.storage.uri }}
 - name: runs
   mountPath: /runs
   {{- if eq .role "tensorboard" }}

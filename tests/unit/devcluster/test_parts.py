@@ -239,7 +239,7 @@ def test_the_image_has_the_versions_that_the_tests_run_with() -> None:
 
 def test_every_go_module_of_the_node_is_pinned() -> None:
     for name in ("hyperkube", "etcd", "coredns", "registry", "runc", "cni", "argocd"):
-        module = CHECKOUT / "cluster" / "node" / name
+        module = CHECKOUT / "devcluster" / "node" / name
         assert (module / "go.sum").stat().st_size > 0
         assert f"module tf-distributed/devcluster/node/{name}" in (module / "go.mod").read_text()
 

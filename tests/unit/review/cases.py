@@ -37,9 +37,9 @@ CASES: dict[str, Case] = {
     "new-run": Case({NEW: FASTER}, MERGED),
     "new-first-of-its-team": Case({"jobs/speech/first.yaml": RUN}, MERGED),
     "new-suspended": Case({NEW: f"{FASTER}state: suspended\n"}, MERGED),
-    "new-warm-start": Case({NEW: f"{FASTER}resumeFrom: digits-41\n"}, {OLD: SUSPENDED}),
-    "new-warm-start-from-an-active-run": Case({NEW: f"{FASTER}resumeFrom: digits-41\n"}, MERGED),
-    "new-warm-start-from-nowhere": Case({NEW: f"{FASTER}resumeFrom: digits-40\n"}, MERGED),
+    "new-warm-start": Case({NEW: f"{FASTER}warmStartFrom: digits-41\n"}, {OLD: SUSPENDED}),
+    "new-warm-start-from-an-active-run": Case({NEW: f"{FASTER}warmStartFrom: digits-41\n"}, MERGED),
+    "new-warm-start-from-nowhere": Case({NEW: f"{FASTER}warmStartFrom: digits-40\n"}, MERGED),
     "new-beside-a-run-whose-chart-is-lost": Case({NEW: FASTER}, {OLD: changed(RUN, (VERSION, "0.0.1"))}),
     "new-own-program": Case({NEW: f'{RUN}command: [python, train.py]\nargs: ["--epochs=3"]\n'}, MERGED),
     "new-board": Case(
@@ -49,17 +49,17 @@ CASES: dict[str, Case] = {
     "new-on-a-chart-that-is-not-released": Case({NEW: FASTER}, MERGED, tagged=False),
     "new-on-a-newer-chart": Case({NEW: changed(FASTER, (VERSION, "9.9.9"))}, MERGED, release="9.9.9"),
     # Runs change in place.
-    "control-deadline-and-retries": Case({OLD: f"{RUN}deadline: 48h\nretries: 9\n"}, MERGED),
-    "control-suspended": Case({OLD: SUSPENDED}, MERGED),
-    "control-resumed": Case({OLD: RUN}, {OLD: SUSPENDED}),
-    "control-archived": Case({OLD: ARCHIVED}, MERGED),
-    "control-started-again": Case({OLD: RUN}, {OLD: ARCHIVED}),
-    "notes-only": Case({OLD: f"{RUN}owner: Ada\nlabels: {{experiment: e1}}\n"}, MERGED),
+    "mutable-deadline-and-retries": Case({OLD: f"{RUN}deadline: 48h\nretries: 9\n"}, MERGED),
+    "mutable-suspended": Case({OLD: SUSPENDED}, MERGED),
+    "mutable-resumed": Case({OLD: RUN}, {OLD: SUSPENDED}),
+    "mutable-archived": Case({OLD: ARCHIVED}, MERGED),
+    "mutable-started-again": Case({OLD: RUN}, {OLD: ARCHIVED}),
+    "metadata-only": Case({OLD: f"{RUN}owner: Ada\nlabels: {{experiment: e1}}\n"}, MERGED),
     "default-spelt-out": Case({OLD: f"{RUN}# as it was\nretries: 5\n"}, MERGED),
-    "control-suspended-on-an-older-chart": Case({OLD: SUSPENDED}, MERGED, release="9.9.9"),
+    "mutable-suspended-on-an-older-chart": Case({OLD: SUSPENDED}, MERGED, release="9.9.9"),
     # Runs change that may not.
     "identity-changed": Case({OLD: FASTER}, MERGED),
-    "frozen-changed": Case({OLD: changed(RUN, ("gpus: 1", "gpus: 2"))}, MERGED),
+    "immutable-changed": Case({OLD: changed(RUN, ("gpus: 1", "gpus: 2"))}, MERGED),
     "chart-upgrade-of-a-merged-run": Case({OLD: changed(RUN, (VERSION, "9.9.9"))}, MERGED, release="9.9.9"),
     "deleted-while-active": Case({OLD: None}, MERGED),
     "renamed-while-active": Case({OLD: None, NEW: RUN}, MERGED),
@@ -74,8 +74,8 @@ CASES: dict[str, Case] = {
     "duplicate-of-a-deleted-run": Case({NEW: RUN}, {OLD: None}, before=MERGED),
     "name-of-a-deleted-run": Case({OLD: FASTER}, {OLD: None}, before=MERGED),
     "bucket-below-another": Case(
-        {"jobs/speech/b.yaml": changed(RUN, ("{claim: runs}", "{path: gs://bucket/runs/a}"))},
-        {"jobs/vision/a.yaml": changed(RUN, ("{claim: runs}", "{path: gs://bucket/runs}"))},
+        {"jobs/speech/b.yaml": changed(RUN, ("{claim: runs}", "{uri: gs://bucket/runs/a}"))},
+        {"jobs/vision/a.yaml": changed(RUN, ("{claim: runs}", "{uri: gs://bucket/runs}"))},
     ),
     # Rules.
     "rule-image-tag-and-registry": Case(
@@ -121,7 +121,7 @@ CASES: dict[str, Case] = {
     "chart-version-of-no-chart": Case({NEW: changed(FASTER, (VERSION, "0.0.9"))}, MERGED),
     "chart-refuses": Case({NEW: changed(FASTER, ("ps: {replicas: 2}", "ps: {replicas: 0}"))}, MERGED),
     "broken-yaml": Case({NEW: "storage: {claim: runs\n", "jobs/vision/list.yaml": "- a\n- b\n"}, MERGED),
-    "frozen-by-a-file-on-the-base": Case({NEW: FASTER}, MERGED | {"jobs/vision/broken.yaml": "storage: [\n"}),
+    "blocked-by-a-file-on-the-base": Case({NEW: FASTER}, MERGED | {"jobs/vision/broken.yaml": "storage: [\n"}),
     "two-problems-in-two-files": Case(
         {NEW: changed(FASTER, ("steps: 60000", "steps: 0")), "jobs/vision/x.yaml": "storage: {}\n"}, MERGED
     ),

@@ -25,7 +25,7 @@ def test_every_case_has_a_card_and_every_card_a_case() -> None:
     assert len(CASES) >= 25
 
 
-@pytest.mark.parametrize("name", ["new-run", "control-archived", "hostile-markdown", "rule-registry-of-tensorboard"])
+@pytest.mark.parametrize("name", ["new-run", "mutable-archived", "hostile-markdown", "rule-registry-of-tensorboard"])
 @pytest.mark.parametrize("style", ["markdown", "json", "text"])
 def test_two_reviews_are_the_same_bytes(name: str, style: str, tmp_path: Path) -> None:
     """Also when Python puts its sets in another order."""

@@ -83,8 +83,8 @@ def test_class_is_that_of_the_schema_and_says_what_kubernetes_does(key: str) -> 
 
 def test_class_of_a_free_name_is_that_of_its_map() -> None:
     assert class_of(("trainer", "hyperparameters", "learning_rate")) == "identity"
-    assert class_of(("labels", "a")) == "note"
-    assert class_of(("worker", "resources", "requests", "cpu")) == "frozen"
+    assert class_of(("labels", "a")) == "metadata"
+    assert class_of(("worker", "resources", "requests", "cpu")) == "immutable"
 
 
 def test_only_keys_with_another_effect_count() -> None:
@@ -124,7 +124,7 @@ def test_secret_is_found(text: str) -> None:
         "env: [{name: API_KEY, value: ''}]",
         f"image: registry.example.com/x@{DIGEST}",
         f"code: {{git: {{repository: 'https://git.example.com/a', commit: {40 * 'a'}}}}}",
-        "data: {path: gs://bucket-of-a-team/a-very-long-folder-name/of-images-2026-01}",
+        "data: {uri: gs://bucket-of-a-team/a-very-long-folder-name/of-images-2026-01}",
         "trainer: {task: 'package.with_a_long_name.module2:ClassWithALongName'}",
         "args: [--experiment=baseline-with-a-longer-warmup-and-0.1-dropout]",
     ],
@@ -191,10 +191,10 @@ def test_nearest_is_the_parent_else_what_differs_least_else_the_newest(repositor
         found = Earlier(renderer, list(others), [], []).nearest(made("new", **values))
         return found.run if found else ""
 
-    far, near = made("far", strategy="MultiWorkerMirrored", ps={}), made("near", resumeFrom="x")
+    far, near = made("far", strategy="MultiWorkerMirrored", ps={}), made("near", warmStartFrom="x")
     assert nearest() == ""
     assert nearest(far, near) == "near"
-    assert nearest(far, near, resumeFrom="far") == "far"
+    assert nearest(far, near, warmStartFrom="far") == "far"
     assert nearest(made("run-9"), made("run-10"), made("run-2")) == "run-10"
     assert nearest(made("board", strategy="None")) == ""
     assert nearest(job(RUN, "jobs/speech/a.yaml")) == ""

@@ -53,18 +53,18 @@ def test_chart_version_comes_first_when_it_was_missing() -> None:
     assert NEW.read_text() == f"# A run.\nchartVersion: {VERSION}\nstorage: {{claim: runs}}\n"
 
 
-@pytest.mark.parametrize("before", ["", "resumeFrom: digits-40\n"])
+@pytest.mark.parametrize("before", ["", "warmStartFrom: digits-40\n"])
 def test_resume_starts_from_the_old_run(before: str) -> None:
     OLD.write_text(f"{RUN}{before}")
-    assert copy("--resume").exit_code == 0
-    assert NEW.read_text() == f"{RUN}resumeFrom: digits-41\n"
+    assert copy("--warm-start").exit_code == 0
+    assert NEW.read_text() == f"{RUN}warmStartFrom: digits-41\n"
 
 
 def test_resume_takes_the_claim_that_the_old_run_created() -> None:
     OLD.write_text(RUN.replace("{claim: runs}", "\n  create:\n    size: 1Gi   # little\n\n# next"))
-    assert copy("--resume").exit_code == 0
+    assert copy("--warm-start").exit_code == 0
     values = helm_yaml.load(NEW.read_text()).value
-    assert (values["storage"], values["resumeFrom"]) == ({"claim": "digits-41"}, "digits-41")
+    assert (values["storage"], values["warmStartFrom"]) == ({"claim": "digits-41"}, "digits-41")
     assert "\n\n# next" in NEW.read_text()
 
 
@@ -73,7 +73,7 @@ def test_block_style_is_needed_only_where_something_changes() -> None:
     OLD.write_text(flow)
     assert copy().exit_code == 0
     assert NEW.read_text() == flow
-    done = copy("--resume", target="vision/digits-43")
+    done = copy("--warm-start", target="vision/digits-43")
     assert done.exit_code == 1
     assert "digits-41.yaml: can't change single keys of it" in done.stderr
 
@@ -99,9 +99,9 @@ def test_nothing_is_written_that_is_wrong(target: str, source: str, said: str) -
 
 def test_another_team_can_not_resume() -> None:
     OLD.write_text(RUN)
-    done = copy("--resume", target="speech/a")
+    done = copy("--warm-start", target="speech/a")
     assert done.exit_code == 1
-    assert "--resume: speech/a is of another team than vision/digits-41" in done.stderr
+    assert "--warm-start: speech/a is of another team than vision/digits-41" in done.stderr
 
 
 def test_a_copy_that_the_chart_refuses_is_not_written() -> None:
@@ -114,5 +114,5 @@ def test_a_copy_that_the_chart_refuses_is_not_written() -> None:
 
 def test_a_copy_can_be_merged() -> None:
     OLD.write_text(RUN)
-    copy("--resume")
+    copy("--warm-start")
     assert JobFile(NEW).problems() == []

@@ -84,10 +84,12 @@ def test_the_record_file(tmp_path: Path, raw: dict[str, Any]) -> None:
 
 
 def test_settings_from_the_environment() -> None:
-    settings = load_settings({"RUN_DIR": "/runs/a/", "TRAINER_START_TIMEOUT": "7", "TRAINER_RESTARTS_IN_PLACE": "0"})
+    settings = load_settings(
+        {"RUN_DIR": "/runs/a/", "TRAINER_START_TIMEOUT": "7", "TRAINER_MAX_IN_PLACE_RESTARTS": "0"}
+    )
     assert settings.run_dir == "/runs/a"
     assert (settings.start_timeout, settings.orphan_timeout, settings.grace_period) == (7, 1800, 60)
-    assert settings.restarts_in_place == 0
+    assert settings.max_in_place_restarts == 0
     assert settings.data_dir is None
     assert settings.termination_log is None
 

@@ -24,7 +24,7 @@ from trainer.runtime import errors
 )
 def test_a_lost_peer_is_worth_another_try(error: Exception) -> None:
     assert errors.is_lost_peer(error)
-    assert errors.code_for(error) == errors.LOST_PEER
+    assert errors.code_for(error) == errors.RETRYABLE
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_everything_else_is_the_task_s_own_failure(error: Exception) -> None:
 def test_a_lost_peer_is_found_behind_the_error_that_it_caused() -> None:
     error = RuntimeError("saving failed")
     error.__cause__ = tf.errors.UnavailableError(None, None, "x")
-    assert errors.code_for(error) == errors.LOST_PEER
+    assert errors.code_for(error) == errors.RETRYABLE
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import pytest
 # A chief that beats for a while and then holds Python's lock, as TensorFlow does: PyDLL does not release it.
 CHIEF = """
 import ctypes, sys, time
-from trainer.guard import Duty, Guard
+from trainer.peers.watchdog import Duty, Guard
 
 address, log, beats, frozen = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 duty = Duty(task="chief-0", servers={"ps-0": address}, log_format="text", termination_log=log, frozen_after=1.0)

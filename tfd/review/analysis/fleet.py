@@ -22,8 +22,8 @@ def output_directory(job: Job) -> str | None:
     storage = job.values.get("storage")
     if job.board or not isinstance(storage, dict):
         return None
-    if isinstance(storage.get("path"), str):
-        return f"{storage['path']}/{job.run}"
+    if isinstance(storage.get("uri"), str):
+        return f"{storage['uri']}/{job.run}"
     claim = job.run if "create" in storage else storage.get("claim")
     return f"claim {claim} of {job.team}/{job.run}" if claim else None
 

@@ -36,7 +36,7 @@ class Earlier:
     def nearest(self, job: Job) -> Job | None:
         """Return the run that `job` resumes, else the run of its team that differs in the fewest identity keys."""
         mates = [other for other in self.jobs if other.team == job.team and other.path != job.path and not other.board]
-        parents = [other for other in mates if other.run == job.values.get("resumeFrom")]
+        parents = [other for other in mates if other.run == job.values.get("warmStartFrom")]
         mine = self._identity(job)
         return min(
             parents or mates, key=lambda other: (_distance(mine, self._identity(other)), _newest(other)), default=None

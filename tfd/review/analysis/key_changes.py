@@ -11,14 +11,14 @@ from tfd.jobfile.helm_yaml import Key
 from tfd.jobfile.schema import class_of, defaults, merged
 
 UNSET = "(unset)"
-FINAL = frozenset(["identity", "frozen"])
+FINAL = frozenset(["identity", "immutable"])
 
 _RULES = {
     "identity": "needs a new run: the run record is immutable, and so is a Job's `spec.template`",
-    "frozen": "needs a new run: `spec.template`, `podFailurePolicy` and `backoffLimitPerIndex` of a Job are immutable",
-    "note": "in place: labels and annotations of objects, never of a pod",
+    "immutable": "needs a new run: a Job's `spec.template`, `podFailurePolicy` and `backoffLimitPerIndex` never change",
+    "metadata": "in place: labels and annotations of objects, never of a pod",
 }
-_CONTROL_RULES = {
+_MUTABLE_RULES = {
     "state": "in place: `spec.suspend` of a Job may change; an archived run has no Job",
     "deadline": "in place: `spec.activeDeadlineSeconds` of a Job may change",
     "retries": "in place: `spec.backoffLimit` of a Job may change",
@@ -39,7 +39,7 @@ class KeyChange:
     @property
     def rule(self) -> str:
         """What Kubernetes says about it."""
-        return _CONTROL_RULES[str(self.key[0])] if self.kind == "control" else _RULES[self.kind]
+        return _MUTABLE_RULES[str(self.key[0])] if self.kind == "mutable" else _RULES[self.kind]
 
 
 def effective(values: dict[str, Any], chart: Path) -> dict[Key, Any]:

@@ -126,7 +126,7 @@ def _renamed(runs: list[RunReview], earlier: Earlier) -> Iterator[Finding]:
             if run.before is None and run.after and run.now and old in earlier.same(run.after):
                 message = (
                     f"looks like {old.path} renamed, but that ends {old.name} and starts {run.name} at step 0 in "
-                    f"another directory; with resumeFrom: {old.run} it would start from its newest checkpoint"
+                    f"another directory; with warmStartFrom: {old.run} it would start from its newest checkpoint"
                 )
                 yield Finding(Level.WARNING, run.path, message)
 

@@ -218,18 +218,18 @@ class Judge:
     def _other_differences(self, old: Job, new: Job) -> list[KeyChange]:
         """Return the keys besides identity that make a run cost more or run elsewhere."""
         found = self._changed_keys(old, new)
-        return [change for change in found if change.kind == "frozen" or change.key in (("deadline",), ("retries",))]
+        return [change for change in found if change.kind == "immutable" or change.key in (("deadline",), ("retries",))]
 
     def _warm_start(self, job: Job) -> Iterator[Finding]:
-        name = job.values.get("resumeFrom")
+        name = job.values.get("warmStartFrom")
         if not name:
             return
-        line, column = job.document.position(("resumeFrom",)) if job.document else (1, 1)
+        line, column = job.document.position(("warmStartFrom",)) if job.document else (1, 1)
         parent = self.trees[1].jobs.get(f"jobs/{job.team}/{name}.yaml")
         if parent is None:
-            said = f"resumeFrom: no jobs/{job.team}/{name}.yaml is here: its directory must be in the storage"
+            said = f"warmStartFrom: no jobs/{job.team}/{name}.yaml is here: its directory must be in the storage"
         elif parent.state == "active":
-            said = f"resumeFrom: {parent.path} is active: this run starts from what it has saved by then"
+            said = f"warmStartFrom: {parent.path} is active: this run starts from what it has saved by then"
         else:
             return
         yield Finding(Level.WARNING, job.path, said, line, column)

@@ -150,7 +150,8 @@ def _facts(run: RunReview, ink: Ink) -> Iterator[str]:
     yield ", ".join(
         f"{dotted(key)} {ink.code(_LONG_DIGEST.sub('…', image))}" for key, image in images(run.after, run.now)
     )
-    start = f"starts from the newest checkpoint of {ink.code(identity['resumeFrom'])}" if identity["resumeFrom"] else ""
+    parent = identity["warmStartFrom"]
+    start = f"starts from the newest checkpoint of {ink.code(parent)}" if parent else ""
     yield ", ".join(filter(None, [f"storage {kind} {ink.code(place)}", start or "starts from scratch"]))
     if noted := [ink.code(run.after.values[name]) for name in ("owner", "description") if run.after.values.get(name)]:
         yield ", ".join(noted)

@@ -15,7 +15,7 @@ from tfd.review.sources.quantities import quantity
 Object = dict[str, Any]
 
 # All that Kubernetes lets change in the spec of a live Job.
-_NOISE = ("# Source: ", "tf-distributed/hash: ")
+_NOISE = ("# Source: ", "tf-distributed.github.io/hash: ")
 MUTABLE = frozenset(["suspend", "parallelism", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"])
 
 
