@@ -43,7 +43,7 @@ def programs() -> None:
 
 def source() -> Path:
     """Return the folder of Argo CD's source, which has its CRDs."""
-    module = CHECKOUT / "cluster" / "node" / "argocd"
+    module = CHECKOUT / "devcluster" / "node" / "argocd"
     said = [
         line.removeprefix("// env: ") for line in (module / "go.mod").read_text().splitlines() if "// env: " in line
     ]

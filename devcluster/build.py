@@ -56,7 +56,7 @@ def go_module(name: str) -> Path:
 
 def pause() -> Path:
     """Build the program that holds namespaces, from Kubernetes' own source, and return it."""
-    module = CHECKOUT / "cluster" / "node" / "hyperkube"
+    module = CHECKOUT / "devcluster" / "node" / "hyperkube"
     key = hashlib.sha256((module / "go.sum").read_bytes()).hexdigest()[:12]
     program = cache() / "bin" / f"pause-{key}" / "pause"
     if not program.exists():

@@ -22,7 +22,14 @@ GPUS = 4
 # In the order of value; the last ones lose nodes.
 ORDER = (
     *("completion", "kills", "failures", "control", "gang", "observing", "names", "network"),
-    *("gitops_settings", "gitops_life", "gitops_once", "gitops_borders", "gitops_naive", "gitops_emulated"),
+    *(
+        "gitops_settings",
+        "gitops_life",
+        "gitops_at_most_once",
+        "gitops_isolation",
+        "gitops_baseline",
+        "gitops_emulated",
+    ),
     "gitops_scale",
     "nodes",
 )

@@ -8,7 +8,7 @@ import sys
 PROGRAM = """
 import resource, sys
 import tensorflow as tf
-from trainer.memory import keep_large_blocks
+from trainer.runtime.malloc import keep_large_blocks
 
 strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
 data = iter(strategy.distribute_datasets_from_function(lambda _: tf.data.Dataset.range(10**9)))
