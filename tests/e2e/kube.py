@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from devcluster.nodes import space
+from devcluster.nodes import namespaces_of
 from devcluster.paths import CHECKOUT, node_named, state
 
 Object = dict[str, Any]
@@ -71,7 +71,7 @@ class Kube:
         """Kill process 1 of a pod's container, as the kernel would."""
         [status] = pod["status"]["containerStatuses"]
         container = status["containerID"].rpartition("/")[2]
-        inside = space(node_named(pod["spec"]["nodeName"])).inside(
+        inside = namespaces_of(node_named(pod["spec"]["nodeName"])).inside(
             [
                 "ctr",
                 "-a",

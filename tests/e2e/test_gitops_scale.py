@@ -12,7 +12,7 @@ FILES = 200
 
 def memory(component: str) -> float:
     """MiB that a component of Argo CD has resident."""
-    outer = control.SPACE.running(component)
+    outer = control.NAMESPACES.running(component)
     [pid] = Path(f"/proc/{outer}/task/{outer}/children").read_text().split()
     [line] = [each for each in Path(f"/proc/{pid}/status").read_text().splitlines() if each.startswith("VmRSS")]
     return int(line.split()[1]) / 1024
