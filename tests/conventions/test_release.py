@@ -1,5 +1,6 @@
-"""`make release` tags what can be released, and says what is wrong otherwise."""
+"""`make release` tags a valid version, and refuses every other version with a message."""
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -11,10 +12,11 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = ("scripts/tag-release.sh", "charts/tf-distributed/Chart.yaml", "charts/tf-distributed/values.yaml",
          "pyproject.toml", "CHANGELOG.md")  # fmt: skip
 VERSION = "0.1.0"
+GRAMMAR = re.compile(r"^\S.*?: got .+; expected .+\. [A-Z].+\.$")
 
 
 class Checkout:
-    """A repository with what a release reads."""
+    """A repository with the files that a release reads."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -45,7 +47,7 @@ class Checkout:
         )  # fmt: skip
 
     def next_version(self) -> None:
-        """Everything that the next release needs."""
+        """Edit the files for the next release."""
         self.edit("charts/tf-distributed/Chart.yaml", VERSION, "0.2.0")
         self.edit("pyproject.toml", f'version = "{VERSION}"', 'version = "0.2.0"')
         self.edit("CHANGELOG.md", f"## {VERSION}", f"## 0.2.0\n\n- Faster.\n\n## {VERSION}")
@@ -56,15 +58,15 @@ def checkout(tmp_path: Path) -> Checkout:
     return Checkout(tmp_path)
 
 
-def test_this_version_can_be_tagged_and_its_notes_are_in_the_tag(checkout: Checkout) -> None:
+def test_release_tags_this_version_with_its_release_notes(checkout: Checkout) -> None:
     done = checkout.release()
     assert done.returncode == 0, done.stderr
-    assert "defaults that moved" not in done.stdout
+    assert "defaults that changed" not in done.stdout
     message = checkout.git("tag", "--list", "--format=%(contents)", f"tf-distributed-{VERSION}")
     assert message.startswith(f"tf-distributed {VERSION}\n") and "The first version." in message
 
 
-def test_the_next_version_tells_which_defaults_moved(checkout: Checkout) -> None:
+def test_release_prints_the_defaults_that_changed(checkout: Checkout) -> None:
     checkout.release()
     checkout.next_version()
     checkout.edit("charts/tf-distributed/values.yaml", "  steps: 1000\n", "  steps: 2000  # more\n")
@@ -72,7 +74,7 @@ def test_the_next_version_tells_which_defaults_moved(checkout: Checkout) -> None
     checkout.commit()
     done = checkout.release()
     assert done.returncode == 0, done.stderr
-    assert f"defaults that moved since {VERSION}" in done.stdout
+    assert f"defaults that changed since {VERSION}" in done.stdout
     changed = [line for line in done.stdout.splitlines() if line.startswith(("-", "+"))]
     assert changed == ["-  steps: 1000", "+  steps: 2000"]
     assert "- Faster." in checkout.git("tag", "--list", "--format=%(contents)", "tf-distributed-0.2.0")
@@ -106,20 +108,23 @@ def below_the_last(checkout: Checkout) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("spoil", "message"),
     [
-        (nothing_new, "is there already and is never moved"),
-        (not_committed, "changes that are not committed"),
-        (no_notes, f'nothing under "## {VERSION}"'),
-        (two_versions, "pyproject.toml: got 0.2.0, but Chart.yaml says version: 0.1.0"),
-        (no_version, "version: got 0.1: it must be three numbers"),
-        (below_the_last, "got 0.1.0, which is below the last release 0.10.0"),
+        (nothing_new, f"release: tag tf-distributed-{VERSION}: got an existing tag"),
+        (not_committed, "release: checkout: got changes that are not committed; expected none."),
+        (no_notes, f'release: CHANGELOG.md: got nothing below "## {VERSION}"; expected release notes.'),
+        (two_versions, 'release: pyproject.toml: got "0.2.0"; expected "0.1.0", the version of Chart.yaml.'),
+        (no_version, 'Chart.yaml version: got "0.1"; expected three numbers, as in 1.2.3.'),
+        (below_the_last, 'Chart.yaml version: got "0.1.0"; expected more than the last release 0.10.0.'),
     ],
 )
-def test_what_can_not_be_released(checkout: Checkout, wrong: Callable[[Checkout], None], said: str) -> None:
-    wrong(checkout)
+def test_invalid_release_is_refused_without_a_tag(
+    checkout: Checkout, spoil: Callable[[Checkout], None], message: str
+) -> None:
+    spoil(checkout)
     tags = checkout.git("tag")
     done = checkout.release()
     assert done.returncode == 1
-    assert said in done.stderr
+    assert message in done.stderr
+    assert GRAMMAR.match(done.stderr.strip())
     assert checkout.git("tag") == tags
