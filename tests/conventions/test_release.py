@@ -1,5 +1,6 @@
 """`make release` tags a valid version, and refuses every other version with a message."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -12,6 +13,10 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = ("scripts/tag-release.sh", "charts/tf-distributed/Chart.yaml", "charts/tf-distributed/values.yaml",
          "pyproject.toml", "CHANGELOG.md")  # fmt: skip
 VERSION = "0.1.0"
+# The settings of the user, such as signed commits, must not change the tests.
+ENVIRONMENT = {"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+ENVIRONMENT |= {f"GIT_{who}_NAME": "t" for who in ("AUTHOR", "COMMITTER")}
+ENVIRONMENT |= {f"GIT_{who}_EMAIL": "t@example.com" for who in ("AUTHOR", "COMMITTER")}
 GRAMMAR = re.compile(r"^\S.*?: got .+; expected .+\. [A-Z].+\.$")
 
 
@@ -27,8 +32,10 @@ class Checkout:
         self.commit()
 
     def git(self, *words: str) -> str:
-        who = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
-        return subprocess.run(["git", *who, *words], cwd=self.folder, check=True, capture_output=True, text=True).stdout
+        command = ["git", *words]
+        return subprocess.run(
+            command, cwd=self.folder, env=ENVIRONMENT, check=True, capture_output=True, text=True
+        ).stdout
 
     def commit(self) -> None:
         self.git("add", "--all")
@@ -40,11 +47,8 @@ class Checkout:
         path.write_text(path.read_text().replace(old, new))
 
     def release(self) -> subprocess.CompletedProcess[str]:
-        env = {"GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@example.com"}
-        return subprocess.run(
-            [self.folder / "scripts" / "tag-release.sh"], capture_output=True, text=True,
-            env={"PATH": "/usr/bin:/bin", **env},
-        )  # fmt: skip
+        command = [self.folder / "scripts" / "tag-release.sh"]
+        return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
 
     def next_version(self) -> None:
         """Edit the files for the next release."""
