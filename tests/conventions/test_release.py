@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = ("scripts/tag-release.sh", "charts/tf-distributed/Chart.yaml", "charts/tf-distributed/values.yaml",
-         "pyproject.toml", "CHANGELOG.md")  # fmt: skip
+CHART = "charts/tf-distributed/Chart.yaml"
+VALUES = "charts/tf-distributed/values.yaml"
 VERSION = "0.1.0"
 # The settings of the user, such as signed commits, must not change the tests.
 ENVIRONMENT = {"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
@@ -25,9 +24,14 @@ class Checkout:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in FILES:
+        [current] = re.findall(r"^version: (.+)$", (ROOT / CHART).read_text(), flags=re.M)
+        files = {name: (ROOT / name).read_text().replace(current, VERSION) for name in (CHART, "pyproject.toml")}
+        files[VALUES] = "trainer:\n  # -- Number of training steps.\n  steps: 1000\n"
+        files["CHANGELOG.md"] = f"# Changes\n\n## {VERSION}\n\n- The first version.\n"
+        files |= {"scripts/tag-release.sh": (ROOT / "scripts" / "tag-release.sh").read_text()}
+        for name, text in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
+            (folder / name).write_text(text)
         self.git("init", "--quiet", "--initial-branch=main")
         self.commit()
 
@@ -47,12 +51,12 @@ class Checkout:
         path.write_text(path.read_text().replace(old, new))
 
     def release(self) -> subprocess.CompletedProcess[str]:
-        command = [self.folder / "scripts" / "tag-release.sh"]
-        return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
+        command = ["bash", "scripts/tag-release.sh"]
+        return subprocess.run(command, cwd=self.folder, env=ENVIRONMENT, capture_output=True, text=True)
 
     def next_version(self) -> None:
         """Edit the files for the next release."""
-        self.edit("charts/tf-distributed/Chart.yaml", VERSION, "0.2.0")
+        self.edit(CHART, VERSION, "0.2.0")
         self.edit("pyproject.toml", f'version = "{VERSION}"', 'version = "0.2.0"')
         self.edit("CHANGELOG.md", f"## {VERSION}", f"## 0.2.0\n\n- Faster.\n\n## {VERSION}")
 
@@ -73,8 +77,8 @@ def test_release_tags_this_version_with_its_release_notes(checkout: Checkout) ->
 def test_release_prints_the_defaults_that_changed(checkout: Checkout) -> None:
     checkout.release()
     checkout.next_version()
-    checkout.edit("charts/tf-distributed/values.yaml", "  steps: 1000\n", "  steps: 2000  # more\n")
-    checkout.edit("charts/tf-distributed/values.yaml", "# -- Training steps in all.", "# -- All training steps.")
+    checkout.edit(VALUES, "  steps: 1000\n", "  steps: 2000  # more\n")
+    checkout.edit(VALUES, "# -- Number of training steps.", "# -- Training steps.")
     checkout.commit()
     done = checkout.release()
     assert done.returncode == 0, done.stderr
@@ -103,7 +107,7 @@ def two_versions(checkout: Checkout) -> None:
 
 
 def no_version(checkout: Checkout) -> None:
-    checkout.edit("charts/tf-distributed/Chart.yaml", f"version: {VERSION}\nappVersion", "version: 0.1\nappVersion")
+    checkout.edit(CHART, f"\nversion: {VERSION}\n", "\nversion: 0.1\n")
     checkout.commit()
 
 
