@@ -17,12 +17,12 @@ from tests.unit.review.cases import CASES
 from tests.unit.review.malformed_files import FILES
 from tests.unit.review.repositories import Files, commit
 from tfd.review.analysis.secrets import find_secrets
-from tfd.review.output.redaction import Ink
+from tfd.review.output.redaction import Redactor
 
 REFRESH = "argocd.argoproj.io/application-set-refresh"
 FAR = 24 * 3600  # no set looks for commits by itself: each look is asked for
 PATIENCE = 200
-UNREAD = ("it can't be read", "it is no mapping")
+UNREAD = ("the file cannot be read", "the file is not a mapping")
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def essence(application: Object) -> Object:
         "syncPolicy": {"automated": spec["syncPolicy"]["automated"]},
     }
     # The review shows nobody what looks like a secret.
-    return dict(Ink(tuple(secret.text for secret in find_secrets(values))).json(made))
+    return dict(Redactor(tuple(secret.text for secret in find_secrets(values))).json(made))
 
 
 def as_floats(value: Any) -> Any:
@@ -166,7 +166,7 @@ def test_the_review_tells_the_applications_that_there_are(gitops: GitOps, token:
     base = gitops.repository.git("rev-parse", "HEAD")
     sets.look("base")
     before_told = review(clone, base)
-    unsure = {stop["team"] for stop in before_told["teamsStopped"]}
+    unsure = {stop["team"] for stop in before_told["blockedTeams"]}
     sets.wait(set(), either=unsure)  # one holds a link to a job file, which the review does not follow
     before = sets.applications()
     assert by_name(before_told) == as_floats(
@@ -176,7 +176,7 @@ def test_the_review_tells_the_applications_that_there_are(gitops: GitOps, token:
     commit(clone, change.head)
     gitops.repository.push()
     told = review(clone, base)
-    stopped = {stop["team"] for stop in told["teamsStopped"]}
+    stopped = {stop["team"] for stop in told["blockedTeams"]}
     assert len(told["applications"]) > 500
     assert len(stopped) > 10
     sets.look("head")
@@ -187,7 +187,7 @@ def test_the_review_tells_the_applications_that_there_are(gitops: GitOps, token:
     assert stay == {name for name, each in before.items() if each["project"] in stopped}
     assert not set(told["applicationsDeleted"]) & after.keys()
     # Where the apiserver refuses an Application, its message is all that there is.
-    unread = {stop["team"]: stop["path"] for stop in told["teamsStopped"] if stop["why"] in UNREAD}
+    unread = {stop["team"]: stop["path"] for stop in told["blockedTeams"] if stop["why"] in UNREAD}
     assert len(unread) > 10
     for team, path in unread.items():
         assert str(Path(path).parent) in errors[team]

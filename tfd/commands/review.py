@@ -10,8 +10,8 @@ import click
 
 from tfd.jobfile import helm
 from tfd.review.analysis.policy_file import RulesError
-from tfd.review.analysis.review import review as review_of
-from tfd.review.output.comment import MARKER, card, lines
+from tfd.review.analysis.pull_request import review_pull_request
+from tfd.review.output.comment import MARKER, comment, lines
 from tfd.review.output.json_report import as_json
 from tfd.review.output.markdown import code, visible
 from tfd.review.sources.git import GitError, Repository
@@ -39,16 +39,16 @@ def review(base: str, head: str, style: str, folder: Path, approvals: tuple[str,
     Exits with 0 when it may be merged, with 1 when it is refused, and with 2 when that can't be told.
     """
     try:
-        found = review_of(Repository(folder), base, head, approvals)
+        found = review_pull_request(Repository(folder), base, head, approvals)
     except (GitError, RulesError, helm.HelmError) as error:
         if style == "markdown":
-            click.echo(f"{MARKER}\n### ❔ Can't tell what merging does\n\n{code(error, 1000)}")
+            click.echo(f"{MARKER}\n### ❔ Cannot judge the effect of this merge\n\n{code(error, 1000)}")
         elif style == "json":
-            click.echo(json.dumps({"exitCode": CANT_TELL, "verdict": str(error)}, indent=1))
+            click.echo(json.dumps({"exitCode": CANT_TELL, "headline": str(error)}, indent=1))
         click.echo(visible(str(error), lines=True), err=True)
         sys.exit(CANT_TELL)
     if style == "markdown":
-        click.echo(card(found), nl=False)
+        click.echo(comment(found), nl=False)
     elif style == "json":
         click.echo(
             json.dumps(
