@@ -1,10 +1,10 @@
-"""What the review says that Argo CD makes of each file; an end-to-end scenario holds it against Argo CD itself."""
+"""The emulation of Argo CD; tests/e2e/test_gitops_emulated.py compares it with the real one."""
 
 from typing import Any
 
 import pytest
 
-from tests.unit.review.malformed_files import FILES, NOTHING, STOPS
+from tests.unit.review.malformed_files import BLOCKS, FILES, NOTHING
 from tests.unit.review.repositories import RUN
 from tfd.jobfile import helm_yaml
 from tfd.review.analysis.argocd import Application, Emulation, emulate
@@ -13,10 +13,10 @@ from tfd.review.sources.job_files import Tree, job_of
 
 
 def emulation(
-    *files: tuple[str, bytes], refused: dict[str, str] | None = None, there: dict[str, Application] | None = None
+    *files: tuple[str, bytes], refused: dict[str, str] | None = None, base: dict[str, Application] | None = None
 ) -> Emulation:
     jobs = {path: job_of(Entry(path, "100644", path, len(data)), data) for path, data in files}
-    return emulate(Tree(jobs, refused or {}), ["examples"], there or {})
+    return emulate(Tree(jobs, refused or {}), ["examples"], base or {})
 
 
 def application(run: str, version: str, values: dict[str, Any], team: str = "vision") -> Application:
@@ -33,31 +33,31 @@ def application(run: str, version: str, values: dict[str, Any], team: str = "vis
     }
 
 
-def test_a_job_file_is_an_application() -> None:
+def test_job_file_gives_an_application() -> None:
     values = helm_yaml.load(RUN).value
     found = emulation(("jobs/vision/a.yaml", RUN.encode()), ("jobs/examples/b.yaml", RUN.encode()))
     assert found == Emulation({"vision-a": application("a", values["chartVersion"], values)}, [])
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_that_is_no_job_file(name: str) -> None:
+def test_malformed_file_gives_what_argo_cd_gives(name: str) -> None:
     data, outcome = FILES[name]
     found = emulation((f"jobs/vision/{name}.yaml", data))
-    assert [stop.path for stop in found.stops] == ([f"jobs/vision/{name}.yaml"] if outcome == STOPS else [])
+    assert [each.path for each in found.blocked] == ([f"jobs/vision/{name}.yaml"] if outcome == BLOCKS else [])
     if isinstance(outcome, str):
-        assert outcome in (STOPS, NOTHING)
-        assert found.made == {}
+        assert outcome in (BLOCKS, NOTHING)
+        assert found.generated == {}
     else:
         assert found.applications == {f"vision-{name}": application(name, *outcome)}
 
 
-def test_a_stop_is_of_one_team_and_deletes_nothing() -> None:
-    there = emulation(("jobs/vision/old.yaml", b""), ("jobs/speech/old.yaml", b"")).applications
+def test_broken_file_blocks_its_team_only_and_deletes_nothing() -> None:
+    base = emulation(("jobs/vision/old.yaml", b""), ("jobs/speech/old.yaml", b"")).applications
     found = emulation(
-        ("jobs/vision/broken.yaml", b"["), ("jobs/vision/a.yaml", b""), ("jobs/speech/b.yaml", b""), there=there
+        ("jobs/vision/broken.yaml", b"["), ("jobs/vision/a.yaml", b""), ("jobs/speech/b.yaml", b""), base=base
     )
     assert list(found.applications) == ["speech-b"]
-    assert found.deletes(there) == ["speech-old"]
+    assert found.deleted(base) == ["speech-old"]
 
 
 @pytest.mark.parametrize(
@@ -72,20 +72,27 @@ def test_a_stop_is_of_one_team_and_deletes_nothing() -> None:
         ("jobs/examples/Large.yaml", ""),
     ],
 )
-def test_a_refused_file_may_stop_a_team_that_takes_it(path: str, team: str) -> None:
-    assert [stop.team for stop in emulation(refused={path: "too large"}).stops] == ([team] if team else [])
+def test_refused_file_blocks_a_team_only_if_argo_cd_reads_it(path: str, team: str) -> None:
+    assert [each.team for each in emulation(refused={path: "too large"}).blocked] == ([team] if team else [])
 
 
-def test_a_list_of_several_leaves_what_is_there() -> None:
-    there = emulation(("jobs/vision/a.yaml", b"b: 1\n")).applications
-    found = emulation(("jobs/vision/a.yaml", b"- {b: 2}\n- {b: 3}\n"), there=there)
-    assert (found.applications, found.deletes(there)) == (there, [])
+def test_list_of_several_mappings_leaves_the_application_unchanged() -> None:
+    base = emulation(("jobs/vision/a.yaml", b"b: 1\n")).applications
+    found = emulation(("jobs/vision/a.yaml", b"- {b: 2}\n- {b: 3}\n"), base=base)
+    assert (found.applications, found.deleted(base)) == (base, [])
 
 
-def test_of_two_teams_with_one_application_it_is_the_first_ones() -> None:
+def test_application_name_belongs_to_the_first_team_that_uses_it() -> None:
     one, two = ("jobs/a/b-c.yaml", b"x: 1\n"), ("jobs/a-b/c.yaml", b"x: 2\n")
-    there = emulation(one).applications
-    found = emulation(one, two, there=there)
-    assert found.applications == there
-    assert [stop.path for stop in found.stops] == ["jobs/a-b/c.yaml"]
-    assert len(emulation(one, two).stops) == 2
+    base = emulation(one).applications
+    found = emulation(one, two, base=base)
+    assert found.applications == base
+    assert [each.path for each in found.blocked] == ["jobs/a-b/c.yaml"]
+    assert len(emulation(one, two).blocked) == 2
+
+
+@pytest.mark.parametrize("version", ["yes", "1.0", "1000000", "[0.1.0, 2]", "{a: 1}", "''", "null"])
+def test_version_that_is_not_a_string_selects_no_chart(version: str) -> None:
+    """The schema refuses such a file, so the review does not repeat how Go prints each of these values."""
+    [found] = emulation(("jobs/vision/a.yaml", f"chartVersion: {version}\n".encode())).applications.values()
+    assert found["source"]["targetRevision"] == "refs/tags/tf-distributed-CHARTVERSION-IS-NOT-SET"
