@@ -10,10 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-
-from tfd.jobfile import helm, helm_yaml
+from tfd import assets
+from tfd.jobfile import helm_yaml
 from tfd.jobfile.helm_yaml import Key
+from tfd.jobfile.validator import errors
 
 _SHOWN_LENGTH = 80
 
@@ -33,14 +33,14 @@ def shown(value: Any) -> str:  # noqa: ANN401 - any value of a job file
 
 
 @cache
-def schema(chart: Path = helm.CHART) -> dict[str, Any]:
+def schema(chart: Path = assets.CHART) -> dict[str, Any]:
     """Return the schema of a job file for `chart`."""
     loaded: dict[str, Any] = json.loads((chart / "values.schema.json").read_text(encoding="utf-8"))
     return loaded
 
 
 @cache
-def defaults(chart: Path = helm.CHART) -> dict[str, Any]:
+def defaults(chart: Path = assets.CHART) -> dict[str, Any]:
     """Return the default values of `chart`."""
     loaded: dict[str, Any] = helm_yaml.load((chart / "values.yaml").read_text(encoding="utf-8")).value
     return loaded
@@ -59,7 +59,7 @@ def merged(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def schema_errors(values: dict[str, Any], chart: Path = helm.CHART) -> Iterator[tuple[Key, str]]:
+def schema_errors(values: dict[str, Any], chart: Path = assets.CHART) -> Iterator[tuple[Key, str]]:
     """Yield the key and the message of everything in a job file's `values` that the schema refuses, one per key."""
     told: set[Key] = set()
     for key, message in (
@@ -73,7 +73,7 @@ def schema_errors(values: dict[str, Any], chart: Path = helm.CHART) -> Iterator[
 
 def refusals(value: Any, root: dict[str, Any]) -> Iterator[tuple[Key, str]]:  # noqa: ANN401 - JSON
     """Yield the key and the message of everything in `value` that the schema `root` refuses."""
-    for error in jsonschema.Draft202012Validator(root).iter_errors(value):
+    for error in errors(value, root):
         yield from _messages(error, root)
 
 
@@ -138,7 +138,7 @@ def _keys(node: dict[str, Any], key: Key = ()) -> Iterator[Key]:
         yield from _keys(child, (*key, name))
 
 
-def run_name_error(run: str, chart: Path = helm.CHART) -> str | None:
+def run_name_error(run: str, chart: Path = assets.CHART) -> str | None:
     """Return what is wrong with the name of a run, in the chart's words; None when nothing is."""
     rule = schema(chart)["$defs"]["runName"]
     if re.search(rule["pattern"], run) and len(run) <= rule["maxLength"]:
@@ -148,7 +148,7 @@ def run_name_error(run: str, chart: Path = helm.CHART) -> str | None:
 
 
 @cache
-def class_of(key: Key, chart: Path = helm.CHART) -> str:
+def class_of(key: Key, chart: Path = assets.CHART) -> str:
     """Return the x-class of a key: its own, else that of the nearest block around it."""
     node: Any = schema(chart)
     found = ""
