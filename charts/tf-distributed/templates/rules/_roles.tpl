@@ -66,7 +66,7 @@ Argument: dict root, replicas. Output: JSON list of messages
 {{- $gpus := (index $values $role).gpus | int -}}
 {{- if and $gpus (not (get $replicas $role)) -}}
 {{- $problems = append $problems (include "tf-distributed.problem" (dict
-  "key" (printf "%s.gpus" $role) "got" $gpus "expected" (printf "0 for a run without %s" $role)
+  "key" (printf "%s.gpus" $role) "got" $gpus "expected" "0 for a role without tasks"
   "fix" (printf "Remove %s.gpus or set gpus of a role that has tasks." $role))) -}}
 {{- end -}}
 {{- end -}}
