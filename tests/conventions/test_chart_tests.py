@@ -8,7 +8,7 @@ import yaml
 from tests.chart.rendering import CHART, ROOT, TEMPLATES
 
 FILES = sorted((CHART / "tests").glob("*.yaml"))
-TEMPLATE_FILES = [path for path in TEMPLATES.iterdir() if not path.name.startswith("_")]
+TEMPLATE_FILES = [path for path in TEMPLATES.rglob("*") if path.is_file() and not path.name.startswith("_")]
 SUITES = {path.name: list(yaml.safe_load_all(path.read_text())) for path in FILES}
 
 

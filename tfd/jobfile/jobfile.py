@@ -87,16 +87,16 @@ class JobFile:
         if not isinstance(document.value, dict):
             message = refusal("job file", shown(document.value), "a mapping", "Set at least storage: {claim: NAME}.")
             return None, [Problem(self.path, 1, 1, message)]
-        found = [self._at(document, key, message) for key, message in schema_errors(document.value, self.chart)]
+        found = [
+            Problem(self.path, *document.position(key), message)
+            for key, message in schema_errors(document.value, self.chart)
+        ]
         if document.alias is not None:
-            message = refusal(dotted(document.alias), "a YAML alias", "a value", "Write the value out.")
+            message = refusal(dotted(document.alias), "a YAML alias", "a value at each key", "Write the value out.")
             found.append(Problem(self.path, *document.position(document.alias), message))
         if name_refusal := run_name_error(self.run, self.chart):
             found.append(Problem(self.path, 1, 1, name_refusal))
         return (None, found) if found else (document, [])
-
-    def _at(self, document: Document, key: Key, message: str) -> Problem:
-        return Problem(self.path, *document.position(key), f"{dotted(key)}: {message}" if key else message)
 
     def _broken_rules(self, document: Document) -> list[Problem]:
         """Render the file. Where a rule of the chart refuses it, return all rules that it breaks: Helm names one."""
