@@ -12,8 +12,8 @@ from typing import Any
 from tfd import assets
 from tfd.jobfile import helm, helm_yaml, rules
 from tfd.jobfile.helm_yaml import Document, Key
-from tfd.jobfile.schema import defaults, dotted, merged, run_name_error, schema_errors
-from tfd.text import refusal, shown
+from tfd.jobfile.schema import defaults, merged, run_name_error, schema_errors
+from tfd.text import dotted, refusal, shown
 
 
 class NoJobFileError(Exception):
@@ -80,12 +80,12 @@ class JobFile:
             document = helm_yaml.load(self.path.read_text(encoding="utf-8"))
         except UnicodeDecodeError as error:
             got = f"invalid UTF-8 ({error.reason} at byte {error.start})"
-            message = refusal("job file", got, "UTF-8 text", "Save the file as UTF-8.")
+            message = refusal("file", got, "UTF-8 text", "Save the file as UTF-8.")
             return None, [Problem(self.path, 1, 1, message)]
         except helm_yaml.YamlError as error:
             return None, [Problem(self.path, error.line, error.column, str(error))]
         if not isinstance(document.value, dict):
-            message = refusal("job file", shown(document.value), "a mapping", "Set at least storage: {claim: NAME}.")
+            message = refusal("file", shown(document.value), "a mapping", "Set at least storage: {claim: NAME}.")
             return None, [Problem(self.path, 1, 1, message)]
         found = [
             Problem(self.path, *document.position(key), message)

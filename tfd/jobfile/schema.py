@@ -14,15 +14,7 @@ from tfd import assets
 from tfd.jobfile import helm_yaml
 from tfd.jobfile.helm_yaml import Key
 from tfd.jobfile.validator import errors
-from tfd.text import refusal, shown
-
-
-def dotted(key: Key) -> str:
-    """Spell a key as users do: ``env[0].name``."""
-    text = ""
-    for part in key:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
+from tfd.text import dotted, refusal, shown
 
 
 @cache
