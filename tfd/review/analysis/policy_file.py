@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from tfd.assets import REVIEW_SCHEMA
 from tfd.jobfile import helm_yaml
 from tfd.jobfile.schema import refusals
 from tfd.review.analysis.findings import Finding, Level
 from tfd.review.sources.git import Repository
 
 FILE = "review.yaml"
-SCHEMA = Path(__file__).resolve().parents[3] / "schema" / "review.schema.json"
 
 
 class RulesError(Exception):
@@ -53,7 +52,7 @@ def load_rules(repository: Repository, commit: str) -> Rules:
         document = helm_yaml.load(repository.read([entry.blob])[entry.blob].decode())
     except (helm_yaml.YamlError, UnicodeDecodeError) as error:
         raise RulesError(f"{FILE}: {error}") from None
-    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    schema = json.loads(REVIEW_SCHEMA.read_text(encoding="utf-8"))
     for key, message in refusals(document.value, schema):
         line, column = document.position(key)
         raise RulesError(f"{FILE}:{line}:{column}: {message}")
