@@ -30,5 +30,5 @@ def exit_codes() -> dict[int, ExitCode]:
 
 
 def meaning(code: int | None) -> str:
-    """Return what an exit code means, as one sentence; empty for a code that is not in the list."""
-    return exit_codes()[code].meaning if code in exit_codes() else ""
+    """Return what an exit code means, without a full stop; empty for a code that is not in the list."""
+    return exit_codes()[code].meaning.removesuffix(".") if code in exit_codes() else ""
