@@ -85,12 +85,12 @@ Argument: dict root, replicas. Output: JSON list of messages
 {{- end -}}
 
 {{- /* The chart's selectors look for its own labels. */ -}}
-{{- $own := list "app.kubernetes.io" "helm.sh" (include "tf-distributed.prefix" $root) -}}
+{{- $prefix := include "tf-distributed.prefix" $root -}}
 {{- range $name, $_ := $root.Values.labels -}}
-{{- if and (contains "/" $name) (has (splitList "/" $name | first) $own) -}}
+{{- if and (contains "/" $name) (has (splitList "/" $name | first) (list "app.kubernetes.io" "helm.sh" $prefix)) -}}
 {{- $problems = append $problems (include "tf-distributed.problem" (dict
   "key" "labels" "got" (include "tf-distributed.shown" $name)
-  "expected" (printf "no label of %s, which the chart sets itself" (join ", " $own))
+  "expected" (printf "no label of app.kubernetes.io, helm.sh or %s" $prefix)
   "fix" "Choose another prefix.")) -}}
 {{- end -}}
 {{- end -}}
