@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from tests.chart.keys import CHANGES, LEAVES
-from tests.chart.rendering import EXAMPLES, VALID, Values, objects, record, rendered
+from tests.chart.rendering import ACCEPTED, EXAMPLES, Values, objects, record, rendered
 from tests.chart.test_classes import immutable
 from tests.unit.review.cases import NEW, OLD
 from tests.unit.review.repositories import DIGEST, RUN, Case, build, changed, commit
 from tfd.jobfile import helm_yaml
-from tfd.jobfile.helm import CHART
+from tfd.assets import CHART
 from tfd.jobfile.jobfile import Problem
 from tfd.jobfile.schema import class_of
 from tfd.local.pods import read_pods
@@ -29,7 +29,7 @@ from tfd.review.sources.quantities import quantity, ratio
 from tfd.review.sources.renderer import Renderer
 from tfd.review.sources.rendering import Rendering
 
-JOBS = [*EXAMPLES, *VALID]
+JOBS = [*EXAMPLES, *ACCEPTED]
 
 
 def job(text: str, path: str = NEW) -> CommittedJobFile:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tfd.jobfile.helm_yaml import Key
-from tfd.jobfile.schema import dotted
 from tfd.review.analysis import fleet
 from tfd.review.analysis.actions import ADDING, STARTING, Action
 from tfd.review.analysis.findings import Finding, Level, Message, sentence
@@ -16,6 +15,7 @@ from tfd.review.sources.job_files import CommittedJobFile
 from tfd.review.sources.quantities import decimal
 from tfd.review.sources.renderer import Renderer
 from tfd.review.sources.rendering import Rendering, ResourceRequest
+from tfd.text import dotted
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
+from tfd.assets import REVIEW_SCHEMA
 from tfd.jobfile import helm_yaml
-from tfd.jobfile.schema import dotted, refusals
+from tfd.jobfile.schema import refusals
 from tfd.review.analysis.findings import Finding, Level
 from tfd.review.sources.git import Repository
 
 FILE = "review.yaml"
-SCHEMA = Path(__file__).resolve().parents[3] / "schema" / "review.schema.json"
 
 
 class RulesError(Exception):
@@ -58,8 +57,7 @@ def load_rules(repository: Repository, commit: str) -> Rules:
         raise RulesError(str(error), error.line, error.column) from None
     except UnicodeDecodeError as error:
         raise RulesError(f"got invalid UTF-8 at byte {error.start}; expected UTF-8. Convert the file.") from None
-    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    schema = json.loads(REVIEW_SCHEMA.read_text(encoding="utf-8"))
     for key, message in refusals(document.value, schema):
-        text = f"{dotted(key)}: {message}" if key else message
-        raise RulesError(text, *document.position(key))
+        raise RulesError(message, *document.position(key))
     return Rules(frozenset(document.value.get("notDeployed", [])), document.value["rules"])

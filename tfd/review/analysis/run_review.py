@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from tfd.jobfile import helm
-from tfd.jobfile.schema import dotted
 from tfd.review.analysis import fixes
 from tfd.review.analysis.actions import ADDING, STARTING, Action, action_of
 from tfd.review.analysis.findings import Finding, Level, parsed, sentence
@@ -19,7 +18,7 @@ from tfd.review.sources.charts import tag
 from tfd.review.sources.job_files import CommittedJobFile, Tree
 from tfd.review.sources.renderer import Renderer
 from tfd.review.sources.rendering import Rendering
-from tfd.text import shown
+from tfd.text import dotted, shown
 
 
 @dataclass

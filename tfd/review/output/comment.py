@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from tfd.jobfile.schema import dotted
 from tfd.review.analysis.actions import Action
 from tfd.review.analysis.findings import Finding, Level
 from tfd.review.analysis.key_changes import KeyChange
@@ -18,6 +17,7 @@ from tfd.review.output.markdown import block, code, folded, table
 from tfd.review.output.redaction import Redactor
 from tfd.review.output.summary import effect, headline, mark, table_row, training
 from tfd.review.sources.quantities import ratio
+from tfd.text import dotted
 
 MARKER = "<!-- tfd review -->"
 """First line of the comment; the next review replaces the comment that begins with it."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from tfd.jobfile.schema import dotted
 from tfd.review.analysis.findings import Finding
 from tfd.review.analysis.key_changes import KeyChange
 from tfd.review.analysis.pull_request import PullRequestReview
 from tfd.review.analysis.run_review import RunReview
 from tfd.review.output.redaction import Redactor
 from tfd.review.output.summary import headline
+from tfd.text import dotted
 
 
 def as_json(review: PullRequestReview) -> dict[str, Any]:
