@@ -1,41 +1,37 @@
-"""The objects of a run as the cluster has them now."""
+"""The Kubernetes objects of a run at one moment."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
+from tfd.kubernetes import INDEX_LABEL, ROLES, TENSORBOARD, Object, leader, role_of, selector
 from tfd.remote.kubectl import ClusterError, Kubectl, NotFoundError
-
-Object = dict[str, Any]
-ROLES = ("chief", "ps", "worker", "evaluator")
-TENSORBOARD = "tensorboard"
-INDEX = "batch.kubernetes.io/job-completion-index"
+from tfd.text import refusal
 
 
 @dataclass(frozen=True)
 class Objects:
-    """One look at a run."""
+    """The objects of one run."""
 
     run: str
     namespace: str
     identity: Object
-    """What is trained, from the run's record."""
+    """The identity of the run, from its run record."""
     jobs: dict[str, Object]
     """Role -> Job."""
     pods: dict[str, list[Object]]
     """Task (`worker-3`) -> its pods, the newest last; pods of earlier attempts stay until the Job is deleted."""
     tensorboard: Object | None
-    """TensorBoard's pod, if it runs."""
+    """TensorBoard's pod, if it is running."""
     warnings: dict[str, str]
-    """Name of a Job or pod -> the newest warning that the cluster gave about it."""
+    """Name of a Job or pod -> the newest warning about it."""
 
     @property
     def leader(self) -> str:
         """Return the role whose end is the end of the run."""
-        return "chief" if self.identity["replicas"].get("chief") else "worker"
+        return leader([role for role, number in self.identity["replicas"].items() if number])
 
     def tasks(self, role: str) -> list[str]:
         """Return the names of a role's tasks."""
@@ -43,27 +39,27 @@ class Objects:
 
 
 def look(kubectl: Kubectl, run: str) -> Objects:
-    """Return what the cluster has of `run`.
+    """Return the objects of `run` in the cluster.
 
     Raises:
         NotFoundError: it has no such run.
-        ClusterError: it can't be asked.
+        ClusterError: it did not answer.
 
     """
-    selector = f"app.kubernetes.io/name=tf-distributed,app.kubernetes.io/instance={run}"
-    items = kubectl.items("configmaps,jobs,pods", "--selector", selector)
+    items = kubectl.items("configmaps,jobs,pods", "--selector", selector(run))
     record = next((item for item in items if "run.json" in item.get("data", {})), None)
     if record is None:
         where = f"namespace {kubectl.namespace}" if kubectl.namespace else "the namespace of the current context"
-        raise NotFoundError(f"{run}: {where} has no such run: name another with -n, or as TEAM/RUN")
+        fix = "Name the namespace with -n, or the run as TEAM/RUN."
+        raise NotFoundError(refusal("run", json.dumps(run), f"a run in {where}", fix))
     pods = sorted((item for item in items if item["kind"] == "Pod"), key=_age)
     return Objects(
         run=run,
         namespace=str(record["metadata"]["namespace"]),
         identity=json.loads(record["data"]["run.json"])["identity"],
-        jobs={_role(item): item for item in items if item["kind"] == "Job"},
+        jobs={role_of(item): item for item in items if item["kind"] == "Job"},
         pods=_by_task(pods),
-        tensorboard=next((pod for pod in pods if _role(pod) == TENSORBOARD and is_running(pod)), None),
+        tensorboard=next((pod for pod in pods if role_of(pod) == TENSORBOARD and is_running(pod)), None),
         warnings=_warnings(kubectl),
     )
 
@@ -81,23 +77,19 @@ def newest(pods: list[Object]) -> Object | None:
 def _by_task(pods: Iterable[Object]) -> dict[str, list[Object]]:
     found: dict[str, list[Object]] = {}
     for pod in pods:
-        if _role(pod) in ROLES:
-            found.setdefault(f"{_role(pod)}-{pod['metadata']['labels'][INDEX]}", []).append(pod)
+        if role_of(pod) in ROLES:
+            found.setdefault(f"{role_of(pod)}-{pod['metadata']['labels'][INDEX_LABEL]}", []).append(pod)
     return found
 
 
 def _warnings(kubectl: Kubectl) -> dict[str, str]:
-    """Whoever may not read events still gets all else."""
+    """Return the newest warning of each object; none without the permission to read events."""
     try:
         events = kubectl.items("events", "--field-selector", "type=Warning")
     except ClusterError:
         return {}
     events.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
     return {event["involvedObject"]["name"]: str(event.get("message", "")) for event in events}
-
-
-def _role(item: Object) -> str:
-    return str(item["metadata"]["labels"].get("app.kubernetes.io/component"))
 
 
 def _age(pod: Object) -> str:
