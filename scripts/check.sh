@@ -7,6 +7,7 @@ ruff format --check .
 mypy
 actionlint -shellcheck= -pyflakes=
 zizmor --offline --quiet .github
+scripts/prose.sh
 python scripts/docs.py --check
 helm lint --strict --quiet charts/tf-distributed --set storage.claim=runs
 tfd check jobs
