@@ -21,7 +21,7 @@ OUT = ROOT / "build" / "prose"
 PENDING = ROOT / ".vale" / "pending.txt"
 NATIVE = {".md", ".py", ".go", ".lua"}
 # Neither hand-written prose nor ours: locks, data, rendered manifests, license texts.
-IGNORED = ("requirements/", "trainer/tasks/data/", "LICENSE", "CODE_OF_CONDUCT.md", "tests/job_files/accepted/")
+IGNORED = ("requirements/", "trainer/tasks/data/", "LICENSE", "tests/job_files/accepted/")
 PARSERS = (["trainer"], ["trainer", "check"])
 
 Extract = Callable[[str], Iterator[tuple[int, str]]]
