@@ -1,9 +1,10 @@
-"""Write the generated part of README.md, or check that it is not stale.
+"""Write what is generated from the schema and the defaults of the chart, or check that it is not stale.
 
 Usage: python scripts/docs.py [--check]
 
-The table of values comes from the descriptions and limits in schema/job.schema.json and the defaults in the chart's
-values.yaml. The picture of a card is one of tests/golden/review; scripts/card_picture.py draws it.
+README.md: the table of keys, from the descriptions and limits in the schema and the defaults in values.yaml.
+templates/rules/_defaults.tpl: the keys that have a default, because no template can read the values.yaml of its chart.
+The picture of a card is one of tests/golden/review; scripts/card_picture.py draws it.
 """
 
 import json
@@ -16,6 +17,7 @@ from tfd.jobfile.schema import defaults, dotted, schema
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
+DEFAULT_KEYS = ROOT / "charts" / "tf-distributed" / "templates" / "rules" / "_defaults.tpl"
 CARD = ROOT / "tests" / "golden" / "review" / "new-run.md"
 PICTURE = ROOT / "docs" / "review-card.png"
 PICTURED = PICTURE.with_suffix(".md")
@@ -78,35 +80,51 @@ def table() -> str:
     return "\n".join(lines)
 
 
+def default_keys() -> str:
+    """Return the keys with a default as JSON, one block per line. A job file may remove the quantities of resources."""
+    blocks = {"": list(defaults())}
+    blocks |= {name: list(value) for name, value in defaults().items() if isinstance(value, dict) and value}
+    return "{\n" + ",\n".join(f"{json.dumps(name)}: {json.dumps(keys)}" for name, keys in blocks.items()) + "\n}"
+
+
 def card() -> str:
     """Return the card of a pull request that the README shows."""
     return CARD.read_text(encoding="utf-8").removesuffix("exit code 0\n")
 
 
-def replaced(text: str, part: str, new: str) -> str:
-    """Return `text` with what stands between the marks of a part replaced."""
-    begin, end = f"<!-- {part}: made by `make docs` -->", f"<!-- /{part} -->"
-    before, found, rest = text.partition(begin)
+def replaced(path: Path, begin: str, new: str, end: str) -> str:
+    """Return the text of a file with what stands between two marks replaced."""
+    before, found, rest = path.read_text(encoding="utf-8").partition(begin)
     _, ended, after = rest.partition(end)
     if not found or not ended:
-        sys.exit(f"{README}: no {begin} ... {end}: put the two marks back")
-    return f"{before}{begin}\n\n{new}\n\n{end}{after}"
+        sys.exit(f"{path}: the mark {begin!r} or {end!r} is missing. Restore both marks.")
+    return f"{before}{begin}{new}{end}{after}"
+
+
+def generated() -> dict[Path, str]:
+    """Return the text of each file with a generated part."""
+    begin, end = "<!-- values: made by `make docs` -->", "<!-- /values -->"
+    return {
+        README: replaced(README, begin, f"\n\n{table()}\n\n", end),
+        DEFAULT_KEYS: replaced(
+            DEFAULT_KEYS, 'define "tf-distributed.defaultKeys" -}}\n', default_keys(), "\n{{- end }}"
+        ),
+    }
 
 
 def main(arguments: list[str]) -> int:
-    """Write README.md unless --check is given; return 1 when it, or the picture, is stale."""
-    text = README.read_text(encoding="utf-8")
-    new = replaced(text, "values", table())
+    """Write the files unless --check is given; return 1 when one of them, or the picture, is stale."""
     stale = PICTURED.read_text(encoding="utf-8") != card()
     if stale:
-        print(f"{PICTURE}: of an older card than {CARD}: run scripts/card_picture.py", file=sys.stderr)
-    if arguments == ["--check"]:
-        if new != text:
-            print(f"{README}: a generated part is stale: run `make docs` and commit the result", file=sys.stderr)
-        return int(new != text or stale)
-    temporary = README.with_suffix(".tmp")
-    temporary.write_text(new, encoding="utf-8")
-    temporary.replace(README)
+        print(f"{PICTURE} shows an older card than {CARD}. Run scripts/card_picture.py.", file=sys.stderr)
+    for path, text in generated().items():
+        if text == path.read_text(encoding="utf-8"):
+            continue
+        if arguments == ["--check"]:
+            print(f"{path} is stale. Run `make docs` and commit the result.", file=sys.stderr)
+            stale = True
+        else:
+            path.write_text(text, encoding="utf-8")
     return int(stale)
 
 

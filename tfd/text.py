@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
+_LONGEST_VALUE = 80
+
+
+def refusal(key: str, got: str, expected: str, fix: str) -> str:
+    """Return the message that refuses an input, in the one grammar of the project.
+
+    It reads `KEY: got VALUE; expected RULE. FIX.`
+
+    Args:
+        key: dotted key, environment variable, option or file, as users write it.
+        got: the value as `shown` returns it, or a few plain words such as `nothing`.
+        expected: what is allowed, as a noun phrase.
+        fix: what to do, as one or two sentences in the imperative. A full stop is added where none ends it.
+
+    """
+    end = "" if fix.endswith(".") else "."
+    return " ".join(f"{key}: got {got}; expected {expected}. {fix[:1].upper()}{fix[1:]}{end}".split())
+
+
+def shown(value: Any) -> str:  # noqa: ANN401 - any value of a job file
+    """Return a value as JSON, cut to fit on one line."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."
 
 
 def plain(text: str) -> str:
-    """Return `text` without control characters: a log is no place to drive the user's terminal from."""
+    """Return `text` without control characters, so that a log cannot control the user's terminal."""
     return _CONTROL.sub("", text)
 
 
 def duration(seconds: float | None) -> str:
-    """Write seconds for people: ``41 s``, ``3:07``, ``2:05:09``."""
+    """Return seconds for people: ``41 s``, ``3:07``, ``2:05:09``; ``-`` for None."""
     if seconds is None:
         return "-"
     whole = round(seconds)
@@ -25,5 +50,8 @@ def duration(seconds: float | None) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Write a number to `digits` significant digits, or ``-``."""
-    return "-" if value is None else f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:,.0f}"
+    """Return a number with `digits` significant digits and its thousands apart; ``-`` for None."""
+    if value is None:
+        return "-"
+    rounded = float(f"{value:.{digits - 1}e}")
+    return f"{value:,.0f}" if abs(rounded) >= 10 ** (digits - 1) else f"{rounded:,.{digits}g}"

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.chart.rendering import EXAMPLES, VALID, objects
+from tests.chart.rendering import ACCEPTED, EXAMPLES, objects
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TABLE = (ROOT / "docs" / "decisions" / "0021-argo-cd-traps.md").read_text()
 TEMPLATES = sorted((ROOT / "charts" / "tf-distributed" / "templates").rglob("*"))
-FILES = EXAMPLES + VALID
+FILES = EXAMPLES + ACCEPTED
 
 
 def rows() -> dict[int, str]:

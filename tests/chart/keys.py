@@ -30,7 +30,8 @@ def resolve(node: dict[str, Any]) -> dict[str, Any]:
     """Return a node of the schema laid over the definition that it refers to."""
     if "$ref" not in node:
         return node
-    return SCHEMA["$defs"][node["$ref"].removeprefix("#/$defs/")] | node
+    definition: dict[str, Any] = SCHEMA["$defs"][node["$ref"].removeprefix("#/$defs/")]
+    return definition | node
 
 
 def leaves(node: dict[str, Any] = SCHEMA, key: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

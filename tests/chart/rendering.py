@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "tf-distributed"
 TEMPLATES = CHART / "templates"
 EXAMPLES = sorted((ROOT / "jobs" / "examples").glob("*.yaml"))
-VALID = sorted((ROOT / "tests" / "job_files" / "accepted").glob("*.yaml"))
-INVALID = sorted((ROOT / "tests" / "job_files" / "rejected").glob("*.yaml"))
+ACCEPTED = sorted((ROOT / "tests" / "job_files" / "accepted").glob("*.yaml"))
+REJECTED = ROOT / "tests" / "job_files" / "rejected"
 GOLDEN = ROOT / "tests" / "golden"
 KUBERNETES = "1.37.0"
 

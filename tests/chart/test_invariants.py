@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tests.chart.rendering import Object, Values, by_name, of_kind, record, render
 from tfd.jobfile import helm_yaml
-from tfd.local.pods import COMPONENT_LABEL, read_pods
+from tfd.kubernetes import COMPONENT_LABEL
+from tfd.local.pods import read_pods
 
 NAMES = st.from_regex(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?", fullmatch=True)
 WORDS = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.chart.rendering import EXAMPLES, VALID, by_name, objects, render, rendered
+from tests.chart.rendering import ACCEPTED, EXAMPLES, by_name, objects, render, rendered
 from tfd.jobfile import helm_yaml
 
-FILES = EXAMPLES + VALID
+FILES = EXAMPLES + ACCEPTED
 
 
 @pytest.mark.slow

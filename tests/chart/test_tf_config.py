@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.chart.rendering import EXAMPLES, VALID, objects, of_kind
+from tests.chart.rendering import ACCEPTED, EXAMPLES, objects, of_kind
 from tfd.local.pods import Pod, read_pods
 
-FILES = EXAMPLES + VALID
+FILES = EXAMPLES + ACCEPTED
 # A process of its own: TensorFlow takes seconds to load, and says more than this suite lets pass.
 PARSE = """
 import json, os, sys

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.chart.rendering import EXAMPLES, ROOT, VALID, Refused, render, rendered, tool
+from tests.chart.rendering import ACCEPTED, EXAMPLES, ROOT, Refused, render, rendered, tool
 from tfd.jobfile.jobfile import JobFile
 
-FILES = EXAMPLES + VALID
+FILES = EXAMPLES + ACCEPTED
 SCHEMAS = f"{ROOT}/.venv/kubernetes-schemas/" + (
     "{{ .NormalizedKubernetesVersion }}/{{ .ResourceKind }}{{ .KindSuffix }}.json"
 )
@@ -16,10 +16,10 @@ GANGS = {path for path in FILES if "gang: true" in path.read_text() and "state: 
 
 
 def test_there_are_at_least_15_files_of_their_own() -> None:
-    assert len(VALID) >= 15
+    assert len(ACCEPTED) >= 15
 
 
-@pytest.mark.parametrize("path", VALID, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", ACCEPTED, ids=lambda path: path.stem)
 def test_file_begins_with_a_comment_that_says_what_it_shows(path: Path) -> None:
     assert path.read_text().startswith("# ")
 

@@ -6,9 +6,10 @@ import pytest
 import yaml
 
 from tests.chart.rendering import CHART, ROOT, TEMPLATES
+from tests.chart.rules import RULES
 
 FILES = sorted((CHART / "tests").glob("*.yaml"))
-TEMPLATE_FILES = [path for path in TEMPLATES.iterdir() if not path.name.startswith("_")]
+TEMPLATE_FILES = [path for path in TEMPLATES.rglob("*") if path.is_file() and not path.name.startswith("_")]
 SUITES = {path.name: list(yaml.safe_load_all(path.read_text())) for path in FILES}
 
 
@@ -51,3 +52,18 @@ def test_assertions_select_by_name_and_never_by_index(name: str) -> None:
 def test_every_python_test_file_here_has_tests() -> None:
     for path in (ROOT / "tests" / "chart").glob("test_*.py"):
         assert re.search(r"^def test_", path.read_text(), re.MULTILINE), path.name
+
+
+def test_every_rule_between_keys_has_a_refused_and_an_accepted_case() -> None:
+    cases = [test for suite in SUITES["validate_test.yaml"] for test in suite["tests"]]
+    accepted = {
+        re.match(r"should accept (.+?) when ", test["it"])[1]  # type: ignore[index]
+        for test in cases
+        if test["asserts"] == [{"hasDocuments": {"count": 0}}]
+    }
+    refused = [test["asserts"][0]["failedTemplate"]["errorMessage"] for test in cases if "refuse" in test["it"]]
+    messages = [message.removeprefix("tf-distributed: ") for message in refused]
+    for rule in RULES:
+        [message] = [message for message in messages if rule.wrote(message)]
+        assert message.partition(": got ")[0] in accepted, message
+    assert len(messages) == len(RULES)

@@ -14,7 +14,7 @@ LONGEST_ROLE_FILE = 40
 LONGEST_VALUES = 150
 LONGEST_NOTES = 30
 
-FILES = sorted(TEMPLATES.iterdir())
+FILES = sorted(path for path in TEMPLATES.rglob("*") if path.is_file())
 ACTION = re.compile(r"\{\{-?\s*(/\*.*?\*/|.*?)\s*-?\}\}", re.DOTALL)
 DEFINE = re.compile(
     r"(?P<comment>\{\{-?\s*/\*(?:(?!\*/).)*\*/\s*-?\}\}\n)?\{\{-? define \"(?P<name>[^\"]+)\" -?\}\}", re.DOTALL

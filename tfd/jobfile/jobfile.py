@@ -9,9 +9,10 @@ from pathlib import Path
 
 from tfd.jobfile import helm, helm_yaml
 from tfd.jobfile.helm_yaml import Key
-from tfd.jobfile.schema import dotted, run_name_error, schema_errors, shown
+from tfd.jobfile.schema import dotted, run_name_error, schema_errors
+from tfd.text import refusal, shown
 
-_ALIAS = "got a YAML alias, but each value must be read where it stands; write the value out"
+_ALIAS = ("a YAML alias", "a value at each key", "Write the value out.")
 
 
 @dataclass(frozen=True)
@@ -72,16 +73,16 @@ class JobFile:
             ]
         found = [self._at(document, key, message) for key, message in schema_errors(document.value, self.chart)]
         if document.alias is not None:
-            found.append(self._at(document, document.alias, _ALIAS))
-        if refusal := run_name_error(self.run, self.chart):
-            found.append(Problem(self.path, 1, 1, refusal))
+            found.append(self._at(document, document.alias, refusal(dotted(document.alias), *_ALIAS)))
+        if name_error := run_name_error(self.run, self.chart):
+            found.append(Problem(self.path, 1, 1, name_error))
         if not found:
             found = list(self._rule_error(document))
         return sorted(found, key=lambda problem: (problem.line, problem.column, problem.message))
 
     def _at(self, document: helm_yaml.Document, key: Key, message: str) -> Problem:
         line, column = document.position(key)
-        return Problem(self.path, line, column, f"{dotted(key)}: {message}" if key else message)
+        return Problem(self.path, line, column, message)
 
     def _rule_error(self, document: helm_yaml.Document) -> Iterator[Problem]:
         """Cross-field rules live in the chart; it stops at the first."""

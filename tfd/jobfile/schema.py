@@ -14,8 +14,7 @@ import jsonschema
 
 from tfd.jobfile import helm, helm_yaml
 from tfd.jobfile.helm_yaml import Key
-
-_SHOWN_LENGTH = 80
+from tfd.text import refusal, shown
 
 
 def dotted(key: Key) -> str:
@@ -24,12 +23,6 @@ def dotted(key: Key) -> str:
     for part in key:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
-
-
-def shown(value: Any) -> str:  # noqa: ANN401 - any value of a job file
-    """Show a value of a job file as JSON, short enough for one line."""
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _SHOWN_LENGTH else f"{text[: _SHOWN_LENGTH - 3]}..."
 
 
 @cache
@@ -60,75 +53,80 @@ def merged(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
 
 
 def schema_errors(values: dict[str, Any], chart: Path = helm.CHART) -> Iterator[tuple[Key, str]]:
-    """Yield the key and the message of everything in a job file's `values` that the schema refuses, one per key."""
-    told: set[Key] = set()
+    """Yield key and refusal of everything in a job file's `values` that the schema refuses, one per key."""
+    seen: set[Key] = set()
     for key, message in (
         *_removed_defaults(defaults(chart), values, ()),
         *refusals(merged(defaults(chart), values), schema(chart)),
     ):
-        if key not in told:
-            told.add(key)
+        if key not in seen:
+            seen.add(key)
             yield key, message
 
 
 def refusals(value: Any, root: dict[str, Any]) -> Iterator[tuple[Key, str]]:  # noqa: ANN401 - JSON
-    """Yield the key and the message of everything in `value` that the schema `root` refuses."""
+    """Yield key and refusal of everything in `value` that the schema `root` refuses."""
     for error in jsonschema.Draft202012Validator(root).iter_errors(value):
-        yield from _messages(error, root)
+        for key, got, expected, fix in _refused(error, root):
+            yield key, refusal(dotted(key) or "file", got, expected, fix)
 
 
-def _messages(error: Any, root: dict[str, Any]) -> Iterator[tuple[Key, str]]:  # noqa: ANN401 - jsonschema's own unions
+def _refused(error: Any, root: dict[str, Any]) -> Iterator[tuple[Key, str, str, str]]:  # noqa: ANN401 - jsonschema's own unions
+    """Yield key, value, rule and fix of each refusal that one error of the schema stands for."""
     key = tuple(error.absolute_path)
-    hint = f"; {hint}" if (hint := _hint(error, root)) else ""
+    hint = _hint(error, root)
     if error.validator == "additionalProperties":
-        yield from _unknown_keys(error, key, hint, root)
+        for name in error.instance:
+            if not _is_known(name, error.schema):
+                yield (*key, name), *_unknown_key((*key, name), error.schema, hint, root)
     elif "propertyNames" in error.absolute_schema_path:
-        yield (*key, error.instance), f"got this name, but it {_rule(error)}{hint}"
+        yield (*key, error.instance), f"the name {shown(error.instance)}", _rule(error), hint
     elif error.validator == "required":
         for name in error.validator_value:
             if name not in error.instance:
-                yield (*key, name), f"missing{hint}"
+                yield (*key, name), "nothing", _kind(error.schema["properties"][name], root), hint
     else:
-        yield key, f"got {shown(error.instance)}, but {_rule(error)}{hint}"
+        yield key, shown(error.instance), _rule(error), hint
 
 
 def _removed_defaults(base: dict[str, Any], values: dict[str, Any], key: Key) -> Iterator[tuple[Key, str]]:
-    """Yield each null that takes a default away: a template would meet nothing. A quantity is free to go."""
+    """Yield each null that removes a default, in the words of the chart. A job file may remove a quantity."""
     for name in base.keys() & values.keys():
         if values[name] is None and "resources" not in key:
-            yield (*key, name), "got null, but it needs a value; remove the key for the chart's default"
+            written = dotted((*key, name))
+            yield (
+                (*key, name),
+                refusal(written, "null", "a value", f"Remove {written} to use the default of the chart."),
+            )
         elif isinstance(base[name], dict) and isinstance(values[name], dict):
             yield from _removed_defaults(base[name], values[name], (*key, name))
 
 
-def _unknown_keys(
-    error: Any,  # noqa: ANN401 - jsonschema's own unions
-    key: Key,
-    hint: str,
-    root: dict[str, Any],
-) -> Iterator[tuple[Key, str]]:
-    known = list(error.schema.get("properties", {}))
-    patterns = error.schema.get("patternProperties", {})
-    listed = hint if key and hint else f"; known here: {', '.join(known)}"
-    for name in error.instance:
-        if name not in known and not any(re.search(pattern, name) for pattern in patterns):
-            meant = "" if patterns else _renamed((*key, name), root) or _did_you_mean(name, known, key, root)
-            yield (*key, name), f"unknown key{meant or listed}"
+def _is_known(name: str, block: dict[str, Any]) -> bool:
+    return name in block.get("properties", {}) or any(re.search(p, name) for p in block.get("patternProperties", {}))
 
 
-def _renamed(key: Key, root: dict[str, Any]) -> str:
-    """Return what an old key is called now; nothing for any other key."""
-    new = root.get("x-renamed", {}).get(dotted(key))
-    return f": renamed; set {new}" if new else ""
+def _unknown_key(key: Key, block: dict[str, Any], hint: str, root: dict[str, Any]) -> tuple[str, str, str]:
+    """Return value, rule and fix for a key that `block`, a node of the schema, does not have."""
+    known = list(block.get("properties", {}))
+    if new := root.get("x-renamed", {}).get(dotted(key)):
+        return "a renamed key", new, f"Rename it to {new}."
+    if "patternProperties" in block:
+        return "an unknown key", "one of the names that the schema allows", hint
+    if place := _meant(key[-1], known, key[:-1], root):
+        verb = "Rename" if place[:-1] == key[:-1] else "Move"
+        level = "the top-level key " if verb == "Move" and len(place) == 1 else ""
+        return "an unknown key", dotted(place), f"{verb} it to {level}{dotted(place)}."
+    return "an unknown key", f"one of {', '.join(known)}", hint if len(key) > 1 else "Remove it or use another key."
 
 
-def _did_you_mean(name: str, known: list[str], key: Key, root: dict[str, Any]) -> str:
-    """Return a suggestion: the one key of this name in another block, else the one here that is spelt alike."""
+def _meant(name: Any, known: list[str], block: Key, root: dict[str, Any]) -> Key | None:  # noqa: ANN401 - str or int
+    """Return the one key of this name in another block, else the key of this block with the most similar name."""
     elsewhere = [other for other in _keys(root) if other[-1] == name]
     if len(elsewhere) == 1:
-        top_level = "the top-level key " if key and len(elsewhere[0]) == 1 else ""
-        return f": did you mean {top_level}{dotted(elsewhere[0])}?"
-    return "".join(f": did you mean {close}?" for close in difflib.get_close_matches(name, known, n=1))
+        return elsewhere[0]
+    close = difflib.get_close_matches(str(name), known, n=1)
+    return (*block, close[0]) if close else None
 
 
 def _keys(node: dict[str, Any], key: Key = ()) -> Iterator[Key]:
@@ -139,12 +137,12 @@ def _keys(node: dict[str, Any], key: Key = ()) -> Iterator[Key]:
 
 
 def run_name_error(run: str, chart: Path = helm.CHART) -> str | None:
-    """Return what is wrong with the name of a run, in the chart's words; None when nothing is."""
+    """Return the chart's refusal of the name of a run; None for a valid name."""
     rule = schema(chart)["$defs"]["runName"]
     if re.search(rule["pattern"], run) and len(run) <= rule["maxLength"]:
         return None
-    allowed = f"it must match {rule['pattern']} and have at most {rule['maxLength']} characters"
-    return f"release name: got {shown(run)}: {allowed}; set a shorter or plainer file name (release name)"
+    allowed = f"at most {rule['maxLength']} characters that match {rule['pattern']}"
+    return refusal("release name", shown(run), allowed, "Rename the job file: its name is the release name.")
 
 
 @cache
@@ -163,36 +161,55 @@ def class_of(key: Key, chart: Path = helm.CHART) -> str:
 _TYPES = {
     "object": "a mapping",
     "array": "a list",
-    "string": "a string (quote it)",
+    "string": "a string",
     "integer": "a whole number",
     "number": "a number",
     "boolean": "true or false",
-    "null": "null",
 }
-# What each keyword of the schema asks for, as the rest of a sentence that begins with "got VALUE, but".
+# What each keyword of a schema allows, as a noun phrase.
 _RULES: dict[str, Callable[[Any], str]] = {
-    "type": lambda rule: f"must be {' or '.join(_TYPES[name] for name in ([rule] if isinstance(rule, str) else rule))}",
-    "enum": lambda rule: f"must be one of {', '.join(map(str, rule))}",
-    "const": lambda rule: f"must be {shown(rule)}",
-    "minimum": lambda rule: f"must be at least {rule}",
-    "exclusiveMinimum": lambda rule: f"must be more than {rule}",
-    "maximum": lambda rule: f"must be at most {rule}",
-    "pattern": lambda rule: f"must match {rule}",
-    "minLength": lambda rule: f"must have at least {rule} character{'s'[: rule > 1]}",
-    "maxLength": lambda rule: f"must have at most {rule} characters",
-    "minItems": lambda rule: f"must have at least {rule} item{'s'[: rule > 1]}",
-    "maxItems": lambda rule: f"must have at most {rule} items",
-    "minProperties": lambda rule: f"must have at least {rule} key{'s'[: rule > 1]}",
-    "maxProperties": lambda rule: f"must have at most {rule} key{'s'[: rule > 1]}",
-    "not": lambda rule: f"must not match {rule['pattern']}",
-    "uniqueItems": lambda rule: "must not repeat a value",
+    "type": lambda rule: " or ".join(_TYPES[name] for name in ([rule] if isinstance(rule, str) else rule)),
+    "enum": lambda rule: f"one of {', '.join(map(shown, rule))}",
+    "const": lambda rule: f"{shown(rule)}",
+    "minimum": lambda rule: f"{rule} or more",
+    "exclusiveMinimum": lambda rule: f"more than {rule}",
+    "maximum": lambda rule: f"{rule} or less",
+    "pattern": lambda rule: f"a string that matches {rule}",
+    "minLength": lambda rule: _count("at least", rule, "character"),
+    "maxLength": lambda rule: _count("at most", rule, "character"),
+    "minItems": lambda rule: _count("at least", rule, "item"),
+    "maxItems": lambda rule: _count("at most", rule, "item"),
+    "minProperties": lambda rule: _count("at least", rule, "key"),
+    "maxProperties": lambda rule: _count("at most", rule, "key"),
+    "not": lambda rule: f"a string that does not match {rule['pattern']}",
+    "uniqueItems": lambda rule: "each value once",
 }
+
+
+def _count(bound: str, number: int, noun: str) -> str:
+    return f"{bound} {number} {noun}{'s'[: number > 1]}"
 
 
 def _rule(error: Any) -> str:  # noqa: ANN401 - jsonschema's own unions
-    if error.validator in _RULES:
-        return _RULES[error.validator](error.validator_value)
-    return str(error.message.removeprefix(repr(error.instance)).strip())
+    if error.validator in ("minProperties", "maxProperties") and (choice := _choice(error.schema)):
+        return choice
+    return _RULES[error.validator](error.validator_value)
+
+
+def _choice(node: dict[str, Any]) -> str:
+    """Return the rule of a block that takes exactly one of its keys; nothing for any other block."""
+    names = list(node.get("properties", {}))
+    if not names or (node.get("minProperties"), node.get("maxProperties")) != (1, 1):
+        return ""
+    return f"exactly one of {', '.join(names[:-1])} and {names[-1]}"
+
+
+def _kind(node: dict[str, Any], root: dict[str, Any]) -> str:
+    """Return what a missing key expects."""
+    full = _definition(node, root)
+    if choice := _choice(full):
+        return choice
+    return next((_RULES[keyword](full[keyword]) for keyword in ("enum", "const", "type") if keyword in full), "a value")
 
 
 def _hint(error: Any, root: dict[str, Any]) -> str:  # noqa: ANN401 - jsonschema's own unions
@@ -203,7 +220,7 @@ def _hint(error: Any, root: dict[str, Any]) -> str:  # noqa: ANN401 - jsonschema
     for step in list(error.absolute_schema_path)[:-1]:
         node = _definition(node[step], root)
         hint = node.get("x-hint", hint)
-    return hint[:1].lower() + hint[1:].removesuffix(".")
+    return hint
 
 
 def _definition(node: Any, root: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON

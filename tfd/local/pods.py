@@ -5,12 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-Object = dict[str, Any]
+from tfd.kubernetes import INDEX_LABEL, Object, gpus, role_of
 
-INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
-COMPONENT_LABEL = "app.kubernetes.io/component"
 _REFERENCE = re.compile(r"\$(\$|\(([-._a-zA-Z][-._a-zA-Z0-9]*)\))")
 
 
@@ -99,13 +96,13 @@ class _Reader:
         fields = {"metadata.name": name, **_label_fields(labels)}
         return Pod(
             name=name,
-            role=labels[COMPONENT_LABEL],
+            role=role_of(template),
             index=index,
             containers=tuple(
                 self._container(each, fields) for each in [*template["spec"].get("initContainers", []), container]
             ),
             mounts=tuple(self._mounts(template["spec"], container)),
-            gpus=_gpus(container),
+            gpus=gpus(container.get("resources", {})),
             retries=spec.get("backoffLimitPerIndex", spec.get("backoffLimit", 6)),
             permanent_exit_codes=_permanent_exit_codes(spec),
             grace_period=template["spec"].get("terminationGracePeriodSeconds", 30),
@@ -167,12 +164,6 @@ def expand(text: str, env: Mapping[str, str]) -> str:
 
 def _label_fields(labels: Mapping[str, str]) -> dict[str, str]:
     return {f"metadata.labels['{name}']": value for name, value in labels.items()}
-
-
-def _gpus(container: Object) -> int:
-    """Extended resources have a domain in their name: that is how GPUs of any maker are asked for."""
-    limits = container.get("resources", {}).get("limits", {})
-    return sum(int(value) for name, value in limits.items() if "/" in name)
 
 
 def _permanent_exit_codes(spec: Object) -> frozenset[int]:

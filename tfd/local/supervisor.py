@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+from tfd.kubernetes import leader
 from tfd.local.processes import Process
 
 POLL_SECONDS = 0.1
@@ -55,6 +56,11 @@ class Task:
         return self.process.pod.task
 
     @property
+    def role(self) -> str:
+        """Role of the task."""
+        return self.process.pod.role
+
+    @property
     def over(self) -> bool:
         """True when no further attempt comes."""
         return self.state in (State.SUCCEEDED, State.FAILED)
@@ -87,7 +93,7 @@ class Supervisor:
         if self.failed is None:
             return None
         final = [task for task in self.tasks if task.exit_code in task.process.pod.permanent_exit_codes]
-        return next((task for task in final if task.process.pod.role == "chief"), self.failed)
+        return next((task for task in final if task.role == "chief"), self.failed)
 
     @property
     def over(self) -> bool:
@@ -226,14 +232,12 @@ class Supervisor:
 
     def _must_leave(self, task: Task) -> bool:
         """Whether the run's end is this task's end; the evaluator may finish the last checkpoint."""
-        return task.state is State.RUNNING and (self.failed is not None or task.process.pod.role != "evaluator")
+        return task.state is State.RUNNING and (self.failed is not None or task.role != "evaluator")
 
     def _leaders_done(self) -> bool:
         """Whether the tasks that decide the run have succeeded: the chief, or every worker without one."""
-        leaders = [task for task in self.tasks if task.process.pod.role == "chief"] or [
-            task for task in self.tasks if task.process.pod.role == "worker"
-        ]
-        return all(task.state is State.SUCCEEDED for task in leaders)
+        leading = leader({task.role for task in self.tasks})
+        return all(task.state is State.SUCCEEDED for task in self.tasks if task.role == leading)
 
     def _signal_all(self, number: signal.Signals) -> None:
         for task in self.tasks:

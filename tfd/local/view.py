@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from tfd.kubernetes import leader
 from tfd.local.progress import LogTail
 from tfd.local.supervisor import State, Task
 from tfd.text import duration, number
@@ -115,10 +116,10 @@ def _table(tasks: Sequence[Task], tails: Sequence[LogTail], status: dict[str, An
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("last line", ratio=1, no_wrap=True, overflow="ellipsis")
     # Where there is a chief it alone runs the loop; else all workers are in step.
-    loop_role = "chief" if any(task.process.pod.role == "chief" for task in tasks) else "worker"
+    loop_role = leader({task.role for task in tasks})
     for task, tail in zip(tasks, tails, strict=True):
         state = task.state.value + (f" {task.exit_code}" if task.state is State.FAILED else "")
-        known = status if task.process.pod.role == loop_role else {}
+        known = status if task.role == loop_role else {}
         table.add_row(
             task.name,
             Text(state, style=_COLOURS[task.state]),

@@ -6,8 +6,9 @@ import subprocess
 import time
 from collections.abc import Callable
 
+from tfd.kubernetes import Object
 from tfd.remote.kubectl import ClusterError, Kubectl, NotFoundError
-from tfd.remote.snapshot import Object, Objects, look, newest
+from tfd.remote.snapshot import Objects, look, newest
 from tfd.remote.tasks import State, tasks
 
 _POLL = 2.0

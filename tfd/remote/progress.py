@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from tfd.kubernetes import Object
 from tfd.remote.kubectl import ClusterError, Kubectl
-from tfd.remote.snapshot import Object, Objects, is_running, newest
+from tfd.remote.snapshot import Objects, is_running, newest
 from tfd.remote.tasks import last_words
 
 _STEP = re.compile(r"step (?P<step>\d+)/(?P<steps>\d+)(?: loss (?P<loss>[-\d.e+]+))?(?: (?P<rate>[\d.]+) steps/s)?")

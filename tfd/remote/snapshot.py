@@ -5,14 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
+from tfd.kubernetes import INDEX_LABEL, ROLES, TENSORBOARD, Object, leader, role_of, selector
 from tfd.remote.kubectl import ClusterError, Kubectl, NotFoundError
-
-Object = dict[str, Any]
-ROLES = ("chief", "ps", "worker", "evaluator")
-TENSORBOARD = "tensorboard"
-INDEX = "batch.kubernetes.io/job-completion-index"
 
 
 @dataclass(frozen=True)
@@ -35,7 +30,7 @@ class Objects:
     @property
     def leader(self) -> str:
         """Return the role whose end is the end of the run."""
-        return "chief" if self.identity["replicas"].get("chief") else "worker"
+        return leader([role for role, number in self.identity["replicas"].items() if number])
 
     def tasks(self, role: str) -> list[str]:
         """Return the names of a role's tasks."""
@@ -50,8 +45,7 @@ def look(kubectl: Kubectl, run: str) -> Objects:
         ClusterError: it can't be asked.
 
     """
-    selector = f"app.kubernetes.io/name=tf-distributed,app.kubernetes.io/instance={run}"
-    items = kubectl.items("configmaps,jobs,pods", "--selector", selector)
+    items = kubectl.items("configmaps,jobs,pods", "--selector", selector(run))
     record = next((item for item in items if "run.json" in item.get("data", {})), None)
     if record is None:
         where = f"namespace {kubectl.namespace}" if kubectl.namespace else "the namespace of the current context"
@@ -61,9 +55,9 @@ def look(kubectl: Kubectl, run: str) -> Objects:
         run=run,
         namespace=str(record["metadata"]["namespace"]),
         identity=json.loads(record["data"]["run.json"])["identity"],
-        jobs={_role(item): item for item in items if item["kind"] == "Job"},
+        jobs={role_of(item): item for item in items if item["kind"] == "Job"},
         pods=_by_task(pods),
-        tensorboard=next((pod for pod in pods if _role(pod) == TENSORBOARD and is_running(pod)), None),
+        tensorboard=next((pod for pod in pods if role_of(pod) == TENSORBOARD and is_running(pod)), None),
         warnings=_warnings(kubectl),
     )
 
@@ -81,8 +75,8 @@ def newest(pods: list[Object]) -> Object | None:
 def _by_task(pods: Iterable[Object]) -> dict[str, list[Object]]:
     found: dict[str, list[Object]] = {}
     for pod in pods:
-        if _role(pod) in ROLES:
-            found.setdefault(f"{_role(pod)}-{pod['metadata']['labels'][INDEX]}", []).append(pod)
+        if role_of(pod) in ROLES:
+            found.setdefault(f"{role_of(pod)}-{pod['metadata']['labels'][INDEX_LABEL]}", []).append(pod)
     return found
 
 
@@ -94,10 +88,6 @@ def _warnings(kubectl: Kubectl) -> dict[str, str]:
         return {}
     events.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
     return {event["involvedObject"]["name"]: str(event.get("message", "")) for event in events}
-
-
-def _role(item: Object) -> str:
-    return str(item["metadata"]["labels"].get("app.kubernetes.io/component"))
 
 
 def _age(pod: Object) -> str:

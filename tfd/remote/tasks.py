@@ -8,7 +8,8 @@ from enum import StrEnum
 from typing import Any
 
 from tfd.exits import MEANINGS
-from tfd.remote.snapshot import Object, Objects, newest
+from tfd.kubernetes import Object
+from tfd.remote.snapshot import Objects, newest
 from tfd.text import plain
 
 _NOT_YET = ("ContainerCreating", "PodInitializing")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.chart.keys import CHANGES, LEAVES
-from tests.chart.rendering import EXAMPLES, VALID, Values, objects, of_kind, record, rendered
+from tests.chart.rendering import ACCEPTED, EXAMPLES, Values, objects, of_kind, record, rendered
 from tests.chart.test_classes import immutable
 from tests.unit.review.cases import CASES, MERGED, NEW, OLD
 from tests.unit.review.repositories import DIGEST, RUN, Case, build, changed, commit
@@ -29,7 +29,7 @@ from tfd.review.sources.quantities import quantity, ratio
 from tfd.review.sources.renderer import Renderer
 from tfd.review.sources.rendering import Rendering
 
-JOBS = [*EXAMPLES, *VALID]
+JOBS = [*EXAMPLES, *ACCEPTED]
 
 
 def job(text: str, path: str = NEW) -> Job:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tfd.jobfile import helm_yaml
-from tfd.jobfile.schema import dotted, refusals
+from tfd.jobfile.schema import refusals
 from tfd.review.analysis.findings import Finding, Level
 from tfd.review.sources.git import Repository
 
@@ -56,5 +56,5 @@ def load_rules(repository: Repository, commit: str) -> Rules:
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     for key, message in refusals(document.value, schema):
         line, column = document.position(key)
-        raise RulesError(f"{FILE}:{line}:{column}: {dotted(key)}: {message}")
+        raise RulesError(f"{FILE}:{line}:{column}: {message}")
     return Rules(frozenset(document.value.get("notDeployed", [])), document.value["rules"])

@@ -1,0 +1,52 @@
+{{/* Rules of the environment of a task. */}}
+
+{{/*
+Rules of env and of the size of TF_CONFIG.
+Argument: dict root, replicas. Output: JSON list of messages
+*/}}
+{{- define "tf-distributed.environmentProblems" -}}
+{{- $problems := list -}}
+{{- $values := .root.Values -}}
+{{- $reserved := include "tf-distributed.reservedVariables" . | fromJsonArray -}}
+{{- $seen := dict -}}
+{{- range $index, $variable := $values.env -}}
+{{- $about := dict "key" (printf "env[%d].name" $index) "got" (include "tf-distributed.shown" $variable.name) -}}
+
+{{- /* A job file cannot override what the chart passes to the trainer. */ -}}
+{{- if has $variable.name $reserved -}}
+{{- $problems = append $problems (include "tf-distributed.problem" (merge (dict
+  "expected" "a name that the chart does not set itself" "fix" "Choose another name.") $about)) -}}
+{{- end -}}
+
+{{- /* The last of two equal names would win silently. */ -}}
+{{- if hasKey $seen $variable.name -}}
+{{- $problems = append $problems (include "tf-distributed.problem" (merge (dict
+  "expected" "each name once" "fix" "Remove one of the two.") $about)) -}}
+{{- end -}}
+{{- $_ := set $seen $variable.name true -}}
+{{- end -}}
+
+{{- /* Linux allows 128 KiB for one environment string. */ -}}
+{{- $bytes := include "tf-distributed.tfConfigBytes" . | int -}}
+{{- if gt $bytes 131072 -}}
+{{- $problems = append $problems (include "tf-distributed.problem" (dict
+  "key" "worker.replicas" "got" (printf "%d (with ps.replicas %d)" .replicas.worker .replicas.ps)
+  "expected" (printf "a TF_CONFIG of at most 131072 bytes instead of %d" $bytes)
+  "fix" "Set fewer tasks or a shorter run name.")) -}}
+{{- end -}}
+{{ $problems | default list | toRawJson }}
+{{- end }}
+
+{{/*
+Environment variables that the chart sets itself.
+Argument: dict root. Output: JSON list
+*/}}
+{{- define "tf-distributed.reservedVariables" -}}
+{{- $names := list "TF_CLUSTER" "TASK_INDEX" "TF_CONFIG" "RUN_DIR" "DATA_DIR" "HOME" "JOB_COMPLETION_INDEX"
+  "TRAINER_RECORD" "TRAINER_START_TIMEOUT" "TRAINER_ORPHAN_TIMEOUT" "TRAINER_GRACE_PERIOD"
+  "TRAINER_MAX_IN_PLACE_RESTARTS" "TRAINER_TERMINATION_LOG" "TRAINER_LOG_FORMAT" "TRAINER_GPUS" -}}
+{{- if or .root.Values.code.git .root.Values.code.files -}}
+{{- $names = concat $names (list "CODE_DIR" "PYTHONPATH") -}}
+{{- end -}}
+{{ toJson $names }}
+{{- end }}

@@ -1,0 +1,202 @@
+"""Every case of tests/job_files/rejected has one defect, and its `error` is what `tfd check` prints.
+
+scripts/golden.sh rewrites the errors.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from tests.chart.keys import LEAVES, SCHEMA, place
+from tests.chart.rejected import Case, cases, rewritten, tables
+from tests.chart.rendering import REJECTED, TEMPLATES, Refused, Values, render
+from tests.chart.rules import RULES, Rule, rule_calls
+from tfd.jobfile import helm_yaml
+from tfd.jobfile.schema import defaults, dotted, merged
+
+CASES = list(cases())
+# Helm renders these files, but a reviewer of a diff cannot see what they mean.
+ACCEPTED_BY_HELM = {"alias.yaml", "duplicate-key.yaml", "duplicate-nested-key.yaml", "second-document.yaml"}
+
+cases_by_name = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.table}: {case.name}")
+
+
+@cases_by_name
+def test_tfd_reports_the_error_of_the_case(case: Case) -> None:
+    assert case.problems() == [case.error]
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.job], ids=lambda case: f"{case.table}: {case.name}")
+def test_error_points_at_the_line_of_its_key(case: Case) -> None:
+    line, _, message = re.fullmatch(r"(\d+):(\d+): (.*)", case.error).groups()  # type: ignore[union-attr]
+    name = re.findall(r"[A-Za-z]\w*", message.partition(": got ")[0])[-1]
+    lines = case.job.splitlines()
+    assert name in lines[int(line) - 1] or not any(name in each for each in lines)
+
+
+def schema_errors(case: Case, folder: Path) -> Iterator[Any]:
+    """Yield the errors of jsonschema for the job file of a case."""
+    try:
+        values = helm_yaml.load(case.path(folder).read_text()).value
+    except helm_yaml.YamlError:
+        return
+    if isinstance(values, dict):
+        yield from jsonschema.Draft202012Validator(SCHEMA).iter_errors(merged(defaults(), values))
+
+
+def first_case_of_each_keyword(folder: Path) -> dict[str, Case]:
+    found: dict[str, Case] = {}
+    for case in CASES:
+        for error in schema_errors(case, folder):
+            found.setdefault(error.validator, case)
+    return found
+
+
+def keywords(node: Any) -> Iterator[str]:
+    """Yield the keywords of a schema that refuse values."""
+    if isinstance(node, dict):
+        yield from jsonschema.Draft202012Validator.VALIDATORS.keys() & node.keys()
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from keywords(child)
+
+
+@pytest.mark.slow
+def test_plain_helm_refuses_a_case_of_each_schema_keyword(tmp_path: Path) -> None:
+    found = first_case_of_each_keyword(tmp_path)
+    containers = {"properties", "patternProperties", "propertyNames", "items", "$ref"}
+    assert set(keywords(SCHEMA)) - containers == set(found)
+    for case in found.values():
+        with pytest.raises(Refused):
+            render(case.path(tmp_path))
+
+
+@pytest.mark.slow
+def test_plain_helm_shows_the_message_of_a_rule(tmp_path: Path) -> None:
+    [case] = [case for case in CASES if case.name == "synchronous training without workers"]
+    with pytest.raises(Refused) as refusal:
+        render(case.path(tmp_path))
+    assert f"tf-distributed: {case.message}\n" in str(refusal.value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(ACCEPTED_BY_HELM))
+def test_plain_helm_accepts_what_only_tfd_refuses(name: str) -> None:
+    render(REJECTED / "files" / name)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.expected)
+def test_every_rule_of_the_chart_has_a_case(rule: Rule) -> None:
+    # tfd renders for a Kubernetes that has gangs; validate_test.yaml holds this message against an older one.
+    if rule.expected != "Kubernetes 1.37 or later":
+        assert [case.name for case in CASES if rule.wrote(case.message)]
+
+
+def test_every_rule_is_found_by_these_tests() -> None:
+    assert len(RULES) == rule_calls()
+
+
+def without_null(key: str) -> tuple[Values, str]:
+    """Return a job file with workers in which `key` is null, and the key as a message writes it."""
+    job: Values = {"storage": {"claim": "runs"}, "strategy": "ParameterServer"}
+    block, name = place(job, key)
+    block[name] = None
+    return job, key.replace("[]", "[0]")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("helm", ["helm3", "helm4"])
+@pytest.mark.parametrize(
+    "key", sorted({*LEAVES, *(key.rpartition(".")[0] for key in LEAVES if "." in key)} - {"storage"})
+)
+def test_null_never_ends_in_an_error_of_a_template(key: str, helm: str) -> None:
+    job, written = without_null(key)
+    try:
+        render(job, helm=helm)
+    except Refused as refusal:
+        text = str(refusal)
+        ours = (
+            f"tf-distributed: {written}: got null; expected a value. Remove {written} to use the default of the chart."
+        )
+        assert ours in text or "values don't meet the specifications of the schema" in text, text
+
+
+def default_keys(block: dict[str, Any], *above: str) -> Iterator[str]:
+    """Yield each key with a default and each block of such keys; the quantities of resources are none."""
+    for name, value in block.items():
+        yield dotted((*above, name))
+        if isinstance(value, dict) and name != "resources":
+            yield from default_keys(value, *above, name)
+
+
+def test_every_default_is_protected_against_null() -> None:
+    text = (TEMPLATES / "rules" / "_defaults.tpl").read_text()
+    blocks = helm_yaml.load(text[text.index("{\n") : text.index("\n}") + 2]).value
+    listed = [f"{block}.{name}".lstrip(".") for block, names in blocks.items() for name in names]
+    assert sorted(listed) == sorted(default_keys(defaults()))
+
+
+def test_fail_is_in_one_template_only() -> None:
+    failing = [path.name for path in TEMPLATES.rglob("*.*") if re.search(r"\{\{-? *fail\b", path.read_text())]
+    assert failing == ["validate.yaml"]
+
+
+def test_cases_stand_in_the_table_of_their_top_level_key() -> None:
+    for case in CASES:
+        key = re.match(r"\w+", case.message)[0]  # type: ignore[index]
+        table = "files" if case.file.startswith("files/") and case.table == "files.yaml" else key
+        unknown = re.search(r"^\w+: got (an unknown|a renamed) key", case.message)
+        assert case.table == ("unknown.yaml" if unknown else f"{table}.yaml"), case.name
+
+
+def test_names_of_cases_are_unique_in_their_table() -> None:
+    for name, count in Counter((case.table, case.name) for case in CASES).items():
+        assert count == 1, name
+
+
+def test_every_file_of_the_corpus_belongs_to_a_case() -> None:
+    assert {case.file for case in CASES if case.file} == {
+        f"files/{path.name}" for path in (REJECTED / "files").iterdir()
+    }
+
+
+def test_rewriting_changes_only_the_errors() -> None:
+    for name, entries in tables().items():
+        text = (REJECTED / name).read_text()
+        assert rewritten(text, [entry["error"] for entry in entries]) == text
+        changed = rewritten(text, ["1:1: new" for _ in entries])
+        assert re.sub(r"  error: .*", "", changed) == re.sub(r"  error: .*", "", text)
+
+
+def constrained(node: dict[str, Any] = SCHEMA, where: str = "#") -> dict[int, str]:
+    """Return the place of each node of the schema that holds a value to a rule, by its identity."""
+    found = {}
+    if node.keys() & {"type", "enum", "const", "pattern"} and "properties" not in node:
+        found[id(node)] = where
+    for keyword in ("properties", "patternProperties", "$defs"):
+        for name, child in node.get(keyword, {}).items():
+            found |= constrained(child, f"{where}/{keyword}/{name}")
+    for keyword in ("items", "additionalProperties", "propertyNames"):
+        if isinstance(node.get(keyword), dict):
+            found |= constrained(node[keyword], f"{where}/{keyword}")
+    return found
+
+
+def test_every_rule_of_the_schema_has_a_case(tmp_path: Path) -> None:
+    """A definition counts once: test_schema.py tries each keyword at each key."""
+    missing = constrained()
+    for case in CASES:
+        for error in schema_errors(case, tmp_path):
+            node = SCHEMA
+            for step in list(error.absolute_schema_path)[:-1]:
+                if "$ref" in node and step not in node:
+                    node = SCHEMA["$defs"][node["$ref"].removeprefix("#/$defs/")]
+                node = node[step]
+            missing.pop(id(node), None)
+            if "$ref" in node:
+                missing.pop(id(SCHEMA["$defs"][node["$ref"].removeprefix("#/$defs/")]), None)
+    assert sorted(missing.values()) == []

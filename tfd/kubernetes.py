@@ -1,0 +1,42 @@
+"""The Kubernetes objects of a run: their labels, their roles and the GPUs that they request."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from typing import Any
+
+Object = dict[str, Any]
+
+ROLES = ("chief", "ps", "worker", "evaluator")
+"""The roles that have tasks, in the order in which they are shown."""
+TENSORBOARD = "tensorboard"
+"""The component that is not a role: it shows the run and trains nothing."""
+
+INSTANCE_LABEL = "app.kubernetes.io/instance"
+COMPONENT_LABEL = "app.kubernetes.io/component"
+INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
+
+
+def selector(run: str) -> str:
+    """Return the label selector of all objects of a run."""
+    return f"app.kubernetes.io/name=tf-distributed,{INSTANCE_LABEL}={run}"
+
+
+def role_of(item: Object) -> str:
+    """Return the role of a Kubernetes Job or of one of its pods; `tensorboard` for TensorBoard's objects."""
+    return str(item["metadata"]["labels"].get(COMPONENT_LABEL))
+
+
+def leader(roles: Container[str]) -> str:
+    """Return the role, out of those that a run has, whose end is the end of the run."""
+    return "chief" if "chief" in roles else "worker"
+
+
+def gpus(resources: Mapping[str, Mapping[str, Any]]) -> int:
+    """Return the GPUs that a container requests.
+
+    Extended resources have a domain in their name (`nvidia.com/gpu`): GPUs of any vendor are requested that way.
+    Kubernetes takes the limit as the request where only the limit is set.
+    """
+    requested = {**resources.get("limits", {}), **resources.get("requests", {})}
+    return sum(int(count) for name, count in requested.items() if "/" in name)
