@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 from trainer.roles import dispatch
-from trainer.runtime import errors, logs
+from trainer.runtime import errors, exit_codes, logs
 from trainer.runtime.config import PRECISIONS, Scalar, TrainerSettings
 from trainer.runtime.errors import ConfigError, TaskFailed, TrainerExit
 from trainer.runtime.types import Dataset, Json, Model, Tensor
@@ -96,7 +96,7 @@ def main(words: Sequence[str]) -> int:
         sys.stderr.write(f"{error}\n")
         return error.code
     sys.stdout.write(json.dumps(asdict(report), indent=2) + "\n" if args.json else describe(report))
-    return errors.DONE
+    return exit_codes.DONE
 
 
 def _assignment(text: str) -> tuple[str, Scalar]:

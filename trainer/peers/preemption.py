@@ -19,7 +19,7 @@ from typing import Final, Protocol
 import tensorflow as tf
 
 from trainer.peers.control_queue import LEAVING, Mailbox
-from trainer.runtime.errors import STOPPED
+from trainer.runtime.exit_codes import STOPPED
 from trainer.runtime.logs import log
 
 _LOOK_EVERY: Final = 1.0

@@ -22,7 +22,7 @@ from typing import Final
 
 from trainer.peers.barrier import SILENT, probe
 from trainer.runtime import logs
-from trainer.runtime.errors import KILLED
+from trainer.runtime.exit_codes import KILLED
 from trainer.storage import termination_log as report
 
 FROZEN_AFTER: Final = 10.0

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from trainer.roles.context import Context
-from trainer.runtime import errors as exits
-from trainer.runtime.errors import ConfigError, GaveUp, TaskFailed
+from trainer.runtime import errors, exit_codes
+from trainer.runtime.errors import GaveUp
 from trainer.runtime.logs import describe, fields, log
 from trainer.runtime.types import Json
 from trainer.storage.evaluation_record import Verdict
@@ -52,9 +52,8 @@ class RunWatch:
             self._last, self._changed = status, self.clock()
         # A failure that was there at the start belongs to an earlier attempt.
         if status and status.get("state") == "failed" and status != self._first:
-            code = int(status.get("exitCode") or exits.FAILED)
-            cls = {exits.BAD_CONFIG: ConfigError, exits.GAVE_UP: GaveUp}.get(code, TaskFailed)
-            raise cls(f"the run failed: {status.get('message')}")
+            code = int(status.get("exitCode") or exit_codes.FAILED)
+            raise errors.from_code(code, f"the run failed: {status.get('message')}")
         began = status != self._first
         patience = self.orphan_timeout if began else max(self.start_timeout, self.orphan_timeout)
         if (idle := self.clock() - self._changed) >= patience:
@@ -131,9 +130,9 @@ class Evaluator:
             try:
                 self._tell(found, metrics)
             except Exception as error:
-                if not exits.is_storage_full(error):
+                if not errors.is_storage_full(error):
                     raise
-                log.info("can't write what came out: %s", exits.summary(error))
+                log.info("can't write what came out: %s", errors.summary(error))
 
     def _tell(self, found: Found, metrics: dict[str, float]) -> None:
         """Write what came out, and keep the checkpoint if it is the best so far."""
@@ -155,10 +154,10 @@ class Evaluator:
 
 def _trouble(error: BaseException) -> str | None:
     """Return why a checkpoint could not be read; None when `error` says something else."""
-    from tensorflow import errors
+    from tensorflow.errors import NotFoundError
 
     from trainer.storage import checkpoints
 
-    if isinstance(error, errors.NotFoundError):
+    if isinstance(error, NotFoundError):
         return "was deleted before it could be evaluated"
     return "is damaged" if isinstance(error, checkpoints.DamagedError) else None

@@ -35,7 +35,7 @@ def run(context: Context) -> str:
     log.info("running %s", " ".join(context.script))
     code = _execute(context.script)
     if code:
-        raise ScriptEnded(f"{path} ended with {code}", code)
+        raise TaskFailed(f"{path} exited with {code}", code)
     if context.writes:
         context.run_dir.write_done(
             {
@@ -51,14 +51,6 @@ def run(context: Context) -> str:
             }
         )
     return f"{path} is done"
-
-
-class ScriptEnded(TaskFailed):
-    """The script ended with a code other than 0, which becomes this process's own."""
-
-    def __init__(self, message: str, code: int) -> None:
-        super().__init__(message)
-        self.code = code  # type: ignore[misc]
 
 
 def _execute(script: tuple[str, ...]) -> int:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from trainer.peers import barrier
-from trainer.runtime import errors, malloc
-from trainer.runtime.errors import GaveUp, Stopped, TaskFailed, TrainerExit
+from trainer.runtime import errors, exit_codes, malloc
+from trainer.runtime.errors import GaveUp, Stopped, TrainerExit
 from trainer.runtime.logs import log
 from trainer.runtime.signals import StopSignal
 from trainer.storage.run_dir import RunDir
@@ -97,18 +97,14 @@ def outcome(code: int, told_to_stop: bool) -> str | None:
         TrainerExit: it leaves with another code than 0.
 
     """
-    if code == errors.DONE:
+    if code == exit_codes.DONE:
         return "the run is done"
-    if code == errors.STOPPED:
+    if code == exit_codes.STOPPED:
         # The chief alone was told to stop; the next one needs this server.
         if not told_to_stop:
             return None
-        raise Stopped("told to stop, and the chief has saved")
-    if code == errors.FAILED:
-        raise TaskFailed("the run failed, see the chief's log")
-    if code == errors.BAD_CONFIG:
-        raise errors.ConfigError("the chief found a wrong configuration, see its log")
-    raise GaveUp("the chief gave up, see its log")
+        raise Stopped("received SIGTERM, and the chief has saved a checkpoint")
+    raise errors.from_code(code, f"the chief exited with {code}; see its log")
 
 
 def run_ended(run_dir: RunDir, started: str) -> Callable[[], TrainerExit | bool]:
@@ -120,9 +116,8 @@ def run_ended(run_dir: RunDir, started: str) -> Callable[[], TrainerExit | bool]
         status = run_dir.read_status() or {}
         # An older failure belongs to an earlier start of the run.
         if status.get("state") == "failed" and str(status.get("updated")) > started:
-            classes = {errors.BAD_CONFIG: errors.ConfigError, errors.GAVE_UP: GaveUp}
-            cls = classes.get(int(status.get("exitCode") or errors.FAILED), TaskFailed)
-            return cls(f"the run failed: {status.get('message')}")
+            code = int(status.get("exitCode") or exit_codes.FAILED)
+            return errors.from_code(code, f"the run failed: {status.get('message')}")
         return False
 
     return ended
@@ -154,7 +149,7 @@ def serve(tasks: dict[str, list[str]], role: str, index: int, *, watch: Watch, s
         if stop.is_set():
             if leaving is None:
                 leaving = Mailbox(server.target, role, index, LEAVING)
-                leaving.put(errors.STOPPED)
+                leaving.put(exit_codes.STOPPED)
             watch.probe_soon()
             if watch.may_leave(stop.seconds_since()):
                 raise Stopped("told to stop")

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from trainer.runtime.config import load_record, load_settings, parse_record
-from trainer.runtime.errors import BAD_CONFIG, ConfigError
+from trainer.runtime.errors import ConfigError
+from trainer.runtime.exit_codes import BAD_CONFIG
 
 
 def test_defaults_of_a_record_without_a_trainer_block(raw: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from trainer.peers.preemption import SETTLE_SECONDS, Drain
-from trainer.runtime.errors import STOPPED
+from trainer.runtime.exit_codes import STOPPED
 
 from .conftest import Clock
 
