@@ -5,6 +5,7 @@ cd "$(dirname "$0")/.."
 ruff check .
 ruff format --check .
 mypy
+lint-imports --no-cache
 actionlint -shellcheck= -pyflakes=
 zizmor --offline --quiet .github
 python scripts/docs.py --check

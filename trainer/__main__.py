@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from trainer.roles import dispatch
-from trainer.runtime import logs, tf_config
+from trainer.runtime import logs, tf_config, threads
 from trainer.runtime.config import LOG_FORMATS, load_log_format
 from trainer.runtime.errors import ConfigError, TrainerExit
 from trainer.runtime.exit_codes import EXIT_CODES, OWN_CODES
-from trainer.runtime.logs import leave
+from trainer.runtime.process import leave
 from trainer.runtime.signals import StopSignal
 
 _DESCRIPTION: Final = """\
@@ -76,7 +76,7 @@ def main(words: Sequence[str]) -> None:
         sys.exit(importlib.import_module("trainer.check").main(list(words[1:])))
     stop = StopSignal()
     stop.install()
-    env = dispatch.environment()
+    env = threads.environment()
     logs.configure("trainer")
     try:
         at = words.index("--") if "--" in words else len(words)

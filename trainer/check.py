@@ -17,8 +17,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
-from trainer.roles import dispatch
-from trainer.runtime import errors, exit_codes, logs
+from trainer.runtime import errors, exit_codes, logs, threads
 from trainer.runtime.config import PRECISIONS, Scalar, TrainerSettings
 from trainer.runtime.errors import ConfigError, TaskFailed, TrainerExit
 from trainer.runtime.types import Dataset, Json, Model, Tensor
@@ -75,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(words: Sequence[str]) -> int:
     """Check the task that `words` name, write what came out; return the exit code."""
-    env = dispatch.environment()
+    env = threads.environment()
     logs.configure("check")
     try:
         args = _parser().parse_args(words)

@@ -35,6 +35,19 @@ from trainer.runtime.config import Scalar, TrainerSettings
 from trainer.runtime.errors import ConfigError
 from trainer.runtime.types import Dataset, Metric, Model, Optimizer, Tensor
 
+__all__ = [
+    "ConfigError",
+    "DataContext",
+    "Dataset",
+    "Metric",
+    "Model",
+    "Optimizer",
+    "Scalar",
+    "Task",
+    "Tensor",
+    "load",
+]
+
 BUILT_IN: Final = {
     "digits": "trainer.tasks.digits:Digits",
     "inception_v3": "trainer.tasks.inception_v3:InceptionV3",

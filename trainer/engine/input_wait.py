@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from trainer.engine.loop import Reports
 from trainer.runtime.logs import log
-from trainer.storage.run_dir import Status
+from trainer.storage.status import Status
 
 MUCH: Final = 0.2
 _OVER_SECONDS: Final = 10.0

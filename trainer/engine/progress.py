@@ -15,7 +15,8 @@ from trainer.engine.steps import Trainee
 from trainer.runtime.config import Record, Scalar
 from trainer.runtime.logs import fields, log
 from trainer.runtime.types import Tensor
-from trainer.storage.run_dir import RunDir, Status
+from trainer.storage.run_dir import RunDir
+from trainer.storage.status import Status
 
 _STATUS_EVERY: Final = 1.0
 _LOG_EVERY: Final = 2.0

@@ -14,7 +14,7 @@ from typing import Final
 
 import tensorflow as tf
 
-from trainer.peers.barrier import probe
+from trainer.peers.probe import probe
 from trainer.runtime.exit_codes import DONE
 from trainer.runtime.logs import log
 from trainer.runtime.types import Tensor

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from trainer.peers.barrier import SILENT, probe
+from trainer.peers.probe import SILENT, probe
 from trainer.runtime import logs
 from trainer.runtime.exit_codes import KILLED
 from trainer.storage import termination_log as report

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,10 +11,11 @@ from trainer.roles import restart
 from trainer.roles.context import Context
 from trainer.roles.shutdown import finish
 from trainer.runtime import config, tf_config
-from trainer.runtime.errors import ConfigError, TrainerExit
-from trainer.runtime.logs import leave
+from trainer.runtime.errors import ConfigError, Stopped, TrainerExit
+from trainer.runtime.process import leave
+from trainer.runtime.serialize import now
 from trainer.runtime.signals import StopSignal
-from trainer.storage.run_dir import RunDir, now
+from trainer.storage.run_dir import RunDir
 
 
 def main(script: Sequence[str], env: Mapping[str, str], stop: StopSignal) -> NoReturn:
@@ -24,7 +24,8 @@ def main(script: Sequence[str], env: Mapping[str, str], stop: StopSignal) -> NoR
         context = _context(script, env, stop)
     except TrainerExit as error:
         leave(error.code, str(error))
-    stop.on_stop(context.leave_on_stop)
+    # Until training begins there is nothing to save, so a signal ends the process at once.
+    stop.on_stop(lambda: finish(context, Stopped("received SIGTERM")))
     try:
         words = play(context)
     except BaseException as error:  # noqa: BLE001, RUF100 - a process that ends has to say why
@@ -112,14 +113,3 @@ def _serve(context: Context) -> str:
     )
     tasks = {role: list(addresses) for role, addresses in this.tasks.items()}
     return server.serve(tasks, this.role, this.index, watch=watch, stop=context.stop)
-
-
-def environment() -> Mapping[str, str]:
-    """Return this process's environment, with what TensorFlow reads at its import."""
-    from trainer.runtime import threads
-
-    threads.configure(os.environ, threads.available_cpus())
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # Otherwise the first process on a GPU takes all of its memory, wanted or not.
-    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    return os.environ

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from trainer.peers import barrier
+from trainer.peers.probe import probe
 from trainer.runtime import errors, exit_codes, malloc
 from trainer.runtime.errors import GaveUp, Stopped, TrainerExit
 from trainer.runtime.logs import log
@@ -159,4 +159,4 @@ def serve(tasks: dict[str, list[str]], role: str, index: int, *, watch: Watch, s
 
 def chief_probe(address: str | None) -> Callable[[], str | None]:
     """Return a function that says why the chief can't be reached, None when it can."""
-    return lambda: barrier.probe(address) if address else "there is no chief in TF_CONFIG"
+    return lambda: probe(address) if address else "there is no chief in TF_CONFIG"

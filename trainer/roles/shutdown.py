@@ -11,7 +11,8 @@ from trainer.roles import restart
 from trainer.roles.context import Context
 from trainer.runtime import errors, exit_codes
 from trainer.runtime.errors import TrainerExit
-from trainer.runtime.logs import leave, log, show
+from trainer.runtime.logs import log, show
+from trainer.runtime.process import leave
 from trainer.storage import termination_log
 
 _LINGER: Final = {exit_codes.DONE: 3.0, exit_codes.STOPPED: 1.0}

@@ -5,17 +5,17 @@ from __future__ import annotations
 import faulthandler
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import keras
-import tensorflow as tf
 
 from trainer.engine import evaluation
 from trainer.engine import strategy as strategies
 from trainer.engine.consensus import Agreement
+from trainer.engine.early_stopping import EarlyStop
 from trainer.engine.input_wait import InputWait
 from trainer.engine.loop import Agree, Loop, Pace, alone, never
 from trainer.engine.progress import Progress
@@ -29,23 +29,20 @@ from trainer.engine.steps import (
     pipeline_function,
     replica_step,
 )
-from trainer.peers.barrier import Barrier, wait_for_all
 from trainer.peers.health import ServerWatch
 from trainer.peers.preemption import Drain
 from trainer.peers.watchdog import Duty, Guard
+from trainer.roles import checkpointing, rendezvous
 from trainer.roles.context import Context
 from trainer.roles.shutdown import finish
-from trainer.runtime import errors
 from trainer.runtime.config import DISTRIBUTED
-from trainer.runtime.errors import ConfigError, LostPeer, TrainerExit
+from trainer.runtime.errors import TrainerExit
 from trainer.runtime.logs import describe, log, style
 from trainer.runtime.types import Strategy
 from trainer.storage import checkpoints
 from trainer.storage.checkpoints import Checkpoints, DamagedError, Found
-from trainer.storage.run_dir import RunDir, now
 from trainer.task import Task, load
 
-_ASK_EVERY: Final = 2.0
 _LAST_WORDS_SECONDS: Final = 0.5
 _kept: list[object] = []
 """What must live until the process ends: dropping a strategy takes seconds."""
@@ -68,7 +65,7 @@ def run(context: Context) -> str:
         TrainerExit: the run ended otherwise than done.
 
     """
-    context.claim()
+    context.claim(on_lost=lambda error: finish(context, error))
     last = checkpoints.newest_complete(context.run_dir.checkpoints)
     if last is not None and last.step >= last_step(context):
         # Trained, but not finished. The peers may be gone for good, and are not needed.
@@ -85,24 +82,6 @@ def last_step(context: Context) -> int:
     steps = context.record.trainer.steps
     stop = context.run_dir.early_stop() if context.record.trainer.early_stopping else None
     return min(steps, int(stop["step"])) if stop else steps
-
-
-class EarlyStop:
-    """Asks now and then whether the evaluator has told the run to end."""
-
-    def __init__(self, run_dir: RunDir, clock: Callable[[], float] = time.monotonic) -> None:
-        self._run_dir, self._clock = run_dir, clock
-        self._ask_at = 0.0
-        self._said = False
-
-    def __call__(self) -> bool:
-        """Say whether it has."""
-        if not self._said and self._clock() >= self._ask_at:
-            self._ask_at = self._clock() + _ASK_EVERY
-            if stop := self._run_dir.early_stop():
-                self._said = True
-                log.info("early stopping: %s", stop.get("reason"))
-        return self._said
 
 
 @contextmanager
@@ -153,17 +132,10 @@ def connect(context: Context) -> Strategy:
         GaveUp: some did not come in time.
 
     """
-    cluster, name = context.cluster, context.record.strategy
-    barrier = Barrier(
-        cluster.peers("ps", "worker"),
-        timeout=context.settings.start_timeout,
-        waited=context.restarts.waited,
-    )
+    name = context.record.strategy
     context.waits(True, "waiting for the other tasks")
     if name in DISTRIBUTED:
-        started = time.monotonic()
-        wait_for_all(barrier, cluster.address, context.stop.wait)
-        context.note_startup("barrierSeconds", time.monotonic() - started)
+        rendezvous.wait_for_peers(context)
         # A peer that dies right now for good would block TensorFlow for ever, and Python with it.
         faulthandler.dump_traceback_later(context.settings.start_timeout, exit=True)
     else:
@@ -194,7 +166,7 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
     )
     workers = len(context.cluster.tasks.get("worker", ()))
     agreement = Agreement(strategy, workers) if context.record.strategy == "MultiWorkerMirrored" else None
-    _restore(context, trainee, saver, agreement)
+    checkpointing.restore(context, saver, agreement)
     stepper = _stepper(context, task, strategy, trainee)
     progress = Progress(
         record=context.record,
@@ -215,7 +187,7 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
         settings=settings,
         stepper=stepper,
         progress=InputWait(progress, stepper, context.status),
-        save=_save(context, saver),
+        save=checkpointing.save_function(context, saver),
         told_to_stop=context.stop.is_set,
         drain=drain,
         told_to_end=EarlyStop(context.run_dir) if stops_early else never,
@@ -225,29 +197,6 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
     progress.end()
     last = Found(step, os.path.join(saver.directory, f"ckpt-{step}"))  # noqa: PTH118 - may be a URL
     return Trained(last, progress.rate.overall)
-
-
-def _save(context: Context, saver: Checkpoints) -> Callable[[int], None]:
-    """Return the function that saves the checkpoint of a step, and gets over a storage that is full for a while."""
-
-    def save(step: int) -> None:
-        started = time.monotonic()
-        if context.lease:
-            context.lease.check()
-        try:
-            found = saver.save(step)
-        except (tf.errors.OpError, OSError) as error:
-            if not errors.is_storage_full(error) or step >= context.record.trainer.steps or context.stop.is_set():
-                raise
-            # Nothing is lost yet, and the next checkpoint may find room again.
-            log.info("can't save checkpoint %d, training goes on: %s", step, errors.summary(error))
-            checkpoints.sweep(saver.directory)
-            return
-        if context.status:
-            log.info("saved checkpoint %d in %.1f s", step, time.monotonic() - started)
-            context.status.update(step=step, lastCheckpoint={"step": step, "path": found.path})
-
-    return save
 
 
 def _stepper(context: Context, task: Task, strategy: Strategy, trainee: Trainee) -> Stepper:
@@ -267,56 +216,6 @@ def _stepper(context: Context, task: Task, strategy: Strategy, trainee: Trainee)
     return SyncStepper(strategy, trainee, step, strategy.distribute_datasets_from_function(pipeline))
 
 
-def _restore(context: Context, trainee: Trainee, saver: Checkpoints, agreement: Agreement | None) -> None:
-    """Continue from the run's newest checkpoint, else from the run that `warmStartFrom` names.
-
-    From another run come the weights and the optimizer's state, its iterations too; the step starts at 0.
-    """
-    directory = context.run_dir.checkpoints
-    if context.writes:
-        for step in checkpoints.incomplete(directory):
-            log.info("checkpoint %d is not complete: leaving it out", step)
-        checkpoints.sweep(directory)
-    while True:
-        found = checkpoints.newest_complete(directory)
-        if agreement:
-            found = agreement.same_checkpoint(directory, found, decides=context.writes)
-        if not found:
-            break
-        try:
-            saver.restore(found.path)
-        except DamagedError as error:
-            leave_out_damaged(context, found, error, together=agreement is not None)
-            continue
-        log.info("continuing from %s", found.path)
-        return
-    if other := context.record.resume_from:
-        directory = context.run_dir.sibling_checkpoints(other)
-        found = checkpoints.newest_complete(directory)
-        if not found:
-            raise ConfigError(
-                f"warmStartFrom: got {other!r}: there is no checkpoint in {directory}: "
-                "set it to a run with a checkpoint in the same storage"
-            )
-        saver.restore_parts(found.path, "model", "optimizer")
-        log.info("starting from the weights and the optimizer of %s", found.path)
-
-
-def leave_out_damaged(context: Context, found: Found, error: DamagedError, *, together: bool) -> None:
-    """Have nobody use the checkpoint `found` again; then the one before may be restored.
-
-    Raises:
-        LostPeer: all tasks have to go back `together`: the others may have read the checkpoint before.
-
-    """
-    if context.writes:
-        checkpoints.set_aside(found)
-    message = f"checkpoint {found.step} is damaged: going back to the one before"
-    log.info("%s (%s)", message, error)
-    if together:
-        raise LostPeer(message)
-
-
 def _end(context: Context, task: Task, trained: Trained) -> str:
     """Evaluate and export the last checkpoint and write DONE, if that is this task's work; return the last words."""
     context.stop.release()
@@ -329,26 +228,13 @@ def _end(context: Context, task: Task, trained: Trained) -> str:
     try:
         last.restore(trained.found)
     except DamagedError as error:
-        leave_out_damaged(context, trained.found, error, together=True)
+        checkpointing.leave_out_damaged(context, trained.found, error, together=True)
     metrics = last.run()
     log.info("held-out data at step %d: %s", trained.found.step, describe(metrics))
     if metrics and not context.record.evaluators:
         evaluation.Curves(run_dir).add(trained.found.step, metrics)
     path = evaluation.export(run_dir, task, last.model)
-    rate = trained.steps_per_second
-    run_dir.write_done(
-        {
-            "run": context.record.run,
-            "hash": context.record.hash,
-            "step": trained.found.step,
-            "steps": settings.steps,
-            "metrics": metrics,
-            "stepsPerSecond": rate and round(rate, 3),
-            "restarts": status["restarts"] if status else 0,
-            "export": path,
-            "finished": now(),
-        }
-    )
+    context.write_done(step=trained.found.step, metrics=metrics, steps_per_second=trained.steps_per_second, export=path)
     if status:
         status.note(step=trained.found.step, metrics=metrics, etaSeconds=0)
     return f"done at step {trained.found.step}: {describe(metrics)}"

@@ -15,8 +15,9 @@ from typing import Any, Final
 
 from trainer.runtime.config import EarlyStopping
 from trainer.runtime.errors import ConfigError
+from trainer.runtime.serialize import to_json
 from trainer.storage import files
-from trainer.storage.run_dir import RunDir, to_json
+from trainer.storage.run_dir import RunDir
 
 LOWEST_LOSS: Final = EarlyStopping(metric="loss", mode="min")
 """What is best in a run without early stopping."""

@@ -17,7 +17,8 @@ from trainer.runtime import exit_codes
 from trainer.runtime.config import Record
 from trainer.runtime.errors import GaveUp, Stopped, TaskFailed, TrainerExit
 from trainer.runtime.signals import StopSignal
-from trainer.storage.run_dir import RunDir, Status
+from trainer.storage.run_dir import RunDir
+from trainer.storage.status import Status
 
 from .conftest import Clock
 

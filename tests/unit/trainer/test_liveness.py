@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from trainer.peers.barrier import SILENT, probe
 from trainer.peers.health import PS_PATIENCE, WORKER_PATIENCE, ServerWatch, cut_connections
+from trainer.peers.probe import SILENT, probe
 from trainer.runtime.errors import GaveUp, LostPeer
 
 from .conftest import Clock

@@ -12,7 +12,8 @@ import pytest
 from trainer.runtime.config import Record
 from trainer.runtime.errors import ConfigError
 from trainer.storage import files
-from trainer.storage.run_dir import RunDir, Status
+from trainer.storage.run_dir import RunDir
+from trainer.storage.status import Status
 
 
 @pytest.fixture
