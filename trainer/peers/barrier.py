@@ -104,14 +104,14 @@ def wait_for_all(barrier: Barrier, address: str | None, sleep: Callable[[float],
         GaveUp: the time is over.
 
     """
-    presence = Presence(address)
+    presence = ReadinessListener(address)
     try:
         barrier.wait(sleep)
     finally:
         presence.close()
 
 
-class Presence:
+class ReadinessListener:
     """Answers on this task's own port until TensorFlow takes it over.
 
     A task that waits for its peers has no TensorFlow server yet; without this they would wait for it as well.

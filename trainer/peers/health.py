@@ -36,7 +36,7 @@ _ANSWER_SECONDS: Final = 2.5
 _HUNG_UP: Final = "hung up"
 
 
-class ServerWatch:
+class ServerHealthMonitor:
     """Decides what to do about servers that don't answer; `look` is to be called again and again."""
 
     def __init__(
@@ -58,7 +58,7 @@ class ServerWatch:
         self._seen = clock()
         self._pool = ThreadPoolExecutor(max_workers=min(32, max(1, len(self._silent))))
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Ask every server once and do what is due.
 
         Raises:
@@ -105,7 +105,7 @@ class ServerWatch:
             while not stop.wait(every):
                 beat()
                 try:
-                    self.look()
+                    self.poll()
                 except TrainerExit as error:
                     if not stop.is_set():
                         end(error)

@@ -20,9 +20,9 @@ Probe = Callable[[str], str | None]
 def probe(address: str, timeout: float = ANSWER_SECONDS, hung_up: str | None = None) -> str | None:
     """Return why nobody answers at `address` (host:port), None when somebody does.
 
-    A connection alone proves nothing: the kernel accepts it for a process that hangs too. So this begins to speak
-    HTTP/2, as gRPC does, and waits for the first word. A task that is not a server yet (`Presence`) hangs up instead,
-    for which `hung_up` is returned.
+    A connection alone proves nothing: the kernel also accepts it for a process that hangs. So this function sends the
+    HTTP/2 preface, as gRPC does, and waits for the first byte of a reply. A task that is not a server yet
+    (`ReadinessListener`) closes the connection instead; then the result is `hung_up`.
     """
     host, _, port = address.rpartition(":")
     try:

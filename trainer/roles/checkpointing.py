@@ -7,16 +7,16 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from trainer.engine.consensus import Agreement
+from trainer.engine.consensus import Consensus
 from trainer.roles.context import Context
 from trainer.runtime import errors
 from trainer.runtime.errors import ConfigError, LostPeer
 from trainer.runtime.logs import log
 from trainer.storage import checkpoints
-from trainer.storage.checkpoints import Checkpoints, DamagedError, Found
+from trainer.storage.checkpoints import CheckpointRef, Checkpoints, DamagedError
 
 
-def restore(context: Context, saver: Checkpoints, agreement: Agreement | None) -> None:
+def restore(context: Context, saver: Checkpoints, consensus: Consensus | None) -> None:
     """Continue from the run's newest checkpoint, else from the run that `warmStartFrom` names.
 
     From another run come the weights and the optimizer's state, its iterations too; the step starts at 0.
@@ -25,21 +25,21 @@ def restore(context: Context, saver: Checkpoints, agreement: Agreement | None) -
     if context.writes:
         for step in checkpoints.incomplete(directory):
             log.info("checkpoint %d is not complete: leaving it out", step)
-        checkpoints.sweep(directory)
+        checkpoints.remove_partial(directory)
     while True:
         found = checkpoints.newest_complete(directory)
-        if agreement:
-            found = agreement.same_checkpoint(directory, found, decides=context.writes)
+        if consensus:
+            found = consensus.same_checkpoint(directory, found, decides=context.writes)
         if not found:
             break
         try:
             saver.restore(found.path)
         except DamagedError as error:
-            leave_out_damaged(context, found, error, together=agreement is not None)
+            leave_out_damaged(context, found, error, together=consensus is not None)
             continue
         log.info("continuing from %s", found.path)
         return
-    if other := context.record.resume_from:
+    if other := context.record.warm_start_from:
         directory = context.run_dir.sibling_checkpoints(other)
         found = checkpoints.newest_complete(directory)
         if not found:
@@ -51,7 +51,7 @@ def restore(context: Context, saver: Checkpoints, agreement: Agreement | None) -
         log.info("starting from the weights and the optimizer of %s", found.path)
 
 
-def leave_out_damaged(context: Context, found: Found, error: DamagedError, *, together: bool) -> None:
+def leave_out_damaged(context: Context, found: CheckpointRef, error: DamagedError, *, together: bool) -> None:
     """Have nobody use the checkpoint `found` again; then the one before may be restored.
 
     Raises:
@@ -80,7 +80,7 @@ def save_function(context: Context, saver: Checkpoints) -> Callable[[int], None]
                 raise
             # Nothing is lost yet, and the next checkpoint may find room again.
             log.info("can't save checkpoint %d, training goes on: %s", step, errors.summary(error))
-            checkpoints.sweep(saver.directory)
+            checkpoints.remove_partial(saver.directory)
             return
         if context.status:
             log.info("saved checkpoint %d in %.1f s", step, time.monotonic() - started)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from trainer.roles.restart import Restarts
-from trainer.runtime.config import Record, Settings
+from trainer.roles.restart import InPlaceRestartState
+from trainer.runtime.config import RunRecord, RuntimeEnv
 from trainer.runtime.errors import LostLease
 from trainer.runtime.serialize import now
 from trainer.runtime.signals import StopSignal
@@ -25,11 +25,11 @@ class Context:
     """One task of one run."""
 
     cluster: Cluster
-    settings: Settings
-    record: Record
+    env: RuntimeEnv
+    record: RunRecord
     run_dir: RunDir
     stop: StopSignal
-    restarts: Restarts
+    restarts: InPlaceRestartState
     started: str
     """When this process started, as status.json writes times."""
     script: tuple[str, ...] = ()
@@ -72,7 +72,7 @@ class Context:
     @property
     def hold_seconds(self) -> float:
         """How long the loop may take to save after a signal."""
-        return max(1.0, self.settings.grace_period - _GRACE_RESERVE)
+        return max(1.0, self.env.grace_period - _GRACE_RESERVE)
 
     def claim(self, on_lost: Callable[[LostLease], None]) -> None:
         """Claim the run directory, if this task writes it, and begin status.json; call `on_lost` if the lease is lost.
@@ -96,7 +96,7 @@ class Context:
         self.status.update(state="starting", exitCode=None, message="", startup=dict(self.startup))
         self.status.start_heartbeat()
 
-    def waits(self, waiting: bool, message: str = "") -> None:
+    def set_waiting(self, waiting: bool, message: str = "") -> None:
         """Note that this task waits for its peers, or no longer does."""
         self.waiting = waiting
         if self.status:

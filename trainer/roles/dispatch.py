@@ -35,13 +35,13 @@ def main(script: Sequence[str], env: Mapping[str, str], stop: StopSignal) -> NoR
 
 def _context(script: Sequence[str], env: Mapping[str, str], stop: StopSignal) -> Context:
     this = tf_config.parse(env.get("TF_CONFIG"))
-    settings, record = config.load_settings(env), config.load_record(env)
+    runtime_env, record = config.load_runtime_env(env), config.load_record(env)
     _check_role(this, record.strategy)
     return Context(
         cluster=this,
-        settings=settings,
+        env=runtime_env,
         record=record,
-        run_dir=RunDir(settings.run_dir, record),
+        run_dir=RunDir(runtime_env.run_dir, record),
         stop=stop,
         restarts=restart.load(env),
         started=now(),
@@ -69,7 +69,7 @@ def play(context: Context) -> str:
     if context.run_dir.done() is not None:
         return f"{context.record.run} was done already, see {context.run_dir.at('DONE')}"
     context.run_dir.check()
-    if context.settings.gpus or not context.script:  # an own script may want to set things before the import
+    if context.env.gpus or not context.script:  # an own script may want to set things before the import
         _import_tensorflow(context)
     if context.is_server:
         return _serve(context)
@@ -95,21 +95,21 @@ def _import_tensorflow(context: Context) -> None:
     context.note_startup("importSeconds", time.monotonic() - started)
     from trainer.runtime import devices
 
-    devices.check(context.settings)
+    devices.check(context.env)
 
 
 def _serve(context: Context) -> str:
     from trainer.roles import server
 
-    this, settings = context.cluster, context.settings
+    this, env = context.cluster, context.env
     # A server that was told to stop waits for its chief to save.
-    context.stop.hold(float(settings.grace_period))
-    watch = server.Watch(
-        start_timeout=settings.start_timeout,
-        orphan_timeout=settings.orphan_timeout,
-        grace_period=settings.grace_period,
+    context.stop.hold(float(env.grace_period))
+    monitor = server.ChiefMonitor(
+        start_timeout=env.start_timeout,
+        orphan_timeout=env.orphan_timeout,
+        grace_period=env.grace_period,
         probe=server.chief_probe(this.chief_address),
         ended=server.run_ended(context.run_dir, context.started),
     )
     tasks = {role: list(addresses) for role, addresses in this.tasks.items()}
-    return server.serve(tasks, this.role, this.index, watch=watch, stop=context.stop)
+    return server.serve(tasks, this.role, this.index, watch=monitor, stop=context.stop)

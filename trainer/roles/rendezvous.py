@@ -18,7 +18,7 @@ def wait_for_peers(context: Context) -> None:
     started = time.monotonic()
     barrier = Barrier(
         context.cluster.peers("ps", "worker"),
-        timeout=context.settings.start_timeout,
+        timeout=context.env.start_timeout,
         waited=context.restarts.waited,
     )
     wait_for_all(barrier, context.cluster.address, context.stop.wait)

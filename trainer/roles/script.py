@@ -59,9 +59,9 @@ def _execute(script: tuple[str, ...]) -> int:
 
 def _wait_for_peers(context: Context) -> None:
     if context.record.strategy in DISTRIBUTED:
-        context.waits(True, "waiting for the other tasks")
+        context.set_waiting(True, "waiting for the other tasks")
         # Imported while this task still answers: from then on it takes the script a moment to open the port again.
         import tensorflow  # noqa: F401
 
         rendezvous.wait_for_peers(context)
-        context.waits(False)
+        context.set_waiting(False)

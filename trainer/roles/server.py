@@ -20,7 +20,7 @@ _ANSWER_SECONDS = 0.2  # so that the chief gets its answer before this process i
 
 
 @dataclass(slots=True, kw_only=True)
-class Watch:
+class ChiefMonitor:
     """Decides when a server leaves. Times are seconds; `clock` is monotonic."""
 
     start_timeout: float
@@ -38,7 +38,7 @@ class Watch:
     _asked_soon: bool = field(default=False, init=False)
     _asked_anew: bool = field(default=False, init=False)
 
-    def look(self) -> bool:
+    def poll(self) -> bool:
         """Probe the chief if it is time to; say whether the run is done.
 
         Raises:
@@ -90,7 +90,7 @@ class Watch:
         self._probe_at = min(self._probe_at, self.clock() + 1.0)
 
 
-def outcome(code: int, told_to_stop: bool) -> str | None:
+def outcome(code: int, stop_requested: bool) -> str | None:
     """Return the last words of a server that got the message `code`, None when the message is not for it.
 
     Raises:
@@ -101,7 +101,7 @@ def outcome(code: int, told_to_stop: bool) -> str | None:
         return "the run is done"
     if code == exit_codes.STOPPED:
         # The chief alone was told to stop; the next one needs this server.
-        if not told_to_stop:
+        if not stop_requested:
             return None
         raise Stopped("received SIGTERM, and the chief has saved a checkpoint")
     raise errors.from_code(code, f"the chief exited with {code}; see its log")
@@ -123,7 +123,7 @@ def run_ended(run_dir: RunDir, started: str) -> Callable[[], TrainerExit | bool]
     return ended
 
 
-def serve(tasks: dict[str, list[str]], role: str, index: int, *, watch: Watch, stop: StopSignal) -> str:
+def serve(tasks: dict[str, list[str]], role: str, index: int, *, watch: ChiefMonitor, stop: StopSignal) -> str:
     """Serve until the run ends; return the last words.
 
     Raises:
@@ -132,11 +132,11 @@ def serve(tasks: dict[str, list[str]], role: str, index: int, *, watch: Watch, s
     """
     import tensorflow as tf
 
-    from trainer.peers.control_queue import LEAVING, Mailbox
+    from trainer.peers.control_queue import LEAVING, ControlQueue
 
     server = tf.distribute.Server(tf.train.ClusterSpec(tasks), job_name=role, task_index=index, protocol="grpc")
-    mailbox = Mailbox(server.target, role, index)
-    leaving: Mailbox | None = None
+    mailbox = ControlQueue(server.target, role, index)
+    leaving: ControlQueue | None = None
     log.info("serving on %s", tasks[role][index])
     while True:
         code = mailbox.take()
@@ -144,11 +144,11 @@ def serve(tasks: dict[str, list[str]], role: str, index: int, *, watch: Watch, s
             time.sleep(_ANSWER_SECONDS)
             if (words := outcome(code, stop.is_set())) is not None:
                 return words
-        if watch.look():
+        if watch.poll():
             return "the run is done (DONE)"
         if stop.is_set():
             if leaving is None:
-                leaving = Mailbox(server.target, role, index, LEAVING)
+                leaving = ControlQueue(server.target, role, index, LEAVING)
                 leaving.put(exit_codes.STOPPED)
             watch.probe_soon()
             if watch.may_leave(stop.seconds_since()):

@@ -44,7 +44,7 @@ def finish(context: Context, error: BaseException | None, words: str = "") -> No
     details = {"step": context.status["step"], "metrics": context.status["metrics"]} if context.status else {}
     if context.lease:
         context.lease.give_back()
-    termination_log.write(context.settings.termination_log, code, message, details)
+    termination_log.write(context.env.termination_log, code, message, details)
     if context.parameter_server and context.cluster.role == "chief" and code != exit_codes.RETRYABLE:
         _tell_servers(context, code)
     leave(code, message)
@@ -57,7 +57,7 @@ def _tell_servers(context: Context, code: int) -> None:
         return
     from trainer.peers import control_queue
 
-    control_queue.publish(code, tasks, _LINGER.get(code, _LINGER_AFTER_FAILURE))
+    control_queue.broadcast_exit(code, tasks, _LINGER.get(code, _LINGER_AFTER_FAILURE))
 
 
 def _tell_workers(context: Context, message: str) -> None:
@@ -81,9 +81,9 @@ def _restart_in_place(context: Context, message: str) -> None:
     from trainer.storage.checkpoints import newest_complete
 
     found = newest_complete(context.run_dir.checkpoints)
-    limit = context.settings.max_in_place_restarts
+    limit = context.env.max_in_place_restarts
     if context.waiting:
-        state: restart.Restarts | None = context.restarts.while_waiting(time.time())
+        state: restart.InPlaceRestartState | None = context.restarts.while_waiting(time.time())
     else:
         state = context.restarts.after_lost_peer(checkpoint=found.step if found else -1, limit=limit)
     if state is None:

@@ -14,24 +14,24 @@ import keras
 
 from trainer.engine import evaluation
 from trainer.engine import strategy as strategies
-from trainer.engine.consensus import Agreement
+from trainer.engine.consensus import Consensus
 from trainer.engine.early_stopping import EarlyStop
 from trainer.engine.input_wait import InputWait
-from trainer.engine.loop import Agree, Loop, Pace, alone, never
+from trainer.engine.loop import Loop, SegmentSizer, StepDecision, alone, never
 from trainer.engine.progress import Progress
 from trainer.engine.steps import (
-    ParameterServerStepper,
-    Stepper,
-    SyncStepper,
-    Trainee,
+    ParameterServerStepRunner,
+    StepRunner,
+    SyncStepRunner,
+    TrainState,
     build,
     make_iterations_atomic,
     pipeline_function,
     replica_step,
 )
-from trainer.peers.health import ServerWatch
-from trainer.peers.preemption import Drain
-from trainer.peers.watchdog import Duty, Guard
+from trainer.peers.health import ServerHealthMonitor
+from trainer.peers.preemption import PreemptionHandler
+from trainer.peers.watchdog import Watchdog, WatchdogConfig
 from trainer.roles import checkpointing, rendezvous
 from trainer.roles.context import Context
 from trainer.roles.shutdown import finish
@@ -40,7 +40,7 @@ from trainer.runtime.errors import TrainerExit
 from trainer.runtime.logs import describe, log, style
 from trainer.runtime.types import Strategy
 from trainer.storage import checkpoints
-from trainer.storage.checkpoints import Checkpoints, DamagedError, Found
+from trainer.storage.checkpoints import CheckpointRef, Checkpoints, DamagedError
 from trainer.task import Task, load
 
 _LAST_WORDS_SECONDS: Final = 0.5
@@ -52,7 +52,7 @@ _kept: list[object] = []
 class Trained:
     """What the loop leaves behind."""
 
-    found: Found
+    found: CheckpointRef
     """The last checkpoint."""
     steps_per_second: float | None
     """None when nothing was left to train."""
@@ -90,32 +90,32 @@ def _servers_watched(context: Context) -> Iterator[None]:
     if not context.parameter_server:
         yield
         return
-    cluster, settings = context.cluster, context.settings
+    cluster, env = context.cluster, context.env
     servers = cluster.peers("ps", "worker")
-    guard = Guard(
-        Duty(task=cluster.name, servers=servers, log_format=style(), termination_log=settings.termination_log)
+    watchdog = Watchdog(
+        WatchdogConfig(task=cluster.name, servers=servers, log_format=style(), termination_log=env.termination_log)
     )
 
     def end(error: TrainerExit) -> None:
-        guard.close()
+        watchdog.close()
         finish(context, error)
 
-    watch = ServerWatch(cluster.peers("ps"), cluster.peers("worker"), orphan_timeout=settings.orphan_timeout)
-    stop = watch.start(end, guard.beat)
+    monitor = ServerHealthMonitor(cluster.peers("ps"), cluster.peers("worker"), orphan_timeout=env.orphan_timeout)
+    stop = monitor.start(end, watchdog.beat)
     try:
         yield
     finally:
         stop()
-        guard.close()
+        watchdog.close()
 
 
-def _drain(context: Context) -> Drain | None:
+def _handle_preemption(context: Context) -> PreemptionHandler | None:
     if not context.parameter_server:
         return None
     cluster = context.cluster
-    drain = Drain(cluster.peers("ps"), cluster.peers("worker"), told_to_stop=context.stop.is_set)
-    drain.start()
-    return drain
+    preemption = PreemptionHandler(cluster.peers("ps"), cluster.peers("worker"), stop_requested=context.stop.is_set)
+    preemption.start()
+    return preemption
 
 
 def _prepare(context: Context) -> Task:
@@ -133,17 +133,17 @@ def connect(context: Context) -> Strategy:
 
     """
     name = context.record.strategy
-    context.waits(True, "waiting for the other tasks")
+    context.set_waiting(True, "waiting for the other tasks")
     if name in DISTRIBUTED:
         rendezvous.wait_for_peers(context)
         # A peer that dies right now for good would block TensorFlow for ever, and Python with it.
-        faulthandler.dump_traceback_later(context.settings.start_timeout, exit=True)
+        faulthandler.dump_traceback_later(context.env.start_timeout, exit=True)
     else:
-        strategies.split_cpu(context.settings.logical_cpus)
+        strategies.split_cpu(context.env.logical_cpus)
     strategy = strategies.make(name)
     faulthandler.cancel_dump_traceback_later()
     context.stop.take_over()
-    context.waits(False)
+    context.set_waiting(False)
     context.connected = time.monotonic()
     log.info("%s with %d replicas in sync", name, strategy.num_replicas_in_sync)
     return strategy
@@ -151,69 +151,69 @@ def connect(context: Context) -> Strategy:
 
 def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
     settings = context.record.trainer
-    trainee = build(task, strategy, settings)
+    state = build(task, strategy, settings)
     parameter_server = context.parameter_server
     if parameter_server:
-        make_iterations_atomic(trainee.optimizer)
+        make_iterations_atomic(state.optimizer)
     saver = Checkpoints(
         context.run_dir.checkpoints,
         keep=settings.keep_checkpoints,
         writer=context.writes,
         on_chief=parameter_server,
-        step=trainee.step,
-        model=trainee.model,
-        optimizer=trainee.optimizer,
+        step=state.step,
+        model=state.model,
+        optimizer=state.optimizer,
     )
     workers = len(context.cluster.tasks.get("worker", ()))
-    agreement = Agreement(strategy, workers) if context.record.strategy == "MultiWorkerMirrored" else None
-    checkpointing.restore(context, saver, agreement)
-    stepper = _stepper(context, task, strategy, trainee)
+    consensus = Consensus(strategy, workers) if context.record.strategy == "MultiWorkerMirrored" else None
+    checkpointing.restore(context, saver, consensus)
+    runner = _step_runner(context, task, strategy, state)
     progress = Progress(
         record=context.record,
         run_dir=context.run_dir,
-        trainee=trainee,
+        state=state,
         status=context.status,
         hyperparameters=task.hp,
         tasks=max(1, workers),
         traced=lambda: context.note_startup("traceSeconds", time.monotonic() - context.connected),
     )
-    _kept.extend((strategy, trainee, saver, stepper))
+    _kept.extend((strategy, state, saver, runner))
 
     context.stop.hold(context.hold_seconds)
-    agree: Agree = agreement.agree if agreement else alone
+    decide: StepDecision = consensus.step_decision if consensus else alone
     stops_early = context.writes and settings.early_stopping is not None
-    drain = _drain(context)
+    preemption = _handle_preemption(context)
     step = Loop(
         settings=settings,
-        stepper=stepper,
-        progress=InputWait(progress, stepper, context.status),
+        runner=runner,
+        progress=InputWait(progress, runner, context.status),
         save=checkpointing.save_function(context, saver),
-        told_to_stop=context.stop.is_set,
-        drain=drain,
-        told_to_end=EarlyStop(context.run_dir) if stops_early else never,
-        agree=agree,
-        pace=Pace(first=workers if parameter_server else 1),
+        stop_requested=context.stop.is_set,
+        preemption=preemption,
+        end_requested=EarlyStop(context.run_dir) if stops_early else never,
+        decide=decide,
+        sizer=SegmentSizer(first=workers if parameter_server else 1),
     ).run()
     progress.end()
-    last = Found(step, os.path.join(saver.directory, f"ckpt-{step}"))  # noqa: PTH118 - may be a URL
+    last = CheckpointRef(step, os.path.join(saver.directory, f"ckpt-{step}"))  # noqa: PTH118 - may be a URL
     return Trained(last, progress.rate.overall)
 
 
-def _stepper(context: Context, task: Task, strategy: Strategy, trainee: Trainee) -> Stepper:
+def _step_runner(context: Context, task: Task, strategy: Strategy, state: TrainState) -> StepRunner:
     settings, replicas = context.record.trainer, strategy.num_replicas_in_sync
     step = replica_step(
         task,
-        trainee,
+        state,
         global_batch=settings.batch_size,
         replicas=replicas,
         jit_compile=settings.jit_compile,
     )
     # After a restart the order must differ, or the first examples would be seen again and the last ones never.
-    seed = None if context.parameter_server else settings.seed + int(trainee.step.numpy())
-    pipeline = pipeline_function(task, settings, replicas=replicas, data_dir=context.settings.data_dir, seed=seed)
+    seed = None if context.parameter_server else settings.seed + int(state.step.numpy())
+    pipeline = pipeline_function(task, settings, replicas=replicas, data_dir=context.env.data_dir, seed=seed)
     if context.parameter_server:
-        return ParameterServerStepper(strategy, trainee, step, pipeline)
-    return SyncStepper(strategy, trainee, step, strategy.distribute_datasets_from_function(pipeline))
+        return ParameterServerStepRunner(strategy, state, step, pipeline)
+    return SyncStepRunner(strategy, state, step, strategy.distribute_datasets_from_function(pipeline))
 
 
 def _end(context: Context, task: Task, trained: Trained) -> str:
@@ -224,7 +224,7 @@ def _end(context: Context, task: Task, trained: Trained) -> str:
         time.sleep(_LAST_WORDS_SECONDS)
         return "trained to the last step"
     settings, run_dir, status = context.record.trainer, context.run_dir, context.status
-    last = evaluation.Evaluation(task, batch_size=settings.batch_size, data_dir=context.settings.data_dir)
+    last = evaluation.Evaluation(task, batch_size=settings.batch_size, data_dir=context.env.data_dir)
     try:
         last.restore(trained.found)
     except DamagedError as error:
@@ -232,7 +232,7 @@ def _end(context: Context, task: Task, trained: Trained) -> str:
     metrics = last.run()
     log.info("held-out data at step %d: %s", trained.found.step, describe(metrics))
     if metrics and not context.record.evaluators:
-        evaluation.Curves(run_dir).add(trained.found.step, metrics)
+        evaluation.EvalSummaryWriter(run_dir).add(trained.found.step, metrics)
     path = evaluation.export(run_dir, task, last.model)
     context.write_done(step=trained.found.step, metrics=metrics, steps_per_second=trained.steps_per_second, export=path)
     if status:

@@ -24,7 +24,7 @@ LOWEST_LOSS: Final = EarlyStopping(metric="loss", mode="min")
 
 
 @dataclass(slots=True, kw_only=True)
-class Verdict:
+class EvaluationRecord:
     """What the evaluations of a run have come to so far."""
 
     run_dir: RunDir

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from trainer.runtime.config import Record
+from trainer.runtime.config import RunRecord
 from trainer.runtime.errors import ConfigError
 from trainer.runtime.serialize import now, to_json
 from trainer.runtime.types import Json
@@ -41,7 +41,7 @@ def _versions() -> dict[str, str]:
 class RunDir:
     """One run's directory."""
 
-    def __init__(self, path: str, record: Record) -> None:
+    def __init__(self, path: str, record: RunRecord) -> None:
         self.path = path
         self._record = record
 
