@@ -4,9 +4,11 @@ Usage: python scripts/prose.py [PREFIX...]
 
 Prints one file per line. Markdown, Python, Go and Lua files are listed as they are. Comments of other files, schema
 descriptions, messages and help texts are written to build/prose/PATH.md. Line N there is line N of PATH, so that an
-alert names the place. Paths below a prefix of .vale/pending.txt are left out, unless a PREFIX is given.
+alert names the place. Messages are the refusals of tests/job_files and what Python code raises, logs or prints. Paths
+below a prefix of .vale/pending.txt are left out, unless a PREFIX is given.
 """
 
+import ast
 import os
 import re
 import subprocess
@@ -20,8 +22,10 @@ ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "build" / "prose"
 PENDING = ROOT / ".vale" / "pending.txt"
 NATIVE = {".md", ".py", ".go", ".lua"}
-# Neither hand-written prose nor ours: locks, data, rendered manifests, license texts.
+# Neither hand-written prose nor ours: locks, data, license texts.
 IGNORED = ("requirements/", "trainer/tasks/data/", "LICENSE", "tests/job_files/accepted/")
+SPEAKERS = {"info", "warning", "error", "echo", "print", "_fail"}
+CODE = ("trainer/", "tfd/", "devcluster/")
 PARSERS = (["trainer"], ["trainer", "check"])
 
 Extract = Callable[[str], Iterator[tuple[int, str]]]
@@ -58,6 +62,30 @@ def messages(text: str) -> Iterator[tuple[int, str]]:
             yield number, "- " + quoted_as_code(found[1])
 
 
+def python_messages(text: str) -> Iterator[tuple[int, str]]:
+    """Yield each text that Python code raises, logs or prints."""
+    for node in ast.walk(ast.parse(text)):
+        call = node.exc if isinstance(node, ast.Raise) else node
+        if not isinstance(call, ast.Call):
+            continue
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        if isinstance(node, ast.Raise) or name in SPEAKERS:
+            for argument in call.args:
+                if len(words := literal(argument).split()) > 1:
+                    yield argument.lineno, "- " + quoted_as_code(" ".join(words))
+
+
+def literal(node: ast.expr) -> str:
+    """Return the text of a string or f-string, with a code span for each inserted value."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(literal(part) for part in node.values)
+    if isinstance(node, ast.FormattedValue):
+        return "`value`"
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return re.sub(r"%[sdr]|%\.\d+f", "`value`", node.value)
+    return ""
+
+
 def notes(text: str) -> Iterator[tuple[int, str]]:
     """Yield the lines of NOTES.txt, with a code span for each template action."""
     for number, line in enumerate(text.splitlines(), 1):
@@ -73,16 +101,17 @@ def quoted_as_code(text: str) -> str:
 def extractor(path: str) -> Extract | None:
     """Return what extracts the prose of `path`; None for a file without any."""
     name, suffix = Path(path).name, Path(path).suffix
-    if path.startswith("tests/job_files/rejected/"):
-        return messages if suffix == ".yaml" else None
-    if name == "NOTES.txt":
-        return notes
-    if suffix == ".json":
-        return descriptions if path.startswith(("schema/", "argocd/")) else None
-    if suffix == ".tpl" or "/templates/" in path:
-        return template_comments
-    if suffix in {".sh", ".yaml", ".toml"} or name in {"Makefile", "Dockerfile", "CODEOWNERS", ".helmignore", "run"}:
-        return hash_comments
+    commented = suffix in {".sh", ".yaml", ".toml"} or name in {"Makefile", "Dockerfile", "CODEOWNERS", "run"}
+    for extract, matches in (
+        (None, path.startswith("tests/golden/")),
+        (messages, path.startswith("tests/job_files/rejected/") and suffix == ".yaml"),
+        (notes, name == "NOTES.txt"),
+        (descriptions, path.startswith(("schema/", "charts/", "argocd/")) and suffix == ".json"),
+        (template_comments, suffix == ".tpl" or "/templates/" in path),
+        (hash_comments, commented),
+    ):
+        if matches:
+            return extract
     return None
 
 
@@ -141,6 +170,8 @@ def main(prefixes: list[str]) -> None:
             continue
         if Path(path).suffix in NATIVE:
             files.append(Path(path))
+            if path.startswith(CODE) and path.endswith(".py"):
+                files.append(write(path, python_messages((ROOT / path).read_text(encoding="utf-8"))))
         elif (extract := extractor(path)) is not None:
             files.append(write(path, extract((ROOT / path).read_text(encoding="utf-8"))))
     for name, lines in help_texts():
