@@ -23,7 +23,7 @@ def test_invalid_file_affects_only_its_own_run(new_team: Callable[[], Team], git
             gitops.healthy(team, run)
             assert team.done(run)["step"] == 50
     application = gitops.wait(one, "bad", "refused", lambda each: "ComparisonError" in errors(each))
-    assert "ps.replicas: got 3: strategy OneDevice has no parameter servers" in errors(application)
+    assert "ps.replicas: got 3; expected 0 for OneDevice." in errors(application)
     assert one.objects("bad", "jobs,configmaps,services") == []
 
 
