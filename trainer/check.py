@@ -6,7 +6,6 @@ first is reported in one line that names the method; exit code 2 for a wrong arg
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
 import statistics
@@ -18,6 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 from trainer.runtime import errors, exit_codes, logs, threads
+from trainer.runtime.arguments import ArgumentParser
 from trainer.runtime.config import PRECISIONS, Scalar, TrainerConfig
 from trainer.runtime.errors import ConfigError, TaskFailed, TrainerExit
 from trainer.runtime.types import Dataset, Json, Model, Tensor
@@ -54,13 +54,8 @@ class Report:
     peakMemoryOf: str  # noqa: N815, RUF100
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise ConfigError(f"check: {message}: see python -m trainer check --help")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m trainer check", description=__doc__, allow_abbrev=False)
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="python -m trainer check", description=__doc__, allow_abbrev=False)
     parser.add_argument("task", help="a built-in task, or package.module:Class")
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="examples per step (8)")
     parser.add_argument("--steps", type=int, default=1000, metavar="N", help="trainer.steps, for schedules (1000)")
@@ -78,8 +73,9 @@ def main(words: Sequence[str]) -> int:
     logs.configure("check")
     try:
         args = _parser().parse_args(words)
-        if args.batch_size < 1 or args.steps < 1:
-            raise ConfigError("check: --batch-size and --steps must be 1 or more")
+        for option, number in (("--batch-size", args.batch_size), ("--steps", args.steps)):
+            if number < 1:
+                raise ConfigError(option, got=number, expected="1 or more", fix=f"Set {option} 8, for example")
         settings = TrainerConfig(
             task=args.task,
             steps=args.steps,
@@ -101,7 +97,7 @@ def main(words: Sequence[str]) -> int:
 def _assignment(text: str) -> tuple[str, Scalar]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise ConfigError(f"--set: got {text!r}: must be NAME=VALUE: set for example --set learning_rate=0.01")
+        raise ConfigError("--set", got=text, expected="NAME=VALUE", fix="Set for example --set learning_rate=0.01")
     if value in ("true", "false"):
         return name, value == "true"
     for number in (int, float):

@@ -19,7 +19,7 @@ from typing import Final
 
 import tensorflow as tf
 
-from trainer.runtime.errors import ConfigError
+from trainer.runtime.errors import NOTHING, ConfigError
 from trainer.runtime.types import Dataset, Tensor
 from trainer.storage import files
 from trainer.task import DataContext
@@ -35,11 +35,16 @@ def find_files(data_dir: str | None, pattern: str) -> list[str]:
 
     """
     if not data_dir:
-        raise ConfigError("DATA_DIR: not set: the task reads files: set data.claim or data.uri")
+        raise ConfigError(
+            "DATA_DIR", got=NOTHING, expected="the directory of the task's files", fix="Set data.claim or data.uri"
+        )
     paths = sorted(tf.io.gfile.glob(files.join(data_dir, pattern)))
     if not paths:
         raise ConfigError(
-            f"DATA_DIR: got {data_dir!r}: no file in it matches {pattern}: set data to the folder with such files"
+            "DATA_DIR",
+            got=data_dir,
+            expected=f"a directory with files that match {pattern}",
+            fix="Set data to the directory with these files",
         )
     return paths
 

@@ -11,7 +11,7 @@ from tests.integration.test_runs import STORAGE, example
 
 pytestmark = pytest.mark.processes
 
-REACHABLE = 0.8157  # tests/unit/trainer/test_recommender.py computes it
+REACHABLE = 0.8157  # tests/unit/trainer/tasks/test_recommender.py computes it
 
 
 def auc(run: LocalRun) -> float:

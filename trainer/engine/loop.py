@@ -1,7 +1,8 @@
 """The training loop: one for all strategies.
 
-It runs segments of about a second, and never past the next checkpoint, TensorBoard point or the end. Between two
-segments everybody is at the same step, so that is where checkpoints, reports and the signal to stop have their place.
+A *segment* is the number of steps that run in one call into TensorFlow: about a second of work, and never past the next
+checkpoint, TensorBoard point or the last step. Between two segments all tasks are at the same step. Only there does the
+loop save checkpoints, report, and react to signals.
 """
 
 from __future__ import annotations
@@ -44,7 +45,10 @@ def crossed(before: int, step: int, every: int) -> bool:
 
 
 class SegmentSizer:
-    """How many steps make a segment of about a second: one at first, because the first call traces the graph."""
+    """Chooses the number of steps per segment so that one takes about a second.
+
+    It starts with one step, because the first call traces the graph.
+    """
 
     def __init__(self, first: int = 1) -> None:
         self.count = first
@@ -59,14 +63,17 @@ class SegmentSizer:
         self.count = max(1, min(wanted, self.count * _GROWTH))
 
 
-class RunsSteps(Protocol):
+class StepRunner(Protocol):
     """Runs segments of steps (`trainer.engine.steps`)."""
 
     def run(self, count: int) -> float | None:
-        """Run `count` steps and return their mean loss."""
+        """Run `count` steps and return their mean loss, None when it is not known."""
 
     def step(self) -> int:
-        """Return the steps done in all."""
+        """Return the total number of steps done."""
+
+    def waited(self) -> tuple[float, float]:
+        """Return the seconds spent waiting for data and all seconds of the last segment; both 0 for the first one."""
 
 
 class Reports(Protocol):
@@ -97,7 +104,7 @@ class Loop:
     """Trains until the last step, or until told to end there (early stopping) or to stop (and go on another time)."""
 
     settings: TrainerConfig
-    runner: RunsSteps
+    runner: StepRunner
     progress: Reports
     save: Callable[[int], None]
     """Saves the checkpoint of a step."""

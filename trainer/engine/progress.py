@@ -10,6 +10,7 @@ from typing import Final
 
 import tensorflow as tf
 
+from trainer.engine.input_wait import InputWait
 from trainer.engine.profiler import Profile
 from trainer.engine.steps import TrainState
 from trainer.runtime.config import RunRecord, Scalar
@@ -69,9 +70,24 @@ class Progress:
         status: Status | None,
         hyperparameters: Mapping[str, Scalar],
         tasks: int = 1,
+        waited: Callable[[], tuple[float, float]],
         traced: Callable[[], None] = lambda: None,
     ) -> None:
-        """Report a training of `tasks` tasks; `traced` is called after the first segment."""
+        """Report a training of `tasks` tasks.
+
+        Args:
+            record: What is trained.
+            run_dir: Where to report to.
+            state: What is trained and saved.
+            status: None in tasks that do not write the run directory.
+            hyperparameters: Those of the task.
+            tasks: Number of tasks in the training loop.
+            waited: Returns the seconds spent waiting for data and all seconds of the last segment.
+            traced: Called after the first segment.
+
+        """
+        self._waited = waited
+        self._input_wait = InputWait()
         self._settings = record.trainer
         self._hyperparameters, self._tasks, self._traced = hyperparameters, tasks, traced
         self._run_dir = run_dir
@@ -135,6 +151,7 @@ class Progress:
             self._traced()
         self._profile.segment(step)
         self.rate.add(step)
+        self._input_wait.add(*self._waited())
         self._loss = loss if loss is not None else self._loss
         every, steps = self._settings.summary_every, self._settings.steps
         if before // every < step // every or step >= steps:
@@ -145,8 +162,9 @@ class Progress:
             loss_text = "-" if self._loss is None else f"{self._loss:.4f}"
             details = fields(**{**self._fields(step), "steps": steps})
             log.info("step %d/%d loss %s %.1f steps/s", step, steps, loss_text, self.rate.recent or 0.0, extra=details)
+        self._input_wait.warn()
         if self._status:
-            self._status.note(**self._fields(step))
+            self._status.note(**self._fields(step), inputWaitShare=self._input_wait_share())
             if now >= self._status_at or last:
                 self._status_at = now + _STATUS_EVERY
                 self._status.update()
@@ -169,6 +187,10 @@ class Progress:
             "etaSeconds": rate and round(max(0, self._settings.steps - step) / rate, 1),
         }
 
+    def _input_wait_share(self) -> float | None:
+        share = self._input_wait.share()
+        return share if share is None else round(share, 3)
+
     def _write_summary(self, step: int) -> None:
         if not self._writer:
             return
@@ -182,7 +204,7 @@ class Progress:
                 examples = rate * self._settings.batch_size
                 tf.summary.scalar("examples_per_second", examples)
                 tf.summary.scalar("examples_per_second_per_task", examples / self._tasks)
-            if self._status and (share := self._status["inputWaitShare"]) is not None:
+            if (share := self._input_wait_share()) is not None:
                 tf.summary.scalar("input_wait", share, description="share of the time that steps wait for data")
             self._writer.flush()
 

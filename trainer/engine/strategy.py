@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from trainer import embedding
 from trainer.runtime.config import STRATEGIES
-from trainer.runtime.errors import ConfigError
+from trainer.runtime.errors import ConfigError, one_of
 from trainer.runtime.logs import log
 from trainer.runtime.types import Strategy
 
@@ -45,4 +45,4 @@ def make(name: str) -> Strategy:
             cut = embedding.partitioner(servers=cluster.cluster_spec().num_tasks("ps"))
             return tf.distribute.ParameterServerStrategy(cluster, variable_partitioner=cut)
         case _:
-            raise ConfigError(f"strategy: got {name!r}: must be one of {', '.join(STRATEGIES)}: set strategy")
+            raise ConfigError("strategy", got=name, expected=one_of(STRATEGIES), fix="Set strategy to one of them")

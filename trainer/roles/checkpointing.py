@@ -44,8 +44,10 @@ def restore(context: Context, saver: Checkpoints, consensus: Consensus | None) -
         found = checkpoints.newest_complete(directory)
         if not found:
             raise ConfigError(
-                f"warmStartFrom: got {other!r}: there is no checkpoint in {directory}: "
-                "set it to a run with a checkpoint in the same storage"
+                "warmStartFrom",
+                got=other,
+                expected=f"a run with a checkpoint in the same storage; {directory} has none",
+                fix="Set warmStartFrom to a run with a checkpoint",
             )
         saver.restore_parts(found.path, "model", "optimizer")
         log.info("starting from the weights and the optimizer of %s", found.path)

@@ -86,7 +86,9 @@ class Context:
         with self.run_dir.must_be_writable():
             self.run_dir.claim()
             self.restarts = replace(self.restarts, token=self.restarts.token or new_token())
-            lease = Lease(path=self.run_dir.at("lease.json"), token=self.restarts.token)
+            lease = Lease(
+                path=self.run_dir.at("lease.json"), token=self.restarts.token, stale_after=self.env.lease_timeout
+            )
             lease.take()
             self.lease = lease
             lease.start(on_lost)

@@ -55,7 +55,10 @@ def _check_role(this: tf_config.Cluster, strategy: str) -> None:
     for role in needs:
         if not this.tasks.get(role):
             raise ConfigError(
-                f"TF_CONFIG.cluster: got {sorted(this.tasks)}: {strategy} needs a {role}: set {role}.replicas"
+                "TF_CONFIG.cluster",
+                got=sorted(this.tasks),
+                expected=f"at least one {role} for {strategy}",
+                fix=f"Set {role}.replicas",
             )
 
 

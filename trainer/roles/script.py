@@ -27,7 +27,9 @@ def run(context: Context) -> str:
     """
     path = context.script[0]
     if not Path(path).is_file():
-        raise ConfigError(f"args: got script {path!r}: there is no such file: set args to a script in the image")
+        raise ConfigError(
+            "args", got=path, expected="an existing script", fix="Set args to the path of a script in the image"
+        )
     context.claim(on_lost=lambda error: finish(context, error))
     _wait_for_peers(context)
     if context.status:

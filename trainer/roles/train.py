@@ -16,12 +16,10 @@ from trainer.engine import evaluation
 from trainer.engine import strategy as strategies
 from trainer.engine.consensus import Consensus
 from trainer.engine.early_stopping import EarlyStop
-from trainer.engine.input_wait import InputWait
-from trainer.engine.loop import Loop, SegmentSizer, StepDecision, alone, never
+from trainer.engine.loop import Loop, SegmentSizer, StepDecision, StepRunner, alone, never
 from trainer.engine.progress import Progress
 from trainer.engine.steps import (
     ParameterServerStepRunner,
-    StepRunner,
     SyncStepRunner,
     TrainState,
     build,
@@ -175,6 +173,7 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
         status=context.status,
         hyperparameters=task.hp,
         tasks=max(1, workers),
+        waited=runner.waited,
         traced=lambda: context.note_startup("traceSeconds", time.monotonic() - context.connected),
     )
     _kept.extend((strategy, state, saver, runner))
@@ -186,7 +185,7 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
     step = Loop(
         settings=settings,
         runner=runner,
-        progress=InputWait(progress, runner, context.status),
+        progress=progress,
         save=checkpointing.save_function(context, saver),
         stop_requested=context.stop.is_set,
         preemption=preemption,

@@ -16,7 +16,9 @@ the process when TensorFlow blocks it, which Kubernetes reports as KILLED.
 from __future__ import annotations
 
 import errno
+import json
 import os
+from collections.abc import Iterable
 from typing import ClassVar, Final
 
 from trainer.runtime import exit_codes
@@ -60,10 +62,47 @@ class TrainerExit(Exception):
         self.code = self.default_code if code is None else code
 
 
+class Words(str):
+    """A few plain words in place of a value in a `ConfigError`, such as `nothing` or `invalid JSON (...)`."""
+
+    __slots__ = ()
+
+
+NOTHING: Final = Words("nothing")
+_LONGEST_VALUE: Final = 80
+
+
 class ConfigError(TrainerExit):
-    """The configuration is wrong: names the key, the value seen, the rule and what to set."""
+    """An input is invalid.
+
+    The text has the one grammar of all refusals: `KEY: got VALUE; expected RULE. FIX.`
+    """
 
     default_code = exit_codes.BAD_CONFIG
+
+    def __init__(self, key: str, *, got: object, expected: str, fix: str) -> None:
+        """Refuse the value `got` of `key` (a dotted key, a variable, an option or a path).
+
+        Args:
+            key: As users write it.
+            got: The value, which the text shows as JSON, or `Words`.
+            expected: What is allowed, as a noun phrase.
+            fix: What to do, as an imperative sentence without its full stop.
+
+        """
+        super().__init__(f"{key}: got {_shown(got)}; expected {expected}. {fix}.")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Words):
+        return " ".join(value.split())
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
+
+
+def one_of(choices: Iterable[str]) -> str:
+    """Return the rule "one of" for the `expected` of a `ConfigError`."""
+    return f"one of {', '.join(json.dumps(each) for each in choices)}"
 
 
 class TaskFailed(TrainerExit):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from trainer.runtime.config import EarlyStopping
-from trainer.runtime.errors import ConfigError
+from trainer.runtime.errors import ConfigError, one_of
 from trainer.runtime.serialize import to_json
 from trainer.storage import files
 from trainer.storage.run_dir import RunDir
@@ -59,9 +59,9 @@ class EvaluationRecord:
         if rule.metric not in metrics:
             if self.early_stopping is None:  # no held-out data
                 return False
-            known = ", ".join(sorted(metrics)) or "none, it has no held-out data"
+            known = one_of(sorted(metrics)) if metrics else "a task with evaluation data"
             raise ConfigError(
-                f"trainer.earlyStopping.metric: got {rule.metric!r}: the task's metrics are {known}: set one of them"
+                "trainer.earlyStopping.metric", got=rule.metric, expected=known, fix="Set a metric of the task"
             )
         value = metrics[rule.metric]
         if rule.better(value, self.best["value"] if self.best else None):

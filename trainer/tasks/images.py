@@ -87,8 +87,10 @@ class ImageClassification(Task):
         highest = float(self.hp["learning_rate"]) * self.settings.batch_size / _BATCH_OF_RATE
         if warmup >= steps:
             raise ConfigError(
-                f"trainer.hyperparameters.warmup_steps: got {warmup}: must be less than the {steps} trainer.steps: "
-                f"set it to {steps // 20}"
+                "trainer.hyperparameters.warmup_steps",
+                got=warmup,
+                expected=f"fewer than the {steps} trainer.steps",
+                fix=f"Set warmup_steps: {steps // 20}",
             )
         if not warmup:
             return keras.optimizers.schedules.CosineDecay(highest, steps)

@@ -69,9 +69,9 @@ def test_fewer_files_than_pipelines_is_an_error_for_files(paths: list[str]) -> N
 
 
 def test_files_that_are_missing_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no file in it matches train-\*"):
+    with pytest.raises(ConfigError, match=r"expected a directory with files that match train-\*"):
         inputs.find_files(str(tmp_path), "train-*")
-    with pytest.raises(ConfigError, match="DATA_DIR: not set"):
+    with pytest.raises(ConfigError, match="DATA_DIR: got nothing"):
         inputs.find_files(None, "train-*")
 
 

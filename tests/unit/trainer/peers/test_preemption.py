@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 import pytest
 import tensorflow as tf
 
+from tests.unit.trainer.conftest import Clock
 from trainer.peers.preemption import SETTLE_SECONDS, PreemptionHandler
 from trainer.runtime.exit_codes import STOPPED
-
-from .conftest import Clock
 
 pytestmark = pytest.mark.slow
 

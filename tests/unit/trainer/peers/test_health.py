@@ -7,11 +7,10 @@ import threading
 
 import pytest
 
+from tests.unit.trainer.conftest import Clock
 from trainer.peers.health import PS_PATIENCE, WORKER_PATIENCE, ServerHealthMonitor, cut_connections
 from trainer.peers.probe import SILENT, probe
 from trainer.runtime.errors import GaveUp, LostPeer
-
-from .conftest import Clock
 
 REFUSED = "connection refused"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.trainer.conftest import Clock
 from trainer.roles import restart
 from trainer.roles.evaluator import RunMonitor
 from trainer.roles.restart import InPlaceRestartState
@@ -19,8 +20,6 @@ from trainer.runtime.errors import GaveUp, Stopped, TaskFailed, TrainerExit
 from trainer.runtime.signals import StopSignal
 from trainer.storage.run_dir import RunDir
 from trainer.storage.status import Status
-
-from .conftest import Clock
 
 REFUSED = "connection refused"
 

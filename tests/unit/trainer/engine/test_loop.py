@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tests.unit.trainer.conftest import Clock
 from trainer.engine.loop import Loop, SegmentSizer, crossed, until_boundary
 from trainer.engine.progress import Rate
 from trainer.runtime.config import TrainerConfig
 from trainer.runtime.errors import LostPeer, Stopped
-
-from .conftest import Clock
 
 
 @dataclass
@@ -29,6 +28,9 @@ class Counter:
 
     def step(self) -> int:
         return self.now
+
+    def waited(self) -> tuple[float, float]:
+        return (0.0, 0.0)
 
 
 @dataclass
