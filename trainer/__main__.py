@@ -21,7 +21,7 @@ _DESCRIPTION: Final = """\
 Play one task's part of a training run.
 
   python -m trainer                       train the task that the run record names
-  python -m trainer -- SCRIPT ARGS        run an own script with the same start, end and failure handling
+  python -m trainer -- SCRIPT ARGS        run a custom script with the same start, end and failure handling
   python -m trainer check MODULE:CLASS    try a task on one device: see `python -m trainer check --help`
 """
 _EPILOG: Final = """\

@@ -59,7 +59,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument("task", help="a built-in task, or package.module:Class")
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="examples per step (8)")
     parser.add_argument("--steps", type=int, default=1000, metavar="N", help="trainer.steps, for schedules (1000)")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a hyper-parameter")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a hyperparameter")
     parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="as trainer.precision")
     parser.add_argument("--jit-compile", action="store_true", help="as trainer.jitCompile")
     parser.add_argument("--data-dir", metavar="DIR", help="as DATA_DIR in a run")
@@ -225,7 +225,7 @@ def _steps(task: Task, state: TrainState, settings: TrainerConfig, dataset: Data
         iterator = iter(dataset)
         batch = next(iterator, None)
         if batch is None:
-            raise ValueError("is empty: it must go on for ever: end with repeat()")
+            raise ValueError("is empty: it must repeat indefinitely: end with repeat()")
         size = tf.nest.flatten(batch)[0].shape[0]
         if size != settings.batch_size:
             raise ValueError(f"yields batches of {size} examples: must be context.batch_size, {settings.batch_size}")
@@ -246,7 +246,7 @@ def _steps(task: Task, state: TrainState, settings: TrainerConfig, dataset: Data
 
 
 def _evaluate(task: Task, model: Model, context: DataContext) -> dict[str, float]:
-    """Return the metrics of one held-out batch."""
+    """Return the metrics of one evaluation batch."""
     dataset = _dataset(task, context, "eval")
     with _calling("metrics()"):
         metrics = task.metrics()
@@ -255,7 +255,7 @@ def _evaluate(task: Task, model: Model, context: DataContext) -> dict[str, float
     with _calling('dataset(context, "eval")'):
         batch = next(iter(dataset), None)
         if batch is None:
-            raise ValueError("is empty: return None when there is no held-out data")
+            raise ValueError("is empty: return None when there is no evaluation data")
     with _calling("metrics()"):
         features, labels, *weights = batch
         outputs = model(features, training=False)
@@ -333,7 +333,7 @@ def flops(model: Model, features: Json) -> int:
 
 
 def _or_none(count_them: Callable[[], int]) -> int | None:
-    """Return a count, None where the model has something (an unknown shape) that can't be counted."""
+    """Return a count, None where the model has something (an unknown shape) that cannot be counted."""
     try:
         return count_them()
     except Exception as error:  # noqa: BLE001, RUF100 - a count that is missing is no error of the task

@@ -8,7 +8,7 @@
         return data.batch(context.batch_size, drop_remainder=training).map(parse).prefetch(tf.data.AUTOTUNE)
 
 The order under a seed is the same each time; another seed gives another order. The trainer changes the seed with the
-step that a run goes on from, so a resumed run sees other examples first than the ones it has seen last.
+step that a run continues from, so a resumed run sees other examples first than the ones it has seen last.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def find_files(data_dir: str | None, pattern: str) -> list[str]:
 def shard_files(paths: Sequence[str], context: DataContext, *, shuffle: bool = True) -> Dataset:
     """Return a dataset of the file names of which this pipeline reads all records: every `pipelines`-th one.
 
-    With `shuffle` their order is drawn anew for each epoch, from `context.seed`.
+    With `shuffle` their order is drawn again for each epoch, from `context.seed`.
 
     Raises:
         ValueError: there are fewer files than pipelines, so that one would have nothing to read.
@@ -61,7 +61,7 @@ def shard_files(paths: Sequence[str], context: DataContext, *, shuffle: bool = T
     share = sorted(paths)[context.pipeline :: context.pipelines]
     if not share:
         raise ValueError(
-            f"{len(paths)} files can't be shared out to {context.pipelines} input pipelines: "
+            f"{len(paths)} files cannot be shared out to {context.pipelines} input pipelines: "
             "write at least one file per worker, better 4 or more, or use read_records, which shares out records"
         )
     names = tf.data.Dataset.from_tensor_slices(share)

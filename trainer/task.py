@@ -82,7 +82,7 @@ class Task(ABC):
     """
 
     defaults: ClassVar[Mapping[str, Scalar]] = {}
-    """The task's hyper-parameters with their defaults. A job file may set these names and no others, to values of the
+    """The task's hyperparameters with their defaults. A job file may set these names and no others, to values of the
     default's type."""
     settings: TrainerConfig = TrainerConfig()
     """The run's `trainer` block: `self.settings.steps` for a schedule, `.batch_size` (examples per step over all
@@ -90,7 +90,7 @@ class Task(ABC):
 
     def __init__(self, hp: Mapping[str, Scalar]) -> None:
         self.hp: dict[str, Scalar] = dict(hp)
-        """The hyper-parameters: `defaults` with the job file's values over them."""
+        """The hyperparameters: `defaults` with the job file's values over them."""
 
     @abstractmethod
     def model(self) -> Model:
@@ -121,7 +121,7 @@ class Task(ABC):
         """Return the `tf.data.Dataset` of `split`: tuples `(features, labels)` or `(features, labels, weights)`.
 
         Each is `[context.batch_size, ...]`; weights `[batch]` multiply the losses. `"train"` never ends (`repeat()`)
-        and has full batches only (`drop_remainder=True`). `"eval"` ends and holds every held-out example once; return
+        and has full batches only (`drop_remainder=True`). `"eval"` ends and holds every evaluation example once; return
         None when there is no such data. End it with `prefetch`: what the steps wait for data is `inputWaitShare` in
         status.json.
         """
@@ -142,7 +142,7 @@ def load(name: str, hyperparameters: Mapping[str, Scalar], settings: TrainerConf
     """Return the task called `name` with `hyperparameters` over its defaults.
 
     Raises:
-        ConfigError: there is no such class, or it lacks a method, or a hyper-parameter is unknown or of the wrong type.
+        ConfigError: there is no such class, or it lacks a method, or a hyperparameter is unknown or of the wrong type.
 
     """
     target = BUILT_IN.get(name, name)

@@ -59,7 +59,7 @@ class Rate:
 
 
 class Progress:
-    """Reports one task's training; the tasks that don't write the run directory only log."""
+    """Reports one task's training; the tasks that do not write the run directory only log."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class Progress:
         self._record = record
 
     def begin(self, step: int) -> None:
-        """Say where the training starts; at step 0 also write the run record and the model's graph to TensorBoard."""
+        """Report the first step; at step 0 also write the run record and the model's graph to TensorBoard."""
         steps = self._settings.steps
         log.info("training from step %d to %d, batch size %d", step, steps, self._settings.batch_size)
         if self._status:
@@ -116,11 +116,11 @@ class Progress:
                 self._writer.flush()
 
     def _write_hyperparameters(self) -> None:
-        """Write the hyper-parameters one directory above those of training and evaluation, so that both join them."""
+        """Write the hyperparameters one directory above those of training and evaluation, so that both join them."""
         try:
             from tensorboard.plugins.hparams import api
         except ImportError:
-            log.info("no hyper-parameters in TensorBoard: there is no tensorboard package here")
+            log.info("no hyperparameters in TensorBoard: the tensorboard package is not installed")
             return
         settings = self._settings
         values = {
@@ -174,7 +174,7 @@ class Progress:
         return self._profile.room(step)
 
     def end(self) -> None:
-        """Say that the training has ended."""
+        """Report that the training has ended."""
         self._profile.stop()
 
     def _fields(self, step: int) -> dict[str, float | None]:
@@ -211,8 +211,8 @@ class Progress:
 
 @contextmanager
 def _storage_may_fail() -> Iterator[None]:
-    """Let a training go on when TensorBoard's summaries can't be written."""
+    """Let a training continue when TensorBoard's summaries cannot be written."""
     try:
         yield
     except (tf.errors.OpError, OSError) as error:
-        log.info("can't write for TensorBoard: %s", str(error).partition("\n")[0])
+        log.info("cannot write for TensorBoard: %s", str(error).partition("\n")[0])

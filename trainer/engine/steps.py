@@ -31,7 +31,7 @@ def build(task: Task, strategy: Strategy, settings: TrainerConfig) -> TrainState
     """Build model, optimizer and step counter under `strategy`.
 
     Raises:
-        ConfigError: the global batch can't be split evenly over the replicas, or the strategy can't do something.
+        ConfigError: the global batch cannot be split evenly over the replicas, or the strategy cannot do something.
         ValueError: the model is not built.
 
     """
@@ -195,7 +195,7 @@ class SyncStepRunner:
     def run(self, count: int) -> float:
         """Run `count` steps and return their mean loss."""
         start = time.monotonic()
-        # A tensor, because a Python number would be traced anew for each value.
+        # A tensor, because a Python number would be traced again for each value.
         total, waited = self._segment(self._iterator, tf.constant(count))
         loss = float(total) / count
         if not self._times.traced:  # TensorFlow patches the allocator once, when the first batch arrives
@@ -204,7 +204,7 @@ class SyncStepRunner:
         return loss
 
     def step(self) -> int:
-        """Return the steps done in all."""
+        """Return the steps done in total."""
         return int(self._state.step.numpy())
 
     def waited(self) -> tuple[float, float]:
@@ -271,9 +271,9 @@ class ParameterServerStepRunner:
         return float(loss) / done if done else None
 
     def step(self) -> int:
-        """Return the steps done in all."""
+        """Return the steps done in total."""
         return int(self._state.step.numpy())
 
     def waited(self) -> tuple[float, float]:
-        """Return the seconds that the workers waited for data, and their seconds in all, in the last segment."""
+        """Return the seconds that the workers waited for data, and their seconds in total, in the last segment."""
         return self._times.last

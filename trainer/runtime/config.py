@@ -128,7 +128,7 @@ class RuntimeEnv:
     termination_log: str | None = None
     """TRAINER_TERMINATION_LOG: file for the one-line result."""
     logical_cpus: int = 0
-    """TRAINER_LOGICAL_CPUS: split the CPU into so many devices, to try Mirrored without GPUs. 0: don't."""
+    """TRAINER_LOGICAL_CPUS: split the CPU into so many devices, to try Mirrored without GPUs. 0: do not."""
     gpus: int = 0
     """TRAINER_GPUS: GPUs that this task was given; it must see at least this many."""
     gpus_optional: bool = False

@@ -20,12 +20,14 @@ def check(settings: RuntimeEnv) -> None:
         return
     import tensorflow as tf
 
-    # Lists them without touching any: a device that is in use can't be set up by a strategy any more.
+    # Lists them without touching any: a device that is in use cannot be set up by a strategy any more.
     seen = len(tf.config.list_physical_devices("GPU"))
     if seen >= settings.gpus:
         return
     if settings.gpus_optional:
-        log.info("warning: the job asks for %d GPUs and TensorFlow sees %d: going on without", settings.gpus, seen)
+        log.info(
+            "warning: the job requests %d GPUs, but TensorFlow found %d: continuing without them", settings.gpus, seen
+        )
         return
     built = "" if tf.test.is_built_with_cuda() else " in a TensorFlow without GPU support"
     raise ConfigError(

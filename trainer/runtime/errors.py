@@ -28,7 +28,7 @@ TASK_FAILED_MARK: Final = "tf-distributed task failed"
 
 _LOST_PEER_ERRORS: Final = frozenset({"UnavailableError", "AbortedError", "DeadlineExceededError", "CancelledError"})
 
-# Errors of other classes that TensorFlow raises when a peer went away or came back as a new process.
+# Errors of other classes that TensorFlow raises when a peer became unreachable or came back as a new process.
 _LOST_PEER_TEXTS: Final = (
     "collective ops is aborted",
     "connection reset by peer",
@@ -151,12 +151,12 @@ def from_code(code: int, message: str) -> TrainerExit:
 
 
 def is_tensorflow_error(error: BaseException) -> bool:
-    """Say whether `error` is one of `tf.errors` (told by class name and module: TensorFlow need not be imported)."""
+    """Return whether `error` is one of `tf.errors` (told by class name and module: TensorFlow need not be imported)."""
     return any(cls.__name__ == "OpError" and cls.__module__.startswith("tensorflow") for cls in type(error).__mro__)
 
 
 def is_lost_peer(error: BaseException) -> bool:
-    """Say whether `error`, or what it was raised from, means that another task of the run went away."""
+    """Return whether `error`, or what it was raised from, means that another task of the run became unreachable."""
     chain: BaseException | None = error
     while chain is not None:
         if isinstance(chain, LostPeer) or (is_tensorflow_error(chain) and _tells_lost_peer(chain)):
@@ -174,7 +174,7 @@ def _tells_lost_peer(error: BaseException) -> bool:
 
 
 def is_storage_full(error: BaseException) -> bool:
-    """Say whether `error`, or what it was raised from, means that the storage has no room left."""
+    """Return whether `error`, or what it was raised from, means that the storage has no room left."""
     chain: BaseException | None = error
     while chain is not None:
         if isinstance(chain, OSError) and chain.errno in _NO_ROOM:
@@ -202,7 +202,7 @@ def summary(error: BaseException) -> str:
     if lines[0] == "Graph execution error:":  # then come the places it passed through, and the reason
         lines = [line for line in lines[1:] if not line.startswith(_PLACES)] or lines
     if is_storage_full(error):
-        return f"the storage is full: {lines[0]}: make room; the run goes on from its last checkpoint"
+        return f"the storage is full: {lines[0]}. Free some space; the run resumes from its last checkpoint."
     return f"{type(error).__name__}: {lines[0]}"
 
 

@@ -36,7 +36,7 @@ class EvaluationRecord:
     _rule: EarlyStopping = field(init=False)
 
     def __post_init__(self) -> None:
-        """Go on from what an earlier evaluator of this run has written."""
+        """Continue from what an earlier evaluator of this run has written."""
         self._rule = self.early_stopping or LOWEST_LOSS
         before = self.run_dir.read_evaluation()
         self.best, self.last, self.stop = before.get("best"), before.get("last"), before.get("stop")
@@ -48,7 +48,7 @@ class EvaluationRecord:
         return int(self.last["step"]) if self.last else -1
 
     def add(self, step: int, metrics: dict[str, float]) -> bool:
-        """Take in the `metrics` of the checkpoint of `step`; say whether it is the best so far.
+        """Take in the `metrics` of the checkpoint of `step`; return whether it is the best so far.
 
         Raises:
             ConfigError: early stopping goes by a metric that the task does not have.
@@ -57,7 +57,7 @@ class EvaluationRecord:
         rule = self._rule
         self.last = {"step": step, "metrics": metrics}
         if rule.metric not in metrics:
-            if self.early_stopping is None:  # no held-out data
+            if self.early_stopping is None:  # no evaluation data
                 return False
             known = one_of(sorted(metrics)) if metrics else "a task with evaluation data"
             raise ConfigError(

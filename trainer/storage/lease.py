@@ -27,7 +27,7 @@ _LOOK_EVERY: Final = 0.5
 
 
 def new_token() -> str:
-    """Return a name for one holder; a restart in place keeps it."""
+    """Return a name for one holder; an in-place restart keeps it."""
     return uuid.uuid4().hex[:12]
 
 
@@ -54,7 +54,7 @@ class Lease:
         """Take the lease, after its former holder has been seen to be gone.
 
         Raises:
-            ConfigError: another chief is at work in this directory.
+            ConfigError: another chief is active in this directory.
 
         """
         text = files.read_text(self.path)
@@ -95,7 +95,7 @@ class Lease:
                         lost(error)
                     return
                 except Exception as error:  # noqa: BLE001, RUF100 - a storage that fails now and then, gfile's own errors
-                    log.info("can't renew %s: %s", self.path, str(error).partition("\n")[0])
+                    log.info("cannot renew %s: %s", self.path, str(error).partition("\n")[0])
 
         threading.Thread(target=beat, name="lease", daemon=True).start()
 
@@ -109,7 +109,7 @@ class Lease:
         holder = _parse(files.read_text(self.path))
         if holder and holder.get("token") != self.token:
             who = f"{holder.get('host')}, process {holder.get('pid')}"
-            raise LostLease(f"another chief ({who}) has taken over {self.path.rpartition('/')[0]}")
+            raise LostLease(f"another chief ({who}) took over {self.path.rpartition('/')[0]}")
 
     def give_back(self) -> None:
         """Give the lease back, so that the next chief need not look on; without an error if that fails."""
@@ -119,10 +119,10 @@ class Lease:
                 self.check()
                 files.overwrite_text(self.path, "\n")
             except Exception as error:  # noqa: BLE001, RUF100 - the process ends anyway
-                log.info("can't give %s back: %s", self.path, str(error).partition("\n")[0])
+                log.info("cannot release %s: %s", self.path, str(error).partition("\n")[0])
 
     def pause(self) -> None:
-        """Renew it no more, but keep it: this process executes itself anew."""
+        """Renew it no more, but keep it: this process executes its program again."""
         self._stop.set()
 
     def _write(self) -> None:

@@ -4,7 +4,7 @@ In it are:
     run.json      the record and the versions; another identity hash in the same directory is refused
     DONE          the result; makes a run at most once: a task that finds it ends with 0
     status.json   where the run is, for people and programs
-    lease.json    which chief is at work here (`trainer.storage.lease`)
+    lease.json    which chief is active here (`trainer.storage.lease`)
     evaluation.json, best/    the evaluator's (`trainer.roles.evaluator`)
     checkpoints/  logs/train/  logs/eval/  export/
 """

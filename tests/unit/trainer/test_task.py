@@ -57,7 +57,7 @@ def test_a_task_of_one_s_own_by_module_and_class() -> None:
         ),
     ],
 )
-def test_what_is_no_task_is_named(name: str, rule: str) -> None:
+def test_unknown_task_is_refused_by_name(name: str, rule: str) -> None:
     with pytest.raises(ConfigError) as error:
         task.load(name, {})
     assert str(error.value).startswith(f'trainer.task: got "{name}"; expected {rule}')

@@ -1,4 +1,4 @@
-"""Servers that are told to stop alone, with queues that are lists and a clock that the test moves."""
+"""Servers that receive SIGTERM alone, with queues that are lists and a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 @dataclass
 class Box:
-    """A queue; a server that is gone has none."""
+    """A queue; a server that is unreachable has none."""
 
     messages: list[int] = field(default_factory=list)
     gone: bool = False

@@ -111,5 +111,5 @@ def test_a_gpu_that_was_asked_for_and_is_not_there(lines: list[str]) -> None:
     with pytest.raises(ConfigError, match=r"TRAINER_GPUS: got \d+ visible GPUs.*; expected 64\. Set image to one"):
         devices.check(load_runtime_env(env))
     devices.check(load_runtime_env({**env, "TRAINER_GPUS_OPTIONAL": "1"}))
-    assert "warning: the job asks for 64 GPUs" in lines[-1]
+    assert "warning: the job requests 64 GPUs" in lines[-1]
     devices.check(load_runtime_env({"RUN_DIR": "/runs/x"}))

@@ -99,7 +99,7 @@ def test_the_heartbeat_writes_until_it_is_stopped(run_dir: RunDir) -> None:
 
 def test_a_status_that_can_not_be_written_ends_nothing(run_dir: RunDir, lines: list[str]) -> None:
     Status(run_dir, 100).update(state="running")  # the directory is not there
-    assert "can't write" in lines[0]
+    assert "cannot write" in lines[0]
 
 
 def test_readers_never_see_a_part_of_a_file(tmp_path: Path) -> None:

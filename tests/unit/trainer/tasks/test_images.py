@@ -151,5 +151,5 @@ def test_logits_are_float32_in_mixed_precision() -> None:
     ("name", "side", "parameters"), [("inception_v3", 75, 23_851_784), ("resnet50", 32, 25_636_712)]
 )
 def test_the_networks_have_the_size_they_had(name: str, side: int, parameters: int) -> None:
-    """Convolutions don't depend on the size of the image, so a small one will do."""
+    """Convolutions do not depend on the size of the image, so a small one will do."""
     assert load(name, {"image_size": side}).model().count_params() == parameters
