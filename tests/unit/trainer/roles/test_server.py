@@ -1,0 +1,122 @@
+"""When a server exits, with a clock that the test moves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.trainer.conftest import Clock
+from trainer.roles.server import ChiefMonitor, outcome, run_ended
+from trainer.runtime import exit_codes
+from trainer.runtime.config import RunRecord
+from trainer.runtime.errors import GaveUp, Stopped, TaskFailed, TrainerExit
+from trainer.storage.run_dir import RunDir
+from trainer.storage.status import Status
+
+REFUSED = "connection refused"
+
+
+class Chief:
+    """A chief that the test lets come and go, and the end of its run."""
+
+    def __init__(self) -> None:
+        self.reason: str | None = REFUSED
+        self.ended: TrainerExit | bool = False
+
+
+def watch(chief: Chief, clock: Clock) -> ChiefMonitor:
+    return ChiefMonitor(
+        start_timeout=300, orphan_timeout=60, grace_period=30,
+        probe=lambda: chief.reason, ended=lambda: chief.ended, clock=clock,
+    )  # fmt: skip
+
+
+def look_for(seconds: int, monitor: ChiefMonitor, clock: Clock) -> None:
+    for _ in range(seconds):
+        assert not monitor.poll()
+        clock.sleep(1)
+
+
+def test_server_waits_for_the_first_chief_until_the_start_timeout(clock: Clock, lines: list[str]) -> None:
+    monitor = watch(Chief(), clock)
+    look_for(299, monitor, clock)
+    clock.sleep(10)
+    with pytest.raises(GaveUp, match=r"the chief never started for 30. s"):
+        monitor.poll()
+
+
+def test_orphaned_server_gives_up_after_the_orphan_timeout(clock: Clock, lines: list[str]) -> None:
+    chief = Chief()
+    monitor = watch(chief, clock)
+    chief.reason = None
+    look_for(1000, monitor, clock)
+    chief.reason = REFUSED
+    look_for(55, monitor, clock)
+    chief.reason = None
+    look_for(10, monitor, clock)
+    chief.reason = REFUSED
+    look_for(55, monitor, clock)
+    clock.sleep(20)
+    with pytest.raises(GaveUp, match="was unreachable"):
+        monitor.poll()
+    assert len([line for line in lines if "the chief is unreachable" in line]) == 2
+
+
+def test_orphaned_server_reads_the_end_of_its_run_from_the_run_directory(clock: Clock, lines: list[str]) -> None:
+    chief = Chief()
+    monitor = watch(chief, clock)
+    chief.ended = True
+    assert monitor.poll()
+    chief.ended = TaskFailed("the run failed: boom")
+    clock.sleep(10)
+    with pytest.raises(TaskFailed, match="boom"):
+        monitor.poll()
+
+
+def test_server_that_received_sigterm_stays_until_the_chief_has_saved(clock: Clock, lines: list[str]) -> None:
+    chief = Chief()
+    chief.reason = None
+    monitor = watch(chief, clock)
+    monitor.poll()
+    assert not monitor.may_leave(1)
+    assert monitor.may_leave(25), "the grace period is nearly over"
+    chief.reason = REFUSED
+    monitor.probe_soon()
+    clock.sleep(1.5)
+    monitor.poll()
+    assert monitor.may_leave(1), "the chief's port is unreachable"
+
+
+@pytest.mark.parametrize(
+    ("code", "error"), [(1, TaskFailed), (2, TaskFailed), (76, GaveUp), (143, Stopped)]
+)  # fmt: skip
+def test_server_exits_with_the_code_of_the_chief(code: int, error: type[TrainerExit]) -> None:
+    with pytest.raises(error) as caught:
+        outcome(code, stop_requested=True)
+    assert caught.value.code == code
+
+
+def test_server_without_a_signal_waits_for_the_next_chief() -> None:
+    assert outcome(exit_codes.STOPPED, stop_requested=False) is None
+    assert outcome(exit_codes.DONE, stop_requested=False) == "the run is done"
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path, record: RunRecord) -> RunDir:
+    found = RunDir(str(tmp_path / "little"), record)
+    found.claim()
+    return found
+
+
+def test_failure_of_an_earlier_attempt_is_ignored(run_dir: RunDir) -> None:
+    Status(run_dir, 9).update(state="failed", exitCode=76, message="gave up")
+    assert run_ended(run_dir, "2999-01-01T00:00:00.000Z")() is False
+    ended = run_ended(run_dir, "2000-01-01T00:00:00.000Z")()
+    assert isinstance(ended, GaveUp)
+    assert str(ended) == "the run failed: gave up"
+
+
+def test_done_marker_always_ends_the_server(run_dir: RunDir, record: RunRecord) -> None:
+    run_dir.write_done({"hash": record.hash})
+    assert run_ended(run_dir, "2999-01-01T00:00:00.000Z")() is True
