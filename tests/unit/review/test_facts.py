@@ -11,8 +11,8 @@ from tests.chart.rendering import ACCEPTED, EXAMPLES, Values, objects, of_kind, 
 from tests.chart.test_classes import immutable
 from tests.unit.review.cases import CASES, MERGED, NEW, OLD
 from tests.unit.review.repositories import DIGEST, RUN, Case, build, changed, commit
-from tfd.jobfile import helm_yaml
 from tfd.assets import CHART
+from tfd.jobfile import helm_yaml
 from tfd.jobfile.jobfile import Problem
 from tfd.jobfile.schema import class_of
 from tfd.local.pods import read_pods
