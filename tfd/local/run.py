@@ -158,7 +158,7 @@ def execute(ready: Plan, view: View) -> Result:
         tail.skip_to_end()
     run_dir = processes[0].run_dir
     already_done = run_dir is not None and (run_dir / "DONE").exists()
-    followed = {tail.process.pod.task: tail for tail in tails}
+    followed = {process.pod.task: tail for process, tail in zip(processes, tails, strict=True)}
 
     def show_log(name: str) -> None:
         for line in followed[name].new_lines():

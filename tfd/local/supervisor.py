@@ -183,7 +183,7 @@ class Supervisor:
             return
         task.state = State.RUNNING
         what = "started" if task.container == len(process.containers) - 1 else "init container started"
-        self._report(task.name, f"{what} (attempt {task.attempts}, pid {task.popen.pid})")
+        self._report(task.name, what if task.attempts == 1 else f"{what} (attempt {task.attempts})")
 
     def _collect(self, task: Task, *, final: bool = False) -> bool:
         """Record the end of a running task, and return whether it has ended."""
