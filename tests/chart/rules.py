@@ -11,14 +11,15 @@ TEXT = r'(?:\(printf )?"((?:[^"\\]|\\.)*)"'
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule between keys: what its message expects, with the verbs of printf."""
+    """One rule between keys: what its message expects and proposes, with the verbs of printf."""
 
     expected: str
+    fix: str
 
     def wrote(self, message: str) -> bool:
         """Return whether `message` is one of this rule."""
-        expected = re.sub(r"%[sdq]", r"\\S+", re.escape(self.expected))
-        return re.fullmatch(rf".+?: got .+; expected {expected}\. .+", message) is not None
+        end = re.sub(r"%[sdq]", r"\\S+", re.escape(f"; expected {self.expected}. {self.fix}"))
+        return re.fullmatch(rf".+?: got .+{end}", message) is not None
 
 
 def sources() -> str:
@@ -31,4 +32,4 @@ def rule_calls() -> int:
     return sources().count(CALL)
 
 
-RULES = [Rule(expected) for expected in re.findall(rf'"expected" {TEXT}', sources())]
+RULES = [Rule(*found) for found in re.findall(rf'"expected" {TEXT}.*?"fix" {TEXT}', sources(), flags=re.DOTALL)]

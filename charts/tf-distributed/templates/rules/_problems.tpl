@@ -48,8 +48,9 @@ Argument: dict Values. Output: JSON list of messages
 {{- range $name := kindIs "map" $holder | ternary $names list -}}
 {{- if kindIs "invalid" (index $holder $name) -}}
 {{- $key := printf "%s.%s" $block $name | trimPrefix "." -}}
-{{- $fix := printf "Remove %s to use the default of the chart." $key -}}
-{{- $problems = append $problems (include "tf-distributed.problem" (dict "key" $key "got" "null" "expected" "a value" "fix" $fix)) -}}
+{{- $problems = append $problems (include "tf-distributed.problem" (dict
+  "key" $key "got" "null" "expected" "a value"
+  "fix" (printf "Remove %s to use the default of the chart." $key))) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
