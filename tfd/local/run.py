@@ -109,7 +109,7 @@ def plan(job: JobFile, root: Path) -> Plan:
 
 
 def _isolate(wanted: bool | None, needs_network: bool, view: View) -> None:
-    """Give the run its own network namespace, if that is wanted and possible; show why when it has none."""
+    """Give the run its own network namespace if possible, else show why it has none."""
     if wanted is False or (wanted is None and needs_network):
         why = "--no-isolate" if wanted is False else "the run needs it for gs:// or https://"
     else:
