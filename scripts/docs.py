@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tfd.jobfile.schema import defaults, dotted, schema
+from tfd.jobfile.schema import defaults, schema
+from tfd.text import dotted
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"

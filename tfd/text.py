@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 _LONGEST_VALUE = 80
+
+
+def dotted(key: Iterable[str | int]) -> str:
+    """Return the key of a YAML file as users write it: ``env[0].name``."""
+    text = ""
+    for part in key:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
 
 
 def refusal(key: str, got: str, expected: str, fix: str) -> str:

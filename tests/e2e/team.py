@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tests.e2e.kube import GPU, CommandError, Kube, Object, command
-from tfd.jobfile.helm import CHART, find_helm
+from tfd.assets import CHART
+from tfd.jobfile.helm import find_helm
 
 T = TypeVar("T")
 # A time limit only: every wait is for a state. Six TensorFlow processes take a minute to start on two busy cores.

@@ -1,1 +1,1 @@
-"""The subcommands of tfd, one file each."""
+"""The subcommands of tfd, one module each: a function `command` that reads its options, calls a package and prints."""

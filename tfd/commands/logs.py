@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import click
 
-from tfd.commands.options import asking, of_a_run
+from tfd.commands.options import cluster, run_in_cluster
 from tfd.remote import logs
 
 
 @click.command("logs")
-@of_a_run
+@run_in_cluster
 @click.argument("task", required=False)
-@click.option("-f", "--follow", is_flag=True, help="Wait for the task and its next attempts, until it has ended.")
+@click.option("-f", "--follow", is_flag=True, help="Follow the task and its next attempts until it has ended.")
 def command(run: str, namespace: str | None, task: str | None, follow: bool) -> None:
     """Print the log of one task of a run in the cluster.
 
-    TASK is chief, ps-1, worker-0, ...; without it the chief, or worker-0 where there is none.
+    RUN is the run's name, TEAM/RUN or its job file. TASK is chief, ps-1, worker-0, ...
+    Default: the chief, or worker-0 in a run without a chief.
 
-    Exits with 0, with 1 when there is no such run or task or no log, or with 2 when the cluster can't be asked.
-    """
-    with asking(run, namespace) as (kubectl, plain):
-        logs.show(kubectl, plain, task, follow, lambda words: click.echo(words, err=True))
+    \b
+    Exit codes:
+      0  the log is printed
+      1  the run, the task or its log does not exist
+      2  the cluster did not answer
+
+    Example: tfd logs vision/digits-41 worker-0 --follow
+    """  # noqa: D301 - click reads the escape
+    with cluster(run, namespace) as (kubectl, name):
+        logs.show(kubectl, name, task, follow, lambda text: click.echo(text, err=True))

@@ -8,19 +8,18 @@ from pathlib import Path
 
 import click
 
-from tfd.jobfile import helm
+from tfd.commands.options import UNABLE
+from tfd.jobfile.helm import HelmError
 from tfd.review.analysis.policy_file import RulesError
-from tfd.review.analysis.review import review as review_of
-from tfd.review.output.comment import MARKER, card, lines
+from tfd.review.analysis.pull_request import review_pull_request
+from tfd.review.output.comment import MARKER, comment, lines
 from tfd.review.output.json_report import as_json
-from tfd.review.output.markdown import code, visible
+from tfd.review.output.markdown import prose, visible
 from tfd.review.sources.git import GitError, Repository
 
-CANT_TELL = 2
 
-
-@click.command()
-@click.option("--base", required=True, metavar="REF", help="Commit that is merged into; its chart and rules count.")
+@click.command("review")
+@click.option("--base", required=True, metavar="REF", help="Commit to merge into. Its chart and its review.yaml apply.")
 @click.option("--head", required=True, metavar="REF", help="Commit of the pull request.")
 @click.option("--format", "style", type=click.Choice(["text", "markdown", "json"]), default="text", show_default=True)
 @click.option(
@@ -28,34 +27,37 @@ CANT_TELL = 2
     "folder",
     default=Path(),
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Git repository; default: the one of this folder.",
+    help="Git repository. Default: the one of this folder.",
 )
-@click.option("--approved-by", "approvals", multiple=True, metavar="LOGIN", help="Who has approved; may be repeated.")
-def review(base: str, head: str, style: str, folder: Path, approvals: tuple[str, ...]) -> None:
+@click.option(
+    "--approved-by", "approvals", multiple=True, metavar="LOGIN", help="User who has approved. May be repeated."
+)
+def command(base: str, head: str, style: str, folder: Path, approvals: tuple[str, ...]) -> None:
     """Show what merging HEAD into BASE does to the runs, and whether it may be merged.
 
-    Needs git and helm, no cluster and no network. Nothing of HEAD is executed or checked out.
+    The command needs git and Helm, no cluster and no network. Nothing of HEAD is executed or checked out.
 
-    Exits with 0 when it may be merged, with 1 when it is refused, and with 2 when that can't be told.
-    """
+    \b
+    Exit codes:
+      0  the pull request may be merged
+      1  the pull request is refused
+      2  the review could not be made
+
+    Example: tfd review --base origin/main --head HEAD
+    """  # noqa: D301 - click reads the escape
     try:
-        found = review_of(Repository(folder), base, head, approvals)
-    except (GitError, RulesError, helm.HelmError) as error:
+        found = review_pull_request(Repository(folder), base, head, approvals)
+    except (GitError, RulesError, HelmError) as error:
         if style == "markdown":
-            click.echo(f"{MARKER}\n### ❔ Can't tell what merging does\n\n{code(error, 1000)}")
+            click.echo(f"{MARKER}\n### ❔ Cannot judge the effect of this merge\n\n{prose(str(error), 1000)}")
         elif style == "json":
-            click.echo(json.dumps({"exitCode": CANT_TELL, "verdict": str(error)}, indent=1))
+            click.echo(json.dumps({"exitCode": UNABLE, "headline": str(error)}, indent=1))
         click.echo(visible(str(error), lines=True), err=True)
-        sys.exit(CANT_TELL)
+        sys.exit(UNABLE)
     if style == "markdown":
-        click.echo(card(found), nl=False)
+        click.echo(comment(found), nl=False)
     elif style == "json":
-        click.echo(
-            json.dumps(
-                as_json(found),
-                indent=1,
-            )
-        )
+        click.echo(json.dumps(as_json(found), indent=1))
     else:
         for line in lines(found):
             click.echo(visible(line))

@@ -3,45 +3,41 @@
 from __future__ import annotations
 
 import json
-import time
 
 import click
 from rich.console import Console
-from rich.live import Live
 
-from tfd.commands.options import asking, of_a_run
-from tfd.remote.render import render
-from tfd.remote.status import FINAL, status
-
-_EVERY = 2.0
+from tfd.commands.options import cluster, run_in_cluster
+from tfd.remote.render import render, watch
+from tfd.remote.status import status
 
 
 @click.command("status")
-@of_a_run
-@click.option("--json", "json_output", is_flag=True, help="Print it as JSON.")
-@click.option("--watch", is_flag=True, help="Show it anew every 2 seconds until the run has ended.")
-def command(run: str, namespace: str | None, json_output: bool, watch: bool) -> None:
-    """Show a run in the cluster: what runs, what is pending and why, step, rate, ETA, last checkpoint, result.
+@run_in_cluster
+@click.option("--json", "json_output", is_flag=True, help="Print the status as JSON.")
+@click.option("--watch", "watched", is_flag=True, help="Refresh every 2 seconds until the run has ended.")
+def command(run: str, namespace: str | None, json_output: bool, watched: bool) -> None:
+    """Show a run in the cluster: tasks, reasons for waiting, step, rate, ETA, last checkpoint and result.
 
-    RUN is the run's name, TEAM/RUN or its job file. It needs `kubectl` and what KUBECONFIG gives access to: the right
-    to list pods, Jobs, ConfigMaps and events; with the right to exec the step comes from the run directory, else from
-    the log.
+    RUN is the run's name, TEAM/RUN or its job file. The command uses `kubectl` with your own rights: it needs to list
+    pods, Jobs, ConfigMaps and events. With the right to exec it reads the step from the run directory, else from the
+    log.
 
-    Exits with 0, with 1 when there is no such run, or with 2 when the cluster can't be asked.
-    """
-    if json_output and watch:
-        raise click.UsageError("--json shows one look, --watch many: give one of them")
-    with asking(run, namespace) as (kubectl, plain):
-        now = status(kubectl, plain)
+    \b
+    Exit codes:
+      0  the status is printed
+      1  the run does not exist
+      2  the cluster did not answer
+
+    Example: tfd status vision/digits-41 --watch
+    """  # noqa: D301 - click reads the escape
+    if json_output and watched:
+        raise click.UsageError("--watch: got --json as well; expected one of the two. Remove --watch.")
+    with cluster(run, namespace) as (kubectl, name):
+        now = status(kubectl, name)
         if json_output:
             click.echo(json.dumps(now.as_json(), indent=1))
-            return
-        console = Console()
-        if not watch:
-            console.print(render(now), soft_wrap=True)
-            return
-        with Live(render(now), console=console, auto_refresh=False) as live:
-            while now.state not in FINAL:
-                time.sleep(_EVERY)
-                now = status(kubectl, plain)
-                live.update(render(now), refresh=True)
+        elif watched:
+            watch(now, lambda: status(kubectl, name), Console())
+        else:
+            Console().print(render(now), soft_wrap=True)

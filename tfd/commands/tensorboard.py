@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import click
 
-from tfd.commands.options import asking, of_a_run
+from tfd.commands.options import cluster, run_in_cluster
 from tfd.remote import tensorboard
 
 
 @click.command("tensorboard")
-@of_a_run
-@click.option("--port", type=click.IntRange(1, 65535), help="Port on this machine; default: a free one.")
+@run_in_cluster
+@click.option("--port", type=click.IntRange(1, 65535), help="Port on this machine. Default: a free one.")
 def command(run: str, namespace: str | None, port: int | None) -> None:
-    """Show a run's TensorBoard at a port of this machine, which nobody else reaches; Ctrl-C ends it.
+    """Forward a run's TensorBoard to a port that only this machine reaches, until Ctrl-C.
 
-    Exits with 1 when there is no such run or it has no TensorBoard, or with 2 when the cluster can't be asked or the
-    connection breaks.
-    """
-    with asking(run, namespace) as (kubectl, plain):
+    RUN is the run's name, TEAM/RUN or its job file.
+
+    \b
+    Exit codes:
+      0  stopped with Ctrl-C
+      1  the run does not exist, or its TensorBoard is not running
+      2  the cluster did not answer, or the connection broke
+
+    Example: tfd tensorboard vision/digits-41
+    """  # noqa: D301 - click reads the escape
+    with cluster(run, namespace) as (kubectl, name):
         try:
-            tensorboard.forward(kubectl, plain, port or 0, lambda address: click.echo(f"{address}   (Ctrl-C ends it)"))
+            tensorboard.forward(kubectl, name, port or 0, lambda address: click.echo(f"{address}   (Ctrl-C stops it)"))
         except KeyboardInterrupt:
             return

@@ -1,52 +1,50 @@
-"""`tfd new`: a merged run never changes, so what one does instead is to copy its file to a new run."""
+"""Copies a job file to a new run, because a merged run never changes."""
 
 from __future__ import annotations
 
 import os
 import re
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import click
-
-from tfd.jobfile import helm, helm_yaml
+from tfd import assets
+from tfd.jobfile import helm_yaml
 from tfd.jobfile.jobfile import JobFile
+from tfd.text import refusal, shown
 
 JOBS = Path("jobs")
-REFUSED = 1
 
 
 class CopyError(Exception):
-    """The copy can't be made; the message says why and what to do."""
+    """The copy is refused; the message names the reason and the fix."""
 
 
-@click.command()
-@click.argument("target", metavar="TEAM/RUN")
-@click.option("--from", "source", required=True, metavar="TEAM/OLD", help="Run to copy.")
-@click.option("--warm-start", is_flag=True, help="Start from the newest checkpoint of OLD instead of step 0.")
-def new(target: str, source: str, warm_start: bool) -> None:
-    """Copy the job file of TEAM/OLD to jobs/TEAM/RUN.yaml, comments included, for the chart of this checkout.
+def copy(target: str, source: str, *, warm_start: bool) -> Path:
+    """Write the job file of a new run, as a copy of another one, and return its path.
 
-    The copy is active, whatever the state of OLD. It is never written over a file that is there.
+    Args:
+        target: TEAM/RUN.
+        source: TEAM/OLD; examples/NAME is an example that comes with tfd, unless jobs/examples exists.
+        warm_start: start from the newest checkpoint of OLD.
 
-    Exits with 1 when the copy would be refused; then nothing is written.
+    Raises:
+        CopyError: a name or the copy is refused; nothing is written.
+        HelmError: Helm is missing.
+
     """
+    old, path = _source(source), _job_path(target)
+    if warm_start and old.parent.name != path.parent.name:
+        fix = f"Name a run of team {old.parent.name}, or leave out --warm-start."
+        raise CopyError(refusal("--warm-start", f"a run of team {old.parent.name}", "a run of the same team", fix))
     try:
-        old, path = _job_path(source), _job_path(target)
-        if not old.is_file():
-            raise CopyError(f"{old}: no such job file: name a run as TEAM/RUN, in a checkout with its file")
-        if warm_start and old.parent != path.parent:
-            raise CopyError(f"--warm-start: {target} is of another team than {source}, so it does not see its storage")
         text = copy_of(old.read_text(encoding="utf-8"), old, warm_start=warm_start)
-        _check(text, path)
-        _write_new(path, text)
-    except (CopyError, helm.HelmError, UnicodeDecodeError, helm_yaml.YamlError) as error:
-        click.echo(str(error), err=True)
-        sys.exit(REFUSED)
-    click.echo(f"{path}: written; change it, then `tfd check {path}` and commit")
+    except (UnicodeDecodeError, helm_yaml.YamlError) as error:
+        raise CopyError(f"{old}: {error}") from error
+    _check(text, path)
+    _write_new(path, text)
+    return path
 
 
 def copy_of(text: str, old: Path, *, warm_start: bool) -> str:
@@ -58,13 +56,13 @@ def copy_of(text: str, old: Path, *, warm_start: bool) -> str:
         warm_start: start from its newest checkpoint.
 
     Raises:
-        CopyError: it is not written in a way in which single lines can be changed.
+        CopyError: its top-level keys do not stand on lines of their own.
 
     """
     document = helm_yaml.load(text)
     before = document.value
     if not isinstance(before, dict):
-        raise CopyError(f"{old}: a job file is a mapping: run `tfd check {old}`")
+        raise CopyError(refusal(str(old), shown(before), "a mapping", f"Run tfd check {old}."))
     wanted: dict[str, Any] = before | {"chartVersion": _chart_version()}
     wanted.pop("state", None)
     if warm_start:
@@ -72,7 +70,8 @@ def copy_of(text: str, old: Path, *, warm_start: bool) -> str:
         if isinstance(before.get("storage"), dict) and "create" in before["storage"]:
             wanted["storage"] = {"claim": old.stem}
     if before != wanted and any(column > 1 for key, (_, column) in document.positions.items() if len(key) == 1):
-        raise CopyError(f"{old}: can't change single keys of it: write each top-level key on a line of its own")
+        fix = "Write each top-level key on a line of its own."
+        raise CopyError(refusal(str(old), "several top-level keys on one line", "one key a line", fix))
     for key in ("chartVersion", "state", "warmStartFrom", "storage"):
         if before.get(key) != wanted.get(key):
             text = _with_key(text, key, wanted.get(key))
@@ -91,7 +90,7 @@ def _with_key(text: str, key: str, value: Any) -> str:  # noqa: ANN401 - any val
     start = positions[(key,)][0] - 1
     end = next((line for line in tops if line > start), len(lines))
     while end > start + 1 and re.fullmatch(r"\s*(#.*)?", lines[end - 1]):
-        end -= 1  # blank lines and comments belong to what follows
+        end -= 1  # blank lines and comments belong to the next key
     comment = re.search(r"\s+#.*$", lines[start]) if end == start + 1 else None
     line = f"{key}: {_flow(value)}{comment[0] if comment else ''}"
     lines[start:end] = [] if value is None else [line]
@@ -105,13 +104,24 @@ def _flow(value: Any) -> str:  # noqa: ANN401 - a string, or a mapping of one
 
 
 def _chart_version() -> str:
-    return str(helm_yaml.load((helm.CHART / "Chart.yaml").read_text(encoding="utf-8")).value["version"])
+    return str(helm_yaml.load((assets.CHART / "Chart.yaml").read_text(encoding="utf-8")).value["version"])
 
 
 def _job_path(name: str) -> Path:
     if not re.fullmatch(r"[a-z0-9][-a-z0-9]*/[a-z][-a-z0-9]*", name):
-        raise CopyError(f"got {name!r}, but a run is named TEAM/RUN: lower-case letters, digits and -")
+        rule = "TEAM/RUN with lower-case letters, digits and -"
+        raise CopyError(refusal("run", shown(name), rule, "Name the run as TEAM/RUN."))
     return JOBS / f"{name}.yaml"
+
+
+def _source(name: str) -> Path:
+    old = _job_path(name)
+    if old.parent == JOBS / "examples" and not old.parent.is_dir():
+        old = assets.EXAMPLES / old.name
+    if not old.is_file():
+        fix = "Name a run as TEAM/RUN and start tfd in the root of the repository."
+        raise CopyError(refusal(str(old), "no file", "a job file", fix))
+    return old
 
 
 def _check(text: str, path: Path) -> None:
@@ -125,13 +135,13 @@ def _check(text: str, path: Path) -> None:
 
 
 def _write_new(path: Path, text: str) -> None:
-    """Write a file that is not there yet, all of it or nothing."""
+    """Write a file that does not exist yet, completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         draft.write_text(text, encoding="utf-8")
         os.link(draft, path)
     except FileExistsError:
-        raise CopyError(f"{path}: is there already: choose another name") from None
+        raise CopyError(refusal(str(path), "an existing file", "a new run", "Choose another name.")) from None
     finally:
         draft.unlink(missing_ok=True)

@@ -8,16 +8,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tfd import assets
 from tfd.jobfile import helm_yaml
+from tfd.text import refusal
 
-CHART = Path(__file__).resolve().parents[2] / "charts" / "tf-distributed"
 # Rendered for the newest Kubernetes that the chart supports, whatever Helm was built with.
 KUBERNETES = "1.37.0"
 _PREFIX = "tf-distributed: "
 
 
 class HelmError(Exception):
-    """Helm refused the job file, or could not be run. `rule` tells a refusal by one of the chart's own rules."""
+    """Helm refused the job file, or could not be started. `rule`: one of the chart's own rules refused it."""
 
     def __init__(self, message: str, *, rule: bool = False) -> None:
         super().__init__(message)
@@ -25,20 +26,21 @@ class HelmError(Exception):
 
 
 def find_helm() -> str:
-    """Return the path of helm: the one beside this Python, else the one on the PATH.
+    """Return the path of helm: the one next to this Python, else the one on the PATH.
 
     Raises:
         HelmError: there is none.
 
     """
-    beside = Path(sys.executable).parent / "helm"
-    found = str(beside) if beside.exists() else shutil.which("helm")
+    neighbor = Path(sys.executable).parent / "helm"
+    found = str(neighbor) if neighbor.exists() else shutil.which("helm")
     if found is None:
-        raise HelmError("helm not found: run `make setup`, or put Helm >= 3.18 on the PATH")
+        fix = "Install it from https://helm.sh/docs/intro/install, or run make setup in a checkout."
+        raise HelmError(refusal("helm", "no program", "Helm 3.18 or newer on the PATH", fix))
     return found
 
 
-def template(run: str, team: str, values: Path, chart: Path = CHART) -> str:
+def template(run: str, team: str, values: Path, chart: Path = assets.CHART) -> str:
     """Return what `helm template` prints for the job file `values` as release `run` in namespace `team`.
 
     Raises:
@@ -52,11 +54,11 @@ def template(run: str, team: str, values: Path, chart: Path = CHART) -> str:
     error = done.stderr.strip()
     if _PREFIX in error:
         raise HelmError(error.rsplit(_PREFIX, 1)[1].splitlines()[0].strip(), rule=True)
-    # Above it Helm may tell of other things, like the link to the schema.
+    # Above the error Helm may print warnings.
     raise HelmError(error.rpartition("Error: ")[2])
 
 
-def render(run: str, team: str, values: Path, chart: Path = CHART) -> list[dict[str, Any]]:
+def render(run: str, team: str, values: Path, chart: Path = assets.CHART) -> list[dict[str, Any]]:
     """Return the Kubernetes objects of a job file. Arguments and errors as of `template`."""
     objects: list[dict[str, Any]] = helm_yaml.load_all(template(run, team, values, chart))
     return objects

@@ -1,12 +1,12 @@
-"""The one YAML loader of the project: reads a document as Helm reads it, and knows where each key stands.
+"""The only YAML loader of the project: reads a document as Helm does, and records the place of each key.
 
 Helm reads YAML through sigs.k8s.io/yaml, that is, by the rules of Go's yaml.v2: `1e-3` is a number, `12:30` and
 `2001-01-01` are strings, `0o17` and `017` are 15, `y` is true, and every number is a 64-bit float. PyYAML reads
-YAML 1.1 differently in each of these cases, so only its parser is used here and scalars are resolved by Go's rules
-(`go.yaml.in/yaml/v2`, resolve.go). `tests/unit/tfd/test_helmyaml.py` holds this against helm itself.
+YAML 1.1 differently in each of these cases. So only its parser is used here, and scalars are resolved by Go's rules
+(`go.yaml.in/yaml/v2`, resolve.go). `tests/unit/tfd/test_helm_yaml.py` compares the result with that of Helm.
 
-Helm takes the last of two equal keys, and the first of several documents, without a word; here both are errors, unless
-one asks for what Helm, or Argo CD, would make of such a file (`strict=False`).
+Helm silently takes the last of two equal keys, and the first of several documents. Here both are errors. With
+`strict=False` such a file is read as Helm and Argo CD read it.
 """
 
 from __future__ import annotations
@@ -20,16 +20,18 @@ from typing import Any
 
 import yaml
 
+from tfd.text import dotted, refusal
+
 Key = tuple[str | int, ...]
-"""Where a value stands: the mapping keys and list indexes from the root, e.g. ``("env", 0, "name")``."""
+"""The mapping keys and list indexes from the root to a value, for example ``("env", 0, "name")``."""
 
 # A job file is a page of text. What is larger is a mistake or an attack.
 MAX_BYTES = 64 * 1024
 MAX_NODES = 20_000
-# The parser's composer calls itself for each level and crashes Python some thousand levels deep.
+# The composer of PyYAML is recursive and crashes Python at some thousand levels.
 MAX_DEPTH = 50
 
-_TOO_DEEP = f"nested more than {MAX_DEPTH} deep: a job file needs a handful of levels; write it flatter"
+_TOO_DEEP = (f"more than {MAX_DEPTH} levels", f"at most {MAX_DEPTH} levels", "Write the file with fewer levels.")
 _PLAIN = "!plain"
 _STRING = "tag:yaml.org,2002:str"
 _TAGS = tuple(f"tag:yaml.org,2002:{name}" for name in ("bool", "int", "float", "null"))
@@ -43,12 +45,16 @@ _INTEGER = re.compile(r"[-+]?(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|0|[1-9][
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 
-class YamlError(Exception):
-    """A document that can't be used. `line` and `column` count from 1; `key` is empty for a syntax error."""
+Refused = tuple[str, str, str]
+"""What was found, what is expected, and the fix."""
 
-    def __init__(self, message: str, line: int = 1, column: int = 1, key: Key = ()) -> None:
-        super().__init__(message)
-        self.line, self.column, self.key = line, column, key
+
+class YamlError(Exception):
+    """A document that is refused. `line` and `column` count from 1."""
+
+    def __init__(self, refused: Refused, line: int = 1, column: int = 1, key: Key = ()) -> None:
+        super().__init__(refusal(dotted(key) or "file", *refused))
+        self.line, self.column = line, column
 
 
 @dataclass
@@ -58,17 +64,17 @@ class Document:
     value: Any
     positions: dict[Key, tuple[int, int]] = field(default_factory=dict)
     alias: Key | None = None
-    """The first key whose value stands elsewhere (``*name``)."""
+    """The first key whose value is an alias (``*name``)."""
 
     def position(self, key: Key) -> tuple[int, int]:
-        """Return the place of `key`, or of its nearest parent that is written in the file."""
+        """Return line and column of `key`, or of its nearest parent in the file."""
         while key and key not in self.positions:
             key = key[:-1]
         return self.positions.get(key, (1, 1))
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """PyYAML's parser; a plain scalar keeps the tag PLAIN, to be resolved by Go's rules."""
+    """PyYAML's parser; plain scalars keep the tag PLAIN and are resolved by Go's rules."""
 
     def resolve(self, kind: type[yaml.Node], value: str | None, implicit: tuple[bool, bool] | bool) -> str:
         if kind is yaml.ScalarNode and isinstance(implicit, tuple) and implicit[0]:
@@ -81,14 +87,15 @@ def load(text: str, *, strict: bool = True) -> Document:
 
     Args:
         text: the file.
-        strict: refuse what Helm passes over: a key that is there twice, a second document.
+        strict: refuse what Helm ignores: a duplicate key, a second document.
 
     Raises:
-        YamlError: the text is no YAML, is more than is read, has an infinite number, or is refused by `strict`.
+        YamlError: the text is not valid YAML, is too large, contains an infinite number, or is refused by `strict`.
 
     """
     if len(text.encode()) > MAX_BYTES:
-        raise YamlError(f"got {len(text.encode()):,} bytes, but at most {MAX_BYTES:,} are read")
+        fix = "Move code into an image or to code.git."
+        raise YamlError((f"{len(text.encode()):,} bytes", f"at most {MAX_BYTES:,} bytes", fix))
     _refuse_depth(text)
     node = next(_compose(text), None) if not strict else _only(_compose(text))
     document = Document(value=None)
@@ -110,7 +117,7 @@ def _refuse_depth(text: str) -> None:
             if depth > MAX_DEPTH:
                 raise YamlError(_TOO_DEEP, *_where(event.start_mark))
     except yaml.YAMLError:
-        return  # told with its place when the document is composed
+        return  # composing the document reports the error with its place
 
 
 def _where(mark: Any) -> tuple[int, int]:  # noqa: ANN401 - one of two classes of PyYAML, or None
@@ -124,23 +131,27 @@ def _compose(text: str) -> Iterator[yaml.Node]:
             yield loader.get_node()
     except yaml.MarkedYAMLError as error:
         where = _where(error.problem_mark or error.context_mark)
-        raise YamlError(f"not YAML: {error.problem or error.context}", *where) from None
+        raise YamlError(_invalid(error.problem or error.context), *where) from None
     except yaml.YAMLError as error:
-        raise YamlError(f"not YAML: {error}") from None
+        raise YamlError(_invalid(error)) from None
     finally:
         loader.dispose()
+
+
+def _invalid(problem: object) -> Refused:
+    return f"invalid YAML ({problem})", "a YAML document", "Correct the syntax at this place."
 
 
 def _only(nodes: Iterator[yaml.Node]) -> yaml.Node | None:
     node = next(nodes, None)
     if second := next(nodes, None):
         where = _where(second.start_mark)
-        raise YamlError("got a second document, but a file is one run; move it to a file of its own", *where)
+        raise YamlError(("a second document", "one document", "Move the second run to its own file."), *where)
     return node
 
 
 class _Builder:
-    """Turns the parser's nodes into values. Counts nodes, so that nested aliases can't fill the memory."""
+    """Turns the parser's nodes into values. Counts nodes, so that nested aliases cannot fill the memory."""
 
     def __init__(self, document: Document, limit: float = MAX_NODES, *, strict: bool = True) -> None:
         self._document, self._left, self._strict = document, limit, strict
@@ -149,9 +160,10 @@ class _Builder:
     def build(self, node: yaml.Node, key: Key) -> Any:  # noqa: ANN401 - YAML is anything
         self._left -= 1
         if self._left < 0:
-            raise self._error(node, f"expands to more than {MAX_NODES:,} values: do not nest aliases", key)
+            got = f"more than {MAX_NODES:,} values"
+            raise self._error(node, (got, f"at most {MAX_NODES:,} values", "Remove nested aliases."), key)
         if len(key) > MAX_DEPTH:
-            raise self._error(node, _TOO_DEEP, key)  # an alias of what it is in
+            raise self._error(node, _TOO_DEEP, key)  # an alias of a block that contains it
         if id(node) in self._seen and self._document.alias is None:
             self._document.alias = key
         self._seen.add(id(node))
@@ -167,7 +179,7 @@ class _Builder:
         written: set[str] = set()
         for name_node, value_node in node.value:
             if isinstance(name_node, yaml.ScalarNode) and (name_node.tag, name_node.value) == (_PLAIN, "<<"):
-                # Go lets it replace what stands above it, and be replaced by what stands below.
+                # In Go it overrides the keys above it, and the keys below override it.
                 value = self.build(value_node, key)
                 for source in reversed(value if isinstance(value, list) else [value]):
                     found.update(source if isinstance(source, dict) else {})
@@ -175,7 +187,8 @@ class _Builder:
             name = self._name(name_node, key)
             if name in written and self._strict:
                 line = self._document.positions[(*key, name)][0]
-                raise self._error(name_node, f"duplicate key, first on line {line}: keep one", (*key, name))
+                refused = (f"a duplicate of the key on line {line}", "each key once", "Keep one of the two.")
+                raise self._error(name_node, refused, (*key, name))
             written.add(name)
             self._document.positions[(*key, name)] = (
                 name_node.start_mark.line + 1,
@@ -187,7 +200,8 @@ class _Builder:
     def _name(self, node: yaml.Node, key: Key) -> str:
         value = self._scalar(node, key) if isinstance(node, yaml.ScalarNode) else None
         if value is None:
-            raise self._error(node, "a key must be a plain word", key)
+            fix = "Write the key as a plain word."
+            raise self._error(node, ("a key that is not a string", "a string as key", fix), key)
         return value if isinstance(value, str) else json.dumps(value)
 
     def _scalar(self, node: yaml.Node, key: Key) -> str | int | float | bool | None:
@@ -195,14 +209,14 @@ class _Builder:
         if node.tag == _STRING:
             return text
         if node.tag not in (_PLAIN, *_TAGS):
-            raise self._error(node, f"got the tag {node.tag}: write the value without it", key)
+            raise self._error(node, (f"the tag {node.tag}", "a value without a tag", "Remove the tag."), key)
         if text in _INFINITE:
-            raise self._error(node, f"got {text}, but a number must be finite", key)
+            raise self._error(node, (text, "a finite number", "Set a finite number."), key)
         return resolve(text)
 
     @staticmethod
-    def _error(node: yaml.Node, message: str, key: Key) -> YamlError:
-        return YamlError(message, node.start_mark.line + 1, node.start_mark.column + 1, key)
+    def _error(node: yaml.Node, refused: Refused, key: Key) -> YamlError:
+        return YamlError(refused, node.start_mark.line + 1, node.start_mark.column + 1, key)
 
 
 def resolve(text: str) -> str | int | float | bool | None:
@@ -213,7 +227,7 @@ def resolve(text: str) -> str | int | float | bool | None:
         return text in _TRUE
     if text[0] not in "+-.0123456789":
         return text
-    # yaml.v2 drops underscores, but not where a point comes first.
+    # yaml.v2 ignores underscores, except in a number that begins with a point.
     digits = text if text[0] == "." else text.replace("_", "")
     if _INTEGER.fullmatch(digits):
         number = float(int(_python_integer(digits), 0))
@@ -227,7 +241,7 @@ def resolve(text: str) -> str | int | float | bool | None:
 
 
 def _python_integer(digits: str) -> str:
-    """Spell Go's integer so that Python's int(x, 0) reads it: Go takes 017 as octal."""
+    """Return an integer of Go in the form of Python's int(x, 0): Go reads 017 as octal."""
     sign, body = (digits[0], digits[1:]) if digits[0] in "+-" else ("", digits)
     if len(body) > 1 and body[0] == "0" and body[1].isdigit():
         body = "0o" + body[1:]

@@ -1,23 +1,28 @@
-"""A job file: its name, its values, and what is wrong with it."""
+"""A job file: its name, its rendering, and what is wrong with it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from tfd.jobfile import helm, helm_yaml
-from tfd.jobfile.helm_yaml import Key
-from tfd.jobfile.schema import dotted, run_name_error, schema_errors
-from tfd.text import refusal, shown
+from tfd import assets
+from tfd.jobfile import helm, helm_yaml, rules
+from tfd.jobfile.helm_yaml import Document, Key
+from tfd.jobfile.schema import defaults, merged, run_name_error, schema_errors
+from tfd.text import dotted, refusal, shown
 
-_ALIAS = ("a YAML alias", "a value at each key", "Write the value out.")
+
+class NoJobFileError(Exception):
+    """The paths contain no job file."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with a job file, where it stands, and what to do about it."""
+    """One thing that is wrong with a job file, its place, and what to do about it."""
 
     path: Path
     line: int
@@ -27,13 +32,17 @@ class Problem:
     def __str__(self) -> str:
         return f"{self.path}:{self.line}:{self.column}: {self.message}"
 
+    def as_json(self) -> dict[str, str | int]:
+        """Return the problem for machines."""
+        return {"path": str(self.path), "line": self.line, "column": self.column, "message": self.message}
+
 
 @dataclass(frozen=True)
 class JobFile:
     """A job file on disk. Run = release = file name; team = namespace = folder; neither is read from the content."""
 
     path: Path
-    chart: Path = helm.CHART
+    chart: Path = assets.CHART
 
     @property
     def run(self) -> str:
@@ -55,46 +64,104 @@ class JobFile:
         """
         return helm.template(self.run, self.team, self.path, self.chart)
 
+    @cached_property
+    def objects(self) -> list[dict[str, Any]]:
+        """The Kubernetes objects of the run. Errors as of `rendered`."""
+        return helm_yaml.load_all(self.rendered)
+
     def problems(self) -> list[Problem]:
         """Return what is wrong with the file, first by line; empty when it can be merged."""
+        document, found = self._read()
+        return _sorted(found if document is None else self._broken_rules(document))
+
+    def _read(self) -> tuple[Document | None, list[Problem]]:
+        """Return the document and no problem, or no document and what is wrong with it before any rule counts."""
         try:
             document = helm_yaml.load(self.path.read_text(encoding="utf-8"))
         except UnicodeDecodeError as error:
-            return [Problem(self.path, 1, 1, f"not UTF-8: {error.reason} at byte {error.start}")]
+            got = f"invalid UTF-8 ({error.reason} at byte {error.start})"
+            message = refusal("file", got, "UTF-8 text", "Save the file as UTF-8.")
+            return None, [Problem(self.path, 1, 1, message)]
         except helm_yaml.YamlError as error:
-            where = f"{dotted(error.key)}: " if error.key else ""
-            return [Problem(self.path, error.line, error.column, f"{where}{error}")]
+            return None, [Problem(self.path, error.line, error.column, str(error))]
         if not isinstance(document.value, dict):
-            seen = shown(document.value)
-            return [
-                Problem(
-                    self.path, 1, 1, f"got {seen}, but a job file is a mapping; set at least storage: {{claim: NAME}}"
-                )
-            ]
-        found = [self._at(document, key, message) for key, message in schema_errors(document.value, self.chart)]
+            message = refusal("file", shown(document.value), "a mapping", "Set at least storage: {claim: NAME}.")
+            return None, [Problem(self.path, 1, 1, message)]
+        found = [
+            Problem(self.path, *document.position(key), message)
+            for key, message in schema_errors(document.value, self.chart)
+        ]
         if document.alias is not None:
-            found.append(self._at(document, document.alias, refusal(dotted(document.alias), *_ALIAS)))
-        if name_error := run_name_error(self.run, self.chart):
-            found.append(Problem(self.path, 1, 1, name_error))
-        if not found:
-            found = list(self._rule_error(document))
-        return sorted(found, key=lambda problem: (problem.line, problem.column, problem.message))
+            message = refusal(dotted(document.alias), "a YAML alias", "a value at each key", "Write the value out.")
+            found.append(Problem(self.path, *document.position(document.alias), message))
+        if name_refusal := run_name_error(self.run, self.chart):
+            found.append(Problem(self.path, 1, 1, name_refusal))
+        return (None, found) if found else (document, [])
 
-    def _at(self, document: helm_yaml.Document, key: Key, message: str) -> Problem:
-        line, column = document.position(key)
-        return Problem(self.path, line, column, message)
-
-    def _rule_error(self, document: helm_yaml.Document) -> Iterator[Problem]:
-        """Cross-field rules live in the chart; it stops at the first."""
+    def _broken_rules(self, document: Document) -> list[Problem]:
+        """Render the file. Where a rule of the chart refuses it, return all rules that it breaks: Helm names one."""
         try:
             self.rendered  # noqa: B018 - the error counts
         except helm.HelmError as error:
-            line, column = document.position(_written_key(str(error), document)) if error.rule else (1, 1)
-            yield Problem(self.path, line, column, str(error))
+            if not error.rule:
+                return [Problem(self.path, 1, 1, str(error))]
+            messages = None
+            if rules.has_rules(self.chart):
+                [messages] = rules.broken([self._candidate(document)], self.chart)
+            return self._where_written(document, messages or [str(error)])
+        return []
+
+    def _candidate(self, document: Document) -> rules.Candidate:
+        return rules.Candidate(self.run, self.team, merged(defaults(self.chart), document.value))
+
+    def _where_written(self, document: Document, messages: Iterable[str]) -> list[Problem]:
+        return [
+            Problem(self.path, *document.position(_written_key(message, document)), message) for message in messages
+        ]
 
 
-def _written_key(message: str, document: helm_yaml.Document) -> Key:
-    """Return the key that a chart message (``key.path: got ...``) is about, or its nearest parent in the file."""
+def find(paths: Iterable[Path]) -> list[Path]:
+    """Return the job files among `paths` and in the folders among them.
+
+    Raises:
+        NoJobFileError: there is none.
+
+    """
+    paths = list(paths)
+    files = sorted({file for path in paths for file in ([path] if path.is_file() else path.rglob("*.yaml"))})
+    if not files:
+        names = ", ".join(map(str, paths))
+        message = refusal(names, "no job file", "*.yaml files", "Name a job file, or a folder that contains job files.")
+        raise NoJobFileError(message)
+    return files
+
+
+def check(files: Sequence[JobFile]) -> list[Problem]:
+    """Return what `problems` returns for each of the files, with one Helm process for all of them."""
+    found: list[Problem] = []
+    sound: dict[Path, list[tuple[JobFile, Document]]] = defaultdict(list)
+    for file in files:
+        document, problems = file._read()
+        found += problems
+        if document is not None:
+            sound[file.chart].append((file, document))
+    for chart, group in sound.items():
+        if not rules.has_rules(chart):
+            found += [problem for file, document in group for problem in file._broken_rules(document)]
+            continue
+        candidates = [file._candidate(document) for file, document in group]
+        for (file, document), messages in zip(group, rules.broken(candidates, chart), strict=True):
+            one = file._broken_rules(document) if messages is None else file._where_written(document, messages)
+            found += one
+    return _sorted(found)
+
+
+def _sorted(problems: Iterable[Problem]) -> list[Problem]:
+    return sorted(problems, key=lambda problem: (problem.path, problem.line, problem.column, problem.message))
+
+
+def _written_key(message: str, document: Document) -> Key:
+    """Return the key that a message of the chart (`key.path: got ...`) names, or its nearest parent in the file."""
     name = message.partition(": ")[0]
     written = (
         key for key in document.positions if key and f"{name}.".startswith((f"{dotted(key)}.", f"{dotted(key)}["))

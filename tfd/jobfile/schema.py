@@ -10,30 +10,22 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-
-from tfd.jobfile import helm, helm_yaml
+from tfd import assets
+from tfd.jobfile import helm_yaml
 from tfd.jobfile.helm_yaml import Key
-from tfd.text import refusal, shown
-
-
-def dotted(key: Key) -> str:
-    """Spell a key as users do: ``env[0].name``."""
-    text = ""
-    for part in key:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
+from tfd.jobfile.validator import errors
+from tfd.text import dotted, refusal, shown
 
 
 @cache
-def schema(chart: Path = helm.CHART) -> dict[str, Any]:
+def schema(chart: Path = assets.CHART) -> dict[str, Any]:
     """Return the schema of a job file for `chart`."""
     loaded: dict[str, Any] = json.loads((chart / "values.schema.json").read_text(encoding="utf-8"))
     return loaded
 
 
 @cache
-def defaults(chart: Path = helm.CHART) -> dict[str, Any]:
+def defaults(chart: Path = assets.CHART) -> dict[str, Any]:
     """Return the default values of `chart`."""
     loaded: dict[str, Any] = helm_yaml.load((chart / "values.yaml").read_text(encoding="utf-8")).value
     return loaded
@@ -52,7 +44,7 @@ def merged(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def schema_errors(values: dict[str, Any], chart: Path = helm.CHART) -> Iterator[tuple[Key, str]]:
+def schema_errors(values: dict[str, Any], chart: Path = assets.CHART) -> Iterator[tuple[Key, str]]:
     """Yield key and refusal of everything in a job file's `values` that the schema refuses, one per key."""
     seen: set[Key] = set()
     for key, message in (
@@ -66,7 +58,7 @@ def schema_errors(values: dict[str, Any], chart: Path = helm.CHART) -> Iterator[
 
 def refusals(value: Any, root: dict[str, Any]) -> Iterator[tuple[Key, str]]:  # noqa: ANN401 - JSON
     """Yield key and refusal of everything in `value` that the schema `root` refuses."""
-    for error in jsonschema.Draft202012Validator(root).iter_errors(value):
+    for error in errors(value, root):
         for key, got, expected, fix in _refused(error, root):
             yield key, refusal(dotted(key) or "file", got, expected, fix)
 
@@ -136,7 +128,7 @@ def _keys(node: dict[str, Any], key: Key = ()) -> Iterator[Key]:
         yield from _keys(child, (*key, name))
 
 
-def run_name_error(run: str, chart: Path = helm.CHART) -> str | None:
+def run_name_error(run: str, chart: Path = assets.CHART) -> str | None:
     """Return the chart's refusal of the name of a run; None for a valid name."""
     rule = schema(chart)["$defs"]["runName"]
     if re.search(rule["pattern"], run) and len(run) <= rule["maxLength"]:
@@ -146,7 +138,7 @@ def run_name_error(run: str, chart: Path = helm.CHART) -> str | None:
 
 
 @cache
-def class_of(key: Key, chart: Path = helm.CHART) -> str:
+def class_of(key: Key, chart: Path = assets.CHART) -> str:
     """Return the x-class of a key: its own, else that of the nearest block around it."""
     node: Any = schema(chart)
     found = ""

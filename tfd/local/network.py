@@ -1,7 +1,7 @@
-"""A network for one run: a namespace of its own where that is allowed, and ports that the kernel chose.
+"""The network of one run: its own namespace where the machine allows one, and ports that the kernel chose.
 
-TensorFlow's gRPC servers listen on every interface and ask nobody for a password. In a network namespace that
-holds a loopback device only, nobody but the run can reach them.
+TensorFlow's gRPC servers listen on every interface without authentication. In a network namespace with only a
+loopback device, no other process can reach them.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _IFF_UP = 0x1
 
 
 def isolate() -> str | None:
-    """Move this process, and all that it starts from now on, into a network namespace of its own.
+    """Move this process and its future children into a new network namespace.
 
     Returns:
-        None, or why it was not possible; then nothing has changed.
+        None, or why that was not possible; then nothing has changed.
 
     """
     uid, gid = os.getuid(), os.getgid()
-    # Root needs no user namespace; it would lose its rights over other users' files in one.
+    # Root needs no user namespace, and would lose its rights over other users' files in one.
     flags = _CLONE_NEWNET if uid == 0 else _CLONE_NEWNET | _CLONE_NEWUSER
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(flags) != 0:
@@ -44,9 +44,9 @@ def isolate() -> str | None:
 
 
 def loopback_addresses(addresses: Iterable[str]) -> dict[str, str]:
-    """Give each task address ``host:port`` of the cluster a loopback address whose port the kernel chose.
+    """Return a loopback address with a free port for each task address ``host:port`` of the cluster.
 
-    All ports are held at once and then let go, so no two tasks get the same one.
+    All ports are open at the same time, so no two tasks get the same one.
     """
     with contextlib.ExitStack() as held:
         chosen: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Reads rendered Jobs as the Job controller and the kubelet would: one Pod, here a process, per task."""
+"""Reads rendered Kubernetes Jobs as the Job controller and the kubelet do: one pod for each task."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _REFERENCE = re.compile(r"\$(\$|\(([-._a-zA-Z][-._a-zA-Z0-9]*)\))")
 
 
 class PodError(Exception):
-    """Something in the rendered Pod can't be had on this machine; the message says what to do."""
+    """The rendered pod needs something that this machine lacks; the message names it and the fix."""
 
 
 @dataclass(frozen=True)
@@ -36,29 +36,34 @@ class Container:
 
 @dataclass(frozen=True)
 class Pod:
-    """One task of the run, as its containers see the world."""
+    """One task of the run, as its containers see it."""
 
     name: str
     role: str
     index: int
     containers: tuple[Container, ...]
-    """Run one after the other; all but the last are init containers."""
+    """In the order in which they run; all but the last are init containers."""
     mounts: tuple[Mount, ...]
     gpus: int
     retries: int
-    """How often the Job starts it again after an exit code that is not final."""
+    """How often the Kubernetes Job starts a replacement after an exit code that is retried."""
     permanent_exit_codes: frozenset[int]
     grace_period: int
     """Seconds between SIGTERM and SIGKILL."""
     deadline: int
-    """Seconds after which the Job ends it."""
+    """Seconds after which the Kubernetes Job ends it."""
     suspended: bool
-    """The Job starts no pod."""
+    """The Kubernetes Job starts no pod."""
 
     @property
     def env(self) -> Mapping[str, str]:
         """Environment of the task itself."""
         return self.containers[-1].env
+
+    @property
+    def needs_trainer(self) -> bool:
+        """Whether the task runs the trainer, and so needs TensorFlow."""
+        return self.containers[-1].command[:3] == ("python", "-m", "trainer")
 
     @property
     def task(self) -> str:
@@ -71,7 +76,7 @@ def read_pods(objects: Iterable[Object], secret: Callable[[str, str, str], str])
 
     Args:
         objects: what `helm template` rendered.
-        secret: returns the value for (variable, Secret, key), since there is no Secret here.
+        secret: returns the value for (variable, Secret, key), because this machine has no Secrets.
 
     Raises:
         PodError: a pod refers to something that was not rendered.
@@ -135,7 +140,7 @@ class _Reader:
         try:
             return self._config_maps[name][key]
         except KeyError:
-            # Not of this run: the same way out as for a Secret.
+            # A ConfigMap that the run did not render is as unknown here as a Secret.
             return self._secret(variable, name, key)
 
     def _mounts(self, pod_spec: Object, container: Object) -> Iterable[Mount]:
@@ -154,7 +159,7 @@ class _Reader:
 
 
 def expand(text: str, env: Mapping[str, str]) -> str:
-    """Put variables into `text` as the kubelet does: `$(NAME)` if NAME is known, `$$` is a dollar sign."""
+    """Return `text` with `$(NAME)` replaced as the kubelet does: where NAME is known; `$$` is a dollar sign."""
 
     def replace(match: re.Match[str]) -> str:
         return "$" if match[1] == "$" else env.get(match[2], match[0])

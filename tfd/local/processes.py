@@ -1,9 +1,10 @@
-"""Turns pods into processes of this machine: paths, addresses, environment, GPUs."""
+"""Turns pods into processes of this machine: their paths, addresses, environment and GPUs."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from tfd.local.pods import Container, Mount, Pod
 
 TERMINATION_LOG = "/dev/termination-log"
-# What a container would get from its image or from the node, and a process gets from the user's shell.
+# A container gets these from its image or its node, and a process gets them from the user's shell.
 _FROM_SHELL = (
     "LANG",
     "LC_ALL",
@@ -21,15 +22,16 @@ _FROM_SHELL = (
     "OPENBLAS_CORETYPE",
     "OPENBLAS_L2_SIZE",
 )
+_QUOTED = re.compile('"([^"]+)"')
 _FROM_SHELL_PREFIXES = ("CUDA_", "NVIDIA_", "GOOGLE_", "SSL_CERT_")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the parts of a run live on this machine."""
+    """The folders of a run on this machine."""
 
     root: Path
-    """Stands for the shared storage: `root/<run>` is the run directory."""
+    """Folder that stands for the shared storage: `root/<run>` is the run directory."""
     run: str
 
     @property
@@ -58,11 +60,11 @@ class Process:
 
 
 def place(pods: Sequence[Pod], layout: Layout, addresses: Mapping[str, str]) -> list[Process]:
-    """Say how each pod runs here; makes the directories and files that it mounts.
+    """Return each pod as a process of this machine, and create the directories and files that it mounts.
 
     Args:
         pods: the pods of the run.
-        layout: where the run lives.
+        layout: the folders of the run.
         addresses: task address of the cluster -> loopback address.
 
     """
@@ -71,9 +73,10 @@ def place(pods: Sequence[Pod], layout: Layout, addresses: Mapping[str, str]) -> 
 
 
 def cluster_addresses(pods: Iterable[Pod]) -> list[str]:
-    """Return the address of every task in the run's TF_CONFIG, each once."""
-    specs = [json.loads(pod.env["TF_CONFIG"]).get("cluster", {}) for pod in pods if "TF_CONFIG" in pod.env]
-    return sorted({address for spec in specs for tasks in spec.values() for address in tasks})
+    """Return the address of every task of the run's cluster, each once."""
+    # All pods refer to one text in one ConfigMap, so it is parsed once.
+    clusters = {pod.env["TF_CLUSTER"] for pod in pods if "TF_CLUSTER" in pod.env}
+    return sorted({address for text in clusters for tasks in json.loads(text).values() for address in tasks})
 
 
 def _place(pod: Pod, layout: Layout, addresses: Mapping[str, str], devices: str) -> Process:
@@ -115,7 +118,7 @@ def _local_path(mount: Mount, pod: Pod, layout: Layout) -> Path:
 
 
 def _base_env(devices: str, paths: Mapping[str, str]) -> dict[str, str]:
-    """Everything but the rendered variables: what image, node and container runtime would set."""
+    """Return the variables that are not rendered: image, node and container runtime set them in a cluster."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -127,19 +130,17 @@ def _base_env(devices: str, paths: Mapping[str, str]) -> dict[str, str]:
         "PATH": path,
         "TMPDIR": paths.get("/tmp", "/tmp"),  # noqa: S108
         "CUDA_VISIBLE_DEVICES": devices,
-        # A laptop may lack the GPUs that the job asks for: then the task runs on the CPU and says so.
+        # A laptop may lack the GPUs that the run requests. The task then logs that and runs on the CPU.
         "TRAINER_GPUS_OPTIONAL": "1",
     }
 
 
 def _readdress(text: str, addresses: Mapping[str, str]) -> str:
-    for address, local in addresses.items():
-        text = text.replace(f'"{address}"', f'"{local}"')
-    return text
+    return _QUOTED.sub(lambda match: f'"{addresses.get(match[1], match[1])}"', text)
 
 
 def _repath(text: str, paths: Mapping[str, str]) -> str:
-    """Replace a container path, or the part of one that is a mount, by the local one; other words stay."""
+    """Return `text` with a container path, or the mount that it begins with, replaced by the local path."""
     for mount, local in sorted(paths.items(), key=lambda item: -len(item[0])):
         if text == mount or text.startswith(f"{mount}/"):
             return local + text.removeprefix(mount)
@@ -147,7 +148,7 @@ def _repath(text: str, paths: Mapping[str, str]) -> str:
 
 
 def _gpu_devices(pods: Sequence[Pod]) -> dict[str, str]:
-    """Deal this machine's GPUs out as the scheduler would: each pod sees its own and no other."""
+    """Return the devices of each pod. Like in a cluster, no two pods share a GPU."""
     devices, first = {}, 0
     for pod in pods:
         devices[pod.name] = ",".join(map(str, range(first, first + pod.gpus)))

@@ -1,4 +1,4 @@
-"""What a run says of itself: status.json, DONE and the ends of the logs."""
+"""Reads the progress of a run: status.json, DONE and the logs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tfd.text import plain
 
 
 def read_json(path: Path | None) -> dict[str, Any]:
-    """Return the JSON object in `path`; empty when there is none (yet)."""
+    """Return the JSON object in `path`; empty while there is none."""
     if path is None:
         return {}
     try:
@@ -33,12 +33,12 @@ class LogTail:
     _rest: bytes = field(default=b"", repr=False)
 
     def skip_to_end(self) -> None:
-        """Leave out what earlier runs wrote."""
+        """Skip the lines of earlier runs."""
         if self.process.log.exists():
             self._offset = self.process.log.stat().st_size
 
     def new_lines(self) -> list[str]:
-        """Return the whole lines that were written since the last call."""
+        """Return the complete lines that were written since the last call."""
         try:
             with self.process.log.open("rb") as log:
                 log.seek(self._offset)

@@ -1,8 +1,9 @@
-"""What a user gets to see when a run has ended."""
+"""The report at the end of a run."""
 
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tfd.exits import MEANINGS
+from tfd.exits import exit_codes
 from tfd.local.run import INTERRUPTED, Result
 from tfd.local.supervisor import Task
 from tfd.text import duration, number
@@ -40,43 +41,45 @@ def as_json(result: Result) -> dict[str, Any]:
 
 
 def print_report(result: Result, console: Console) -> None:
-    """Print how the run ended, what it has made and what to do next."""
+    """Print how the run ended, where its results are and what to do next."""
     if result.failed is not None:
         _print_failure(result, result.failed, console)
     elif result.exit_code == INTERRUPTED:
-        _say(console, "yellow", f"{result.run} stopped after {duration(result.seconds)}")
-        _say(console, "", "  the same command goes on from its last checkpoint")
+        _print(console, "yellow", f"{result.run} was stopped after {duration(result.seconds)}")
+        _print(console, "", "  Run the same command again to resume from the last checkpoint.")
     elif result.already_done:
-        _say(console, "green", f"{result.run} was done already: nothing was trained")
-        _say(console, "", "  --fresh deletes it and trains anew")
+        _print(console, "green", f"{result.run} was done already: nothing was trained")
+        _print(console, "", "  Set --fresh to delete its results and to train again.")
     else:
-        _say(console, "green", f"{result.run} done in {duration(result.seconds)}")
+        _print(console, "green", f"{result.run} is done after {duration(result.seconds)}")
     if result.done:
         _print_result(result.done, console)
     if result.exit_code == 0 and not result.already_done:
         console.print(_exit_table(result))
     for name, place in _places(result):
-        _say(console, "", f"  {name:<12} {place}")
+        _print(console, "", f"  {name:<12} {place}")
 
 
 def _print_result(done: dict[str, Any], console: Console) -> None:
     for name, value in (done.get("metrics") or {}).items():
-        _say(console, "bold", f"  {name:<12} {value:.4f} (held-out data)")
+        _print(console, "bold", f"  {name:<12} {value:.4f} (evaluation data)")
     steps, rate = done.get("step"), done.get("stepsPerSecond")
-    _say(console, "", f"  {'steps':<12} {steps}" + (f", {number(rate)} steps/s" if rate else ""))
+    _print(console, "", f"  {'steps':<12} {steps}" + (f", {number(rate)} steps/s" if rate else ""))
 
 
 def _print_failure(result: Result, failed: Task, console: Console) -> None:
-    code = failed.exit_code or 0
-    meaning = f": {MEANINGS[code]}" if code in MEANINGS else ""
-    _say(console, "bold red", f"{result.run} failed: {failed.name} ended with {code}{meaning}")
+    known = exit_codes().get(failed.exit_code or 0)
+    meaning = f": {known.meaning}" if known else ""
+    _print(console, "bold red", f"{result.run} failed: {failed.name} exited with {failed.exit_code}{meaning}")
     for line in result.last_lines:
-        _say(console, "dim", f"  {line}")
-    _say(console, "", f"  {'its log':<12} {failed.process.log}")
+        _print(console, "dim", f"  {line}")
+    if known:
+        _print(console, "", f"  {'next':<12} {known.next}")
+    _print(console, "", f"  {'its log':<12} {_relative(failed.process.log)}")
 
 
 def _exit_table(result: Result) -> Table:
-    """Every task with its exit code and when it ended, counted from the chief's end (worker 0's without)."""
+    """Return every task with its exit code and its end, in seconds after the end of the chief (or of worker 0)."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2))
     for name in ("task", "exit code", "attempts", "ended"):
         table.add_column(name, justify="left" if name in ("task", "ended") else "right")
@@ -105,8 +108,9 @@ def _places(result: Result) -> list[tuple[str, str]]:
     if (run_dir / "export").is_dir():
         places.insert(0, ("export", f"{_relative(run_dir / 'export')} (SavedModel)"))
     if (run_dir / "logs").is_dir():
-        command = shlex.join(["tensorboard", "--logdir", str(_relative(run_dir / "logs"))])
-        places.append(("TensorBoard", f".venv/bin/{command}"))
+        program = _relative(Path(sys.executable).parent / "tensorboard")
+        command = shlex.join([str(program), "--logdir", str(_relative(run_dir / "logs"))])
+        places.append(("TensorBoard", command))
     return places
 
 
@@ -114,5 +118,5 @@ def _relative(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _say(console: Console, style: str, text: str) -> None:
+def _print(console: Console, style: str, text: str) -> None:
     console.print(Text(text, style=style), soft_wrap=True)

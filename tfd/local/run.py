@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import importlib.util
 import os
 import shutil
 import signal
@@ -14,7 +15,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from tfd.jobfile import helm
 from tfd.jobfile.jobfile import JobFile
 from tfd.local import network
 from tfd.local.pods import Pod, PodError, read_pods
@@ -22,14 +22,16 @@ from tfd.local.processes import Layout, cluster_addresses, place
 from tfd.local.progress import LogTail, read_json
 from tfd.local.supervisor import POLL_SECONDS, Supervisor, Task
 from tfd.local.view import View
-from tfd.text import plain
+from tfd.text import plain, refusal, shown
 
 INTERRUPTED = 130
-KILL_AT = 2  # so many interrupts
+STOPPING = "Stopping: saving a checkpoint. Press Ctrl-C again to kill all tasks."
+KILL_AT = 2
+"""Number of interrupts that kills the tasks."""
 
 
 class RunError(Exception):
-    """The run can't be started; the message says what to do."""
+    """The run cannot start; the message names the reason and the fix."""
 
 
 @dataclass(frozen=True)
@@ -67,31 +69,66 @@ class Plan:
         return any(value.startswith(("gs://", "https://")) for each in containers for value in each.env.values())
 
 
-def plan(job: JobFile, root: Path) -> Plan:
-    """Render `job`, whose shared storage `root` stands for.
+def run(job: JobFile, root: Path, view: View, *, fresh: bool, isolate: bool | None) -> Result:
+    """Run a job file on this machine, from its check to its end.
 
     Args:
-        job: a job file without problems.
-        root: stands for the run's shared storage.
+        job: the job file.
+        root: folder that stands for the run's shared storage.
+        view: shows the run.
+        fresh: delete the results of an earlier run of this name first.
+        isolate: whether the run gets its own network namespace; None: where that is possible.
 
     Raises:
-        RunError, PodError, HelmError: it can't run here; the message says why.
+        RunError, PodError, HelmError: it cannot run here; the message names the reason and the fix.
 
     """
-    pods = read_pods(helm.render(job.run, job.team, job.path), _from_shell)
+    if problems := job.problems():
+        raise RunError("\n".join(map(str, problems)))
+    ready = plan(job, root)
+    with only_one(ready.layout):
+        if fresh:
+            delete(ready.layout)
+        _isolate(isolate, ready.needs_network, view)
+        return execute(ready, view)
+
+
+def plan(job: JobFile, root: Path) -> Plan:
+    """Return the run of a job file without problems, ready to start. Arguments and errors as of `run`."""
+    pods = read_pods(job.objects, _from_shell)
     if not pods:
-        raise RunError(f"{job.path}: renders no Job: a board (strategy: None) or an archived run trains nothing")
+        fix = "Set state: active, and a strategy that trains."
+        raise RunError(refusal(str(job.path), "no Kubernetes Job", "an active run that trains", fix))
     if any(pod.suspended for pod in pods):
-        raise RunError(f'{job.path}: state: got "suspended": its Jobs start no pod; set active to run it')
+        message = refusal("state", shown("suspended"), shown("active"), "Set state: active to run it here.")
+        raise RunError(f"{job.path}: {message}")
+    if any(pod.needs_trainer for pod in pods) and importlib.util.find_spec("tensorflow") is None:
+        fix = "Install tf-distributed[trainer] in the environment of tfd."
+        raise RunError(refusal("TensorFlow", "no package", "an installed package", fix))
     return Plan(job, Layout(root.absolute(), job.run), pods)
+
+
+def _isolate(wanted: bool | None, needs_network: bool, view: View) -> None:
+    """Give the run its own network namespace, if that is wanted and possible; show why when it has none."""
+    if wanted is False or (wanted is None and needs_network):
+        why = "--no-isolate" if wanted is False else "the run needs it for gs:// or https://"
+    else:
+        error = network.isolate()
+        if error is None:
+            return
+        if wanted:
+            rule = "a machine that allows network namespaces"
+            raise RunError(refusal("--isolate", shown(error), rule, "Set --no-isolate."))
+        why = f"no network namespace here: {error}"
+    view.event("tfd", f"TensorFlow's ports are open to the network during this run ({why})")
 
 
 @contextlib.contextmanager
 def only_one(layout: Layout) -> Iterator[None]:
-    """Hold the run for this process: two at once would train into one directory.
+    """Lock the run for this process: two processes would train into one directory.
 
     Raises:
-        RunError: another `tfd run` of this run is going on.
+        RunError: another `tfd run` of this run is active.
 
     """
     layout.state.mkdir(parents=True, exist_ok=True)
@@ -100,9 +137,11 @@ def only_one(layout: Layout) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            raise RunError(
-                f"{layout.run} is running here already (pid {lock.read().strip()}): wait or stop it"
-            ) from None
+            got = f"a second tfd run, the first is process {lock.read().strip()}"
+            message = refusal(
+                str(layout.root / layout.run), got, "one tfd run at a time", "Wait for the first or stop it."
+            )
+            raise RunError(message) from None
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
@@ -110,7 +149,7 @@ def only_one(layout: Layout) -> Iterator[None]:
 
 
 def execute(ready: Plan, view: View) -> Result:
-    """Run all tasks to their end, showing them in `view`. Ctrl-C or SIGTERM stops them with a checkpoint."""
+    """Run all tasks to their end and show them in `view`. Ctrl-C or SIGTERM stops them with a checkpoint."""
     started = time.monotonic()
     addresses = network.loopback_addresses(cluster_addresses(ready.pods))
     processes = place(ready.pods, ready.layout, addresses)
@@ -126,7 +165,7 @@ def execute(ready: Plan, view: View) -> Result:
             view.line(name, line)
 
     def say(name: str, event: str) -> None:
-        show_log(name)  # a task's last words come before its end
+        show_log(name)  # the last lines of a task come before the message about its end
         view.event(name, event)
 
     def show() -> None:
@@ -159,7 +198,7 @@ def _supervise(supervisor: Supervisor, show: Callable[[], None], view: View) -> 
             while not supervisor.over and len(interrupts) < KILL_AT:
                 if interrupts and supervisor.stopping is None:
                     supervisor.stop()
-                    view.event("tfd", "stopping: the tasks save a checkpoint; once more kills them")
+                    view.event("tfd", STOPPING)
                 supervisor.step()
                 show()
                 time.sleep(POLL_SECONDS)
@@ -178,7 +217,7 @@ def _exit_code(supervisor: Supervisor) -> int:
 
 @contextlib.contextmanager
 def _interrupts() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM instead of dying of them; the list grows by each that comes."""
+    """Collect SIGINT and SIGTERM in a list, so that they do not end this process."""
     received: list[int] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -195,19 +234,21 @@ def _interrupts() -> Iterator[list[int]]:
 def _from_shell(variable: str, name: str, key: str) -> str:
     if variable in os.environ:
         return os.environ[variable]
-    raise PodError(f"{variable} comes from {name}/{key} in the cluster: export {variable}=... to run here")
+    rule = f"the value that the cluster keeps in {name}/{key}"
+    raise PodError(refusal(variable, "nothing", rule, f"Set it in this shell: export {variable}=VALUE."))
 
 
 def delete(layout: Layout) -> None:
-    """Delete what an earlier run of this name left, but only what a trainer of this run has made.
+    """Delete the results of an earlier run of this name, and nothing else.
 
     Raises:
-        RunError: the directory holds something else.
+        RunError: the run directory contains something else.
 
     """
     run_dir = layout.root / layout.run
     if run_dir.exists() and read_json(run_dir / "run.json").get("run") != layout.run and any(run_dir.iterdir()):
-        raise RunError(f"{run_dir} was not made by a run called {layout.run}: delete it yourself, or use --dir")
+        fix = "Delete it yourself, or set --dir."
+        raise RunError(refusal(str(run_dir), "files of something else", f"the run directory of {layout.run}", fix))
     shutil.rmtree(run_dir, ignore_errors=True)
     for path in layout.state.glob("*"):
         if path.name != "lock":

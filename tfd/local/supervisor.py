@@ -1,4 +1,4 @@
-"""Starts the processes of a run, starts them again by the rules of their Jobs, and ends them."""
+"""Starts the processes of a run, restarts them by the rules of their Kubernetes Jobs, and ends them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tfd.kubernetes import leader
 from tfd.local.processes import Process
 
 POLL_SECONDS = 0.1
-# How long tasks may take to leave by themselves once the run has ended, before they are told to.
+# Time in which tasks exit by themselves once the run has ended. Those that are left receive SIGTERM.
 LEAVE_SECONDS = 30.0
 FAILED_LEAVE_SECONDS = 5.0
 _PR_SET_PDEATHSIG = 1
@@ -36,7 +36,7 @@ class State(Enum):
 
 @dataclass
 class Task:
-    """One task and what has become of it so far."""
+    """One task and its state so far."""
 
     process: Process
     state: State = State.WAITING
@@ -47,7 +47,7 @@ class Task:
     """Monotonic seconds."""
     start_at: float = 0.0
     container: int = 0
-    """Which of the pod's containers runs."""
+    """Index of the pod's container that runs."""
     popen: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -82,14 +82,14 @@ class Supervisor:
         self.failed: Task | None = None
         """The task that ended the run, if one did."""
         self.stopping: float | None = None
-        """When the tasks were told to stop (monotonic seconds)."""
+        """When the tasks received SIGTERM (monotonic seconds)."""
         self._state_file, self._say = state_file, say
         self._started = time.monotonic()
         self._ended: float | None = None
 
     @property
     def cause(self) -> Task | None:
-        """The task whose log says why the run failed: servers pass on what the chief found, and may end before it."""
+        """The task whose log has the reason of the failure: servers repeat the chief's, and may end before it."""
         if self.failed is None:
             return None
         final = [task for task in self.tasks if task.exit_code in task.process.pod.permanent_exit_codes]
@@ -97,11 +97,11 @@ class Supervisor:
 
     @property
     def over(self) -> bool:
-        """True when every task has ended for good."""
+        """True when no task will run again."""
         return all(task.over for task in self.tasks)
 
     def step(self) -> None:
-        """Do what is due now: start, collect, restart, end. Call it every POLL_SECONDS."""
+        """Start, collect, restart and end the tasks that are due. Call it every POLL_SECONDS."""
         changed = False
         for task in self.tasks:
             if task.state is State.RUNNING:
@@ -117,13 +117,13 @@ class Supervisor:
             self.write_state()
 
     def stop(self) -> None:
-        """Tell every task to stop (SIGTERM); after its grace period `step` kills it."""
+        """Send SIGTERM to every task; `step` kills it after its grace period."""
         if self.stopping is None:
             self.stopping = time.monotonic()
             self._signal_all(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End every task at once and wait until it is gone."""
+        """Kill every task and wait for its end."""
         self._signal_all(signal.SIGKILL)
         for task in self.tasks:
             if task.popen is not None and task.state is State.RUNNING:
@@ -131,7 +131,7 @@ class Supervisor:
                 self._collect(task, final=True)
 
     def write_state(self) -> None:
-        """Write tasks.json so that a reader sees the old or the new one, whole."""
+        """Write tasks.json atomically."""
         tasks = {
             task.name: {
                 "pid": task.popen.pid if task.popen and task.state is State.RUNNING else None,
@@ -166,21 +166,21 @@ class Supervisor:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    start_new_session=True,  # Ctrl-C is for tfd alone, which then tells the tasks
+                    start_new_session=True,  # Ctrl-C reaches tfd only, which then signals the tasks
                     preexec_fn=_die_with_parent,  # noqa: PLW1509 - this process has one thread
                 )
-        except OSError as error:  # what a container runtime reports as 127 and 126
+        except OSError as error:  # a container runtime reports 127 and 126
             code = 127 if isinstance(error, FileNotFoundError) else 126
             with process.log.open("a") as log_text:
                 log_text.write(f"{container.command[0]}: {error.strerror}\n")
             self._ended_with(task, code, final=False)
             return
         task.state = State.RUNNING
-        what = "started" if task.container == len(process.containers) - 1 else "prepares"
+        what = "started" if task.container == len(process.containers) - 1 else "init container started"
         self._say(task.name, f"{what} (attempt {task.attempts}, pid {task.popen.pid})")
 
     def _collect(self, task: Task, *, final: bool = False) -> bool:
-        """Note the end of a running task. Returns whether it has ended."""
+        """Record the end of a running task, and return whether it has ended."""
         code = task.popen.poll() if task.popen else None
         if code is None:
             return False
@@ -193,23 +193,25 @@ class Supervisor:
 
     def _ended_with(self, task: Task, code: int, *, final: bool) -> None:
         task.exit_code, task.ended = code, time.monotonic()
-        self._signal(task, signal.SIGKILL)  # what the command left behind, as when a container ends
+        self._signal(task, signal.SIGKILL)  # children of the command, as when a container ends
         pod = task.process.pod
         if code == 0:
             task.state = State.SUCCEEDED
-            self._say(task.name, "ended with 0")
+            self._say(task.name, "exited with 0")
         elif final or self.stopping is not None or self.failed is not None:
             task.state = State.FAILED
-            self._say(task.name, f"ended with {code}")
+            self._say(task.name, f"exited with {code}")
         elif code in pod.permanent_exit_codes or task.attempts > pod.retries:
             task.state = State.FAILED
             self.failed = self.failed or task
-            why = "final" if code in pod.permanent_exit_codes else f"all {task.attempts} attempts are used up"
-            self._say(task.name, f"ended with {code}: {why}")
+            why = "not retried" if code in pod.permanent_exit_codes else f"attempt {task.attempts} was the last"
+            self._say(task.name, f"exited with {code}: {why}")
         else:
             pause = min(2.0 ** (task.attempts - 1), 30.0)
             task.state, task.start_at = State.WAITING, task.ended + pause
-            self._say(task.name, f"ended with {code}: starts again in {pause:.0f} s ({task.attempts}/{pod.retries})")
+            self._say(
+                task.name, f"exited with {code}: restarts in {pause:.0f} s (retry {task.attempts} of {pod.retries})"
+            )
 
     def _end_when_due(self) -> None:
         now = time.monotonic()
@@ -226,16 +228,16 @@ class Supervisor:
             if self.stopping is not None and now - self.stopping > pod.grace_period:
                 self._signal(task, signal.SIGKILL)
             if self.stopping is None and now - self._started > pod.deadline:
-                self._say(task.name, f"the deadline of {pod.deadline} s has passed")
+                self._say(task.name, f"the deadline of {pod.deadline} s is over")
                 self.failed = self.failed or task
                 self.stop()
 
     def _must_leave(self, task: Task) -> bool:
-        """Whether the run's end is this task's end; the evaluator may finish the last checkpoint."""
+        """Return whether the task ends with the run; the evaluator may still evaluate the last checkpoint."""
         return task.state is State.RUNNING and (self.failed is not None or task.role != "evaluator")
 
     def _leaders_done(self) -> bool:
-        """Whether the tasks that decide the run have succeeded: the chief, or every worker without one."""
+        """Return whether the chief has succeeded, or every worker in a run without a chief."""
         leading = leader({task.role for task in self.tasks})
         return all(task.state is State.SUCCEEDED for task in self.tasks if task.role == leading)
 
@@ -246,12 +248,12 @@ class Supervisor:
 
     @staticmethod
     def _signal(task: Task, number: signal.Signals) -> None:
-        """Signal the whole process group: a user's command may have children."""
+        """Signal the process group, because a user's command may have children."""
         if task.popen is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(task.popen.pid, number)
 
 
 def _die_with_parent() -> None:
-    """Have the kernel stop the task if tfd itself is killed: nothing goes on training unseen."""
+    """Have the kernel stop the task if tfd is killed, so that no training continues unseen."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Shows a run while it lasts: a live table on a terminal, plain lines anywhere else."""
+"""Shows a run while it is active: a live table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from tfd.local.supervisor import State, Task
 from tfd.text import duration, number
 
 _TRAINER_PREFIX = re.compile(r"^\d\d:\d\d:\d\d [a-z]+-\d+ ")
-_COLOURS = {State.WAITING: "yellow", State.RUNNING: "cyan", State.SUCCEEDED: "green", State.FAILED: "red"}
+_COLORS = {State.WAITING: "yellow", State.RUNNING: "cyan", State.SUCCEEDED: "green", State.FAILED: "red"}
 
 
 class PlainView(AbstractContextManager["PlainView"]):
-    """Log lines, each with its task in front; for files, CI and pipes."""
+    """Log lines that begin with their task, for files, CI and pipes."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -35,17 +35,17 @@ class PlainView(AbstractContextManager["PlainView"]):
         self.line(name, text)
 
     def line(self, name: str, text: str) -> None:
-        """Show one line of a task's log, which may begin with the time and the task itself."""
+        """Show one line of a task's log."""
         text = _own_words(name, text)
         self._console.print(Text(f"{time.strftime('%H:%M:%S')} {name:<12} {text}"), soft_wrap=True)
 
     def update(self, tasks: Sequence[Task], tails: Sequence[LogTail], status: dict[str, Any]) -> None:
-        """Nothing to redraw."""
+        """Do nothing: the lines are on the screen already."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing to close."""
+        """Do nothing: there is nothing to close."""
 
 
 class LiveView(AbstractContextManager["LiveView"]):
@@ -68,12 +68,12 @@ class LiveView(AbstractContextManager["LiveView"]):
         return self
 
     def event(self, name: str, text: str) -> None:
-        """The table shows states; only what needs a reader stays above it."""
-        if not text.startswith("started (attempt 1,") and text != "ended with 0":
+        """Show an event that the table does not show as a state."""
+        if not text.startswith("started (attempt 1,") and text != "exited with 0":
             self._live.console.print(Text(f"{time.strftime('%H:%M:%S')} {name}: {text}"))
 
     def line(self, name: str, text: str) -> None:
-        """The newest line of each task is in the table."""
+        """Do nothing: the table shows the newest line of each task."""
 
     def update(self, tasks: Sequence[Task], tails: Sequence[LogTail], status: dict[str, Any]) -> None:
         """Redraw from the tasks, their logs and the run's status.json."""
@@ -99,12 +99,12 @@ View = PlainView | LiveView
 
 
 def make_view(console: Console) -> View:
-    """Return the view that fits where `console` writes to."""
+    """Return a live view for a terminal, a plain view for a file or a pipe."""
     return LiveView(console) if console.is_terminal else PlainView(console)
 
 
 def _own_words(name: str, line: str) -> str:
-    """Return a line of a task's log without the `HH:MM:SS TASK` that the trainer begins it with."""
+    """Return a line of a task's log without the prefix of the trainer, `HH:MM:SS TASK`."""
     return _TRAINER_PREFIX.sub("", line) if f" {name} " in line[: len(name) + 12] else line
 
 
@@ -115,14 +115,14 @@ def _table(tasks: Sequence[Task], tails: Sequence[LogTail], status: dict[str, An
     for name in ("step", "steps/s", "loss", "restarts"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("last line", ratio=1, no_wrap=True, overflow="ellipsis")
-    # Where there is a chief it alone runs the loop; else all workers are in step.
+    # A chief runs the loop alone. Without a chief all workers are at the same step.
     loop_role = leader({task.role for task in tasks})
     for task, tail in zip(tasks, tails, strict=True):
         state = task.state.value + (f" {task.exit_code}" if task.state is State.FAILED else "")
         known = status if task.role == loop_role else {}
         table.add_row(
             task.name,
-            Text(state, style=_COLOURS[task.state]),
+            Text(state, style=_COLORS[task.state]),
             f"{known.get('step', '-')}",
             number(known.get("stepsPerSecond")),
             number(known.get("loss")),

@@ -10,19 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tfd.text import refusal
+
 SECONDS = 15
 
 
 class ClusterError(Exception):
-    """The cluster can't be asked: no kubectl, no cluster, or no right to; the message says which and what to do."""
+    """The cluster did not answer: kubectl, the cluster or a permission is missing; the message names the fix."""
 
 
 class NotFoundError(Exception):
-    """The cluster answers, and has no such thing."""
+    """The cluster answered, and what was asked for does not exist."""
 
 
 def find_kubectl() -> str:
-    """Return the path of kubectl: the one on the PATH, else the one beside this Python.
+    """Return the path of kubectl: the one on the PATH, else the one next to this Python.
 
     Raises:
         ClusterError: there is none.
@@ -30,7 +32,8 @@ def find_kubectl() -> str:
     """
     found = shutil.which("kubectl") or shutil.which("kubectl", path=str(Path(sys.executable).parent))
     if found is None:
-        raise ClusterError("kubectl not found: install kubectl >= 1.34 and put it on the PATH")
+        fix = "Install it from https://kubernetes.io/docs/tasks/tools."
+        raise ClusterError(refusal("kubectl", "no program", "kubectl 1.34 or newer on the PATH", fix))
     return found
 
 
@@ -60,7 +63,7 @@ class Kubectl:
 
     def inside(self, pod: str, *words: str) -> str:
         """Return what a command prints in a running pod. Errors as of `run`."""
-        # `--` ends kubectl's own options, so the time limit has to come before it.
+        # `--` ends the options of kubectl, so the time limit comes before it.
         return _output(self.command("exec", f"--request-timeout={SECONDS}s", pod, "--", *words))
 
 
@@ -70,9 +73,11 @@ def _output(command: list[str]) -> str:
             command, capture_output=True, text=True, errors="replace", check=False, timeout=4 * SECONDS
         )
     except subprocess.TimeoutExpired as error:
-        raise ClusterError(f"kubectl gave no answer within {4 * SECONDS} s: is the cluster reachable?") from error
+        raise ClusterError(
+            f"kubectl did not answer within {4 * SECONDS} s. Check that the cluster is reachable."
+        ) from error
     if done.returncode != 0:
-        said = [line for line in done.stderr.splitlines() if line.strip()] or ["kubectl failed without a word"]
-        # Above the last line are its own log lines, one for each attempt to connect.
-        raise ClusterError(said[-1].removeprefix("error: "))
+        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["kubectl failed without a message"]
+        # Above the last line kubectl logs each attempt to connect.
+        raise ClusterError(lines[-1].removeprefix("error: "))
     return done.stdout

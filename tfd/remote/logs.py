@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from collections.abc import Callable
@@ -10,21 +11,22 @@ from tfd.kubernetes import Object
 from tfd.remote.kubectl import ClusterError, Kubectl, NotFoundError
 from tfd.remote.snapshot import Objects, look, newest
 from tfd.remote.tasks import State, tasks
+from tfd.text import refusal
 
 _POLL = 2.0
 _OVER = (State.DONE, State.FAILED)
 
 
-def show(kubectl: Kubectl, run: str, wanted: str | None, follow: bool, say: Callable[[str], None]) -> None:
-    """Let kubectl print the log of a task's newest pod; `follow` waits for it, and goes on with the pods after it.
+def show(kubectl: Kubectl, run: str, wanted: str | None, follow: bool, report: Callable[[str], None]) -> None:
+    """Print the log of a task's newest pod; `follow` waits for the pod and continues with its replacements.
 
     Raises:
         NotFoundError: there is no such run, no such task, or nothing to print.
-        ClusterError: the cluster can't be asked.
+        ClusterError: the cluster did not answer.
 
     """
     printed: set[str] = set()
-    told = ""
+    reported = ""
     while True:
         objects = look(kubectl, run)
         name = task_name(objects, wanted)
@@ -35,20 +37,22 @@ def show(kubectl: Kubectl, run: str, wanted: str | None, follow: bool, say: Call
             _print(kubectl, pod["metadata"]["name"], follow)
         elif task.state in _OVER or not follow:
             if not printed:
-                raise NotFoundError(f"{name} of {run} has no log: {task.state.value}: {task.why or 'its pod is gone'}")
+                raise NotFoundError(
+                    f"{name} of {run} has no log: {task.state.value}: {task.why or 'its pod is deleted'}"
+                )
             return
         else:
             words = f"{name} {task.state.value}{f': {task.why}' if task.why else ''}"
-            if words != told:
-                say(words)
-            told = words
+            if words != reported:
+                report(words)
+            reported = words
             time.sleep(_POLL)
         if printed and not follow:
             return
 
 
 def task_name(objects: Objects, wanted: str | None) -> str:
-    """Return the full name of the task that a user means: `worker` is `worker-0`, nothing is the leader.
+    """Return the full name of a task: `worker` is `worker-0`, None is the leader.
 
     Raises:
         NotFoundError: the run has no such task.
@@ -58,8 +62,8 @@ def task_name(objects: Objects, wanted: str | None) -> str:
     known = [task for role in objects.identity["replicas"] for task in objects.tasks(role)]
     full = next((task for task in (name, f"{name}-0") if task in known), None)
     if full is None:
-        shown = f"{', '.join(known[:8])}{' ...' if len(known) > 8 else ''}" or "none"  # noqa: PLR2004
-        raise NotFoundError(f"{objects.run} has no task {name}: it has {shown}")
+        listed = f"{', '.join(known[:8])}{' ...' if len(known) > 8 else ''}" or "none"  # noqa: PLR2004
+        raise NotFoundError(refusal("task", json.dumps(name), f"one of {listed}", f"Name a task of {objects.run}."))
     return full
 
 
@@ -71,4 +75,4 @@ def _has_begun(pod: Object) -> bool:
 def _print(kubectl: Kubectl, pod: str, follow: bool) -> None:
     done = subprocess.run(kubectl.command("logs", pod, *(["--follow"] if follow else [])), check=False)
     if done.returncode != 0:
-        raise ClusterError(f"kubectl logs {pod} left with {done.returncode}")
+        raise ClusterError(f"kubectl logs {pod} exited with {done.returncode}")

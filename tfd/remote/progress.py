@@ -1,4 +1,4 @@
-"""How far a run is: what its status.json says, else the newest line of its log, else its last words."""
+"""The progress of a run: from its status.json, else from its log, else from the termination message of its leader."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 from tfd.kubernetes import Object
 from tfd.remote.kubectl import ClusterError, Kubectl
 from tfd.remote.snapshot import Objects, is_running, newest
-from tfd.remote.tasks import last_words
+from tfd.remote.tasks import termination_message
 
 _STEP = re.compile(r"step (?P<step>\d+)/(?P<steps>\d+)(?: loss (?P<loss>[-\d.e+]+))?(?: (?P<rate>[\d.]+) steps/s)?")
 _LINES = "200"
 
 
 def progress(kubectl: Kubectl, objects: Objects) -> dict[str, Any]:
-    """Return the fields of status.json, as many as can be known, and their `source`; empty if nothing is known."""
+    """Return the known fields of status.json and their `source`; empty if none is known."""
     for pod, path in _places(objects):
         try:
             found = json.loads(kubectl.inside(pod, "cat", path))
-        except (ClusterError, ValueError):  # not written yet, no such program in the image, no right to exec
+        except (ClusterError, ValueError):  # not written yet, no cat in the image, no permission to exec
             continue
         if isinstance(found, dict):
             return {**found, "source": "status.json"}
@@ -30,15 +30,15 @@ def progress(kubectl: Kubectl, objects: Objects) -> dict[str, Any]:
         return {}
     if found := _from_log(kubectl, leader):
         return {**found, "source": "log"}
-    words = last_words(leader)
+    words = termination_message(leader)
     return {**words, "source": "termination message"} if words else {}
 
 
 def _places(objects: Objects) -> Iterator[tuple[str, str]]:
-    """Yield pods that see the run directory, and the file in there; TensorBoard's is left after the end."""
+    """Yield the pods that mount the run directory, and the path of status.json; after the end TensorBoard's is left."""
     candidates = [newest(pods) for pods in objects.pods.values()]
     running = [pod for pod in candidates if pod is not None and is_running(pod)]
-    # The leader first: with storage of its own only that pod has the file.
+    # The leader comes first: with ephemeral storage only its pod has the file.
     leader = f"{objects.run}-{objects.leader}-"
     running.sort(key=lambda pod: not pod["metadata"]["name"].startswith(leader))
     directory = next(iter(filter(None, map(_run_dir, filter(None, candidates)))), f"/runs/{objects.run}")
@@ -56,13 +56,13 @@ def _run_dir(pod: Object) -> str:
 def _from_log(kubectl: Kubectl, pod: Object) -> dict[str, Any]:
     try:
         log = kubectl.run("logs", pod["metadata"]["name"], "--tail", _LINES)
-    except ClusterError:  # its container has not begun
+    except ClusterError:  # its container has not started
         return {}
     return from_lines(log)
 
 
 def from_lines(log: str) -> dict[str, Any]:
-    """Return what the last training line of a log says; own scripts that print `step N/M` are understood as well."""
+    """Return step, loss and rate from the last line of a log with `step N/M`; your script may print it too."""
     found = None
     for found in _STEP.finditer(log):  # noqa: B007 - the last one counts
         pass

@@ -1,30 +1,34 @@
-"""The state of a run for people."""
+"""The status of a run for people."""
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from tfd.remote.status import Status
+from tfd.remote.status import FINAL, Status
 from tfd.remote.tasks import State
 from tfd.text import duration, number, plain
 
-_COLOURS = {"running": "cyan", "done": "green", "failed": "bold red", "waiting": "yellow", "starting": "yellow"}
+_COLORS = {"running": "cyan", "done": "green", "failed": "bold red", "waiting": "yellow", "starting": "yellow"}
 _SHOWN = (State.RUNNING, State.STARTING, State.PENDING, State.WAITING, State.ENDING, State.SUSPENDED, State.DONE,
           State.FAILED)  # fmt: skip
 _OLD = 60.0
+_EVERY = 2.0
 _NAMED = 5
 
 
 def render(status: Status) -> RenderableType:
     """Return what `tfd status` prints."""
     head = Text(f"{status.run} in {status.namespace}, {status.strategy}: ")
-    head.append(status.state, style=_COLOURS.get(status.state, ""))
+    head.append(status.state, style=_COLORS.get(status.state, ""))
     if status.why:
         head.append(f": {plain(status.why)}")
     parts: list[RenderableType] = [
@@ -34,6 +38,15 @@ def render(status: Status) -> RenderableType:
     if status.roles:
         parts += [Text(), _table(status), *_reasons(status)]
     return Group(*parts)
+
+
+def watch(now: Status, look: Callable[[], Status], console: Console) -> None:
+    """Show a run until it has ended, and refresh it with `look`."""
+    with Live(render(now), console=console, auto_refresh=False) as live:
+        while now.state not in FINAL:
+            time.sleep(_EVERY)
+            now = look()
+            live.update(render(now), refresh=True)
 
 
 def _facts(known: dict[str, Any]) -> list[tuple[str, str]]:
@@ -52,18 +65,18 @@ def _facts(known: dict[str, Any]) -> list[tuple[str, str]]:
     if known.get("restarts"):
         facts.append(("restarts", str(known["restarts"])))
     for name, value in (known.get("metrics") or {}).items():
-        facts.append((name, f"{value:.4f} (held-out data)"))
+        facts.append((name, f"{value:.4f} (evaluation data)"))
     if known.get("exitCode") is not None:
         facts.append(("result", f"exit {known['exitCode']}: {known.get('message') or 'done'}"))
     return facts
 
 
 def _age(known: dict[str, Any]) -> str:
-    """Say how old the numbers are when whoever should write them does not."""
+    """Return how old the numbers are, if the run should have written newer ones."""
     if known.get("state") not in ("running", "starting") or not known.get("updated"):
         return ""
     seconds = (datetime.now(UTC) - datetime.fromisoformat(known["updated"])).total_seconds()
-    return f" (said {duration(seconds)} ago)" if seconds > _OLD else ""
+    return f" (written {duration(seconds)} ago)" if seconds > _OLD else ""
 
 
 def _table(status: Status) -> Table:
@@ -82,7 +95,7 @@ def _table(status: Status) -> Table:
 
 
 def _reasons(status: Status) -> list[Text]:
-    """One line for each reason, however many tasks have it."""
+    """Return one line for each reason, with the tasks that it concerns."""
     same: dict[tuple[str, str], list[str]] = defaultdict(list)
     for role in status.roles:
         for task in role.tasks:

@@ -1,4 +1,4 @@
-"""The objects of a run as the cluster has them now."""
+"""The Kubernetes objects of a run at one moment."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from dataclasses import dataclass
 
 from tfd.kubernetes import INDEX_LABEL, ROLES, TENSORBOARD, Object, leader, role_of, selector
 from tfd.remote.kubectl import ClusterError, Kubectl, NotFoundError
+from tfd.text import refusal
 
 
 @dataclass(frozen=True)
 class Objects:
-    """One look at a run."""
+    """The objects of one run."""
 
     run: str
     namespace: str
     identity: Object
-    """What is trained, from the run's record."""
+    """The identity of the run, from its run record."""
     jobs: dict[str, Object]
     """Role -> Job."""
     pods: dict[str, list[Object]]
     """Task (`worker-3`) -> its pods, the newest last; pods of earlier attempts stay until the Job is deleted."""
     tensorboard: Object | None
-    """TensorBoard's pod, if it runs."""
+    """TensorBoard's pod, if it is running."""
     warnings: dict[str, str]
-    """Name of a Job or pod -> the newest warning that the cluster gave about it."""
+    """Name of a Job or pod -> the newest warning about it."""
 
     @property
     def leader(self) -> str:
@@ -38,18 +39,19 @@ class Objects:
 
 
 def look(kubectl: Kubectl, run: str) -> Objects:
-    """Return what the cluster has of `run`.
+    """Return the objects of `run` in the cluster.
 
     Raises:
         NotFoundError: it has no such run.
-        ClusterError: it can't be asked.
+        ClusterError: it did not answer.
 
     """
     items = kubectl.items("configmaps,jobs,pods", "--selector", selector(run))
     record = next((item for item in items if "run.json" in item.get("data", {})), None)
     if record is None:
         where = f"namespace {kubectl.namespace}" if kubectl.namespace else "the namespace of the current context"
-        raise NotFoundError(f"{run}: {where} has no such run: name another with -n, or as TEAM/RUN")
+        fix = "Name the namespace with -n, or the run as TEAM/RUN."
+        raise NotFoundError(refusal("run", json.dumps(run), f"a run in {where}", fix))
     pods = sorted((item for item in items if item["kind"] == "Pod"), key=_age)
     return Objects(
         run=run,
@@ -81,7 +83,7 @@ def _by_task(pods: Iterable[Object]) -> dict[str, list[Object]]:
 
 
 def _warnings(kubectl: Kubectl) -> dict[str, str]:
-    """Whoever may not read events still gets all else."""
+    """Return the newest warning of each object; none without the permission to read events."""
     try:
         events = kubectl.items("events", "--field-selector", "type=Warning")
     except ClusterError:

@@ -1,4 +1,4 @@
-"""The state of a run: its tasks, how far it is, and in one word how it is."""
+"""The status of a run: its state in one word, its tasks and its progress."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ class Role:
     tasks: list[Task]
 
     def count(self) -> dict[str, int]:
-        """Return how many tasks are in which state."""
+        """Return the number of tasks in each state."""
         return dict(Counter(task.state.value for task in self.tasks))
 
 
 @dataclass(frozen=True)
 class Status:
-    """One run at one time."""
+    """One run at one moment."""
 
     run: str
     namespace: str
     strategy: str
     state: str
-    """waiting, starting, running, suspended, done or failed; archived: it has no Jobs; board: it never has."""
+    """waiting, starting, running, suspended, done, failed, archived (no Jobs left) or board (TensorBoard only)."""
     why: str
     roles: list[Role]
     progress: dict[str, Any]
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for machines."""
+        """Return the status for machines."""
         return {
             "run": self.run,
             "namespace": self.namespace,
@@ -74,7 +74,7 @@ def status(kubectl: Kubectl, run: str) -> Status:
 
     Raises:
         NotFoundError: there is no such run.
-        ClusterError: the cluster can't be asked.
+        ClusterError: the cluster did not answer.
 
     """
     objects = look(kubectl, run)
@@ -96,9 +96,9 @@ def _role(objects: Objects, name: str) -> Role:
 
 def _state(objects: Objects, roles: list[Role], known: dict[str, Any]) -> tuple[str, str]:
     if objects.identity["strategy"] == "None":
-        return "board", "no training, a TensorBoard over all runs of the storage"
+        return "board", "TensorBoard-only run: it shows all runs of its storage"
     if not objects.jobs:
-        return "archived", "it has no Jobs: archived, or somebody has deleted them"
+        return "archived", "its Jobs are archived or deleted"
     leader = next(role for role in roles if role.name == objects.leader)
     failed = [role for role in roles if role.job == "Failed" and role.name not in (leader.name, "evaluator")]
     if leader.job in ("Complete", "suspended"):
@@ -106,21 +106,21 @@ def _state(objects: Objects, roles: list[Role], known: dict[str, Any]) -> tuple[
     if leader.job == "Failed":
         return "failed", _reason(leader, known)
     if failed:
-        return "failed", f"the {failed[0].name} Job has failed: {failed[0].why}"
+        return "failed", f"the Job of {failed[0].name} failed: {failed[0].why}"
     return _beginning(objects, leader, known)
 
 
 def _beginning(objects: Objects, leader: Role, known: dict[str, Any]) -> tuple[str, str]:
     if not any(task.state is State.RUNNING for task in leader.tasks):
         return "waiting", next((task.why for task in leader.tasks if task.why), "")
-    # Until it trains, the trainer says what it waits for, and before that nothing; an own program may never say a word.
-    own = objects.identity.get("command") or objects.identity.get("args")
-    if known.get("state") == "starting" or not (known or own):
+    # Before training the trainer reports what it waits for. A custom script may report nothing at all.
+    custom = objects.identity.get("command") or objects.identity.get("args")
+    if known.get("state") == "starting" or not (known or custom):
         return "starting", str(known.get("message") or "")
     return "running", ""
 
 
 def _reason(leader: Role, known: dict[str, Any]) -> str:
-    """The trainer's own reason says more than Kubernetes' word for it."""
-    said = next((task.why for task in leader.tasks if task.state is State.FAILED and task.why), "")
-    return said or str(known.get("message") or "") or leader.why
+    """Return why the run failed. The reason of the trainer is more precise than that of Kubernetes."""
+    found = next((task.why for task in leader.tasks if task.state is State.FAILED and task.why), "")
+    return found or str(known.get("message") or "") or leader.why

@@ -1,4 +1,4 @@
-"""What each task of a run does, and if it does not run, why: from its Job, its pods and the cluster's warnings."""
+"""The state of each task and the reason for it: from its Kubernetes Job, its pods and the warnings about them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from tfd.exits import MEANINGS
+from tfd.exits import meaning
 from tfd.kubernetes import Object
 from tfd.remote.snapshot import Objects, newest
 from tfd.text import plain
@@ -17,14 +17,14 @@ _LONGEST = 300
 
 
 class State(StrEnum):
-    """What a task does."""
+    """The state of a task."""
 
     RUNNING = "running"
     STARTING = "starting"
     PENDING = "pending"
     """Its pod has no node yet."""
     WAITING = "waiting"
-    """It has no pod yet, or not again."""
+    """It has no pod yet, or waits for a replacement."""
     SUSPENDED = "suspended"
     ENDING = "ending"
     DONE = "done"
@@ -49,7 +49,7 @@ def tasks(objects: Objects, role: str) -> list[Task]:
 
 
 def job_condition(job: Object | None) -> tuple[str, str]:
-    """Return how a Job has ended, `Complete` or `Failed`, and why; empty while it has not."""
+    """Return how a Kubernetes Job ended, `Complete` or `Failed`, and why; empty while it is active."""
     for condition in (job or {}).get("status", {}).get("conditions", []):
         if condition["status"] == "True" and condition["type"] in ("Complete", "Failed"):
             words = (str(condition.get(name) or "") for name in ("reason", "message"))
@@ -57,16 +57,16 @@ def job_condition(job: Object | None) -> tuple[str, str]:
     return "", ""
 
 
-def last_words(pod: Object) -> dict[str, Any]:
-    """Return what a task that has ended left: exitCode and message, step and metrics if it was ours."""
+def termination_message(pod: Object) -> dict[str, Any]:
+    """Return exitCode and message of a task that has ended; step and metrics too if it ran the trainer."""
     for status in pod["status"].get("containerStatuses", []):
         if ended := status["state"].get("terminated"):
             text = str(ended.get("message", "")).strip()
             try:
-                said = json.loads(text)
+                found = json.loads(text)
             except ValueError:
-                said = {"message": text.rpartition("\n")[2]}
-            return {**(said if isinstance(said, dict) else {"message": text}), "exitCode": ended["exitCode"]}
+                found = {"message": text.rpartition("\n")[2]}
+            return {**(found if isinstance(found, dict) else {"message": text}), "exitCode": ended["exitCode"]}
     return {}
 
 
@@ -77,14 +77,14 @@ def _task(objects: Objects, role: str, name: str) -> Task:
         return _without_pod(objects, role, name, pod)
     state, why = _of_pod(pod, objects.warnings)
     node = str(pod["spec"].get("nodeName", ""))
-    return Task(name, state, _short(why), node, len(pods), last_words(pod).get("exitCode"))
+    return Task(name, state, _short(why), node, len(pods), termination_message(pod).get("exitCode"))
 
 
 def _without_pod(objects: Objects, role: str, name: str, last: Object | None) -> Task:
-    """A task without a pod that lives: it has not got one yet, or the Job makes a new one, or no more."""
+    """Return a task that has no pod, or whose last pod has failed."""
     job = objects.jobs.get(role, {})
     index, attempts = int(name.rpartition("-")[2]), len(objects.pods.get(name, []))
-    code = last_words(last).get("exitCode") if last else None
+    code = termination_message(last).get("exitCode") if last else None
     how = _of_pod(last, {})[1] if last else ""
     if within(index, job.get("status", {}).get("completedIndexes", "")):
         return Task(name, State.DONE)
@@ -93,10 +93,12 @@ def _without_pod(objects: Objects, role: str, name: str, last: Object | None) ->
     if job.get("spec", {}).get("suspend"):
         return Task(name, State.SUSPENDED)
     if last:
-        return Task(name, State.WAITING, _short(f"{how}; a new pod follows after the back-off"), "", attempts, code)
-    # The Job says so again and again; that is how one learns of a quota.
+        return Task(
+            name, State.WAITING, _short(f"{how}; the Job creates a new pod after the back-off"), "", attempts, code
+        )
+    # Kubernetes reports an exceeded quota only as a warning about the Job.
     why = objects.warnings.get(job.get("metadata", {}).get("name", ""), "")
-    return Task(name, State.WAITING, _short(why or "the Job has made no pod yet"))
+    return Task(name, State.WAITING, _short(why or "the Job has not created a pod yet"))
 
 
 def _of_pod(pod: Object, warnings: dict[str, str]) -> tuple[State, str]:
@@ -109,12 +111,12 @@ def _of_pod(pod: Object, warnings: dict[str, str]) -> tuple[State, str]:
         return State.RUNNING, ""
     scheduled = _condition(pod, "PodScheduled")
     if scheduled.get("status") != "True":
-        return State.PENDING, scheduled.get("message") or "the scheduler has not looked at it yet"
+        return State.PENDING, scheduled.get("message") or "the scheduler has not considered it yet"
     return State.STARTING, _held_up(pod) or warnings.get(pod["metadata"]["name"], "")
 
 
 def _held_up(pod: Object) -> str:
-    """Return what keeps a pod that has a node from running: an image that can't be pulled, say."""
+    """Return why a pod with a node does not run, for example because its image cannot be pulled."""
     for container in pod["status"].get("initContainerStatuses", []) + pod["status"].get("containerStatuses", []):
         waiting = container["state"].get("waiting", {})
         if waiting.get("reason") not in (None, *_NOT_YET):
@@ -123,10 +125,10 @@ def _held_up(pod: Object) -> str:
 
 
 def _failure(pod: Object) -> str:
-    said = last_words(pod)
-    code = said.get("exitCode")
+    found = termination_message(pod)
+    code = found.get("exitCode")
     disrupted = _condition(pod, "DisruptionTarget")
-    parts = [f"exit {code}" if code is not None else "", str(said.get("message") or MEANINGS.get(code or 0, ""))]
+    parts = [f"exit {code}" if code is not None else "", str(found.get("message") or meaning(code))]
     if disrupted.get("status") == "True":
         parts.append(f"{disrupted.get('reason')}, not counted")
     elif code is None:

@@ -14,19 +14,25 @@ _FORWARDS = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+)")
 
 
 def forward(kubectl: Kubectl, run: str, port: int, ready: Callable[[str], None]) -> None:
-    """Forward a port of this machine (0: a free one) to the run's TensorBoard and tell the address, until interrupted.
+    """Forward a port of this machine to the run's TensorBoard until interrupted; `ready` receives the address.
+
+    Args:
+        kubectl: kubectl in the namespace of the run.
+        run: name of the run.
+        port: port of this machine; 0 for a free one.
+        ready: called with the address once it answers.
 
     Raises:
-        NotFoundError: there is no such run, or it has no TensorBoard that runs.
-        ClusterError: the cluster can't be asked, or the connection broke.
+        NotFoundError: there is no such run, or its TensorBoard is not running.
+        ClusterError: the cluster did not answer, or the connection broke.
 
     """
     if look(kubectl, run).tensorboard is None:
         raise NotFoundError(
-            f"{run}: its TensorBoard does not run: a run has one with tensorboard.enabled true, storage that is not "
-            "ephemeral and state not archived; is its pod pending? kubectl get pods"
+            f"The TensorBoard of {run} is not running. It needs tensorboard.enabled: true, storage that is not "
+            "ephemeral and a run that is not archived. Check its pod with kubectl get pods."
         )
-    # kubectl picks a free port by itself, so none can be taken in between.
+    # kubectl chooses the free port, so no other process can take it first.
     ports = f"{port or ''}:{PORT}"
     command = kubectl.command("port-forward", "--address", "127.0.0.1", f"service/{run}-tensorboard", ports)
     with subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -35,7 +41,7 @@ def forward(kubectl: Kubectl, run: str, port: int, ready: Callable[[str], None])
             for line in process.stdout:
                 if found := _FORWARDS.match(line):
                     ready(f"http://127.0.0.1:{found[1]}")
-            said = process.stderr.read().strip() or "kubectl port-forward has ended"
+            error = process.stderr.read().strip() or "kubectl port-forward has ended"
         finally:
             process.terminate()
-    raise ClusterError(said.splitlines()[-1].removeprefix("error: "))
+    raise ClusterError(error.splitlines()[-1].removeprefix("error: "))

@@ -1,11 +1,11 @@
-"""One's own code: from the job file, and by the very init container that a pod runs."""
+"""Your own code: from the job file, and fetched from git by the init container of a pod."""
 
 import os
 import subprocess
 from pathlib import Path
 
 from tests.integration.local_run import LocalRun
-from tfd.jobfile import helm
+from tfd.jobfile.jobfile import JobFile
 from tfd.local.pods import Container, read_pods
 
 GIT = """
@@ -25,7 +25,7 @@ code:
 """
 
 
-def test_files_of_the_job_file_are_on_the_path(local_run: LocalRun) -> None:
+def test_files_of_the_job_file_can_be_imported(local_run: LocalRun) -> None:
     local_run.write(FILES)
     code, out, err = local_run.run()
     assert code == 0, f"{out}\n{err}"
@@ -33,11 +33,11 @@ def test_files_of_the_job_file_are_on_the_path(local_run: LocalRun) -> None:
 
 
 def fetch_container(folder: Path, commit: str) -> Container:
-    """The init container as rendered, with its token from the shell."""
+    """Return the rendered init container, with its token from the shell."""
     path = folder / "team" / "run.yaml"
     path.parent.mkdir()
     path.write_text("storage: {claim: runs}\n" + GIT.replace("COMMIT", commit))
-    [pod] = read_pods(helm.render("run", "team", path), lambda *_: "open-sesame")
+    [pod] = read_pods(JobFile(path).objects, lambda *_: "open-sesame")
     fetch, main = pod.containers
     assert "CODE_TOKEN" not in main.env
     assert not any("open-sesame" in word for word in fetch.command)
@@ -72,7 +72,7 @@ def test_the_init_container_fetches_exactly_the_commit_and_no_history(tmp_path: 
     )
 
 
-def test_the_token_answers_git_and_stays_out_of_arguments(tmp_path: Path) -> None:
+def test_git_reads_the_token_from_the_environment_only(tmp_path: Path) -> None:
     fetch = fetch_container(tmp_path, 40 * "a")
     env = {**fetch.env, "PATH": os.environ["PATH"], "HOME": str(tmp_path)}
     done = subprocess.run(

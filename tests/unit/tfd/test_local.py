@@ -1,4 +1,4 @@
-"""The parts of `tfd run`: the kubelet's rules, paths, ports, logs and what the terminal shows."""
+"""The parts of `tfd run`: the rules of the kubelet, paths, ports, logs and views."""
 
 import io
 import socket
@@ -36,7 +36,7 @@ def pod(name: str = "run-chief-0", role: str = "chief", gpus: int = 0, **env: st
         ("$(A.B-C)", "2"),
     ],
 )
-def test_variables_are_put_in_as_the_kubelet_does(text: str, expanded: str) -> None:
+def test_variables_are_expanded_like_the_kubelet_does(text: str, expanded: str) -> None:
     assert expand(text, {"A": "1", "A.B-C": "2"}) == expanded
 
 
@@ -68,7 +68,7 @@ def test_each_task_sees_its_own_gpus(tmp_path: Path) -> None:
     assert visible == ["0,1", "", "2"]
 
 
-def test_every_address_gets_a_free_port_of_its_own() -> None:
+def test_every_address_gets_its_own_free_port() -> None:
     chosen = loopback_addresses([f"host-{index}:2222" for index in range(50)])
     ports = [int(address.rpartition(":")[2]) for address in chosen.values()]
     assert len(set(ports)) == 50
@@ -76,7 +76,7 @@ def test_every_address_gets_a_free_port_of_its_own() -> None:
         listener.bind(("127.0.0.1", ports[0]))
 
 
-def test_a_log_is_followed_line_by_line_and_stripped_of_control_characters(tmp_path: Path) -> None:
+def test_log_is_followed_line_by_line_and_stripped_of_control_characters(tmp_path: Path) -> None:
     [process] = place([pod()], Layout(tmp_path, "run"), {})
     tail = LogTail(process)
     assert tail.new_lines() == []
@@ -103,7 +103,7 @@ def little_task(tmp_path: Path) -> tuple[Task, LogTail]:
     return task, LogTail(process, last="step 7/10 loss 0.5")
 
 
-def test_the_table_shows_task_step_rate_loss_and_last_line(tmp_path: Path) -> None:
+def test_table_shows_task_step_rate_loss_and_last_line(tmp_path: Path) -> None:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=120, color_system=None)
     task, tail = little_task(tmp_path)
@@ -116,7 +116,7 @@ def test_the_table_shows_task_step_rate_loss_and_last_line(tmp_path: Path) -> No
         assert text in shown
 
 
-def test_what_is_no_terminal_gets_plain_lines(tmp_path: Path) -> None:
+def test_pipe_gets_plain_lines(tmp_path: Path) -> None:
     out = io.StringIO()
     view = make_view(Console(file=out, width=20))
     assert isinstance(view, PlainView)
@@ -130,7 +130,7 @@ def test_what_is_no_terminal_gets_plain_lines(tmp_path: Path) -> None:
     assert "[bold]not markup[/bold]" in lines[1]
 
 
-def test_the_supervisor_writes_tasks_json_whole(tmp_path: Path) -> None:
+def test_supervisor_writes_tasks_json_atomically(tmp_path: Path) -> None:
     [process] = place([pod()], Layout(tmp_path, "run"), {})
     quick = Process(**{**process.__dict__, "containers": (Container(("true",), {}),)})
     supervisor = Supervisor([quick], tmp_path / "tasks.json", lambda name, text: None)

@@ -1,4 +1,4 @@
-"""`tfd new` copies a job file as a text: comments stay, and nothing is written that would be refused."""
+"""`tfd new` copies a job file as text: comments stay, and a copy that would be refused is not written."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.unit.review.repositories import RUN, VERSION
+from tfd.assets import EXAMPLES
 from tfd.cli import main
 from tfd.jobfile import helm_yaml
 from tfd.jobfile.jobfile import JobFile
@@ -27,40 +28,37 @@ def copy(*options: str, target: str = "vision/digits-42", source: str = "vision/
 def test_the_copy_is_the_same_text() -> None:
     OLD.write_text(RUN)
     done = copy()
-    assert (done.exit_code, done.stdout) == (0, f"{NEW}: written; change it, then `tfd check {NEW}` and commit\n")
+    assert (done.exit_code, done.stdout) == (0, f"{NEW}: written. Edit it, run `tfd check {NEW}` and commit it.\n")
     assert NEW.read_text() == RUN
-    assert [path.name for path in OLD.parent.iterdir()] in (
-        ["digits-41.yaml", "digits-42.yaml"],
-        ["digits-42.yaml", "digits-41.yaml"],
-    )
+    assert {path.name for path in OLD.parent.iterdir()} == {"digits-41.yaml", "digits-42.yaml"}
 
 
-def test_state_goes_and_comments_stay() -> None:
+def test_copy_keeps_comments_and_loses_the_state() -> None:
     OLD.write_text(f"{RUN}# done\nstate: archived   # in May\n\n# who\nowner: Ada\n")
     assert copy().exit_code == 0
     assert NEW.read_text() == f"{RUN}# done\n\n# who\nowner: Ada\n"
 
 
-def test_chart_version_is_the_current_one() -> None:
+def test_copy_names_the_current_chart_version() -> None:
     OLD.write_text(RUN.replace(f"chartVersion: {VERSION}", "chartVersion: 0.0.1   # the first"))
     assert copy().exit_code == 0
     assert NEW.read_text() == RUN.replace(f"chartVersion: {VERSION}", f"chartVersion: {VERSION}   # the first")
 
 
-def test_chart_version_comes_first_when_it_was_missing() -> None:
+def test_missing_chart_version_is_added_first() -> None:
     OLD.write_text("# A run.\nstorage: {claim: runs}\n")
     assert copy().exit_code == 0
     assert NEW.read_text() == f"# A run.\nchartVersion: {VERSION}\nstorage: {{claim: runs}}\n"
 
 
 @pytest.mark.parametrize("before", ["", "warmStartFrom: digits-40\n"])
-def test_resume_starts_from_the_old_run(before: str) -> None:
+def test_warm_start_names_the_old_run(before: str) -> None:
     OLD.write_text(f"{RUN}{before}")
     assert copy("--warm-start").exit_code == 0
     assert NEW.read_text() == f"{RUN}warmStartFrom: digits-41\n"
 
 
-def test_resume_takes_the_claim_that_the_old_run_created() -> None:
+def test_warm_start_uses_the_claim_that_the_old_run_created() -> None:
     OLD.write_text(RUN.replace("{claim: runs}", "\n  create:\n    size: 1Gi   # little\n\n# next"))
     assert copy("--warm-start").exit_code == 0
     values = helm_yaml.load(NEW.read_text()).value
@@ -68,51 +66,69 @@ def test_resume_takes_the_claim_that_the_old_run_created() -> None:
     assert "\n\n# next" in NEW.read_text()
 
 
-def test_block_style_is_needed_only_where_something_changes() -> None:
+def test_flow_style_is_refused_only_where_a_key_changes() -> None:
     flow = f"{{chartVersion: {VERSION}, storage: {{claim: runs}}}}\n"
     OLD.write_text(flow)
     assert copy().exit_code == 0
     assert NEW.read_text() == flow
     done = copy("--warm-start", target="vision/digits-43")
     assert done.exit_code == 1
-    assert "digits-41.yaml: can't change single keys of it" in done.stderr
+    assert "digits-41.yaml: got several top-level keys on one line; expected one key a line. " in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("target", "source", "said"),
+    ("target", "source", "refusal"),
     [
-        ("vision/../../x", "vision/digits-41", "but a run is named TEAM/RUN"),
-        ("digits-42", "vision/digits-41", "but a run is named TEAM/RUN"),
-        ("vision/digits-42", "vision/none", "jobs/vision/none.yaml: no such job file"),
-        ("vision/digits-41", "vision/digits-41", "jobs/vision/digits-41.yaml: is there already: choose another name"),
+        (
+            "vision/../../x",
+            "vision/digits-41",
+            "; expected TEAM/RUN with lower-case letters, digits and -. Name the run as TEAM/RUN.",
+        ),
+        (
+            "digits-42",
+            "vision/digits-41",
+            "; expected TEAM/RUN with lower-case letters, digits and -. Name the run as TEAM/RUN.",
+        ),
+        ("vision/digits-42", "vision/none", "jobs/vision/none.yaml: got no file; expected a job file. "),
+        (
+            "vision/digits-41",
+            "vision/digits-41",
+            "jobs/vision/digits-41.yaml: got an existing file; expected a new run. Choose another name.",
+        ),
         (f"vision/{41 * 'a'}", "vision/digits-41", "release name: got"),
     ],
 )
-def test_nothing_is_written_that_is_wrong(target: str, source: str, said: str) -> None:
+def test_refused_copy_writes_no_file(target: str, source: str, refusal: str) -> None:
     OLD.write_text(RUN)
     done = copy(target=target, source=source)
     assert done.exit_code == 1
-    assert said in done.stderr
+    assert refusal in done.stderr
     assert [path.name for path in Path("jobs").rglob("*.*")] == ["digits-41.yaml"]
     assert OLD.read_text() == RUN
 
 
-def test_another_team_can_not_resume() -> None:
+def test_warm_start_from_another_team_is_refused() -> None:
     OLD.write_text(RUN)
     done = copy("--warm-start", target="speech/a")
     assert done.exit_code == 1
-    assert "--warm-start: speech/a is of another team than vision/digits-41" in done.stderr
+    assert "--warm-start: got a run of team vision; expected a run of the same team. " in done.stderr
 
 
-def test_a_copy_that_the_chart_refuses_is_not_written() -> None:
+def test_copy_that_the_chart_refuses_is_not_written() -> None:
     OLD.write_text(RUN.replace("ps: {replicas: 2}", "ps: {replicas: 0}"))
     done = copy()
     assert done.exit_code == 1
-    assert done.stderr.startswith("jobs/vision/digits-42.yaml:5:6: ps.replicas: got 0")
+    assert done.stderr.startswith("jobs/vision/digits-42.yaml:5:6: ps.replicas: got 0; ")
     assert not NEW.exists()
 
 
-def test_a_copy_can_be_merged() -> None:
+def test_warm_start_copy_is_valid() -> None:
     OLD.write_text(RUN)
     copy("--warm-start")
     assert JobFile(NEW).problems() == []
+
+
+def test_example_comes_from_the_package_where_the_checkout_has_none() -> None:
+    assert copy(source="examples/digits-one-device").exit_code == 0
+    example = helm_yaml.load((EXAMPLES / "digits-one-device.yaml").read_text()).value
+    assert helm_yaml.load(NEW.read_text()).value == example

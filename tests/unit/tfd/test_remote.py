@@ -1,4 +1,4 @@
-"""`tfd status`, `tfd logs` and `tfd tensorboard` against a kubectl that prints what a cluster has said."""
+"""`tfd status`, `tfd logs` and `tfd tensorboard` with a kubectl that prints recorded answers."""
 
 import json
 import os
@@ -44,7 +44,7 @@ elif "port-forward" in words:
 
 
 class Cluster:
-    """What the kubectl on the PATH answers."""
+    """The answers of the kubectl on the PATH."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -130,11 +130,11 @@ STATUS = {
         ("vision/little", "speech", ("speech", "little")),
     ],
 )
-def test_a_run_is_named_in_three_ways(text: str, namespace: str | None, found: tuple[str | None, str]) -> None:
+def test_run_has_three_forms_of_name(text: str, namespace: str | None, found: tuple[str | None, str]) -> None:
     assert name.parse(text, namespace) == found
 
 
-def test_a_run_that_runs(cluster: Cluster) -> None:
+def test_status_of_a_running_run(cluster: Cluster) -> None:
     cluster.answers |= {"items": all_running(), "status": STATUS}
     now = cluster.status()
     assert (now["state"], now["strategy"], now["namespace"]) == ("running", "ParameterServer", "vision")
@@ -150,7 +150,7 @@ def test_a_run_that_runs(cluster: Cluster) -> None:
     assert "--namespace vision" in cluster.asked()[-1]
 
 
-def test_why_a_run_does_not_start(cluster: Cluster) -> None:
+def test_status_names_why_a_task_does_not_start(cluster: Cluster) -> None:
     scheduled = [{"type": "PodScheduled", "status": "True"}]
     no_place = [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes: 1 Insufficient nvidia.com/gpu."}]
     pulls = [{"state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}}]
@@ -173,23 +173,23 @@ def test_why_a_run_does_not_start(cluster: Cluster) -> None:
         "ps-0": ("starting", "claim runs not found"),
         "worker-0": ("pending", "0/1 nodes: 1 Insufficient nvidia.com/gpu."),
         "worker-1": ("waiting", "exceeded quota"),
-        "evaluator-0": ("waiting", "the Job has made no pod yet"),
+        "evaluator-0": ("waiting", "the Job has not created a pod yet"),
     }
     assert (now["state"], now["why"]) == ("waiting", "ImagePullBackOff: Back-off pulling image")
     assert "worker-1 waiting: exceeded quota" in cluster.tfd("status", "little").output
 
 
-def test_events_need_not_be_readable(cluster: Cluster) -> None:
+def test_status_needs_no_permission_to_read_events(cluster: Cluster) -> None:
     cluster.answers |= {"items": [record(), job("chief")], "events": "Error from server (Forbidden): events"}
-    assert cluster.status()["tasks"]["chief-0"]["why"] == "the Job has made no pod yet"
+    assert cluster.status()["tasks"]["chief-0"]["why"] == "the Job has not created a pod yet"
 
 
-def test_a_failed_run_says_the_trainers_own_reason(cluster: Cluster) -> None:
-    said = json.dumps({"exitCode": 1, "message": "ValueError: bad data", "step": 40, "metrics": None})
+def test_failed_run_has_the_reason_of_the_trainer(cluster: Cluster) -> None:
+    message = json.dumps({"exitCode": 1, "message": "ValueError: bad data", "step": 40, "metrics": None})
     failed = ("Failed", "PodFailurePolicy", "Container trainer failed with exit code 1")
     cluster.answers["items"] = [
         record(), job("chief", failed), job("ps", failed), job("worker", failed, failedIndexes="0"),
-        pod("chief", 0, "Failed", **ended(1, said)), pod("ps", 0, "Failed", **ended(1, "first\nlast line")),
+        pod("chief", 0, "Failed", **ended(1, message)), pod("ps", 0, "Failed", **ended(1, "first\nlast line")),
         pod("worker", 0, "Failed", reason="DeadlineExceeded", message="too long"),
     ]  # fmt: skip
     now = cluster.status()
@@ -205,7 +205,7 @@ def test_a_failed_run_says_the_trainers_own_reason(cluster: Cluster) -> None:
     assert now["roles"]["ps"]["job"] == "Failed"
 
 
-def test_an_attempt_that_failed_is_followed_by_another(cluster: Cluster) -> None:
+def test_failed_attempt_waits_for_a_replacement(cluster: Cluster) -> None:
     disrupted = [{"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}]
     cluster.answers["items"] = [
         record(), *map(job, ("chief", "ps", "worker")), pod("chief", 0), pod("ps", 0),
@@ -216,11 +216,12 @@ def test_an_attempt_that_failed_is_followed_by_another(cluster: Cluster) -> None
     assert (tasks["worker-0"]["state"], tasks["worker-0"]["attempts"]) == ("running", 2)
     assert tasks["worker-1"]["state"] == "waiting"
     assert tasks["worker-1"]["why"] == (
-        "exit 143: told to stop: EvictionByEvictionAPI, not counted; a new pod follows after the back-off"
+        "exit 143: The task received SIGTERM and saved a checkpoint before it exited: "
+        "EvictionByEvictionAPI, not counted; the Job creates a new pod after the back-off"
     )
 
 
-def test_a_run_that_is_done_is_read_through_its_tensorboard(cluster: Cluster) -> None:
+def test_finished_run_is_read_through_its_tensorboard(cluster: Cluster) -> None:
     complete = ("Complete", "CompletionsReached", "")
     cluster.answers["items"] = [
         record(ps=0, worker=0, strategy="OneDevice"), job("chief", complete, completedIndexes="0"),
@@ -230,10 +231,10 @@ def test_a_run_that_is_done_is_read_through_its_tensorboard(cluster: Cluster) ->
     assert cluster.status()["state"] == "done"
     assert any("little-tensorboard-0-0 -- cat" in line for line in cluster.asked())
     text = cluster.tfd("status", "little").output
-    assert "0.9877 (held-out data)" in text and "exit 0: done" in text and "ETA" not in text
+    assert "0.9877 (evaluation data)" in text and "exit 0: done" in text and "ETA" not in text
 
 
-def test_suspended_archived_and_board(cluster: Cluster) -> None:
+def test_suspended_archived_and_tensorboard_only_runs_have_their_own_states(cluster: Cluster) -> None:
     jobs = [job(role, suspend=True) for role in ("chief", "ps", "worker")]
     cluster.answers["items"] = [record(), *jobs]
     now = cluster.status()
@@ -245,31 +246,31 @@ def test_suspended_archived_and_board(cluster: Cluster) -> None:
     assert cluster.status()["state"] == "board"
 
 
-def test_a_finished_pod_that_was_deleted_is_done_all_the_same(cluster: Cluster) -> None:
+def test_deleted_pod_of_a_finished_task_counts_as_done(cluster: Cluster) -> None:
     cluster.answers["items"] = [
         record("MultiWorkerMirrored", chief=0, ps=0), job("worker", completedIndexes="0"), pod("worker", 1)
     ]  # fmt: skip
     assert cluster.status()["tasks"]["worker-0"]["state"] == "done"
 
 
-def test_indexes_are_read_as_a_job_writes_them() -> None:
+def test_index_ranges_of_a_job_are_read() -> None:
     assert [index for index in range(12) if within(index, "0,3-5,11")] == [0, 3, 4, 5, 11]
     assert not within(0, "")
 
 
-def test_a_trainer_that_has_said_nothing_yet_is_starting(cluster: Cluster) -> None:
+def test_silent_trainer_is_starting(cluster: Cluster) -> None:
     cluster.answers["items"] = all_running()
     assert cluster.status()["state"] == "starting"
     cluster.answers["status"] = STATUS | {"state": "starting", "message": "waiting for ps-0"}
     assert (cluster.status()["state"], cluster.status()["why"]) == ("starting", "waiting for ps-0")
 
 
-def test_an_own_program_need_not_say_anything(cluster: Cluster) -> None:
+def test_silent_custom_script_is_running(cluster: Cluster) -> None:
     cluster.answers["items"] = [record(command=["python", "mine.py"]), *all_running()[1:]]
     assert cluster.status()["state"] == "running"
 
 
-def test_the_step_of_an_own_script_comes_from_its_log(cluster: Cluster) -> None:
+def test_step_of_a_custom_script_comes_from_its_log(cluster: Cluster) -> None:
     cluster.answers |= {"items": all_running(), "log": "noise\nstep 100/300 loss 0.5\nstep 200/300 loss 0.25\nbye"}
     assert cluster.status()["progress"] == {"step": 200, "steps": 300, "loss": 0.25, "source": "log"}
     assert from_lines("10:00:00 chief-0 step 50/100 loss 0.1 10.0 steps/s") == {
@@ -297,7 +298,7 @@ def test_control_characters_of_a_pod_do_not_reach_the_terminal(cluster: Cluster)
 def test_exit_codes(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     done = cluster.tfd("status", "little", "-n", "vision")
     assert (done.exit_code, done.stderr) == (
-        1, "little: namespace vision has no such run: name another with -n, or as TEAM/RUN\n"
+        1, 'run: got "little"; expected a run in namespace vision. Name the namespace with -n, or the run as TEAM/RUN.\n'
     )  # fmt: skip
     assert cluster.tfd("status", "Little_1").exit_code == 2
     assert cluster.tfd("status", "little", "--json", "--watch").exit_code == 2
@@ -308,10 +309,10 @@ def test_exit_codes(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     done = cluster.tfd("status", "little")
-    assert (done.exit_code, "kubectl not found" in done.stderr) == (2, True)
+    assert (done.exit_code, "kubectl: got no program; expected " in done.stderr) == (2, True)
 
 
-def test_logs_are_kubectls_own(cluster: Cluster, capfd: pytest.CaptureFixture[str]) -> None:
+def test_logs_are_printed_by_kubectl(cluster: Cluster, capfd: pytest.CaptureFixture[str]) -> None:
     cluster.answers |= {"items": all_running(), "log": "hello"}
     assert cluster.tfd("logs", "little", "worker").exit_code == 0
     assert capfd.readouterr().out == "hello\n"
@@ -319,19 +320,19 @@ def test_logs_are_kubectls_own(cluster: Cluster, capfd: pytest.CaptureFixture[st
     done = cluster.tfd("logs", "little", "worker-7")
     assert (done.exit_code, done.stderr) == (
         1,
-        "little has no task worker-7: it has chief-0, ps-0, worker-0, worker-1\n",
+        'task: got "worker-7"; expected one of chief-0, ps-0, worker-0, worker-1. Name a task of little.\n',
     )
     cluster.answers["items"] = [record(), job("chief")]
     done = cluster.tfd("logs", "little")
     assert (done.exit_code, done.stderr) == (
-        1, "chief-0 of little has no log: waiting: the Job has made no pod yet\n"
+        1, "chief-0 of little has no log: waiting: the Job has not created a pod yet\n"
     )  # fmt: skip
 
 
-def test_tensorboard_says_where_it_is_and_how_it_ended(cluster: Cluster) -> None:
+def test_tensorboard_prints_its_address_and_its_error(cluster: Cluster) -> None:
     cluster.answers["items"] = [*all_running(), pod("tensorboard", 0)]
     done = cluster.tfd("tensorboard", "little")
-    assert done.stdout == "http://127.0.0.1:40001   (Ctrl-C ends it)\n"
+    assert done.stdout == "http://127.0.0.1:40001   (Ctrl-C stops it)\n"
     assert (done.exit_code, done.stderr) == (2, "lost connection to pod\n")
     cluster.answers["items"] = all_running()
     done = cluster.tfd("tensorboard", "little")

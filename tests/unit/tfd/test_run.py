@@ -1,4 +1,4 @@
-"""`tfd run`: budgets, final exit codes, Ctrl-C, what is left behind, and what it says."""
+"""`tfd run`: retries, exit codes, Ctrl-C, results and messages."""
 
 import json
 import os
@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tests.integration.local_run import LocalRun, gone
+from tfd.local.run import STOPPING
 
 STORAGE = "storage: {claim: runs}\n"
 
@@ -18,17 +19,17 @@ def job(script: str, *, strategy: str = "MultiWorkerMirrored", more: str = "") -
     return f"strategy: {strategy}\ncommand: [sh, -c, {json.dumps(script)}]\n{STORAGE}{more}"
 
 
-def test_all_tasks_end_and_the_report_says_so(local_run: LocalRun) -> None:
+def test_report_names_the_result(local_run: LocalRun) -> None:
     local_run.write(job('echo "task $TASK_INDEX"'))
     code, out, err = local_run.run()
     assert (code, err) == (0, "")
-    assert "little done in" in out
+    assert "little is done after" in out
     assert "worker-1     task 1" in out
     assert local_run.log("worker-0") == "task 0\n"
     assert {name: task["exitCode"] for name, task in local_run.tasks().items()} == {"worker-0": 0, "worker-1": 0}
 
 
-def test_json_is_all_that_stdout_gets(local_run: LocalRun) -> None:
+def test_json_is_the_only_output_on_stdout(local_run: LocalRun) -> None:
     local_run.write(job("echo noise"))
     code, out, err = local_run.run("--json")
     result = json.loads(out)
@@ -39,7 +40,7 @@ def test_json_is_all_that_stdout_gets(local_run: LocalRun) -> None:
     assert result["runDirectory"] == str(local_run.run_dir)
 
 
-def test_a_task_sees_the_rendered_environment_and_files(local_run: LocalRun) -> None:
+def test_task_sees_the_rendered_environment_and_files(local_run: LocalRun) -> None:
     script = 'cat "$TRAINER_RECORD" > "$RUN_DIR.record"; env > "$RUN_DIR.$TASK_INDEX.env"'
     local_run.write(job(script, more='env: [{name: LEVEL, value: "$(TASK_INDEX)-$$(HOME)"}]\n'))
     assert local_run.run()[0] == 0
@@ -58,49 +59,49 @@ def test_a_task_sees_the_rendered_environment_and_files(local_run: LocalRun) -> 
     assert "PYTEST_CURRENT_TEST" not in env, "the user's shell must not leak into the run"
 
 
-def test_a_code_that_is_not_final_is_tried_again_within_the_budget(local_run: LocalRun) -> None:
+def test_retried_exit_code_restarts_the_task(local_run: LocalRun) -> None:
     script = 'echo x >> "$RUN_DIR.$TASK_INDEX"; [ "$(wc -l < "$RUN_DIR.$TASK_INDEX")" -ge 2 ] || exit 75'
     local_run.write(job(script))
     code, out, _ = local_run.run()
     assert code == 0
-    assert "ended with 75: starts again in 1 s (1/5)" in out
+    assert "exited with 75: restarts in 1 s (retry 1 of 5)" in out
     assert [task["attempts"] for task in local_run.tasks().values()] == [2, 2]
 
 
-def test_a_budget_that_is_used_up_ends_the_run(local_run: LocalRun) -> None:
+def test_run_ends_after_the_last_retry(local_run: LocalRun) -> None:
     local_run.write(job('[ "$TASK_INDEX" = 0 ] && exit 75; sleep 600', more="failure: {retriesPerTask: 1}\n"))
     code, out, _ = local_run.run()
     assert code == 75
-    assert "ended with 75: all 2 attempts are used up" in out
-    assert "little failed: worker-0 ended with 75: lost a peer" in out
+    assert "exited with 75: attempt 2 was the last" in out
+    assert "little failed: worker-0 exited with 75: " in out
 
 
-def test_a_final_code_ends_the_run_at_once_and_shows_the_last_line(local_run: LocalRun) -> None:
+def test_exit_code_that_is_not_retried_ends_the_run_and_shows_the_last_line(local_run: LocalRun) -> None:
     script = '[ "$TASK_INDEX" = 0 ] && { echo "ValueError: no such column"; exit 2; }; sleep 600'
     local_run.write(job(script))
     code, out, _ = local_run.run()
     assert code == 2
-    assert "little failed: worker-0 ended with 2: bad configuration" in out
+    assert "little failed: worker-0 exited with 2: " in out
     assert "ValueError: no such column" in out.rsplit("little failed", 1)[1]
     assert {task["state"] for task in local_run.tasks().values()} == {"failed"}
 
 
-def test_code_1_of_an_own_command_is_tried_again_because_a_lost_peer_leaves_with_1(local_run: LocalRun) -> None:
+def test_exit_code_1_of_a_custom_command_is_retried_because_a_lost_peer_exits_with_1(local_run: LocalRun) -> None:
     local_run.write(job("exit 1", more="failure: {retriesPerTask: 1}\n"))
     code, out, _ = local_run.run()
     assert code == 1
-    assert "all 2 attempts are used up" in out
+    assert "exited with 1: attempt 2 was the last" in out
 
 
-def test_a_missing_program_is_final(local_run: LocalRun) -> None:
+def test_missing_program_is_not_retried(local_run: LocalRun) -> None:
     local_run.write(f"command: [no-such-program]\n{STORAGE}")
     code, out, _ = local_run.run()
     assert code == 127
-    assert "chief-0 ended with 127: no such program" in out
+    assert "chief-0 exited with 127: The image does not contain the command." in out
     assert "no-such-program: No such file or directory" in out
 
 
-def test_a_killed_task_counts_as_137_and_starts_again(local_run: LocalRun) -> None:
+def test_killed_task_counts_as_137_and_restarts(local_run: LocalRun) -> None:
     script = '[ -e "$RUN_DIR.again" ] && exit 0; touch "$RUN_DIR.again"; echo ready; sleep 600'
     local_run.write(job(script, strategy="OneDevice"))
     local_run.start()
@@ -108,11 +109,11 @@ def test_a_killed_task_counts_as_137_and_starts_again(local_run: LocalRun) -> No
     local_run.kill("chief-0")
     code, out, _ = local_run.finish()
     assert code == 0
-    assert "chief-0      ended with 137: starts again" in out
+    assert "chief-0      exited with 137: restarts in" in out
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_tells_every_task_and_waits_for_it(local_run: LocalRun, number: signal.Signals) -> None:
+def test_ctrl_c_stops_every_task_and_waits_for_its_end(local_run: LocalRun, number: signal.Signals) -> None:
     script = "trap 'echo saved; exit 143' TERM; echo ready; while :; do sleep 0.1; done"
     local_run.write(job(script))
     process = local_run.start()
@@ -122,11 +123,11 @@ def test_ctrl_c_tells_every_task_and_waits_for_it(local_run: LocalRun, number: s
     process.send_signal(number)
     code, out, _ = local_run.finish()
     assert code == 130
-    assert "the same command goes on from its last checkpoint" in out
+    assert "Run the same command again to resume from the last checkpoint." in out
     assert all("saved" in local_run.log(name) for name in ("worker-0", "worker-1"))
 
 
-def test_a_second_ctrl_c_kills_what_does_not_listen(local_run: LocalRun) -> None:
+def test_second_ctrl_c_kills_tasks_that_ignore_sigterm(local_run: LocalRun) -> None:
     local_run.write(job("trap '' TERM; echo ready; while :; do sleep 0.1; done", strategy="OneDevice"))
     process = local_run.start()
     local_run.wait_for(lambda: "ready" in local_run.log("chief-0"), "the task's start")
@@ -141,10 +142,10 @@ def test_a_second_ctrl_c_kills_what_does_not_listen(local_run: LocalRun) -> None
 
 def _reads_stopping(process: subprocess.Popen[str]) -> bool:
     assert process.stdout is not None
-    return any("stopping: the tasks save a checkpoint" in line for line in iter(process.stdout.readline, ""))
+    return any(STOPPING in line for line in iter(process.stdout.readline, ""))
 
 
-def test_no_task_outlives_a_tfd_that_was_killed(local_run: LocalRun) -> None:
+def test_no_task_outlives_a_killed_tfd(local_run: LocalRun) -> None:
     local_run.write(job("echo ready; exec sleep 600"))
     process = local_run.start()
     local_run.wait_for(lambda: "ready" in local_run.log("worker-1"), "the tasks' start")
@@ -161,7 +162,7 @@ def test_children_of_a_task_end_with_it(local_run: LocalRun) -> None:
     assert gone(int(local_run.run_dir.with_suffix(".child").read_text()))
 
 
-def test_two_at_once_are_refused(local_run: LocalRun) -> None:
+def test_second_tfd_run_of_the_same_run_is_refused(local_run: LocalRun) -> None:
     local_run.write(job("echo ready; sleep 600", strategy="OneDevice"))
     process = local_run.start()
     local_run.wait_for(lambda: "ready" in local_run.log("chief-0"), "the task's start")
@@ -169,29 +170,31 @@ def test_two_at_once_are_refused(local_run: LocalRun) -> None:
         [sys.executable, "-m", "tfd", "run", "team/little.yaml"], cwd=local_run.folder, capture_output=True, text=True
     )
     assert second.returncode == 2
-    assert f"little is running here already (pid {process.pid})" in second.stderr
+    assert (
+        f"got a second tfd run, the first is process {process.pid}; expected one tfd run at a time. " in second.stderr
+    )
 
 
-def test_the_deadline_ends_the_run(local_run: LocalRun) -> None:
+def test_deadline_ends_the_run(local_run: LocalRun) -> None:
     local_run.write(job("exec sleep 600", strategy="OneDevice", more="deadline: 1s\n"))
     code, out, _ = local_run.run()
     assert code == 143
-    assert "the deadline of 1 s has passed" in out
+    assert "the deadline of 1 s is over" in out
 
 
-def test_fresh_deletes_only_what_a_run_of_this_name_made(local_run: LocalRun) -> None:
+def test_fresh_deletes_only_the_results_of_this_run(local_run: LocalRun) -> None:
     local_run.write(job("true", strategy="OneDevice"))
     local_run.run_dir.mkdir(parents=True)
     (local_run.run_dir / "thesis.tex").write_text("years of work")
     code, _, err = local_run.run("--fresh")
     assert code == 2
-    assert "was not made by a run called little: delete it yourself, or use --dir" in err
+    assert "got files of something else; expected the run directory of little. Delete it" in err
     (local_run.run_dir / "run.json").write_text('{"run": "little"}')
     assert local_run.run("--fresh")[0] == 0
     assert not local_run.run_dir.exists()
 
 
-def test_an_ephemeral_run_finds_an_empty_directory_each_time(local_run: LocalRun) -> None:
+def test_ephemeral_run_starts_with_an_empty_directory(local_run: LocalRun) -> None:
     script = '[ ! -e "$RUN_DIR.x" ] || exit 2; touch "$RUN_DIR.x"'
     local_run.write(f"command: [sh, -c, {json.dumps(script)}]\nstorage: {{ephemeral: true}}\n")
     assert local_run.run()[0] == 0
@@ -201,31 +204,37 @@ def test_an_ephemeral_run_finds_an_empty_directory_each_time(local_run: LocalRun
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (f"strategy: None\n{STORAGE}", "renders no Job: a board (strategy: None) or an archived run trains nothing"),
-        (f"state: archived\n{STORAGE}", "renders no Job"),
-        (f"state: suspended\n{STORAGE}", 'state: got "suspended": its Jobs start no pod; set active to run it'),
-        (f"stat: active\n{STORAGE}", "team/little.yaml:1:1: stat: unknown key: did you mean state?"),
+        (f"strategy: None\n{STORAGE}", "team/little.yaml: got no Kubernetes Job; expected an active run that trains."),
+        (
+            f"state: archived\n{STORAGE}",
+            "team/little.yaml: got no Kubernetes Job; expected an active run that trains.",
+        ),
+        (
+            f"state: suspended\n{STORAGE}",
+            'state: got "suspended"; expected "active". Set state: active to run it here.',
+        ),
+        (f"stat: active\n{STORAGE}", "team/little.yaml:1:1: stat: got an unknown key; expected state. "),
         (
             f"env: [{{name: KEY, valueFrom: {{secretKeyRef: {{name: s, key: k}}}}}}]\n{STORAGE}",
-            "KEY comes from s/k in the cluster: export KEY=... to run here",
+            "KEY: got nothing; expected the value that the cluster keeps in s/k. Set it",
         ),
     ],
 )
-def test_what_can_not_run_here_says_what_to_do(local_run: LocalRun, text: str, message: str) -> None:
+def test_refused_run_names_the_fix(local_run: LocalRun, text: str, message: str) -> None:
     local_run.write(text)
     code, _, err = local_run.run()
     assert code == 2
     assert message in err
 
 
-def test_a_secret_comes_from_the_shell(local_run: LocalRun, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secret_comes_from_the_shell(local_run: LocalRun, monkeypatch: pytest.MonkeyPatch) -> None:
     secret = "env: [{name: KEY, valueFrom: {secretKeyRef: {name: s, key: k}}}]\n"
     local_run.write(job('[ "$KEY" = open-sesame ] || exit 2', strategy="OneDevice", more=secret))
     monkeypatch.setenv("KEY", "open-sesame")
     assert local_run.run()[0] == 0
 
 
-def test_the_run_has_a_network_of_its_own_where_that_is_allowed(local_run: LocalRun) -> None:
+def test_run_has_its_own_network_namespace_where_the_machine_allows_one(local_run: LocalRun) -> None:
     local_run.write(job("ls /sys/class/net; readlink /proc/self/ns/net", strategy="OneDevice"))
     code, out, _ = local_run.run()
     assert code == 0
@@ -234,5 +243,5 @@ def test_the_run_has_a_network_of_its_own_where_that_is_allowed(local_run: Local
         pytest.skip(f"this machine allows none: {out.splitlines()[0]}")
     assert own not in local_run.log("chief-0")
     code, out, _ = local_run.run("--no-isolate")
-    assert "TensorFlow's ports are open to the network while this runs (--no-isolate)" in out
+    assert "TensorFlow's ports are open to the network during this run (--no-isolate)" in out
     assert own in local_run.log("chief-0")

@@ -1,4 +1,4 @@
-"""review.yaml: read strictly, each rule alone, waived only by whom it names."""
+"""The policy file review.yaml: strict reading, each rule, and waivers."""
 
 import re
 from pathlib import Path
@@ -14,8 +14,8 @@ from tfd.review.analysis.policy_file import RulesError, load_rules
 
 WRITTEN = (ROOT / "review.yaml").read_text()
 RULES = list(helm_yaml.load(WRITTEN).value["rules"])
-# A pull request that breaks one rule, by the rule.
-BREACHES: dict[str, Case] = {
+# For each rule, a pull request that violates it.
+VIOLATIONS: dict[str, Case] = {
     "imageDigest": CASES["rule-image-tag-and-registry"],
     "registries": CASES["rule-image-tag-and-registry"],
     "gpusPerRun": CASES["rule-gpus-and-hours"],
@@ -29,8 +29,8 @@ BREACHES: dict[str, Case] = {
 }
 
 
-def breaches(folder: Path, case: Case, rule: str, *, without: bool, waiver: str = "[]") -> list[Level]:
-    """Return how the breaches of a rule are judged, with that rule written so or left out."""
+def levels(folder: Path, case: Case, rule: str, *, without: bool, waiver: str = "[]") -> list[Level]:
+    """Return the levels of all violations of a rule, with this waiver or without the rule."""
     rules = helm_yaml.load(WRITTEN).value
     if without:
         del rules["rules"][rule]
@@ -41,44 +41,44 @@ def breaches(folder: Path, case: Case, rule: str, *, without: bool, waiver: str 
     return [finding.level for finding in found.all_findings if finding.rule == rule]
 
 
-def test_every_rule_has_a_breach() -> None:
-    assert sorted(BREACHES) == sorted(RULES)
+def test_every_rule_has_a_violation() -> None:
+    assert sorted(VIOLATIONS) == sorted(RULES)
 
 
-@pytest.mark.parametrize("rule", BREACHES)
-def test_rule_refuses_unless_it_is_left_out(rule: str, tmp_path: Path) -> None:
-    assert Level.REFUSED in breaches(tmp_path / "with", BREACHES[rule], rule, without=False)
-    assert breaches(tmp_path / "without", BREACHES[rule], rule, without=True) == []
+@pytest.mark.parametrize("rule", VIOLATIONS)
+def test_rule_applies_only_if_the_policy_file_has_it(rule: str, tmp_path: Path) -> None:
+    assert Level.REFUSED in levels(tmp_path / "with", VIOLATIONS[rule], rule, without=False)
+    assert levels(tmp_path / "without", VIOLATIONS[rule], rule, without=True) == []
 
 
 @pytest.mark.parametrize(
     ("approvals", "level"), [((), Level.REFUSED), (("GRACE",), Level.WAIVED), (("eve",), Level.REFUSED)]
 )
-def test_only_who_is_named_may_waive(approvals: tuple[str, ...], level: Level, tmp_path: Path) -> None:
+def test_rule_is_waived_only_by_a_listed_login(approvals: tuple[str, ...], level: Level, tmp_path: Path) -> None:
     case = CASES["rule-gpus-and-hours"]
     case = Case(case.head, case.base, approvals=approvals)
-    assert breaches(tmp_path / "r", case, "gpusPerRun", without=False, waiver='["ada", "grace"]') == [level]
+    assert levels(tmp_path / "r", case, "gpusPerRun", without=False, waiver='["ada", "grace"]') == [level]
 
 
-def test_what_was_merged_may_stay_as_large_as_it_is(tmp_path: Path) -> None:
+def test_merged_run_may_stay_larger_than_the_limit(tmp_path: Path) -> None:
     large = changed(RUN, ("gpus: 1", "gpus: 32"))
     found = review_of(tmp_path / "r", Case({NEW: f"{large}owner: Ada\n"}, {NEW: large}))
     assert found.all_findings == []
 
 
-def test_a_longer_deadline_costs_more(tmp_path: Path) -> None:
+def test_longer_deadline_counts_as_more_gpu_hours(tmp_path: Path) -> None:
     large = changed(RUN, ("gpus: 1", "gpus: 16"))
     found = review_of(tmp_path / "r", Case({NEW: f"{large}deadline: 48h\n"}, {NEW: large}))
     assert [finding.rule for finding in found.all_findings] == ["gpuHours"]
 
 
-def test_an_old_secret_is_not_told_again(tmp_path: Path) -> None:
+def test_merged_secret_is_not_reported_again(tmp_path: Path) -> None:
     old = f"{RUN}env: [{{name: API_KEY, value: abcdefgh}}]\n"
     found = review_of(tmp_path / "r", Case({NEW: f"{old}owner: Ada\n"}, {NEW: old}))
     assert found.all_findings == []
 
 
-def test_a_team_may_have_its_own_limit(tmp_path: Path) -> None:
+def test_team_can_have_its_own_limit(tmp_path: Path) -> None:
     rules = "rules: {gpusPerTeam: {most: 1, teams: {vision: 8}, waiver: []}}\n"
     fine = review_of(tmp_path / "fine", Case({NEW: FASTER}, MERGED | {"review.yaml": rules}))
     assert fine.all_findings == []
@@ -98,7 +98,7 @@ def test_a_team_may_have_its_own_limit(tmp_path: Path) -> None:
         ("", "got null, but must be a mapping"),
     ],
 )
-def test_rules_that_are_wrong_are_no_rules(text: str, message: str, tmp_path: Path) -> None:
+def test_invalid_policy_file_is_refused(text: str, message: str, tmp_path: Path) -> None:
     repository = build(tmp_path / "r", Case({}, {}))
     commit(tmp_path / "r", {"review.yaml": text})
     with pytest.raises(RulesError) as caught:
@@ -106,7 +106,7 @@ def test_rules_that_are_wrong_are_no_rules(text: str, message: str, tmp_path: Pa
     assert message in str(caught.value)
 
 
-def test_every_rule_is_explained_where_it_stands() -> None:
+def test_every_rule_has_a_comment_in_the_policy_file() -> None:
     lines = WRITTEN.splitlines()
     for rule in RULES:
         [line] = [number for number, text in enumerate(lines) if text.startswith(f"  {rule}:")]

@@ -1,0 +1,116 @@
+"""`tfd check`: many files take one Helm process, and the result is that of one process for each file."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.chart.rejected import cases
+from tests.chart.rendering import ACCEPTED, EXAMPLES
+from tfd.assets import CHART
+from tfd.cli import main
+from tfd.jobfile import rules
+from tfd.jobfile.jobfile import JobFile, check
+
+RUN = "storage: {claim: runs}\n"
+TWO_RULES = "strategy: OneDevice\nps: {replicas: 2}\nworker: {replicas: 1}\n" + RUN
+# Breaks the rule of `run_named_crash` in a way that ends Helm.
+CRASHING_RULES = """
+{{- define "tf-distributed.problems" -}}
+{{- if eq .Release.Name "crash" }}{{ fail "out of order" }}{{ end -}}
+{{- if eq .Values.retries 0.0 }}["retries: got 0; expected 1 or more. Set retries."]{{ else }}[]{{ end -}}
+{{- end -}}
+"""
+
+
+def write(folder: Path, **files: str) -> list[Path]:
+    team = folder / "team"
+    team.mkdir(exist_ok=True)
+    for name, text in files.items():
+        (team / f"{name}.yaml").write_text(text)
+    return [team / f"{name}.yaml" for name in files]
+
+
+def tfd(*words: str) -> Result:
+    return CliRunner().invoke(main, ["check", *words], catch_exceptions=False)
+
+
+@pytest.mark.slow
+def test_all_files_at_once_have_the_problems_of_each_file_alone(tmp_path: Path) -> None:
+    paths = [*EXAMPLES, *ACCEPTED]
+    for number, case in enumerate(cases()):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        paths.append(case.path(folder))
+    files = [JobFile(path) for path in paths]
+    alone = [problem for file in files for problem in file.problems()]
+    assert sorted(map(str, check(files))) == sorted(map(str, alone))
+
+
+def test_every_broken_rule_of_a_file_is_reported(tmp_path: Path) -> None:
+    [path] = write(tmp_path, run=TWO_RULES)
+    alone = [problem.message.partition(":")[0] for problem in JobFile(path).problems()]
+    assert alone == ["ps.replicas", "worker.replicas"]
+    done = tfd(str(path), *map(str, write(tmp_path, fine=RUN)))
+    assert [line.split(": ")[0] for line in done.stdout.splitlines()] == [f"{path}:2:6", f"{path}:3:10"]
+    assert (done.exit_code, done.stderr) == (1, "2 checked, 1 refused\n")
+
+
+@pytest.fixture
+def crashing_chart(tmp_path: Path) -> Path:
+    """A chart whose rules end Helm for a run called crash."""
+    chart = tmp_path / "chart"
+    shutil.copytree(CHART, chart, ignore=shutil.ignore_patterns("templates", "tests"))
+    (chart / "templates").mkdir()
+    (chart / "templates" / "_rules.tpl").write_text(CRASHING_RULES)
+    (chart / "templates" / "rules.yaml").write_text(
+        '{{ with include "tf-distributed.problems" . | fromJsonArray }}'
+        '{{ fail (printf "tf-distributed: %s" (first .)) }}{{ end }}'
+    )
+    return chart
+
+
+def test_a_file_that_ends_helm_hides_no_other_problem(tmp_path: Path, crashing_chart: Path) -> None:
+    paths = write(tmp_path, a=RUN, b=f"{RUN}retries: 0\n", crash=RUN, d=f"{RUN}retries: 0\n", e=RUN)
+    found = check([JobFile(path, crashing_chart) for path in paths])
+    assert [problem.path.stem for problem in found] == ["b", "crash", "d"]
+    assert "out of order" in found[1].message
+
+
+def test_older_chart_without_rules_as_a_template_is_rendered_file_by_file(tmp_path: Path) -> None:
+    chart = tmp_path / "chart"
+    shutil.copytree(CHART, chart, ignore=shutil.ignore_patterns("templates", "tests"))
+    (chart / "templates").mkdir()
+    (chart / "templates" / "validate.yaml").write_text(
+        '{{ if eq .Values.retries 0.0 }}{{ fail "tf-distributed: retries: got 0; expected 1. Set it." }}{{ end }}'
+    )
+    assert not rules.has_rules(chart)
+    paths = write(tmp_path, a=RUN, b=f"{RUN}retries: 0\n")
+    assert [str(problem) for problem in check([JobFile(path, chart) for path in paths])] == [
+        f"{paths[1]}:2:1: retries: got 0; expected 1. Set it."
+    ]
+
+
+def test_a_block_that_was_accepted_once_is_refused_where_another_schema_applies(tmp_path: Path) -> None:
+    paths = write(tmp_path, a=f"{RUN}worker: {{replicas: 0}}\nps: {{gpus: 0}}\n", b=f"{RUN}worker: {{claim: runs}}\n")
+    assert check([JobFile(path) for path in paths[:1]]) == []
+    assert [problem.message.partition(":")[0] for problem in check([JobFile(path) for path in paths])] == [
+        "worker.claim"
+    ]
+
+
+def test_json_is_a_list_of_problems(tmp_path: Path) -> None:
+    [path] = write(tmp_path, run=f"stat: active\n{RUN}")
+    done = tfd("--json", str(path))
+    [problem] = json.loads(done.stdout)
+    assert {key: problem[key] for key in ("path", "line", "column")} == {"path": str(path), "line": 1, "column": 1}
+    assert problem["message"].startswith("stat: got an unknown key; expected state.")
+    assert (done.exit_code, done.stderr) == (1, "")
+
+
+def test_folder_without_job_files_is_refused(tmp_path: Path) -> None:
+    done = tfd(str(tmp_path))
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"{tmp_path}: got no job file; expected *.yaml files. Name a job file")

@@ -1,0 +1,41 @@
+"""`tfd check`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from tfd.commands.options import REFUSED, ending
+from tfd.jobfile.helm import HelmError
+from tfd.jobfile.jobfile import JobFile, NoJobFileError, check, find
+
+
+@click.command("check")
+@click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@click.option("--json", "json_output", is_flag=True, help="Print the problems as a JSON list.")
+def command(paths: tuple[Path, ...], json_output: bool) -> None:
+    """Check job files and print each problem as FILE:LINE:COLUMN: KEY: got VALUE; expected RULE. FIX.
+
+    PATHS are job files, or folders that contain job files. Default: jobs/.
+
+    \b
+    Exit codes:
+      0  every file is valid
+      1  at least one file is refused
+      2  no job file was found, or Helm is missing
+
+    Example: tfd check jobs/vision
+    """  # noqa: D301 - click reads the escape
+    with ending(unable=(NoJobFileError, HelmError)):
+        files = find(paths or (Path("jobs"),))
+        problems = check([JobFile(path) for path in files])
+    if json_output:
+        click.echo(json.dumps([problem.as_json() for problem in problems], indent=1))
+    else:
+        for problem in problems:
+            click.echo(str(problem))
+        click.echo(f"{len(files)} checked, {len({problem.path for problem in problems})} refused", err=True)
+    sys.exit(REFUSED if problems else 0)
