@@ -1,4 +1,4 @@
-"""Servers that are told to stop alone, with queues that are lists and a clock that the test moves."""
+"""Servers that receive SIGTERM alone, with queues that are lists and a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from dataclasses import dataclass, field
 import pytest
 import tensorflow as tf
 
+from tests.unit.trainer.conftest import Clock
 from trainer.peers.preemption import SETTLE_SECONDS, PreemptionHandler
 from trainer.runtime.exit_codes import STOPPED
-
-from .conftest import Clock
 
 pytestmark = pytest.mark.slow
 
 
 @dataclass
 class Box:
-    """A queue; a server that is gone has none."""
+    """A queue; a server that is unreachable has none."""
 
     messages: list[int] = field(default_factory=list)
     gone: bool = False

@@ -22,7 +22,7 @@ from trainer.runtime import errors, exit_codes
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_a_lost_peer_is_worth_another_try(error: Exception) -> None:
+def test_lost_peer_is_retryable(error: Exception) -> None:
     assert errors.is_lost_peer(error)
     assert errors.code_for(error) == exit_codes.RETRYABLE
 
@@ -43,7 +43,7 @@ def test_a_lost_peer_is_worth_another_try(error: Exception) -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_everything_else_is_the_task_s_own_failure(error: Exception) -> None:
+def test_other_errors_are_task_failures(error: Exception) -> None:
     assert errors.code_for(error) == exit_codes.FAILED
 
 
@@ -62,7 +62,7 @@ def test_a_lost_peer_is_found_behind_the_error_that_it_caused() -> None:
         (errors.Stopped("x"), 143),
     ],
 )
-def test_our_own_exits_carry_their_code(error: errors.TrainerExit, code: int) -> None:
+def test_trainer_exits_carry_their_code(error: errors.TrainerExit, code: int) -> None:
     assert errors.code_for(error) == code
 
 
@@ -106,15 +106,15 @@ def test_the_summary_is_one_line(error: Exception, line: str) -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_a_full_storage_is_worth_another_try_and_says_what_to_do(error: Exception) -> None:
+def test_full_storage_is_retryable_and_its_message_names_the_fix(error: Exception) -> None:
     assert errors.code_for(error) == 75
     assert errors.summary(error).startswith("the storage is full: ")
-    assert errors.summary(error).endswith("make room; the run goes on from its last checkpoint")
+    assert errors.summary(error).endswith("Free some space; the run resumes from its last checkpoint.")
 
 
 @pytest.mark.parametrize(
     "error",
     [OSError(errno.ENOENT, "x"), tf.errors.ResourceExhaustedError(None, None, "OOM when allocating"), ValueError("x")],
 )
-def test_other_errors_are_no_full_storage(error: Exception) -> None:
+def test_other_errors_are_not_taken_for_full_storage(error: Exception) -> None:
     assert not errors.is_storage_full(error)

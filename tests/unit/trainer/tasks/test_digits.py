@@ -115,13 +115,13 @@ def test_a_batch_that_replicas_can_not_share_is_refused() -> None:
     class TwoReplicas:
         num_replicas_in_sync = 2
 
-    with pytest.raises(ConfigError, match=r"batchSize: got 33: must be a multiple of the 2 replicas.* to 32"):
+    with pytest.raises(ConfigError, match=r"batchSize: got 33; expected a multiple of the 2 replicas.*: 32"):
         steps.build(load("digits", {}), TwoReplicas(), TrainerConfig(batch_size=33))
 
 
 def test_xla_under_parameter_server_is_refused() -> None:
     strategy = object.__new__(tf.distribute.ParameterServerStrategy)
-    with pytest.raises(ConfigError, match=r"trainer\.jitCompile: got true: XLA can't read variables of another task"):
+    with pytest.raises(ConfigError, match=r"trainer\.jitCompile: got true; expected false for ParameterServer"):
         steps.build(load("digits", {}), strategy, TrainerConfig(jit_compile=True))
 
 

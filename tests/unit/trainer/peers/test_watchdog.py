@@ -52,7 +52,7 @@ def address_of(server: socket.socket) -> str:
 def test_a_frozen_chief_is_killed_when_a_server_hangs(server: socket.socket, tmp_path: Path) -> None:
     ended = chief(address_of(server), tmp_path / "log", beats=5, frozen=100)
     assert ended.returncode == -signal.SIGKILL, ended
-    assert "chief-0 exit 137: ps-0 hangs: it takes connections but does not answer" in ended.stderr
+    assert "chief-0 exit 137: ps-0 is unresponsive: it accepts connections but does not answer" in ended.stderr
     result = json.loads((tmp_path / "log").read_text())
     assert result["exitCode"] == 137
     assert result["message"].startswith("ps-0 hangs")

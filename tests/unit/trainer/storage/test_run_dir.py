@@ -36,7 +36,9 @@ def test_the_directory_of_another_run_is_refused(run_dir: RunDir, record: RunRec
     run_dir.claim()
     run_dir.write_done({"hash": record.hash})
     other = RunDir(run_dir.path, replace(record, hash="sha256:2222"))
-    with pytest.raises(ConfigError, match=rf"{name}: got hash 'sha256:1111': must be 'sha256:2222'.*another name"):
+    with pytest.raises(
+        ConfigError, match=rf"{name}: got the identity hash 'sha256:1111' .*'sha256:2222'.*another name"
+    ):
         other.check() if name == "run.json" else other.done()
 
 
@@ -97,7 +99,7 @@ def test_the_heartbeat_writes_until_it_is_stopped(run_dir: RunDir) -> None:
 
 def test_a_status_that_can_not_be_written_ends_nothing(run_dir: RunDir, lines: list[str]) -> None:
     Status(run_dir, 100).update(state="running")  # the directory is not there
-    assert "can't write" in lines[0]
+    assert "cannot write" in lines[0]
 
 
 def test_readers_never_see_a_part_of_a_file(tmp_path: Path) -> None:
@@ -134,7 +136,7 @@ def test_trees(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EPERM])
 def test_a_storage_that_refuses_to_write_is_named(run_dir: RunDir, number: int) -> None:
-    match = rf"RUN_DIR: got '{run_dir.path}': can't be written \(.*\): set storage to"
+    match = rf"RUN_DIR: got '{run_dir.path}', which cannot be written \(.*\); expected a writable"
     with pytest.raises(ConfigError, match=match), run_dir.must_be_writable():
         raise OSError(number, os.strerror(number))
     with pytest.raises(OSError, match="No space"), run_dir.must_be_writable():

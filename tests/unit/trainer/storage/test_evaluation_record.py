@@ -64,9 +64,9 @@ def test_a_new_evaluator_goes_on_where_the_one_before_it_was(run_dir: RunDir) ->
 
 
 def test_a_metric_that_the_task_does_not_have_is_named(run_dir: RunDir) -> None:
-    with pytest.raises(ConfigError, match=r"earlyStopping\.metric: got 'auc': the task's metrics are accuracy, loss"):
+    with pytest.raises(ConfigError, match=r'earlyStopping\.metric: got "auc"; expected one of "accuracy", "loss"'):
         record(run_dir, metric="auc").add(1, {"loss": 1.0, "accuracy": 0.5})
-    assert not record(run_dir).add(1, {}), "no held-out data is fine without early stopping"
+    assert not record(run_dir).add(1, {}), "no evaluation data is fine without early stopping"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"stop": "now"}'])

@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tests.unit.trainer.conftest import Clock
 from trainer.engine.loop import Loop, SegmentSizer, crossed, until_boundary
 from trainer.engine.progress import Rate
 from trainer.runtime.config import TrainerConfig
 from trainer.runtime.errors import LostPeer, Stopped
-
-from .conftest import Clock
 
 
 @dataclass
@@ -29,6 +28,9 @@ class Counter:
 
     def step(self) -> int:
         return self.now
+
+    def waited(self) -> tuple[float, float]:
+        return (0.0, 0.0)
 
 
 @dataclass
@@ -64,7 +66,7 @@ def test_checkpoints_at_every_multiple_and_at_the_end() -> None:
     assert {20, 30, 40, 60, 80, 90, 100} <= ends, "no segment goes past a checkpoint or a summary"
 
 
-def test_it_goes_on_where_it_was() -> None:
+def test_loop_continues_from_the_restored_step() -> None:
     saved: list[int] = []
     assert loop(Counter(now=60), saved).run() == 100
     assert saved == [90, 100]
@@ -76,7 +78,7 @@ def test_a_trained_run_takes_no_step() -> None:
     assert (counter.segments, saved) == ([], [])
 
 
-def test_steps_too_many_move_no_checkpoint_past_the_end() -> None:
+def test_surplus_steps_of_a_lost_worker_keep_the_checkpoints_in_order() -> None:
     counter, saved = Counter(extra=1), []
     end = loop(counter, saved).run()
     assert 100 <= end <= 101
@@ -84,21 +86,21 @@ def test_steps_too_many_move_no_checkpoint_past_the_end() -> None:
     assert saved[-1] == end
 
 
-def test_told_to_stop_it_saves_first() -> None:
+def test_loop_saves_before_it_stops() -> None:
     counter, saved = Counter(), []
-    with pytest.raises(Stopped, match="checkpoint of step 40 saved"):
+    with pytest.raises(Stopped, match="saved checkpoint 40"):
         loop(counter, saved, stop_requested=lambda: counter.now > 30).run()
     assert saved == [30, 40]
 
 
-def test_told_to_stop_right_after_a_checkpoint_it_saves_no_second_one() -> None:
+def test_loop_does_not_save_the_same_step_twice_on_stop() -> None:
     counter, saved = Counter(), []
     with pytest.raises(Stopped):
         loop(counter, saved, stop_requested=lambda: counter.now >= 30).run()
     assert saved == [30]
 
 
-def test_it_does_what_all_have_agreed_on() -> None:
+def test_loop_follows_the_decision_of_all_tasks() -> None:
     counter, saved = Counter(), []
     agreed = iter([(False, False, 7), (False, False, 3), (False, True, 1)])
     assert loop(counter, saved, decide=lambda *_: next(agreed)).run() == 10
@@ -106,34 +108,34 @@ def test_it_does_what_all_have_agreed_on() -> None:
     assert saved == [10]
 
 
-def test_a_task_that_was_not_told_itself_saves_and_stays() -> None:
+def test_task_without_a_signal_saves_and_stays_when_another_stops() -> None:
     counter, saved = Counter(), []
     agreed = iter([(False, False, 7), (True, False, 1)])
-    with pytest.raises(LostPeer, match="another task was told to stop, checkpoint of step 7 saved"):
+    with pytest.raises(LostPeer, match="another task received SIGTERM; saved checkpoint 7"):
         loop(counter, saved, decide=lambda *_: next(agreed), settle_seconds=0.01).run()
     assert saved == [7]
 
 
-def test_told_a_moment_later_than_the_others_it_stops_with_them() -> None:
+def test_task_whose_signal_arrives_later_stops_with_the_others() -> None:
     answers = iter([False, False, True, True])
-    with pytest.raises(Stopped, match="told to stop at step 0"):
+    with pytest.raises(Stopped, match="received SIGTERM at step 0"):
         loop(Counter(), [], decide=lambda *_: (True, False, 1), stop_requested=lambda: next(answers)).run()
 
 
 @pytest.mark.parametrize(
     ("step", "expected"), [(0, 20), (19, 1), (20, 10), (30, 10), (99, 1), (95, 5)]
 )  # fmt: skip
-def test_the_next_boundary(step: int, expected: int) -> None:
+def test_segments_end_at_the_next_boundary(step: int, expected: int) -> None:
     assert until_boundary(step, 100, 30, 20) == expected
 
 
-def test_crossing() -> None:
+def test_boundary_is_crossed_at_or_after_its_step() -> None:
     assert crossed(29, 30, 30)
     assert crossed(29, 31, 30)
     assert not crossed(30, 59, 30)
 
 
-def test_a_segment_becomes_about_a_second() -> None:
+def test_segment_size_converges_to_one_second() -> None:
     sizer = SegmentSizer()
     sizer.ran(1, 20.0)
     assert sizer.count == 1, "the first call is tracing"
@@ -163,7 +165,7 @@ def test_the_rate_leaves_out_the_first_segment(clock: Clock) -> None:
     assert rate.recent == pytest.approx(1, rel=0.05)
 
 
-def test_told_to_end_it_saves_and_that_is_the_last_step() -> None:
+def test_early_stopping_saves_and_ends_the_loop() -> None:
     counter, saved = Counter(), []
     assert loop(counter, saved, end_requested=lambda: counter.now > 30).run() == 40
     assert saved == [30, 40]
@@ -171,13 +173,13 @@ def test_told_to_end_it_saves_and_that_is_the_last_step() -> None:
     assert saved == [30, 40]
 
 
-def test_told_to_stop_and_to_end_it_stops() -> None:
+def test_stop_wins_over_early_stopping() -> None:
     with pytest.raises(Stopped):
         loop(Counter(), [], end_requested=lambda: True, stop_requested=lambda: True).run()
 
 
 class Leaving:
-    """A ps that is told to stop after step 30."""
+    """A ps that receives SIGTERM after step 30."""
 
     def __init__(self, counter: Counter, saved: list[int]) -> None:
         self.counter, self.saved, self.gone = counter, saved, list[str]()
@@ -190,9 +192,9 @@ class Leaving:
         self.gone += names
 
 
-def test_a_ps_that_is_told_to_stop_leaves_after_the_save() -> None:
+def test_draining_ps_is_released_after_the_save() -> None:
     counter, saved = Counter(), []
     preemption = Leaving(counter, saved)
-    with pytest.raises(LostPeer, match="ps-1 told to stop, checkpoint of step 40 saved"):
+    with pytest.raises(LostPeer, match="ps-1 received SIGTERM; saved checkpoint 40"):
         loop(counter, saved, preemption=preemption).run()
     assert (saved, preemption.gone) == ([30, 40], ["ps-1"])

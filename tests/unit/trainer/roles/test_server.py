@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.trainer.conftest import Clock
 from trainer.roles import restart
 from trainer.roles.evaluator import RunMonitor
 from trainer.roles.restart import InPlaceRestartState
@@ -19,8 +20,6 @@ from trainer.runtime.errors import GaveUp, Stopped, TaskFailed, TrainerExit
 from trainer.runtime.signals import StopSignal
 from trainer.storage.run_dir import RunDir
 from trainer.storage.status import Status
-
-from .conftest import Clock
 
 REFUSED = "connection refused"
 
@@ -46,15 +45,15 @@ def look_for(seconds: int, it: ChiefMonitor, clock: Clock) -> None:
         clock.sleep(1)
 
 
-def test_a_server_waits_for_the_first_chief_as_long_as_a_start_may_take(clock: Clock, lines: list[str]) -> None:
+def test_server_waits_for_the_first_chief_until_the_start_timeout(clock: Clock, lines: list[str]) -> None:
     it = watch(Chief(), clock)
     look_for(299, it, clock)
     clock.sleep(10)
-    with pytest.raises(GaveUp, match=r"the chief never came for 30. s"):
+    with pytest.raises(GaveUp, match=r"the chief never started for 30. s"):
         it.poll()
 
 
-def test_an_orphan_gives_up_after_the_orphan_timeout(clock: Clock, lines: list[str]) -> None:
+def test_orphaned_server_gives_up_after_the_orphan_timeout(clock: Clock, lines: list[str]) -> None:
     chief = Chief()
     it = watch(chief, clock)
     chief.reason = None
@@ -66,12 +65,12 @@ def test_an_orphan_gives_up_after_the_orphan_timeout(clock: Clock, lines: list[s
     chief.reason = REFUSED
     look_for(55, it, clock)
     clock.sleep(20)
-    with pytest.raises(GaveUp, match="has been gone"):
+    with pytest.raises(GaveUp, match="was unreachable"):
         it.poll()
-    assert len([line for line in lines if "the chief is gone" in line]) == 2
+    assert len([line for line in lines if "the chief is unreachable" in line]) == 2
 
 
-def test_an_orphan_finds_the_end_of_its_run_in_the_run_directory(clock: Clock, lines: list[str]) -> None:
+def test_orphaned_server_reads_the_end_of_its_run_from_the_run_directory(clock: Clock, lines: list[str]) -> None:
     chief = Chief()
     it = watch(chief, clock)
     chief.ended = True
@@ -93,7 +92,7 @@ def test_a_server_that_was_told_to_stop_stays_until_the_chief_has_saved(clock: C
     it.probe_soon()
     clock.sleep(1.5)
     it.poll()
-    assert it.may_leave(1), "the chief's port is gone"
+    assert it.may_leave(1), "the chief's port is unreachable"
 
 
 @pytest.mark.parametrize(
@@ -196,7 +195,7 @@ def test_a_broken_restart_state_is_a_first_start(text: str) -> None:
     assert restart.load({restart.VARIABLE: text} if text else {}) == InPlaceRestartState()
 
 
-def test_a_signal_ends_at_once_unless_it_is_held() -> None:
+def test_signal_ends_the_process_at_once_unless_it_is_held() -> None:
     ended = threading.Event()
     stop = StopSignal()
     stop.on_stop(ended.set)
@@ -217,7 +216,7 @@ def test_a_loop_that_does_not_save_in_time_is_ended() -> None:
     assert ended.wait(5)
 
 
-def test_real_signals_reach_it_from_another_thread() -> None:
+def test_real_signals_reach_the_stop_signal_from_another_thread() -> None:
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     stop = StopSignal()
     stop.hold(30)

@@ -3,76 +3,42 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 import tensorflow as tf
 
+from tests.unit.trainer.conftest import Clock
 from trainer.engine import steps
 from trainer.engine.input_wait import InputWait
 
-from .conftest import Clock
 
-
-@dataclass
-class Fake:
-    """A runner, the reports, and the status in one."""
-
-    segments: list[tuple[float, float]] = field(default_factory=lambda: [(0.0, 0.0)])
-    seen: list[Any] = field(default_factory=list)
-    share: float | None = None
-
-    def waited(self) -> tuple[float, float]:
-        return self.segments[-1]
-
-    def begin(self, step: int) -> None:
-        self.seen.append(step)
-
-    def room(self, step: int) -> int:
-        return step + 1
-
-    def segment(self, before: int, step: int, loss: float | None) -> None:
-        self.seen.append((before, step, loss))
-
-    def note(self, inputWaitShare: float) -> None:  # noqa: N803, RUF100
-        self.share = inputWaitShare
-
-
-def run(fake: Fake, clock: Clock, *segments: tuple[float, float]) -> InputWait:
-    wait = InputWait(fake, fake, fake, clock)  # type: ignore[arg-type]
+def wait(clock: Clock, *segments: tuple[float, float]) -> InputWait:
+    found = InputWait(clock)
     for segment in segments:
-        fake.segments.append(segment)
         clock.sleep(segment[1])
-        wait.segment(0, 1, 0.5)
-    return wait
+        found.add(*segment)
+        found.warn()
+    return found
 
 
-def test_everything_is_passed_on(clock: Clock) -> None:
-    fake = Fake()
-    wait = run(fake, clock, (0.0, 1.0))
-    wait.begin(3)
-    assert wait.room(4) == 5
-    assert fake.seen == [(0, 1, 0.5), 3]
+def test_share_is_unknown_until_two_seconds_are_measured(clock: Clock) -> None:
+    assert wait(clock, (0.0, 0.0), (0.9, 1.0)).share() is None
+    assert wait(clock, (0.9, 1.0), (0.1, 1.0)).share() == pytest.approx(0.5)
 
 
-def test_the_share_is_that_of_the_last_ten_seconds(clock: Clock, lines: list[str]) -> None:
-    fake = Fake()
-    run(fake, clock, (0.0, 0.0), (0.9, 1.0))
-    assert fake.share is None, "a second says nothing yet"
-    run(fake, clock, *[(0.1, 1.0)] * 4)
-    assert fake.share == pytest.approx(0.1)
+def test_share_covers_the_last_ten_seconds(clock: Clock, lines: list[str]) -> None:
+    assert wait(clock, *[(0.1, 1.0)] * 4).share() == pytest.approx(0.1)
     assert lines == []
-    run(fake, clock, *[(0.9, 1.0)] * 3, *[(0.0, 1.0)] * 10)
-    assert fake.share == pytest.approx(0.0)
+    assert wait(clock, *[(0.9, 1.0)] * 3, *[(0.0, 1.0)] * 10).share() == pytest.approx(0.0)
 
 
-def test_much_waiting_is_said_once_in_a_while(clock: Clock, lines: list[str]) -> None:
-    run(Fake(), clock, *[(0.43, 1.0)] * 20)
+def test_input_bound_warning_is_logged_once_in_five_minutes(clock: Clock, lines: list[str]) -> None:
+    wait(clock, *[(0.43, 1.0)] * 20)
     assert len(lines) == 1
     assert lines[0].startswith("input-bound: 43 % of the time was spent waiting for data: ")
     lines.clear()
-    run(Fake(), clock, *[(0.43, 1.0)] * 400)
+    wait(clock, *[(0.43, 1.0)] * 400)
     assert len(lines) == 2
 
 

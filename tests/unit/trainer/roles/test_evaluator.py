@@ -101,7 +101,7 @@ def test_each_checkpoint_once_in_order_and_the_best_is_kept(world: World) -> Non
     world.evaluator = world.new_evaluator()
     world.save(40, 5.0)
     world.evaluator.poll()
-    assert world.local.restored == [10, 20, 30, 40], "a new evaluator goes on, it does not begin anew"
+    assert world.local.restored == [10, 20, 30, 40], "a new evaluator continues, it does not begin again"
 
 
 def test_a_checkpoint_that_is_gone_or_damaged_is_passed_over(world: World, lines: list[str]) -> None:
@@ -135,4 +135,4 @@ def test_a_full_storage_does_not_end_the_evaluator(
     world.save(10, 1.0)
     monkeypatch.setattr(checkpoints, "keep", full)
     world.evaluator.poll()
-    assert "can't write what came out: the storage is full" in lines[-1]
+    assert "cannot write the evaluation: the storage is full" in lines[-1]
