@@ -37,7 +37,7 @@ class Finished:
 
 
 def run(job: str, folder: Path, disturb: Callable[[Path], None] | None = None) -> Finished:
-    """Run the job file `job` in `folder`, let `disturb` (called with the folder of tasks.json) act meanwhile.
+    """Run the job file `job` in `folder`, let `disturb` (called with the folder of tasks.json) act in the meantime.
 
     Raises:
         BenchError: it ended with another code than 0.

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Releases the version of Chart.yaml from its tag, to the registry of the repository's owner.
 # Usage: scripts/release.sh publish|verify
-#   publish   pushes the chart and both images, and prints the name and digest of each; images have SBOM and provenance
-#   verify    checks the signed provenance of the chart and the images, like a user
+# `publish` pushes the chart and both images, and prints the name and digest of each.
+# The images get an SBOM and build provenance.
+# `verify` checks the signed provenance of the chart and the images.
 # Environment: GITHUB_REPOSITORY, GITHUB_REF_NAME, GITHUB_ACTOR, GH_TOKEN. The output is appended to GITHUB_OUTPUT.
 set -euo pipefail
 cd "$(dirname "$0")/.."

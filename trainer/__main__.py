@@ -10,6 +10,7 @@ from typing import Final
 
 from trainer.roles import dispatch
 from trainer.runtime import logs, tf_config, threads
+from trainer.runtime.arguments import ArgumentParser
 from trainer.runtime.config import LOG_FORMATS, load_log_format
 from trainer.runtime.errors import ConfigError, TrainerExit
 from trainer.runtime.exit_codes import EXIT_CODES, OWN_CODES
@@ -20,7 +21,7 @@ _DESCRIPTION: Final = """\
 Play one task's part of a training run.
 
   python -m trainer                       train the task that the run record names
-  python -m trainer -- SCRIPT ARGS        run an own script with the same start, end and failure handling
+  python -m trainer -- SCRIPT ARGS        run a custom script with the same start, end and failure handling
   python -m trainer check MODULE:CLASS    try a task on one device: see `python -m trainer check --help`
 """
 _EPILOG: Final = """\
@@ -33,6 +34,7 @@ environment, set by the chart and by `tfd run`:
   TRAINER_ORPHAN_TIMEOUT     seconds that a task lives without its chief (1800)
   TRAINER_GRACE_PERIOD       seconds between the signal to stop and the kill (60)
   TRAINER_MAX_IN_PLACE_RESTARTS  lost peers in a row that this process gets over by itself (3)
+  TRAINER_LEASE_TIMEOUT      seconds without a heartbeat after which another chief's lease is stale (10)
   TRAINER_TERMINATION_LOG    file for the one-line result
   TRAINER_LOG_FORMAT         text or json
   TRAINER_GPUS               GPUs that this task was given; fewer in sight is an error (0)
@@ -44,16 +46,9 @@ exit codes:
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    """Reports a wrong argument as all other wrong configuration is reported."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise ConfigError(f"args: got {' '.join(sys.argv[1:])!r}: {message}: see python -m trainer --help")
-
-
 def parser() -> argparse.ArgumentParser:
     """Return the parser of what comes before `--`."""
-    made = _Parser(
+    made = ArgumentParser(
         prog="python -m trainer",
         usage="python -m trainer [--log-format FORMAT] [-- SCRIPT ARGS | check MODULE:CLASS]",
         description=_DESCRIPTION,
@@ -82,7 +77,7 @@ def main(words: Sequence[str]) -> None:
         at = words.index("--") if "--" in words else len(words)
         given = parser().parse_args(words[:at]).log_format
         if at == len(words) - 1:
-            raise ConfigError(f"args: got {' '.join(words)!r}: there is nothing after --: set args to [--, script.py]")
+            raise ConfigError("args", got=" ".join(words), expected="a script after --", fix="Set args: [--, SCRIPT]")
         style = load_log_format(env, given)
         logs.configure("trainer", style)
         logs.configure(tf_config.parse(env.get("TF_CONFIG")).name, style)

@@ -6,7 +6,6 @@ first is reported in one line that names the method; exit code 2 for a wrong arg
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
 import statistics
@@ -18,6 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 from trainer.runtime import errors, exit_codes, logs, threads
+from trainer.runtime.arguments import ArgumentParser
 from trainer.runtime.config import PRECISIONS, Scalar, TrainerConfig
 from trainer.runtime.errors import ConfigError, TaskFailed, TrainerExit
 from trainer.runtime.types import Dataset, Json, Model, Tensor
@@ -54,17 +54,12 @@ class Report:
     peakMemoryOf: str  # noqa: N815, RUF100
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise ConfigError(f"check: {message}: see python -m trainer check --help")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m trainer check", description=__doc__, allow_abbrev=False)
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="python -m trainer check", description=__doc__, allow_abbrev=False)
     parser.add_argument("task", help="a built-in task, or package.module:Class")
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="examples per step (8)")
     parser.add_argument("--steps", type=int, default=1000, metavar="N", help="trainer.steps, for schedules (1000)")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a hyper-parameter")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a hyperparameter")
     parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="as trainer.precision")
     parser.add_argument("--jit-compile", action="store_true", help="as trainer.jitCompile")
     parser.add_argument("--data-dir", metavar="DIR", help="as DATA_DIR in a run")
@@ -78,8 +73,9 @@ def main(words: Sequence[str]) -> int:
     logs.configure("check")
     try:
         args = _parser().parse_args(words)
-        if args.batch_size < 1 or args.steps < 1:
-            raise ConfigError("check: --batch-size and --steps must be 1 or more")
+        for option, number in (("--batch-size", args.batch_size), ("--steps", args.steps)):
+            if number < 1:
+                raise ConfigError(option, got=number, expected="1 or more", fix=f"Set {option} 8, for example")
         settings = TrainerConfig(
             task=args.task,
             steps=args.steps,
@@ -101,7 +97,7 @@ def main(words: Sequence[str]) -> int:
 def _assignment(text: str) -> tuple[str, Scalar]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise ConfigError(f"--set: got {text!r}: must be NAME=VALUE: set for example --set learning_rate=0.01")
+        raise ConfigError("--set", got=text, expected="NAME=VALUE", fix="Set for example --set learning_rate=0.01")
     if value in ("true", "false"):
         return name, value == "true"
     for number in (int, float):
@@ -229,7 +225,7 @@ def _steps(task: Task, state: TrainState, settings: TrainerConfig, dataset: Data
         iterator = iter(dataset)
         batch = next(iterator, None)
         if batch is None:
-            raise ValueError("is empty: it must go on for ever: end with repeat()")
+            raise ValueError("is empty: it must repeat indefinitely: end with repeat()")
         size = tf.nest.flatten(batch)[0].shape[0]
         if size != settings.batch_size:
             raise ValueError(f"yields batches of {size} examples: must be context.batch_size, {settings.batch_size}")
@@ -250,7 +246,7 @@ def _steps(task: Task, state: TrainState, settings: TrainerConfig, dataset: Data
 
 
 def _evaluate(task: Task, model: Model, context: DataContext) -> dict[str, float]:
-    """Return the metrics of one held-out batch."""
+    """Return the metrics of one evaluation batch."""
     dataset = _dataset(task, context, "eval")
     with _calling("metrics()"):
         metrics = task.metrics()
@@ -259,7 +255,7 @@ def _evaluate(task: Task, model: Model, context: DataContext) -> dict[str, float
     with _calling('dataset(context, "eval")'):
         batch = next(iter(dataset), None)
         if batch is None:
-            raise ValueError("is empty: return None when there is no held-out data")
+            raise ValueError("is empty: return None when there is no evaluation data")
     with _calling("metrics()"):
         features, labels, *weights = batch
         outputs = model(features, training=False)
@@ -337,7 +333,7 @@ def flops(model: Model, features: Json) -> int:
 
 
 def _or_none(count_them: Callable[[], int]) -> int | None:
-    """Return a count, None where the model has something (an unknown shape) that can't be counted."""
+    """Return a count, None where the model has something (an unknown shape) that cannot be counted."""
     try:
         return count_them()
     except Exception as error:  # noqa: BLE001, RUF100 - a count that is missing is no error of the task

@@ -1,9 +1,9 @@
 """Embedding tables that ParameterServer shards over its ps, and that are updated row by row.
 
-A table of a million rows of which a step touches a thousand must cost what a thousand rows cost: they are looked up,
-and only their gradients are sent and applied, on the ps that holds them. Keras' own layer can't do it: a Keras variable
-is never a sharded one. So `Embedding` owns plain TensorFlow variables and updates them itself; the optimizer of the
-task trains everything else. A checkpoint holds each table as one tensor, so that it fits any number of ps.
+A step that touches a thousand rows of a million must cost what a thousand rows cost. So only these rows are looked up,
+and only their gradients are sent and applied, on the ps that holds them. Keras' own layer cannot do this, because a
+Keras variable is never sharded. So `Embedding` owns plain TensorFlow variables and updates them itself; the task's
+optimizer trains everything else. A checkpoint holds each table as one tensor, so that it fits any number of ps.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _is_table: ContextVar[bool] = ContextVar("is_table", default=False)
 def partitioner(servers: int) -> Callable[..., list[int]]:
     """Return what tells a ParameterServerStrategy with so many ps into how many pieces to cut a new variable.
 
-    It cuts the variables of `Embedding` by their size, and no others: a Keras variable can't be cut.
+    It cuts the variables of `Embedding` by their size, and no others: a Keras variable cannot be cut.
     """
     by_size = tf.distribute.experimental.partitioners.MinSizePartitioner(SHARD_BYTES, max_shards=servers)
 
@@ -74,7 +74,7 @@ class Embedding(keras.layers.Layer):  # type: ignore[misc]
         self.accumulator = self._beside_the_table()
         self.built = True
         if len(self.pieces) > 1:
-            log.info("embedding table %s: %d x %d in %d pieces", self.name, self.rows, self.width, len(self.pieces))
+            log.info("embedding table %s: %d x %d in %d shards", self.name, self.rows, self.width, len(self.pieces))
 
     def _beside_the_table(self) -> Variable:
         """Return Adagrad's sums of squares, each where its number in the table is."""
@@ -125,7 +125,7 @@ class Embedding(keras.layers.Layer):  # type: ignore[misc]
 
 
 def _pieces(variable: Variable) -> list[Variable]:
-    # A ShardedVariable; TensorFlow doesn't export its class.
+    # A ShardedVariable; TensorFlow does not export its class.
     return list(variable.variables) if hasattr(variable, "variables") else [variable]
 
 

@@ -8,7 +8,7 @@
         return data.batch(context.batch_size, drop_remainder=training).map(parse).prefetch(tf.data.AUTOTUNE)
 
 The order under a seed is the same each time; another seed gives another order. The trainer changes the seed with the
-step that a run goes on from, so a resumed run sees other examples first than the ones it has seen last.
+step that a run continues from, so a resumed run sees other examples first than the ones it has seen last.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Final
 
 import tensorflow as tf
 
-from trainer.runtime.errors import ConfigError
+from trainer.runtime.errors import NOTHING, ConfigError
 from trainer.runtime.types import Dataset, Tensor
 from trainer.storage import files
 from trainer.task import DataContext
@@ -35,11 +35,16 @@ def find_files(data_dir: str | None, pattern: str) -> list[str]:
 
     """
     if not data_dir:
-        raise ConfigError("DATA_DIR: not set: the task reads files: set data.claim or data.uri")
+        raise ConfigError(
+            "DATA_DIR", got=NOTHING, expected="the directory of the task's files", fix="Set data.claim or data.uri"
+        )
     paths = sorted(tf.io.gfile.glob(files.join(data_dir, pattern)))
     if not paths:
         raise ConfigError(
-            f"DATA_DIR: got {data_dir!r}: no file in it matches {pattern}: set data to the folder with such files"
+            "DATA_DIR",
+            got=data_dir,
+            expected=f"a directory with files that match {pattern}",
+            fix="Set data to the directory with these files",
         )
     return paths
 
@@ -47,7 +52,7 @@ def find_files(data_dir: str | None, pattern: str) -> list[str]:
 def shard_files(paths: Sequence[str], context: DataContext, *, shuffle: bool = True) -> Dataset:
     """Return a dataset of the file names of which this pipeline reads all records: every `pipelines`-th one.
 
-    With `shuffle` their order is drawn anew for each epoch, from `context.seed`.
+    With `shuffle` their order is drawn again for each epoch, from `context.seed`.
 
     Raises:
         ValueError: there are fewer files than pipelines, so that one would have nothing to read.
@@ -56,7 +61,7 @@ def shard_files(paths: Sequence[str], context: DataContext, *, shuffle: bool = T
     share = sorted(paths)[context.pipeline :: context.pipelines]
     if not share:
         raise ValueError(
-            f"{len(paths)} files can't be shared out to {context.pipelines} input pipelines: "
+            f"{len(paths)} files cannot be shared out to {context.pipelines} input pipelines: "
             "write at least one file per worker, better 4 or more, or use read_records, which shares out records"
         )
     names = tf.data.Dataset.from_tensor_slices(share)

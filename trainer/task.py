@@ -32,7 +32,7 @@ from difflib import get_close_matches
 from typing import ClassVar, Final
 
 from trainer.runtime.config import Scalar, TrainerConfig
-from trainer.runtime.errors import ConfigError
+from trainer.runtime.errors import ConfigError, Words, one_of
 from trainer.runtime.types import Dataset, Metric, Model, Optimizer, Tensor
 
 __all__ = [
@@ -82,7 +82,7 @@ class Task(ABC):
     """
 
     defaults: ClassVar[Mapping[str, Scalar]] = {}
-    """The task's hyper-parameters with their defaults. A job file may set these names and no others, to values of the
+    """The task's hyperparameters with their defaults. A job file may set these names and no others, to values of the
     default's type."""
     settings: TrainerConfig = TrainerConfig()
     """The run's `trainer` block: `self.settings.steps` for a schedule, `.batch_size` (examples per step over all
@@ -90,7 +90,7 @@ class Task(ABC):
 
     def __init__(self, hp: Mapping[str, Scalar]) -> None:
         self.hp: dict[str, Scalar] = dict(hp)
-        """The hyper-parameters: `defaults` with the job file's values over them."""
+        """The hyperparameters: `defaults` with the job file's values over them."""
 
     @abstractmethod
     def model(self) -> Model:
@@ -121,7 +121,7 @@ class Task(ABC):
         """Return the `tf.data.Dataset` of `split`: tuples `(features, labels)` or `(features, labels, weights)`.
 
         Each is `[context.batch_size, ...]`; weights `[batch]` multiply the losses. `"train"` never ends (`repeat()`)
-        and has full batches only (`drop_remainder=True`). `"eval"` ends and holds every held-out example once; return
+        and has full batches only (`drop_remainder=True`). `"eval"` ends and holds every evaluation example once; return
         None when there is no such data. End it with `prefetch`: what the steps wait for data is `inputWaitShare` in
         status.json.
         """
@@ -142,26 +142,34 @@ def load(name: str, hyperparameters: Mapping[str, Scalar], settings: TrainerConf
     """Return the task called `name` with `hyperparameters` over its defaults.
 
     Raises:
-        ConfigError: there is no such class, or it lacks a method, or a hyper-parameter is unknown or of the wrong type.
+        ConfigError: there is no such class, or it lacks a method, or a hyperparameter is unknown or of the wrong type.
 
     """
     target = BUILT_IN.get(name, name)
     module_name, colon, class_name = target.partition(":")
     if not colon or not module_name or not class_name:
-        known = ", ".join(BUILT_IN)
+        known = one_of(BUILT_IN)
         raise ConfigError(
-            f"trainer.task: got {name!r}: must be one of {known} or package.module:Class: set trainer.task"
+            "trainer.task",
+            got=name,
+            expected=f"{known} or package.module:Class",
+            fix="Set trainer.task to one of them",
         )
     cls = getattr(_import(module_name, name), class_name, None)
     if not (isinstance(cls, type) and issubclass(cls, Task)):
         raise ConfigError(
-            f"trainer.task: got {name!r}: {module_name} has no class {class_name} derived from trainer.task.Task: "
-            "set trainer.task to one that is"
+            "trainer.task",
+            got=name,
+            expected=f"a class of {module_name} that is derived from trainer.task.Task",
+            fix=f"Define class {class_name}(Task) in {module_name}, or name another class",
         )
     if missing := sorted(cls.__abstractmethods__):
         methods = " and ".join(f"{method}()" for method in missing)
         raise ConfigError(
-            f"trainer.task: got {name!r}: {class_name} lacks {methods}: write what trainer.task.Task says"
+            "trainer.task",
+            got=name,
+            expected=f"a class with all abstract methods of trainer.task.Task; {class_name} lacks {methods}",
+            fix=f"Define {methods}",
         )
     task = cls(merge(cls.defaults, hyperparameters))
     if settings:
@@ -176,7 +184,10 @@ def _import(module_name: str, name: str) -> object:
         found = False
     if not found:
         raise ConfigError(
-            f"trainer.task: got {name!r}: no Python module {module_name} here: put it in the image, or on PYTHONPATH"
+            "trainer.task",
+            got=name,
+            expected=f"an installed Python module; {module_name} was not found",
+            fix="Add the module to the image or to PYTHONPATH",
         )
     return importlib.import_module(module_name)
 
@@ -193,9 +204,9 @@ def merge(defaults: Mapping[str, Scalar], given: Mapping[str, Scalar]) -> dict[s
         key = f"trainer.hyperparameters.{name}"
         if name not in defaults:
             close = get_close_matches(name, defaults, n=1)
-            hint = f"did you mean {close[0]}?" if close else "remove it, or add it to the task's defaults"
-            known = ", ".join(sorted(defaults)) or "none"
-            raise ConfigError(f"{key}: got {value!r}: the task's hyper-parameters are {known}: {hint}")
+            fix = f"Rename it to {close[0]}" if close else "Remove it, or add it to the task's defaults"
+            known = one_of(sorted(defaults)) if defaults else "no hyperparameters for this task"
+            raise ConfigError(key, got=Words("an unknown key"), expected=known, fix=fix)
         merged[name] = _like(defaults[name], value, key)
     return merged
 
@@ -205,11 +216,11 @@ def _like(default: Scalar, value: Scalar, key: str) -> Scalar:
     if isinstance(default, bool):
         fits, rule = isinstance(value, bool), "true or false"
     elif isinstance(default, int):
-        fits, rule = number and float(value).is_integer(), "a whole number"
+        fits, rule = number and float(value).is_integer(), "an integer"
     elif isinstance(default, float):
         fits, rule = number, "a number"
     else:
-        fits, rule = isinstance(value, str), "a text"
+        fits, rule = isinstance(value, str), "a string"
     if not fits:
-        raise ConfigError(f"{key}: got {value!r}: must be {rule} like its default {default!r}: set {key} to one")
+        raise ConfigError(key, got=value, expected=f"{rule} like its default {default!r}", fix=f"Set {key} to {rule}")
     return type(default)(value)

@@ -45,7 +45,7 @@ def old_modules() -> dict[str, str]:
         path, dotted, either = package.replace(".", "/"), re.escape(package), names.replace(" ", "|")
         imported = rf"(?:from|import|-m) {dotted}\.(?:{either})\b(?!\.)|from {dotted} import (?:{either})\b"
         found[rf"(?<![\w/])(?:{path}/(?:{either})\.py\b|{imported})"] = f"a module of {package}"
-    found[r"(?<![\w/])cluster/\w+\.py\b|\b(?:from|import) cluster\b"] = "devcluster"
+    found[r"(?m)(?<![\w/])cluster/\w+\.py\b|^\s*(?:from|import) cluster\b"] = "devcluster"
     return found
 
 

@@ -15,8 +15,9 @@ def identity(team: Team, run: str) -> Object:
 
 
 def test_unrelated_commits_leave_runs_unchanged(team: Team, gitops: GitOps) -> None:
-    """An active and a finished run keep their Jobs and pods after a commit to another file, another job file, a changed
-    chart on main, a new release and an edited ApplicationSet. A run that is created afterwards uses the new release."""
+    """An active and a finished run keep their Jobs and pods after five changes. These are a commit to another file,
+    another job file, a changed chart on main, a new release and an edited ApplicationSet. A run that is created
+    afterwards uses the new release."""
     gitops.install(team)
     gitops.merge(team, "finished", gitops.values(steps=50))
     gitops.healthy(team, "finished")
@@ -67,7 +68,7 @@ def test_deleted_job_of_a_done_run_trains_nothing(team: Team, gitops: GitOps) ->
 
 
 def test_forced_identity_edit_changes_nothing(team: Team, gitops: GitOps) -> None:
-    """Identity and immutable keys of an active run are changed on main without a review: no Job, pod or run record
+    """Identity and immutable keys of an active run are changed on main without a review. No Job, pod or run record
     changes, not even those that the new strategy lacks. Argo CD names the object and the rule. After a revert, the
     Application is Synced again, and the run was never stopped."""
     run = "forced"

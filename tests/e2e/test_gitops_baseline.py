@@ -214,9 +214,9 @@ def test_path_key_is_overwritten_by_the_generator(team: Team, gitops: GitOps) ->
 
 
 def test_values_file_and_chart_cannot_come_from_two_commits(team: Team, gitops: GitOps) -> None:
-    """Argo CD refuses the chart from a tag together with `$values` from main of the same repository. A values file in
-    the commit of the chart does not exist yet, and a path outside the repository is refused. Our settings pass the
-    values inline."""
+    """Argo CD refuses the chart from a tag together with `$values` from main of the same repository. A file of
+    `valueFiles` does not exist yet in the commit of the chart, and a path outside the repository is refused. Our
+    settings pass the values inline."""
     gitops.install(team)
     baseline_argocd.release(gitops)
     gitops.commit({"baseline/later.yaml": baseline_argocd.values(gitops, suspend=True)})
@@ -281,7 +281,7 @@ def test_edit_of_a_set_ends_all_its_runs(team: Team, gitops: GitOps) -> None:
 
 
 def test_second_wave_waits_for_the_end_of_a_job(team: Team, gitops: GitOps) -> None:
-    """Argo CD does not apply a sync wave while a Job of an earlier wave runs: parameter servers in wave 0 would wait
+    """Argo CD does not apply a sync wave while a Job of an earlier wave runs. Parameter servers in wave 0 would wait
     indefinitely for workers in wave 1. Our settings have one wave."""
     gitops.install(team)
     baseline_argocd.release(gitops)

@@ -17,12 +17,12 @@ from tests.unit.review.cases import CASES
 from tests.unit.review.malformed_files import FILES
 from tests.unit.review.repositories import Files, commit
 from tfd.review.analysis.secrets import find_secrets
-from tfd.review.output.redaction import Ink
+from tfd.review.output.redaction import Redactor
 
 REFRESH = "argocd.argoproj.io/application-set-refresh"
 FAR = 24 * 3600  # No set polls for commits: the test requests each poll.
 PATIENCE = 200
-UNREAD = ("it can't be read", "it is no mapping")
+UNREAD = ("the file cannot be read", "the file is not a mapping")
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def essence(application: Object) -> Object:
         "syncPolicy": {"automated": spec["syncPolicy"]["automated"]},
     }
     # The review redacts everything that looks like a secret.
-    return dict(Ink(tuple(secret.text for secret in find_secrets(values))).json(result))
+    return dict(Redactor(tuple(secret.text for secret in find_secrets(values))).json(result))
 
 
 def as_floats(value: Any) -> Any:
@@ -166,7 +166,7 @@ def test_review_predicts_the_applications_of_argo_cd(gitops: GitOps, token: str,
     base = gitops.repository.git("rev-parse", "HEAD")
     sets.poll("base")
     predicted_before = review(clone, base)
-    unsure = {stop["team"] for stop in predicted_before["teamsStopped"]}
+    unsure = {stop["team"] for stop in predicted_before["blockedTeams"]}
     sets.wait(set(), either=unsure)  # One team has a symbolic link to a job file, which the review does not follow.
     before = sets.applications()
     assert by_name(predicted_before) == as_floats(
@@ -176,7 +176,7 @@ def test_review_predicts_the_applications_of_argo_cd(gitops: GitOps, token: str,
     commit(clone, change.head)
     gitops.repository.push()
     predicted = review(clone, base)
-    stopped = {stop["team"] for stop in predicted["teamsStopped"]}
+    stopped = {stop["team"] for stop in predicted["blockedTeams"]}
     assert len(predicted["applications"]) > 500
     assert len(stopped) > 10
     sets.poll("head")
@@ -187,7 +187,7 @@ def test_review_predicts_the_applications_of_argo_cd(gitops: GitOps, token: str,
     assert stay == {name for name, each in before.items() if each["project"] in stopped}
     assert not set(predicted["applicationsDeleted"]) & after.keys()
     # Where the apiserver refuses an Application, the set only contains the message of the apiserver.
-    unread = {stop["team"]: stop["path"] for stop in predicted["teamsStopped"] if stop["why"] in UNREAD}
+    unread = {stop["team"]: stop["path"] for stop in predicted["blockedTeams"] if stop["why"] in UNREAD}
     assert len(unread) > 10
     for team, path in unread.items():
         assert str(Path(path).parent) in errors[team]

@@ -23,12 +23,12 @@ def test_invalid_file_affects_only_its_own_run(new_team: Callable[[], Team], git
             gitops.healthy(team, run)
             assert team.done(run)["step"] == 50
     application = gitops.wait(one, "bad", "refused", lambda each: "ComparisonError" in errors(each))
-    assert "ps.replicas: got 3: strategy OneDevice has no parameter servers" in errors(application)
+    assert "ps.replicas: got 3; expected 0 for OneDevice." in errors(application)
     assert one.objects("bad", "jobs,configmaps,services") == []
 
 
 def test_unreadable_file_stops_only_its_own_team(new_team: Callable[[], Team], gitops: GitOps) -> None:
-    """A file that is not valid YAML is merged: active runs of its team continue, new runs of the team wait, and the
+    """A file that is not valid YAML is merged. Active runs of its team continue, new runs of the team wait, and the
     ApplicationSet names the file. New runs of the other team start. After a fix, all runs start."""
     one, two = new_team(), new_team()
     gitops.install(one, two)
@@ -93,7 +93,7 @@ spec: {containers: [{name: evil, image: evil}]}
 
 
 def test_team_cannot_reach_another_team_or_the_cluster(new_team: Callable[[], Team], gitops: GitOps) -> None:
-    """Even with a changed chart under a tag, a job file creates no object in the namespace of another team, no
+    """A job file uses a malicious chart under a tag. The run creates no object in the namespace of another team, no
     cluster-wide object, and no kind that the chart lacks. An Application with another repository is refused, too."""
     one, two = new_team(), new_team()
     gitops.install(one, two)
@@ -175,7 +175,7 @@ def test_values_arrive_unchanged(team: Team, gitops: GitOps) -> None:
 
 def test_argocd_settings_of_the_owner_are_kept(team: Team, gitops: GitOps) -> None:
     """An owner manages argocd-cm with `kubectl apply`. The ConfigMap gets the health script of Jobs next to the keys of
-    the owner, and keeps the script when the owner applies the ConfigMap again."""
+    the owner. The script stays when the owner applies the ConfigMap again."""
     key, metadata = "resource.customizations.health.batch_Job", {"name": "argocd-cm", "namespace": NAMESPACE}
     theirs = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"url": "https://example.com"}}
     for _ in range(2):

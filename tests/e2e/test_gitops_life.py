@@ -63,7 +63,7 @@ def test_user_error_makes_the_application_degraded(team: Team, gitops: GitOps) -
 
 
 def test_deleted_file_ends_the_run_and_keeps_checkpoints(team: Team, gitops: GitOps) -> None:
-    """The job file of an active run is deleted (the review blocks this change): its pods end, all of its objects are
+    """The job file of an active run is deleted (the review blocks this change). Its pods end, all of its objects are
     deleted, and its checkpoints are kept. The same file, committed again, continues from the checkpoints."""
     run, values = "deleted", gitops.values(steps=1500, failure={"gracePeriod": "20s"})
     gitops.install(team)

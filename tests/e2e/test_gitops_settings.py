@@ -84,8 +84,8 @@ HEALTH: dict[str, tuple[Object, Object, str, str]] = {
 
 @pytest.mark.parametrize("name", HEALTH)
 def test_job_health_follows_the_job_conditions(applied: dict[str, Object], tmp_path: Path, name: str) -> None:
-    """The health script, run by Argo CD itself, reports Healthy only for a Complete Job, Degraded as soon as the Job
-    must fail, and Suspended only while the Job is suspended."""
+    """Argo CD runs the health script of Jobs. Only a Complete Job is Healthy. A Job is Degraded as soon as it must
+    fail, and Suspended only while `suspend` is set."""
     spec, status, expected, message = HEALTH[name]
     printed = health(tmp_path, job(spec, status), applied["ConfigMap/argocd-cm"])
     assert f"STATUS: {expected}\n" in printed

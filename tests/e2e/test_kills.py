@@ -71,7 +71,7 @@ def test_run_survives_a_kill_of_each_role(team: Team, strike: Callable[[Team, st
 
 
 def test_run_survives_a_deletion_of_each_role(team: Team) -> None:
-    """The pods of worker, ps, chief and evaluator are deleted in turn: each task shuts down and gets a new pod, and the
+    """The pods of worker, ps, chief and evaluator are deleted in turn. Each task shuts down and gets a new pod, and the
     run continues to its last step. All Jobs are Complete, and all tasks exit with 0."""
     run, steps = "deleted", 2000
     team.install(run, job("ParameterServer", steps, gpus=1, evaluator=EVALUATED))

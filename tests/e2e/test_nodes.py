@@ -54,7 +54,7 @@ def moved_and_ended(team: Team, run: str) -> None:
 
 
 def test_run_moves_from_a_drained_node(team: Team, second: str) -> None:
-    """The node of all tasks is drained, and the run has no retries: the disruption is not counted, and new pods on the
+    """The node of all tasks is drained, and the run has no retries. The disruption is not counted, and new pods on the
     other node continue from the checkpoint. All Jobs are Complete."""
     on_second(team, "drained", second)
     team.kube.kubectl("drain", second, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=120s")
@@ -62,8 +62,8 @@ def test_run_moves_from_a_drained_node(team: Team, second: str) -> None:
 
 
 def test_run_moves_from_a_lost_node(team: Team, second: str) -> None:
-    """The node of all tasks loses power and is deleted from the cluster, like in a cloud, and the run has no retries:
-    the loss is not counted, and new pods on the other node continue from the checkpoint. All Jobs are Complete."""
+    """The node of all tasks loses power and is deleted from the cluster, like in a cloud. The run has no retries. The
+    loss is not counted, and new pods on the other node continue from the checkpoint. All Jobs are Complete."""
     on_second(team, "lost", second)
     team.kube.devcluster("node", "stop", second)
 

@@ -23,7 +23,7 @@ storage: {{claim: runs}}
 
 
 def job(strategy: str, steps: int, every: int = 50, trainer: str = "", **blocks: str) -> str:
-    """A job file: `trainer` goes on in the trainer's block, `blocks` are further keys."""
+    """A job file: `trainer` continues in the trainer's block, `blocks` are further keys."""
     text = JOB.format(strategy=strategy, steps=steps, every=every, trainer=f", {trainer}" if trainer else "")
     return text + "".join(f"{name}: {value}\n" for name, value in blocks.items())
 
@@ -60,7 +60,7 @@ def trains(run: LocalRun, *, saved: int = 0) -> None:
 
 @contextmanager
 def hanging(run: LocalRun, task: str) -> Iterator[int]:
-    """Stop the process of `task` as a node that hangs would; it goes on afterwards, if it is still there."""
+    """Stop the process of `task` as a node that hangs would; it continues afterwards, if it is still there."""
     pid = run.pid(task)
     os.kill(pid, signal.SIGSTOP)
     try:

@@ -99,7 +99,7 @@ class LocalRun:
             if self.process.poll() is not None:
                 break
             time.sleep(0.05)
-        raise AssertionError(f"{what} never came; tasks: {self.tasks()}; logs:\n{self.all_logs()}")
+        raise AssertionError(f"{what} never started; tasks: {self.tasks()}; logs:\n{self.all_logs()}")
 
     def all_logs(self) -> str:
         return "\n".join(f"== {path.name}\n{path.read_text()}" for path in sorted(self.state.glob("*.log")))

@@ -1,4 +1,4 @@
-"""How runs end, and which part of them: told to stop one by one, orphaned, out of restarts, early."""
+"""How runs end, and which part of them: SIGTERM one by one, orphaned, out of restarts, early."""
 
 import itertools
 import json
@@ -27,7 +27,7 @@ def test_each_parameter_server_role_may_be_told_to_stop_alone(local_run: LocalRu
 
     began = time.monotonic()
     local_run.kill("chief-0", signal.SIGTERM)
-    says(local_run, "chief-0", "exit 143: told to stop, checkpoint of step")
+    says(local_run, "chief-0", "exit 143: received SIGTERM; saved checkpoint")
     recovered("chief", "term-saved", time.monotonic() - began)
     recovered("chief", "term", goes_on(local_run, "chief-0", 1) - began)
     assert starts(local_run, "chief-0")[1] == local_run.saved_step() > 0, "not a step is lost"
@@ -37,7 +37,7 @@ def test_each_parameter_server_role_may_be_told_to_stop_alone(local_run: LocalRu
     local_run.kill("worker-0", signal.SIGTERM)
     says(local_run, "worker-0", "exit 143")
     recovered("worker", "term-left", time.monotonic() - began)
-    says(local_run, "chief-0", "worker-0 may leave")
+    says(local_run, "chief-0", "worker-0 was released")
     says(local_run, "worker-0", "serving on", 2)
     assert len(starts(local_run, "chief-0")) == 2, "the other worker trains on"
 
@@ -46,7 +46,7 @@ def test_each_parameter_server_role_may_be_told_to_stop_alone(local_run: LocalRu
     says(local_run, "ps-0", "exit 143")
     recovered("ps", "term-left", time.monotonic() - began)
     recovered("ps", "term", goes_on(local_run, "chief-0", 2) - began)
-    [saved] = re.findall(r"ps-0 told to stop, checkpoint of step (\d+) saved", local_run.log("chief-0"))
+    [saved] = re.findall(r"ps-0 received SIGTERM; saved checkpoint (\d+)", local_run.log("chief-0"))
     assert starts(local_run, "chief-0")[2] == int(saved) > starts(local_run, "chief-0")[1], "not a step is lost"
 
     local_run.kill("evaluator-0", signal.SIGTERM)
@@ -67,7 +67,7 @@ def test_multi_worker_mirrored_saves_at_one_step_when_one_is_told_to_stop(
     began = time.monotonic()
     local_run.kill(worker, signal.SIGTERM)
     for task in ("worker-0", "worker-1"):
-        says(local_run, task, "told to stop: saved step")
+        says(local_run, task, "received SIGTERM: saved checkpoint")
     recovered(worker, "term-saved", time.monotonic() - began)
     for task in ("worker-0", "worker-1"):
         goes_on(local_run, task, 1)
@@ -128,11 +128,11 @@ def test_restarts_in_place_used_up_end_with_75(local_run: LocalRun) -> None:
     local_run.kill("ps-0")
     code, out, err = local_run.finish()
     assert code == 75, f"{out}\n{err}"
-    assert "restarts in place are used up" in local_run.log("chief-0")
+    assert "no in-place restarts left" in local_run.log("chief-0")
 
 
 def test_early_stopping_ends_all_workers_with_0_and_everything_is_recorded(local_run: LocalRun) -> None:
-    """And in the same run: JSON log lines, hyper-parameters, a profile, the best checkpoint, the start's parts."""
+    """And in the same run: JSON log lines, hyperparameters, a profile, the best checkpoint, the start's parts."""
     early = "earlyStopping: {metric: accuracy, patience: 2, minDelta: 0.5}, profileSteps: 5"
     trainer = f"{early}, hyperparameters: {{learning_rate: 0.002}}"
     text = job("MultiWorkerMirrored", 20000, every=40, trainer=trainer, evaluator="{replicas: 1}", logFormat="json")

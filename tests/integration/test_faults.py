@@ -1,4 +1,4 @@
-"""Kill each task of each strategy half-way: the run goes on from its checkpoint and ends at the exact step."""
+"""Kill each task of each strategy half-way: the run continues from its checkpoint and ends at the exact step."""
 
 import re
 

@@ -11,7 +11,7 @@ from tests.integration.test_runs import STORAGE, example
 
 pytestmark = pytest.mark.processes
 
-REACHABLE = 0.8157  # tests/unit/trainer/test_recommender.py computes it
+REACHABLE = 0.8157  # tests/unit/trainer/tasks/test_recommender.py computes it
 
 
 def auc(run: LocalRun) -> float:
@@ -34,7 +34,7 @@ def test_two_ps_reach_what_can_be_reached_and_three_go_on_from_there(local_run: 
     )
     assert auc(local_run) >= REACHABLE - 0.01, "twenty steps alone would not reach it"
     log = local_run.log("chief-0")
-    assert "starting from the weights and the optimizer of" in log
+    assert "warm start: weights and optimizer state of" in log
     assert "embedding table user: 12000 x 17 in 3 pieces" in log
 
 

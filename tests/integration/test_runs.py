@@ -1,4 +1,4 @@
-"""Runs of the examples and of bad tasks, end to end: what comes out, how they end, how they go on."""
+"""Runs of the examples and of bad tasks, end to end: what comes out, how they end, how they continue."""
 
 import json
 import os
@@ -72,7 +72,7 @@ print(json.dumps({k: int(v) for k, v in values.items()}))
 
 
 def assert_the_export_predicts(export: Path, accuracy: float) -> None:
-    """Load the SavedModel in a process of its own and let it classify the held-out digits."""
+    """Load the SavedModel in a process of its own and let it classify the evaluation digits."""
     program = """
 import sys, glob, tensorflow as tf
 from trainer.tasks import digits
@@ -206,7 +206,7 @@ def test_a_run_goes_on_from_another_one(local_run: LocalRun) -> None:
     local_run.write(f"trainer: {{steps: 1}}\nresumeFrom: little\n{STORAGE}")
     assert local_run.run()[0] == 0
     assert local_run.done()["step"] == 1
-    assert local_run.done()["metrics"]["accuracy"] > 0.9, "one step alone can't do that"
+    assert local_run.done()["metrics"]["accuracy"] > 0.9, "one step alone cannot do that"
 
 
 def test_the_directory_of_another_run_is_refused(local_run: LocalRun) -> None:

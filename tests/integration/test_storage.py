@@ -33,8 +33,8 @@ def test_a_damaged_and_an_incomplete_checkpoint_are_left_out(local_run: LocalRun
     goes_on(local_run, "chief-0", 1)
     assert starts(local_run, "chief-0")[1] == third
     log = local_run.log("chief-0")
-    assert f"checkpoint {newest} is not complete: leaving it out" in log
-    assert f"checkpoint {second} is damaged: going back to the one before" in log
+    assert f"checkpoint {newest} is incomplete and is ignored" in log
+    assert f"checkpoint {second} is damaged: restoring the previous one" in log
     ends_well(local_run, steps)
 
 
@@ -49,7 +49,7 @@ def test_training_goes_on_when_the_storage_is_full_and_saves_when_there_is_room(
         trains(run)
         filler = run.run_dir / "filler"
         fill(filler)
-        says(run, "chief-0", "training goes on: the storage is full")
+        says(run, "chief-0", "training continues: the storage is full")
         assert not list((run.run_dir / "checkpoints").glob("*_temp*")), "what a failed save leaves is deleted"
         filler.unlink()
         began = time.monotonic()
@@ -71,7 +71,7 @@ def test_a_storage_that_stays_full_ends_the_run_with_75_and_nothing_is_lost(tmp_
         trains(run)
         fill(run.run_dir / "filler")
         saved = run.saved_step()
-        code, out, err = run.finish()  # and with its process its storage is gone
+        code, out, err = run.finish()  # and with its process its storage is unreachable
         assert code == 75, f"{out}\n{err}"
         assert f"checkpoints/ckpt-{saved}" in out, "it went on from the last checkpoint that found room"
         assert "exit 75: the storage is full" in out
@@ -101,7 +101,7 @@ def test_a_run_directory_that_can_t_be_written_is_named(tmp_path: Path) -> None:
         code, out, err = run.run("--plain")
         assert code == 2, f"{out}\n{err}"
         assert "RUN_DIR: got " in out
-        assert "runs/little': can't be written (Read-only file system)" in out
+        assert "runs/little': cannot be written (Read-only file system)" in out
     finally:
         run.close()
 

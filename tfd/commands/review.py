@@ -11,10 +11,10 @@ import click
 from tfd.commands.options import UNABLE
 from tfd.jobfile.helm import HelmError
 from tfd.review.analysis.policy_file import RulesError
-from tfd.review.analysis.review import review
-from tfd.review.output.comment import MARKER, card, lines
+from tfd.review.analysis.pull_request import review_pull_request
+from tfd.review.output.comment import MARKER, comment, lines
 from tfd.review.output.json_report import as_json
-from tfd.review.output.markdown import code, visible
+from tfd.review.output.markdown import prose, visible
 from tfd.review.sources.git import GitError, Repository
 
 
@@ -46,16 +46,16 @@ def command(base: str, head: str, style: str, folder: Path, approvals: tuple[str
     Example: tfd review --base origin/main --head HEAD
     """  # noqa: D301 - click reads the escape
     try:
-        found = review(Repository(folder), base, head, approvals)
+        found = review_pull_request(Repository(folder), base, head, approvals)
     except (GitError, RulesError, HelmError) as error:
         if style == "markdown":
-            click.echo(f"{MARKER}\n### ❔ The review could not be made\n\n{code(error, 1000)}")
+            click.echo(f"{MARKER}\n### ❔ Cannot judge the effect of this merge\n\n{prose(str(error), 1000)}")
         elif style == "json":
-            click.echo(json.dumps({"exitCode": UNABLE, "verdict": str(error)}, indent=1))
+            click.echo(json.dumps({"exitCode": UNABLE, "headline": str(error)}, indent=1))
         click.echo(visible(str(error), lines=True), err=True)
         sys.exit(UNABLE)
     if style == "markdown":
-        click.echo(card(found), nl=False)
+        click.echo(comment(found), nl=False)
     elif style == "json":
         click.echo(json.dumps(as_json(found), indent=1))
     else:

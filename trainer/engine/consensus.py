@@ -41,7 +41,7 @@ class Consensus:
     def same_checkpoint(self, directory: str, found: CheckpointRef | None, *, decides: bool) -> CheckpointRef | None:
         """Return the checkpoint that the worker which `decides` has found, as soon as this one sees it too.
 
-        On a shared file system the others may see it later, or may still see one that is gone.
+        On a shared file system the others may see it later, or may still see a deleted one.
         """
         step = self.sum(found.step + 1 if decides and found else 0)[0] - 1
         if step < 0:

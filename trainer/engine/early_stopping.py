@@ -21,7 +21,7 @@ class EarlyStop:
         self._said = False
 
     def __call__(self) -> bool:
-        """Say whether it has."""
+        """Return whether it has."""
         if not self._said and self._clock() >= self._ask_at:
             self._ask_at = self._clock() + _ASK_EVERY
             if stop := self._run_dir.early_stop():

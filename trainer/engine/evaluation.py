@@ -16,7 +16,7 @@ from trainer.task import DataContext, Task
 
 
 class Evaluation:
-    """Evaluates checkpoints on the held-out split."""
+    """Evaluates checkpoints on the evaluation split."""
 
     def __init__(self, task: Task, *, batch_size: int, data_dir: str | None) -> None:
         self._task = task
@@ -31,13 +31,13 @@ class Evaluation:
         """Restore the model's weights.
 
         Raises:
-            tf.errors.NotFoundError: the checkpoint was deleted meanwhile.
+            tf.errors.NotFoundError: the checkpoint was deleted in the meantime.
 
         """
         restore_model(found.path, self.model)
 
     def run(self) -> dict[str, float]:
-        """Return the mean loss and the metrics over the held-out split; nothing when the task has none."""
+        """Return the mean loss and the metrics over the evaluation split; nothing when the task has none."""
         if self._dataset is None:
             return {}
         for metric in self._metrics:

@@ -1,7 +1,8 @@
 """The training loop: one for all strategies.
 
-It runs segments of about a second, and never past the next checkpoint, TensorBoard point or the end. Between two
-segments everybody is at the same step, so that is where checkpoints, reports and the signal to stop have their place.
+A *segment* is the number of steps that run in one call into TensorFlow: about a second of work, and never past the next
+checkpoint, TensorBoard point or the last step. Between two segments all tasks are at the same step. Only there does the
+loop save checkpoints, report, and react to signals.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _GROWTH: Final = 8
 _POLL_EVERY: Final = 0.1
 
 StepDecision = Callable[[bool, bool, int], tuple[bool, bool, int]]
-"""(told to stop, told to end, wanted steps) of this task -> the same three for all tasks."""
+"""(stop requested, end requested, wanted steps) of this task -> the same three for all tasks."""
 
 
 def alone(stop: bool, end: bool, count: int) -> tuple[bool, bool, int]:
@@ -39,19 +40,22 @@ def until_boundary(step: int, steps: int, *every: int) -> int:
 
 
 def crossed(before: int, step: int, every: int) -> bool:
-    """Say whether there is a multiple of `every` after `before` and up to `step`."""
+    """Return whether there is a multiple of `every` after `before` and up to `step`."""
     return before // every < step // every
 
 
 class SegmentSizer:
-    """How many steps make a segment of about a second: one at first, because the first call traces the graph."""
+    """Chooses the number of steps per segment so that one takes about a second.
+
+    It starts with one step, because the first call traces the graph.
+    """
 
     def __init__(self, first: int = 1) -> None:
         self.count = first
         self._traced = False
 
     def ran(self, count: int, seconds: float) -> None:
-        """Learn from a segment of `count` steps that took `seconds`."""
+        """Adapt to a segment of `count` steps that took `seconds`."""
         if not self._traced:
             self._traced = True
             return
@@ -59,21 +63,24 @@ class SegmentSizer:
         self.count = max(1, min(wanted, self.count * _GROWTH))
 
 
-class RunsSteps(Protocol):
+class StepRunner(Protocol):
     """Runs segments of steps (`trainer.engine.steps`)."""
 
     def run(self, count: int) -> float | None:
-        """Run `count` steps and return their mean loss."""
+        """Run `count` steps and return their mean loss, None when it is not known."""
 
     def step(self) -> int:
-        """Return the steps done in all."""
+        """Return the total number of steps done."""
+
+    def waited(self) -> tuple[float, float]:
+        """Return the seconds spent waiting for data and all seconds of the last segment; both 0 for the first one."""
 
 
 class Reports(Protocol):
     """Reports the training (`trainer.engine.progress`)."""
 
     def begin(self, step: int) -> None:
-        """Say where the training starts."""
+        """Report where the training starts."""
 
     def segment(self, before: int, step: int, loss: float | None) -> None:
         """Report one segment."""
@@ -83,7 +90,7 @@ class Reports(Protocol):
 
 
 class Preemption(Protocol):
-    """Knows which of the tasks that the loop can't do without were told to stop alone (`trainer.peers.preemption`)."""
+    """Knows which of the tasks that the loop cannot do without received SIGTERM alone (`trainer.peers.preemption`)."""
 
     def leaving(self) -> list[str]:
         """Return their names."""
@@ -94,10 +101,10 @@ class Preemption(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Loop:
-    """Trains until the last step, or until told to end there (early stopping) or to stop (and go on another time)."""
+    """Trains until the last step, early stopping or a signal."""
 
     settings: TrainerConfig
-    runner: RunsSteps
+    runner: StepRunner
     progress: Reports
     save: Callable[[int], None]
     """Saves the checkpoint of a step."""
@@ -107,14 +114,14 @@ class Loop:
     decide: StepDecision = alone
     sizer: SegmentSizer
     settle_seconds: float = 3.0
-    """How long the tasks of a run that is told to stop as a whole may differ."""
+    """How long the tasks of a run that receives SIGTERM as a whole may differ."""
 
     def run(self) -> int:
         """Train; return the last step, whose checkpoint is saved.
 
         Raises:
-            Stopped: told to stop; the checkpoint is saved.
-            LostPeer: another task was told to stop; the checkpoint is saved.
+            Stopped: received SIGTERM; the checkpoint is saved.
+            LostPeer: another task received SIGTERM; the checkpoint is saved.
 
         """
         settings = self.settings
@@ -127,16 +134,16 @@ class Loop:
             if (stop or end) and saved != step:
                 self.save(step)
             if stop:
-                log.info("told to stop: saved step %d", step)
+                log.info("received SIGTERM: saved checkpoint %d", step)
                 raise self._leave(step)
             if end:
-                log.info("early stopping: step %d is the last one", step)
+                log.info("early stopping: step %d is the last step", step)
                 break
             if self.preemption and (names := self.preemption.leaving()):
                 if saved != step:
                     self.save(step)
                 self.preemption.release(names)
-                raise LostPeer(f"{', '.join(names)} told to stop, checkpoint of step {step} saved")
+                raise LostPeer(f"{', '.join(names)} received SIGTERM; saved checkpoint {step}")
             before, start = step, time.monotonic()
             loss = self.runner.run(count)
             self.sizer.ran(count, time.monotonic() - start)
@@ -148,14 +155,14 @@ class Loop:
         return step
 
     def _leave(self, step: int) -> TrainerExit:
-        """Return what ends this task after all have agreed to stop.
+        """Return what ends this task after all tasks have decided to stop.
 
-        One that was not told itself stays, and goes on from the checkpoint with the one that comes back. Would it end,
-        its new pod would be counted as a failure: only the one that was drained or preempted is not.
+        A task that received no signal itself restarts in place and resumes with the replacement of the other task. If
+        it exited, Kubernetes would count its pod as failed; only a drained or preempted pod is not counted.
         """
         end = time.monotonic() + self.settle_seconds
         while not self.stop_requested() and time.monotonic() < end:
             time.sleep(_POLL_EVERY)
         if not self.stop_requested():
-            return LostPeer(f"another task was told to stop, checkpoint of step {step} saved")
-        return Stopped(f"told to stop, checkpoint of step {step} saved" if step else "told to stop at step 0")
+            return LostPeer(f"another task received SIGTERM; saved checkpoint {step}")
+        return Stopped(f"received SIGTERM; saved checkpoint {step}" if step else "received SIGTERM at step 0")

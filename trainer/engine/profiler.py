@@ -41,7 +41,7 @@ class Profile:
             self._end = step + self._steps
         elif self._end is not None and step >= self._end:
             self.stop()
-            log.info("profiled %d steps up to step %d: see PROFILE in TensorBoard", self._steps or 0, step)
+            log.info("profiled %d steps up to step %d: see the Profile tab of TensorBoard", self._steps or 0, step)
 
     def stop(self) -> None:
         """End the profile, complete or not."""
@@ -51,7 +51,7 @@ class Profile:
             self._begin = self._end = None
 
     def _run(self, call: object) -> None:
-        """Call the profiler; a training must not end because it can't be profiled."""
+        """Call the profiler; a training must not end because it cannot be profiled."""
         try:
             call()  # type: ignore[operator]
         except (tf.errors.OpError, OSError) as error:

@@ -10,6 +10,7 @@ from typing import Final
 
 import tensorflow as tf
 
+from trainer.engine.input_wait import InputWait
 from trainer.engine.profiler import Profile
 from trainer.engine.steps import TrainState
 from trainer.runtime.config import RunRecord, Scalar
@@ -58,7 +59,7 @@ class Rate:
 
 
 class Progress:
-    """Reports one task's training; the tasks that don't write the run directory only log."""
+    """Reports one task's training; the tasks that do not write the run directory only log."""
 
     def __init__(
         self,
@@ -69,9 +70,24 @@ class Progress:
         status: Status | None,
         hyperparameters: Mapping[str, Scalar],
         tasks: int = 1,
+        waited: Callable[[], tuple[float, float]],
         traced: Callable[[], None] = lambda: None,
     ) -> None:
-        """Report a training of `tasks` tasks; `traced` is called after the first segment."""
+        """Report a training of `tasks` tasks.
+
+        Args:
+            record: What is trained.
+            run_dir: Where to report to.
+            state: What is trained and saved.
+            status: None in tasks that do not write the run directory.
+            hyperparameters: Those of the task.
+            tasks: Number of tasks in the training loop.
+            waited: Returns the seconds spent waiting for data and all seconds of the last segment.
+            traced: Called after the first segment.
+
+        """
+        self._waited = waited
+        self._input_wait = InputWait()
         self._settings = record.trainer
         self._hyperparameters, self._tasks, self._traced = hyperparameters, tasks, traced
         self._run_dir = run_dir
@@ -86,7 +102,7 @@ class Progress:
         self._record = record
 
     def begin(self, step: int) -> None:
-        """Say where the training starts; at step 0 also write the run record and the model's graph to TensorBoard."""
+        """Report the first step; at step 0 also write the run record and the model's graph to TensorBoard."""
         steps = self._settings.steps
         log.info("training from step %d to %d, batch size %d", step, steps, self._settings.batch_size)
         if self._status:
@@ -100,11 +116,11 @@ class Progress:
                 self._writer.flush()
 
     def _write_hyperparameters(self) -> None:
-        """Write the hyper-parameters one directory above those of training and evaluation, so that both join them."""
+        """Write the hyperparameters one directory above those of training and evaluation, so that both join them."""
         try:
             from tensorboard.plugins.hparams import api
         except ImportError:
-            log.info("no hyper-parameters in TensorBoard: there is no tensorboard package here")
+            log.info("no hyperparameters in TensorBoard: the tensorboard package is not installed")
             return
         settings = self._settings
         values = {
@@ -135,6 +151,7 @@ class Progress:
             self._traced()
         self._profile.segment(step)
         self.rate.add(step)
+        self._input_wait.add(*self._waited())
         self._loss = loss if loss is not None else self._loss
         every, steps = self._settings.summary_every, self._settings.steps
         if before // every < step // every or step >= steps:
@@ -145,8 +162,9 @@ class Progress:
             loss_text = "-" if self._loss is None else f"{self._loss:.4f}"
             details = fields(**{**self._fields(step), "steps": steps})
             log.info("step %d/%d loss %s %.1f steps/s", step, steps, loss_text, self.rate.recent or 0.0, extra=details)
+        self._input_wait.warn()
         if self._status:
-            self._status.note(**self._fields(step))
+            self._status.note(**self._fields(step), inputWaitShare=self._input_wait_share())
             if now >= self._status_at or last:
                 self._status_at = now + _STATUS_EVERY
                 self._status.update()
@@ -156,7 +174,7 @@ class Progress:
         return self._profile.room(step)
 
     def end(self) -> None:
-        """Say that the training has ended."""
+        """Report that the training has ended."""
         self._profile.stop()
 
     def _fields(self, step: int) -> dict[str, float | None]:
@@ -168,6 +186,10 @@ class Progress:
             "examplesPerSecond": rate and round(rate * self._settings.batch_size, 1),
             "etaSeconds": rate and round(max(0, self._settings.steps - step) / rate, 1),
         }
+
+    def _input_wait_share(self) -> float | None:
+        share = self._input_wait.share()
+        return share if share is None else round(share, 3)
 
     def _write_summary(self, step: int) -> None:
         if not self._writer:
@@ -182,15 +204,15 @@ class Progress:
                 examples = rate * self._settings.batch_size
                 tf.summary.scalar("examples_per_second", examples)
                 tf.summary.scalar("examples_per_second_per_task", examples / self._tasks)
-            if self._status and (share := self._status["inputWaitShare"]) is not None:
+            if (share := self._input_wait_share()) is not None:
                 tf.summary.scalar("input_wait", share, description="share of the time that steps wait for data")
             self._writer.flush()
 
 
 @contextmanager
 def _storage_may_fail() -> Iterator[None]:
-    """Let a training go on when TensorBoard's summaries can't be written."""
+    """Let a training continue when TensorBoard's summaries cannot be written."""
     try:
         yield
     except (tf.errors.OpError, OSError) as error:
-        log.info("can't write for TensorBoard: %s", str(error).partition("\n")[0])
+        log.info("cannot write for TensorBoard: %s", str(error).partition("\n")[0])

@@ -6,14 +6,13 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Protocol
 
 import tensorflow as tf
 
 from trainer import embedding, inputs
 from trainer.runtime import malloc
 from trainer.runtime.config import TrainerConfig
-from trainer.runtime.errors import ConfigError
+from trainer.runtime.errors import ConfigError, one_of
 from trainer.runtime.types import Iterator, Model, Optimizer, Strategy, Tensor
 from trainer.task import DataContext, Task
 
@@ -32,22 +31,27 @@ def build(task: Task, strategy: Strategy, settings: TrainerConfig) -> TrainState
     """Build model, optimizer and step counter under `strategy`.
 
     Raises:
-        ConfigError: the global batch can't be split evenly over the replicas, or the strategy can't do something.
+        ConfigError: the global batch cannot be split evenly over the replicas, or the strategy cannot do something.
         ValueError: the model is not built.
 
     """
     import keras
 
     if settings.jit_compile and isinstance(strategy, tf.distribute.ParameterServerStrategy):
+        # XLA cannot read the variables of another task.
         raise ConfigError(
-            "trainer.jitCompile: got true: XLA can't read variables of another task, which those of ParameterServer "
-            "are: set trainer.jitCompile to false, or strategy to MultiWorkerMirrored"
+            "trainer.jitCompile",
+            got=True,
+            expected="false for ParameterServer",
+            fix="Set trainer.jitCompile: false or strategy: MultiWorkerMirrored",
         )
     replicas = strategy.num_replicas_in_sync
     if settings.batch_size % replicas:
         raise ConfigError(
-            f"trainer.batchSize: got {settings.batch_size}: must be a multiple of the {replicas} replicas: "
-            f"set trainer.batchSize to {max(1, settings.batch_size // replicas) * replicas}"
+            "trainer.batchSize",
+            got=settings.batch_size,
+            expected=f"a multiple of the {replicas} replicas",
+            fix=f"Set trainer.batchSize: {max(1, settings.batch_size // replicas) * replicas}",
         )
     with strategy.scope():
         model = task.model()
@@ -56,9 +60,12 @@ def build(task: Task, strategy: Strategy, settings: TrainerConfig) -> TrainState
         optimizer = task.optimizer()
         if settings.precision == "mixed_float16":
             if embedding.tables(model):
+                # The tables' own update has no loss scaling.
                 raise ConfigError(
-                    "trainer.precision: got 'mixed_float16': embedding tables have no loss scaling: "
-                    "set trainer.precision to mixed_bfloat16 or float32"
+                    "trainer.precision",
+                    got="mixed_float16",
+                    expected=f"{one_of(('mixed_bfloat16', 'float32'))} for a model with embedding tables",
+                    fix="Set trainer.precision: mixed_bfloat16",
                 )
             optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
         optimizer.build(model.trainable_variables)
@@ -154,19 +161,6 @@ def pipeline_function(
     return build_pipeline
 
 
-class StepRunner(Protocol):
-    """Runs segments of steps."""
-
-    def run(self, count: int) -> float | None:
-        """Run `count` steps and return their mean loss, None when it is not known."""
-
-    def step(self) -> int:
-        """Return the steps done in all."""
-
-    def waited(self) -> tuple[float, float]:
-        """Return the seconds waited for data and the seconds of all in the last segment; the first one counts 0."""
-
-
 def _next(iterator: Iterator) -> tuple[Tensor, Tensor]:
     """Return the next batch and how long it took to come, in seconds; in a graph.
 
@@ -201,15 +195,16 @@ class SyncStepRunner:
     def run(self, count: int) -> float:
         """Run `count` steps and return their mean loss."""
         start = time.monotonic()
-        # A tensor, because a Python number would be traced anew for each value.
+        # A tensor, because a Python number would be traced again for each value.
         total, waited = self._segment(self._iterator, tf.constant(count))
         loss = float(total) / count
+        if not self._times.traced:  # TensorFlow patches the allocator once, when the first batch arrives
+            malloc.keep_large_blocks()
         self._times.add(float(waited), time.monotonic() - start)
-        malloc.keep_large_blocks()
         return loss
 
     def step(self) -> int:
-        """Return the steps done in all."""
+        """Return the steps done in total."""
         return int(self._state.step.numpy())
 
     def waited(self) -> tuple[float, float]:
@@ -222,13 +217,13 @@ class _Times:
 
     def __init__(self) -> None:
         self.last = (0.0, 0.0)
-        self._traced = False
+        self.traced = False
 
     def add(self, waited: float, seconds: float) -> None:
         """Note a segment."""
-        if self._traced:
+        if self.traced:
             self.last = (waited, seconds)
-        self._traced = True
+        self.traced = True
 
 
 class ParameterServerStepRunner:
@@ -276,9 +271,9 @@ class ParameterServerStepRunner:
         return float(loss) / done if done else None
 
     def step(self) -> int:
-        """Return the steps done in all."""
+        """Return the steps done in total."""
         return int(self._state.step.numpy())
 
     def waited(self) -> tuple[float, float]:
-        """Return the seconds that the workers waited for data, and their seconds in all, in the last segment."""
+        """Return the seconds that the workers waited for data, and their seconds in total, in the last segment."""
         return self._times.last

@@ -6,13 +6,13 @@ import tensorflow as tf
 
 from trainer import embedding
 from trainer.runtime.config import STRATEGIES
-from trainer.runtime.errors import ConfigError
+from trainer.runtime.errors import ConfigError, one_of
 from trainer.runtime.logs import log
 from trainer.runtime.types import Strategy
 
 
 def split_cpu(logical_cpus: int) -> None:
-    """Split the CPU into `logical_cpus` devices (0: don't), so that Mirrored has replicas without GPUs."""
+    """Split the CPU into `logical_cpus` devices (0: do not), so that Mirrored has replicas without GPUs."""
     if logical_cpus:
         cpu = tf.config.list_physical_devices("CPU")[0]
         parts = [tf.config.LogicalDeviceConfiguration() for _ in range(logical_cpus)]
@@ -35,7 +35,7 @@ def make(name: str) -> Strategy:
             devices = tf.config.list_logical_devices("GPU")
             if not devices:
                 devices = tf.config.list_logical_devices("CPU")
-                log.info("warning: Mirrored finds no GPU, so it runs on %d CPU device(s)", len(devices))
+                log.info("warning: Mirrored found no GPU and runs on %d CPU devices", len(devices))
             return tf.distribute.MirroredStrategy([device.name for device in devices])
         # Nothing before these two may touch a device: TensorFlow would then refuse to set up its servers.
         case "MultiWorkerMirrored":
@@ -45,4 +45,4 @@ def make(name: str) -> Strategy:
             cut = embedding.partitioner(servers=cluster.cluster_spec().num_tasks("ps"))
             return tf.distribute.ParameterServerStrategy(cluster, variable_partitioner=cut)
         case _:
-            raise ConfigError(f"strategy: got {name!r}: must be one of {', '.join(STRATEGIES)}: set strategy")
+            raise ConfigError("strategy", got=name, expected=one_of(STRATEGIES), fix="Set strategy to one of them")

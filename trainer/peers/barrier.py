@@ -1,6 +1,6 @@
 """The start barrier: wait until every peer answers, and say which are missing and why.
 
-TensorFlow itself waits without a word and without an end, and lets no other Python thread run meanwhile. So each task
+TensorFlow itself waits silently and indefinitely, and lets no other Python thread run in the meantime. So each task
 waits here, until each has answered, and lets TensorFlow build the strategy when all are there.
 """
 
@@ -61,7 +61,7 @@ class Barrier:
         return dict(self._missing)
 
     def check(self) -> bool:
-        """Ask the missing tasks once and report if it is time to; say whether all are there.
+        """Ask the missing tasks once and report if it is time to; return whether all are there.
 
         Raises:
             GaveUp: the time is over.
@@ -76,7 +76,7 @@ class Barrier:
             return True
         waited = self._clock() - self._start
         if waited >= self._timeout:
-            raise GaveUp(f"gave up after {waited:.0f} s: still missing {describe(self._missing)}")
+            raise GaveUp(f"gave up after {waited:.0f} s: missing {describe(self._missing)}")
         if self._clock() >= self._report_at:
             self._report_at = self._clock() + REPORT_EVERY
             there = len(self._tasks) - len(self._missing)
@@ -98,7 +98,7 @@ class Barrier:
 
 
 def wait_for_all(barrier: Barrier, address: str | None, sleep: Callable[[float], object]) -> None:
-    """Return once every task of `barrier` has answered; answer the others on this task's own `address` meanwhile.
+    """Return once every task of `barrier` has answered; answer the others on this task's own `address` in the meantime.
 
     Raises:
         GaveUp: the time is over.
@@ -124,7 +124,7 @@ class ReadinessListener:
         try:
             self._socket = socket.create_server(("", int(address.rpartition(":")[2])), backlog=128)
         except OSError as error:
-            log.info("can't listen on %s while waiting (%s)", address, error)
+            log.info("cannot listen on %s while waiting (%s)", address, error)
             return
         threading.Thread(target=self._accept, args=(self._socket,), name="presence", daemon=True).start()
 

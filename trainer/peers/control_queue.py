@@ -1,6 +1,6 @@
 """The end of a ParameterServer run: the chief tells every ps and worker with which code to leave.
 
-A TensorFlow server can't be stopped from outside and does not know that its run has ended. So each one keeps a queue
+A TensorFlow server cannot be stopped from outside and does not know that its run has ended. So each one keeps a queue
 in its own process, under a name that both sides know. It needs no further port and no file, and nothing of an earlier
 run can be left in it, because it goes with the process.
 """
@@ -21,7 +21,7 @@ from trainer.runtime.types import Tensor
 
 _QUEUE: Final = "trainer_run_state"
 LEAVING: Final = "trainer_leaving"
-"""Name of the queue in which a server says that it was told to stop."""
+"""Name of the queue in which a server announces that it received SIGTERM."""
 _RETRY_EVERY: Final = 0.5
 _CALL_TIMEOUT_MS: Final = 5000
 
@@ -82,4 +82,4 @@ def broadcast_exit(code: int, tasks: Mapping[str, str], linger: float) -> None:
     for thread in threads:
         thread.join(max(0.0, until - time.monotonic()) + 1.0)
     if unheard:
-        log.info("could not tell %s that the run has ended", ", ".join(sorted(unheard)))
+        log.info("cannot notify %s of the end of the run", ", ".join(sorted(unheard)))

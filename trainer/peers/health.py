@@ -1,11 +1,11 @@
-"""The chief of a ParameterServer run watches its servers: TensorFlow waits for one that hangs without an end.
+"""The chief of a ParameterServer run probes its servers, because TensorFlow waits indefinitely for an unresponsive one.
 
-A server that is gone refuses connections, and TensorFlow finds that out itself. One that hangs, or whose node does,
-keeps its connections. Then the steps that run on a worker never come back, and nothing at all works without a ps. So:
+An unreachable server refuses connections, which TensorFlow detects itself. A server that is stopped or whose node is
+lost keeps its connections: steps on a worker never return, and without a ps no step runs at all. So:
 
-    a worker that says nothing   its connections are cut: TensorFlow runs its step on another worker, at once
-    a ps that says nothing       the run goes back to its checkpoint, as after the loss of that ps
-    no worker at all             after the orphan time-out the run gives up
+    unresponsive worker   its connections are cut, and TensorFlow runs its step on another worker at once
+    unresponsive ps       the run restarts from its checkpoint, as after the loss of that ps
+    no worker at all      the run gives up after the orphan timeout
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from trainer.runtime.logs import log
 
 WATCH_EVERY: Final = 1.0
 CUT_EVERY: Final = 0.1
-"""TensorFlow connects anew at once, and as long as it may hope for an answer its calls wait."""
+"""TensorFlow reconnects at once, and its calls wait while a connection exists."""
 WORKER_PATIENCE: Final = 2
 """Probes in a row without an answer after which a worker's connections are cut: a step is run again, no more."""
 PS_PATIENCE: Final = 4
@@ -37,7 +37,7 @@ _HUNG_UP: Final = "hung up"
 
 
 class ServerHealthMonitor:
-    """Decides what to do about servers that don't answer; `look` is to be called again and again."""
+    """Decides what to do about servers that do not answer; call `poll` repeatedly."""
 
     def __init__(
         self,
@@ -80,11 +80,13 @@ class ServerHealthMonitor:
         before, self._silent[name] = self._silent[name], silent
         if name in self._ps:
             if silent >= PS_PATIENCE:
-                raise LostPeer(f"{name} hangs: it takes connections but does not answer")
+                raise LostPeer(f"{name} is unresponsive: it accepts connections but does not answer")
         elif silent == WORKER_PATIENCE:
-            log.info("%s hangs: it takes connections but does not answer: the others do its steps", name)
+            log.info(
+                "%s is unresponsive: it accepts connections but does not answer. The other workers run its steps.", name
+            )
         elif not silent and before >= WORKER_PATIENCE:
-            log.info("%s hangs no longer", name)
+            log.info("%s answers again", name)
 
     def cut(self) -> None:
         """Cut the connections of the workers that hang."""
@@ -136,7 +138,7 @@ def cut_connections(address: str) -> int:
 
 
 def _cut(name: str, hosts: set[str], port: int) -> bool:
-    """Shut down the file descriptor `name` if it is a connection to `port` on one of `hosts`; say whether it was."""
+    """Shut down the file descriptor `name` if it is a connection to `port` on one of `hosts`; return whether it was."""
     with contextlib.suppress(OSError):
         if not os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):  # noqa: PTH115
             return False

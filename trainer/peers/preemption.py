@@ -1,11 +1,11 @@
-"""A ps or worker that is told to stop alone, because its node is drained, leaves soon and costs no step.
+"""A ps or worker that alone receives SIGTERM, as when its node is drained, exits soon and loses no step.
 
-It says so in a queue of its own, as in `trainer.peers.control_queue`, and the chief looks into those queues:
+The server announces its exit in a queue of its own (see `trainer.peers.control_queue`), which the chief polls:
 
-    a worker   may leave at once: the others do its steps
-    a ps       may leave as soon as the chief has saved; the chief then starts anew in place and waits for the next one
+    worker   released at once: the other workers run its steps
+    ps       released as soon as the chief has saved; the chief then restarts in place and waits for the replacement
 
-When all tasks are told to stop, the chief is among them, and none of this happens: they wait for it to save.
+When a whole run is stopped, the chief receives SIGTERM too and none of this happens: the servers wait for its save.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class PreemptionHandler:
                 self._gone.discard(name)
             elif name not in self._since:
                 self._since[name] = self._clock()
-                log.info("%s was told to stop", name)
+                log.info("%s received SIGTERM", name)
         due = [name for name in self._due(self._workers) if name not in self._gone]
         if due and len(self._since.keys() & self._workers.keys()) < len(self._workers):
             self.release(due)
@@ -85,9 +85,9 @@ class PreemptionHandler:
             self._gone.add(name)
             try:
                 self._mailbox(name, (self._ps | self._workers)[name]).put(STOPPED)
-                log.info("%s may leave", name)
+                log.info("%s was released", name)
             except tf.errors.OpError as error:
-                log.info("could not tell %s that it may leave: %s", name, str(error).partition("\n")[0])
+                log.info("cannot release %s: %s", name, str(error).partition("\n")[0])
 
     def start(self) -> Callable[[], None]:
         """Look again and again in a thread; return what stops that."""
@@ -112,7 +112,7 @@ class PreemptionHandler:
             if name not in self._queues:
                 self._queues[name] = self._leaving(name, address)
             return self._queues[name].size() > 0
-        except tf.errors.OpError:  # it is gone, or hangs: others notice that
+        except tf.errors.OpError:  # unreachable or unresponsive: the health monitor handles that
             self._queues.pop(name, None)
             return False
 

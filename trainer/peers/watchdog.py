@@ -1,9 +1,9 @@
-"""A process beside the chief of a ParameterServer run, which ends the chief when TensorFlow has frozen it.
+"""A process next to the chief of a ParameterServer run, which kills the chief when TensorFlow blocks it.
 
-TensorFlow registers each new function with every server, and holds Python's lock until all have answered. A server that
-begins to hang just then stops every thread of the chief, its watch over the servers among them. So the watch sends this
-process a byte in each round. When none comes any more and a server takes connections without answering, the chief is
-killed: its Job starts it again from the checkpoint, and the start barrier waits for the server.
+TensorFlow registers each new function with every server and holds Python's lock until all have answered. A server that
+becomes unresponsive at that moment blocks every thread of the chief, the health monitor included. So the monitor writes
+a byte to this process in each round. When no byte arrives and a server accepts connections without answering, this
+process kills the chief. Its Job restarts it from the checkpoint, and the start barrier waits for the server.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Watchdog:
 
 
 def watch(config: WatchdogConfig, parent: int) -> None:
-    """Return when process `parent` is gone or has closed this one's standard input; kill it if it is frozen."""
+    """Return when process `parent` has exited or has closed this one's standard input; kill it if it is frozen."""
     while True:
         if select.select([_BEATS], [], [], config.frozen_after)[0]:
             if not os.read(_BEATS, _ALL_WAITING):
@@ -83,7 +83,9 @@ def watch(config: WatchdogConfig, parent: int) -> None:
             continue
         silent = [name for name, address in config.servers.items() if _hangs(address)]
         if silent and not select.select([_BEATS], [], [], 0)[0] and not _is_stopped(parent):
-            message = f"{silent[0]} hangs: it takes connections but does not answer, and TensorFlow waits for it"
+            message = (
+                f"{silent[0]} is unresponsive: it accepts connections but does not answer, and TensorFlow waits for it"
+            )
             logs.log.info("exit %d: %s", KILLED, message, extra=logs.fields(exitCode=KILLED))
             report.write(config.termination_log, KILLED, message, {})
             os.kill(parent, signal.SIGKILL)
@@ -95,7 +97,7 @@ def _hangs(address: str) -> bool:
 
 
 def _is_stopped(pid: int) -> bool:
-    """Say whether process `pid` hangs itself (SIGSTOP): then it will go on where it was."""
+    """Return whether process `pid` is itself stopped (SIGSTOP): it may resume later."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] in "Tt"
     except OSError:

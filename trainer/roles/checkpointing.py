@@ -24,7 +24,7 @@ def restore(context: Context, saver: Checkpoints, consensus: Consensus | None) -
     directory = context.run_dir.checkpoints
     if context.writes:
         for step in checkpoints.incomplete(directory):
-            log.info("checkpoint %d is not complete: leaving it out", step)
+            log.info("checkpoint %d is incomplete and is ignored", step)
         checkpoints.remove_partial(directory)
     while True:
         found = checkpoints.newest_complete(directory)
@@ -44,11 +44,13 @@ def restore(context: Context, saver: Checkpoints, consensus: Consensus | None) -
         found = checkpoints.newest_complete(directory)
         if not found:
             raise ConfigError(
-                f"warmStartFrom: got {other!r}: there is no checkpoint in {directory}: "
-                "set it to a run with a checkpoint in the same storage"
+                "warmStartFrom",
+                got=other,
+                expected=f"a run with a checkpoint in the same storage; {directory} has none",
+                fix="Set warmStartFrom to a run with a checkpoint",
             )
         saver.restore_parts(found.path, "model", "optimizer")
-        log.info("starting from the weights and the optimizer of %s", found.path)
+        log.info("warm start: weights and optimizer state of %s", found.path)
 
 
 def leave_out_damaged(context: Context, found: CheckpointRef, error: DamagedError, *, together: bool) -> None:
@@ -60,7 +62,7 @@ def leave_out_damaged(context: Context, found: CheckpointRef, error: DamagedErro
     """
     if context.writes:
         checkpoints.set_aside(found)
-    message = f"checkpoint {found.step} is damaged: going back to the one before"
+    message = f"checkpoint {found.step} is damaged: restoring the previous one"
     log.info("%s (%s)", message, error)
     if together:
         raise LostPeer(message)
@@ -79,7 +81,7 @@ def save_function(context: Context, saver: Checkpoints) -> Callable[[int], None]
             if not errors.is_storage_full(error) or step >= context.record.trainer.steps or context.stop.is_set():
                 raise
             # Nothing is lost yet, and the next checkpoint may find room again.
-            log.info("can't save checkpoint %d, training goes on: %s", step, errors.summary(error))
+            log.info("cannot save checkpoint %d; training continues: %s", step, errors.summary(error))
             checkpoints.remove_partial(saver.directory)
             return
         if context.status:

@@ -33,11 +33,11 @@ class Context:
     started: str
     """When this process started, as status.json writes times."""
     script: tuple[str, ...] = ()
-    """An own script and its arguments, empty when the run record names a task."""
+    """A custom script and its arguments, empty when the run record names a task."""
     status: Status | None = None
     """Set in the one task that writes the run directory, as soon as it has claimed it."""
     lease: Lease | None = None
-    """Set in that task, too: nobody else may write there meanwhile."""
+    """Set in that task, too: nobody else may write there in the meantime."""
     waiting: bool = False
     """Whether this task waits for its peers: a peer lost now is no restart."""
     directory: str = "."
@@ -78,7 +78,7 @@ class Context:
         """Claim the run directory, if this task writes it, and begin status.json; call `on_lost` if the lease is lost.
 
         Raises:
-            ConfigError: it can't be written, holds another run, or another chief is at work in it.
+            ConfigError: it cannot be written, holds another run, or another chief is active in it.
 
         """
         if not self.writes:
@@ -86,12 +86,14 @@ class Context:
         with self.run_dir.must_be_writable():
             self.run_dir.claim()
             self.restarts = replace(self.restarts, token=self.restarts.token or new_token())
-            lease = Lease(path=self.run_dir.at("lease.json"), token=self.restarts.token)
+            lease = Lease(
+                path=self.run_dir.at("lease.json"), token=self.restarts.token, stale_after=self.env.lease_timeout
+            )
             lease.take()
             self.lease = lease
             lease.start(on_lost)
             files.make_directory(self.run_dir.checkpoints)
-        # How far an own script is, it alone knows.
+        # How far a custom script is, it alone knows.
         self.status = Status(self.run_dir, None if self.script else self.record.trainer.steps)
         self.status.update(state="starting", exitCode=None, message="", startup=dict(self.startup))
         self.status.start_heartbeat()

@@ -19,7 +19,7 @@ from trainer.storage.run_dir import RunDir
 
 
 def main(script: Sequence[str], env: Mapping[str, str], stop: StopSignal) -> NoReturn:
-    """Play this process's part of the run, with an own `script` and its arguments or without, and end the process."""
+    """Play this process's part of the run, with a custom `script` and its arguments or without, and end the process."""
     try:
         context = _context(script, env, stop)
     except TrainerExit as error:
@@ -55,12 +55,15 @@ def _check_role(this: tf_config.Cluster, strategy: str) -> None:
     for role in needs:
         if not this.tasks.get(role):
             raise ConfigError(
-                f"TF_CONFIG.cluster: got {sorted(this.tasks)}: {strategy} needs a {role}: set {role}.replicas"
+                "TF_CONFIG.cluster",
+                got=sorted(this.tasks),
+                expected=f"at least one {role} for {strategy}",
+                fix=f"Set {role}.replicas",
             )
 
 
 def play(context: Context) -> str:
-    """Play this process's role; return the last words when it ended well.
+    """Play this process's role; return the exit message when it ended well.
 
     Raises:
         TrainerExit: it ended otherwise.
@@ -69,7 +72,7 @@ def play(context: Context) -> str:
     if context.run_dir.done() is not None:
         return f"{context.record.run} was done already, see {context.run_dir.at('DONE')}"
     context.run_dir.check()
-    if context.env.gpus or not context.script:  # an own script may want to set things before the import
+    if context.env.gpus or not context.script:  # a custom script may want to set things before the import
         _import_tensorflow(context)
     if context.is_server:
         return _serve(context)
@@ -102,7 +105,7 @@ def _serve(context: Context) -> str:
     from trainer.roles import server
 
     this, env = context.cluster, context.env
-    # A server that was told to stop waits for its chief to save.
+    # A server that received SIGTERM waits for its chief to save.
     context.stop.hold(float(env.grace_period))
     monitor = server.ChiefMonitor(
         start_timeout=env.start_timeout,

@@ -24,7 +24,7 @@ _POLL_EVERY: Final = 1.0
 
 @dataclass(slots=True, kw_only=True)
 class RunMonitor:
-    """Tells from the run directory whether the run goes on, is done, has failed or was given up. Times are seconds."""
+    """Reads from the run directory whether the run continues, is done, failed or gave up. Times are seconds."""
 
     run_dir: RunDir
     start_timeout: float
@@ -39,7 +39,7 @@ class RunMonitor:
         self._changed = self.clock()
 
     def done(self) -> bool:
-        """Say whether the run is done.
+        """Return whether the run is done.
 
         Raises:
             TrainerExit: it has failed, or nothing has happened for too long.
@@ -57,12 +57,12 @@ class RunMonitor:
         began = status != self._first
         patience = self.orphan_timeout if began else max(self.start_timeout, self.orphan_timeout)
         if (idle := self.clock() - self._changed) >= patience:
-            raise GaveUp(f"status.json has not changed for {idle:.0f} s: the chief is gone")
+            raise GaveUp(f"status.json has not changed for {idle:.0f} s: the chief is unreachable")
         return False
 
 
 def run(context: Context) -> str:
-    """Evaluate every new checkpoint; return the last words when the run is done.
+    """Evaluate every new checkpoint; return the exit message when the run is done.
 
     Raises:
         TrainerExit: the run ended otherwise than done.
@@ -134,7 +134,7 @@ class Evaluator:
             except Exception as error:
                 if not errors.is_storage_full(error):
                     raise
-                log.info("can't write what came out: %s", errors.summary(error))
+                log.info("cannot write the evaluation: %s", errors.summary(error))
 
     def _record_result(self, found: CheckpointRef, metrics: dict[str, float]) -> None:
         """Write what came out, and keep the checkpoint if it is the best so far."""
@@ -145,12 +145,12 @@ class Evaluator:
         if record.add(found.step, metrics) and record.best:
             path = checkpoints.keep(found, directory)
             if path is None:
-                log.info("checkpoint %d was deleted meanwhile: keeping its weights alone", found.step)
+                log.info("checkpoint %d was deleted in the meantime: keeping only its weights", found.step)
                 path = checkpoints.keep_model(self._local.model, found.step, directory)
             record.best["path"] = path
         record.write()
         if record.stop and not stopped:
-            log.info("telling the run to end: %s", record.stop["reason"])
+            log.info("early stopping: %s", record.stop["reason"])
         self._summaries.add(found.step, metrics)
 
 

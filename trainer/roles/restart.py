@@ -1,4 +1,4 @@
-"""Restart in place: on a lost peer this process executes itself anew in the same container.
+"""In-place restart: on a lost peer this process executes its program again in the same container.
 
 That needs no new pod, no back-off and no scheduling. What must outlive the exec is in one environment variable.
 """
@@ -26,7 +26,7 @@ _FIRST_OTHER_FD: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InPlaceRestartState:
-    """What a restart in place hands on to itself."""
+    """What an in-place restart hands on to itself."""
 
     count: int = 0
     """Consecutive restarts without a newer checkpoint."""
@@ -46,7 +46,7 @@ class InPlaceRestartState:
         """Return the state for the next restart, None when `limit` restarts in a row are used up.
 
         `checkpoint` is the step of the newest checkpoint now (-1 for none): a newer one than last time starts the count
-        anew.
+        again.
         """
         count = 1 if checkpoint > self.checkpoint else self.count + 1
         if count > limit:
@@ -72,7 +72,7 @@ def load(env: Mapping[str, str]) -> InPlaceRestartState:
 
 
 def restart(state: InPlaceRestartState, directory: str) -> NoReturn:
-    """Execute this program anew, from `directory`, with `state`."""
+    """Execute this program again, from `directory`, with `state`."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()

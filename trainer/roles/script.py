@@ -1,4 +1,4 @@
-"""Own scripts: `python -m trainer -- script.py ARGS` runs a plain TensorFlow program as a task of the run.
+"""Custom scripts: `python -m trainer -- script.py ARGS` runs a plain TensorFlow program as a task of the run.
 
 The script reads TF_CONFIG as TensorFlow does and imports nothing of this project. In a ParameterServer run it runs on
 the chief only. A lost peer, a signal, the end and DONE are handled as for a task.
@@ -19,7 +19,7 @@ from trainer.runtime.logs import log
 
 
 def run(context: Context) -> str:
-    """Run the script; return the last words when it ended well.
+    """Run the script; return the exit message when it ended well.
 
     Raises:
         TrainerExit: it could not start, or ended with another code than 0.
@@ -27,7 +27,9 @@ def run(context: Context) -> str:
     """
     path = context.script[0]
     if not Path(path).is_file():
-        raise ConfigError(f"args: got script {path!r}: there is no such file: set args to a script in the image")
+        raise ConfigError(
+            "args", got=path, expected="an existing script", fix="Set args to the path of a script in the image"
+        )
     context.claim(on_lost=lambda error: finish(context, error))
     _wait_for_peers(context)
     if context.status:

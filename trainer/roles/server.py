@@ -16,7 +16,7 @@ from trainer.storage.run_dir import RunDir
 PROBE_EVERY = 5.0
 _POLL_EVERY = 0.25
 _REST_OF_GRACE = 5.0
-_ANSWER_SECONDS = 0.2  # so that the chief gets its answer before this process is gone
+_ANSWER_SECONDS = 0.2  # so that the chief gets its answer before this process exits
 
 
 @dataclass(slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class ChiefMonitor:
     orphan_timeout: float
     grace_period: float
     probe: Callable[[], str | None]
-    """Returns why the chief can't be reached, None when it can."""
+    """Returns why the chief cannot be reached, None when it can."""
     ended: Callable[[], TrainerExit | bool]
     """Looks into the run directory: True when the run is done, an exit when it failed."""
     clock: Callable[[], float] = time.monotonic
@@ -39,7 +39,7 @@ class ChiefMonitor:
     _asked_anew: bool = field(default=False, init=False)
 
     def poll(self) -> bool:
-        """Probe the chief if it is time to; say whether the run is done.
+        """Probe the chief if it is time to; return whether the run is done.
 
         Raises:
             GaveUp: the chief stayed away for too long.
@@ -56,11 +56,13 @@ class ChiefMonitor:
         self._asked_anew = self._asked_soon
         if self._reason is None:
             if self._seen is None or before is not None:
-                log.info("the chief is there")
+                log.info("the chief is reachable")
             self._seen = now
             return False
         if before is None and self._seen is not None:
-            log.info("the chief is gone (%s): waiting %.0f s for the next one", self._reason, self.orphan_timeout)
+            log.info(
+                "the chief is unreachable (%s): waiting %.0f s for it to restart", self._reason, self.orphan_timeout
+            )
         ended = self.ended()
         if isinstance(ended, TrainerExit):
             raise ended
@@ -69,15 +71,15 @@ class ChiefMonitor:
 
     def _check_patience(self, now: float) -> None:
         if self._seen is None:
-            patience, what = max(self.start_timeout, self.orphan_timeout), "never came"
+            patience, what = max(self.start_timeout, self.orphan_timeout), "never started"
         else:
-            patience, what = self.orphan_timeout, "has been gone"
+            patience, what = self.orphan_timeout, "was unreachable"
         since = self._since or now if self._seen is None else self._seen
         if now - since >= patience:
             raise GaveUp(f"the chief {what} for {now - since:.0f} s ({self._reason})")
 
     def may_leave(self, stopped_for: float) -> bool:
-        """Say whether a server that was told to stop `stopped_for` seconds ago may leave now.
+        """Return whether a server that received SIGTERM `stopped_for` seconds ago may exit now.
 
         Not at once: the chief was told too, and needs the ps to save its checkpoint.
         """
@@ -91,7 +93,7 @@ class ChiefMonitor:
 
 
 def outcome(code: int, stop_requested: bool) -> str | None:
-    """Return the last words of a server that got the message `code`, None when the message is not for it.
+    """Return the exit message of a server that got the message `code`, None when the message is not for it.
 
     Raises:
         TrainerExit: it leaves with another code than 0.
@@ -100,7 +102,7 @@ def outcome(code: int, stop_requested: bool) -> str | None:
     if code == exit_codes.DONE:
         return "the run is done"
     if code == exit_codes.STOPPED:
-        # The chief alone was told to stop; the next one needs this server.
+        # The chief alone received SIGTERM; the next one needs this server.
         if not stop_requested:
             return None
         raise Stopped("received SIGTERM, and the chief has saved a checkpoint")
@@ -124,7 +126,7 @@ def run_ended(run_dir: RunDir, started: str) -> Callable[[], TrainerExit | bool]
 
 
 def serve(tasks: dict[str, list[str]], role: str, index: int, *, watch: ChiefMonitor, stop: StopSignal) -> str:
-    """Serve until the run ends; return the last words.
+    """Serve until the run ends; return the exit message.
 
     Raises:
         TrainerExit: the run ended otherwise than done.
@@ -145,18 +147,18 @@ def serve(tasks: dict[str, list[str]], role: str, index: int, *, watch: ChiefMon
             if (words := outcome(code, stop.is_set())) is not None:
                 return words
         if watch.poll():
-            return "the run is done (DONE)"
+            return "the run is done (found DONE)"
         if stop.is_set():
             if leaving is None:
                 leaving = ControlQueue(server.target, role, index, LEAVING)
                 leaving.put(exit_codes.STOPPED)
             watch.probe_soon()
             if watch.may_leave(stop.seconds_since()):
-                raise Stopped("told to stop")
+                raise Stopped("received SIGTERM")
         malloc.keep_large_blocks()  # a worker's first batch may just have come
         time.sleep(_POLL_EVERY)
 
 
 def chief_probe(address: str | None) -> Callable[[], str | None]:
-    """Return a function that says why the chief can't be reached, None when it can."""
+    """Return a function that says why the chief cannot be reached, None when it can."""
     return lambda: probe(address) if address else "there is no chief in TF_CONFIG"

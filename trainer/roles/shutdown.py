@@ -71,11 +71,11 @@ def _tell_workers(context: Context, message: str) -> None:
         eager.context().report_error_to_cluster(1, text)
         time.sleep(1.0)
     except Exception as error:  # noqa: BLE001, RUF100 - not a public function; without it the peers just try again
-        log.info("could not tell the other workers: %s", str(error).splitlines()[0])
+        log.info("cannot notify the other workers: %s", str(error).splitlines()[0])
 
 
 def _restart_in_place(context: Context, message: str) -> None:
-    """Execute this program anew, unless that happened too often."""
+    """Execute this program again, unless that happened too often."""
     if context.is_server or context.is_evaluator or context.stop.is_set():
         return
     from trainer.storage.checkpoints import newest_complete
@@ -87,13 +87,13 @@ def _restart_in_place(context: Context, message: str) -> None:
     else:
         state = context.restarts.after_lost_peer(checkpoint=found.step if found else -1, limit=limit)
     if state is None:
-        log.info("restarts in place are used up: %d in a row without a new checkpoint", limit)
+        log.info("no in-place restarts left: %d in a row without a new checkpoint", limit)
         return
-    log.info("restarting in place, attempt %d of %d: %s", state.count, limit, message)
+    log.info("in-place restart %d of %d: %s", state.count, limit, message)
     if context.status:
         state_name = "starting" if context.waiting else "running"
         context.status.stop_heartbeat()
-        context.status.update(state=state_name, message=f"restarting in place: {message}")
+        context.status.update(state=state_name, message=f"in-place restart: {message}")
     context.stop.wait(state.pause)
     if not context.stop.is_set():
         if context.lease:

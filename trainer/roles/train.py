@@ -16,12 +16,10 @@ from trainer.engine import evaluation
 from trainer.engine import strategy as strategies
 from trainer.engine.consensus import Consensus
 from trainer.engine.early_stopping import EarlyStop
-from trainer.engine.input_wait import InputWait
-from trainer.engine.loop import Loop, SegmentSizer, StepDecision, alone, never
+from trainer.engine.loop import Loop, SegmentSizer, StepDecision, StepRunner, alone, never
 from trainer.engine.progress import Progress
 from trainer.engine.steps import (
     ParameterServerStepRunner,
-    StepRunner,
     SyncStepRunner,
     TrainState,
     build,
@@ -59,7 +57,7 @@ class Trained:
 
 
 def run(context: Context) -> str:
-    """Train the run's task to its last step, evaluate and export it; return the last words.
+    """Train the run's task to its last step, evaluate and export it; return the exit message.
 
     Raises:
         TrainerExit: the run ended otherwise than done.
@@ -69,7 +67,7 @@ def run(context: Context) -> str:
     last = checkpoints.newest_complete(context.run_dir.checkpoints)
     if last is not None and last.step >= last_step(context):
         # Trained, but not finished. The peers may be gone for good, and are not needed.
-        log.info("step %d was the last one: nothing left to train", last.step)
+        log.info("step %d was the last step: training is complete", last.step)
         return _end(context, _prepare(context), Trained(last, None))
     strategy = connect(context)
     with _servers_watched(context):
@@ -86,7 +84,7 @@ def last_step(context: Context) -> int:
 
 @contextmanager
 def _servers_watched(context: Context) -> Iterator[None]:
-    """Watch the servers of a ParameterServer run meanwhile."""
+    """Watch the servers of a ParameterServer run in the meantime."""
     if not context.parameter_server:
         yield
         return
@@ -136,7 +134,7 @@ def connect(context: Context) -> Strategy:
     context.set_waiting(True, "waiting for the other tasks")
     if name in DISTRIBUTED:
         rendezvous.wait_for_peers(context)
-        # A peer that dies right now for good would block TensorFlow for ever, and Python with it.
+        # A peer that dies right now for good would block TensorFlow indefinitely, and Python with it.
         faulthandler.dump_traceback_later(context.env.start_timeout, exit=True)
     else:
         strategies.split_cpu(context.env.logical_cpus)
@@ -175,6 +173,7 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
         status=context.status,
         hyperparameters=task.hp,
         tasks=max(1, workers),
+        waited=runner.waited,
         traced=lambda: context.note_startup("traceSeconds", time.monotonic() - context.connected),
     )
     _kept.extend((strategy, state, saver, runner))
@@ -186,7 +185,7 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
     step = Loop(
         settings=settings,
         runner=runner,
-        progress=InputWait(progress, runner, context.status),
+        progress=progress,
         save=checkpointing.save_function(context, saver),
         stop_requested=context.stop.is_set,
         preemption=preemption,
@@ -217,7 +216,7 @@ def _step_runner(context: Context, task: Task, strategy: Strategy, state: TrainS
 
 
 def _end(context: Context, task: Task, trained: Trained) -> str:
-    """Evaluate and export the last checkpoint and write DONE, if that is this task's work; return the last words."""
+    """Evaluate and export the last checkpoint and write DONE, if that is this task's work; return the exit message."""
     context.stop.release()
     if not context.writes:
         # The others may still be receiving this task's part of the last all-reduce.
@@ -230,7 +229,7 @@ def _end(context: Context, task: Task, trained: Trained) -> str:
     except DamagedError as error:
         checkpointing.leave_out_damaged(context, trained.found, error, together=True)
     metrics = last.run()
-    log.info("held-out data at step %d: %s", trained.found.step, describe(metrics))
+    log.info("evaluation at step %d: %s", trained.found.step, describe(metrics))
     if metrics and not context.record.evaluators:
         evaluation.EvalSummaryWriter(run_dir).add(trained.found.step, metrics)
     path = evaluation.export(run_dir, task, last.model)

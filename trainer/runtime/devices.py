@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trainer.runtime.config import RuntimeEnv
-from trainer.runtime.errors import ConfigError
+from trainer.runtime.errors import ConfigError, Words
 from trainer.runtime.logs import log
 
 
@@ -20,15 +20,19 @@ def check(settings: RuntimeEnv) -> None:
         return
     import tensorflow as tf
 
-    # Lists them without touching any: a device that is in use can't be set up by a strategy any more.
+    # Lists them without touching any: a device that is in use cannot be set up by a strategy any more.
     seen = len(tf.config.list_physical_devices("GPU"))
     if seen >= settings.gpus:
         return
     if settings.gpus_optional:
-        log.info("warning: the job asks for %d GPUs and TensorFlow sees %d: going on without", settings.gpus, seen)
+        log.info(
+            "warning: the job requests %d GPUs, but TensorFlow found %d: continuing without them", settings.gpus, seen
+        )
         return
-    built = "" if tf.test.is_built_with_cuda() else "; this TensorFlow is built without GPU support"
+    built = "" if tf.test.is_built_with_cuda() else " in a TensorFlow without GPU support"
     raise ConfigError(
-        f"TRAINER_GPUS: got {settings.gpus}: TensorFlow sees {seen} GPUs here{built}: "
-        "set image to one with GPU support that fits the node's driver, or set gpus to 0"
+        "TRAINER_GPUS",
+        got=Words(f"{seen} visible GPUs{built}"),
+        expected=f"{settings.gpus}",
+        fix="Set image to one with GPU support that fits the node's driver, or set gpus: 0",
     )

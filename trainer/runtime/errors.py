@@ -16,7 +16,9 @@ the process when TensorFlow blocks it, which Kubernetes reports as KILLED.
 from __future__ import annotations
 
 import errno
+import json
 import os
+from collections.abc import Iterable
 from typing import ClassVar, Final
 
 from trainer.runtime import exit_codes
@@ -26,7 +28,7 @@ TASK_FAILED_MARK: Final = "tf-distributed task failed"
 
 _LOST_PEER_ERRORS: Final = frozenset({"UnavailableError", "AbortedError", "DeadlineExceededError", "CancelledError"})
 
-# Errors of other classes that TensorFlow raises when a peer went away or came back as a new process.
+# Errors of other classes that TensorFlow raises when a peer became unreachable or came back as a new process.
 _LOST_PEER_TEXTS: Final = (
     "collective ops is aborted",
     "connection reset by peer",
@@ -60,10 +62,47 @@ class TrainerExit(Exception):
         self.code = self.default_code if code is None else code
 
 
+class Words(str):
+    """A few plain words in place of a value in a `ConfigError`, such as `nothing` or `invalid JSON (...)`."""
+
+    __slots__ = ()
+
+
+NOTHING: Final = Words("nothing")
+_LONGEST_VALUE: Final = 80
+
+
 class ConfigError(TrainerExit):
-    """The configuration is wrong: names the key, the value seen, the rule and what to set."""
+    """An input is invalid.
+
+    The text has the one grammar of all refusals: `KEY: got VALUE; expected RULE. FIX.`
+    """
 
     default_code = exit_codes.BAD_CONFIG
+
+    def __init__(self, key: str, *, got: object, expected: str, fix: str) -> None:
+        """Refuse the value `got` of `key` (a dotted key, a variable, an option or a path).
+
+        Args:
+            key: As users write it.
+            got: The value, which the text shows as JSON, or `Words`.
+            expected: What is allowed, as a noun phrase.
+            fix: What to do, as an imperative sentence without its full stop.
+
+        """
+        super().__init__(f"{key}: got {_shown(got)}; expected {expected}. {fix}.")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Words):
+        return " ".join(value.split())
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
+
+
+def one_of(choices: Iterable[str]) -> str:
+    """Return the rule "one of" for the `expected` of a `ConfigError`."""
+    return f"one of {', '.join(json.dumps(each) for each in choices)}"
 
 
 class TaskFailed(TrainerExit):
@@ -112,12 +151,12 @@ def from_code(code: int, message: str) -> TrainerExit:
 
 
 def is_tensorflow_error(error: BaseException) -> bool:
-    """Say whether `error` is one of `tf.errors` (told by class name and module: TensorFlow need not be imported)."""
+    """Return whether `error` is one of `tf.errors` (told by class name and module: TensorFlow need not be imported)."""
     return any(cls.__name__ == "OpError" and cls.__module__.startswith("tensorflow") for cls in type(error).__mro__)
 
 
 def is_lost_peer(error: BaseException) -> bool:
-    """Say whether `error`, or what it was raised from, means that another task of the run went away."""
+    """Return whether `error`, or what it was raised from, means that another task of the run became unreachable."""
     chain: BaseException | None = error
     while chain is not None:
         if isinstance(chain, LostPeer) or (is_tensorflow_error(chain) and _tells_lost_peer(chain)):
@@ -135,7 +174,7 @@ def _tells_lost_peer(error: BaseException) -> bool:
 
 
 def is_storage_full(error: BaseException) -> bool:
-    """Say whether `error`, or what it was raised from, means that the storage has no room left."""
+    """Return whether `error`, or what it was raised from, means that the storage has no room left."""
     chain: BaseException | None = error
     while chain is not None:
         if isinstance(chain, OSError) and chain.errno in _NO_ROOM:
@@ -163,7 +202,7 @@ def summary(error: BaseException) -> str:
     if lines[0] == "Graph execution error:":  # then come the places it passed through, and the reason
         lines = [line for line in lines[1:] if not line.startswith(_PLACES)] or lines
     if is_storage_full(error):
-        return f"the storage is full: {lines[0]}: make room; the run goes on from its last checkpoint"
+        return f"the storage is full: {lines[0]}. Free some space; the run resumes from its last checkpoint."
     return f"{type(error).__name__}: {lines[0]}"
 
 

@@ -54,7 +54,7 @@ def configure(task: str, style: str = "text") -> None:
         logging.captureWarnings(True)
     else:
         handler.setFormatter(logging.Formatter(f"%(asctime)s {task} %(message)s", datefmt="%H:%M:%S"))
-    logging.raiseExceptions = False  # a line that can't be written must neither end a training nor fill the log
+    logging.raiseExceptions = False  # a line that cannot be written must neither end a training nor fill the log
     log.handlers[:] = [handler]
     log.propagate = False
     log.setLevel(logging.INFO)
@@ -67,11 +67,11 @@ def fields(**values: object) -> dict[str, dict[str, object]]:
 
 def describe(metrics: Mapping[str, float]) -> str:
     """Return `metrics` as text for one log line."""
-    return " ".join(f"{name} {value:.4f}" for name, value in metrics.items()) or "no held-out data"
+    return " ".join(f"{name} {value:.4f}" for name, value in metrics.items()) or "no evaluation data"
 
 
 def style() -> str:
-    """Return how the trainer's log is written, as `configure` was told."""
+    """Return how the trainer's log is written, as `configure` set it."""
     return "json" if any(isinstance(handler.formatter, _Json) for handler in log.handlers) else "text"
 
 

@@ -13,7 +13,7 @@ from trainer.runtime.logs import fields, log
 def leave(code: int, message: str) -> NoReturn:
     """Say `message` on the last line and end the process with `code`.
 
-    Not through `sys.exit`: dropping a strategy and its iterators takes seconds, and TensorFlow's servers can't be
+    Not through `sys.exit`: dropping a strategy and its iterators takes seconds, and TensorFlow's servers cannot be
     stopped.
     """
     log.info("exit %d: %s", code, message, extra=fields(exitCode=code))

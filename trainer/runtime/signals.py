@@ -22,7 +22,7 @@ def _handler(_signum: int, _frame: FrameType | None) -> None:
 
 
 class StopSignal:
-    """Whether this process was told to stop, and what happens then.
+    """Whether this process received SIGTERM, and what happens then.
 
     At first a signal ends the process at once through `action`. While training, `hold` keeps it alive so that the
     loop can save a checkpoint, with a watchdog that ends it before the kernel would.
@@ -43,7 +43,7 @@ class StopSignal:
         signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
         self.take_over()
         threading.Thread(target=self._listen, args=(receiver,), name="stop-signal", daemon=True).start()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # a restart in place blocks them across the exec
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # an in-place restart blocks them across the exec
 
     def take_over(self) -> None:
         """Put the handlers in place, again after TensorFlow put its own there (MultiWorkerMirroredStrategy does)."""
@@ -90,7 +90,7 @@ class StopSignal:
             self._hold_seconds = seconds
 
     def release(self) -> None:
-        """Undo `hold`: from now on, and if a signal came meanwhile at once, a signal ends the process."""
+        """Undo `hold`: from now on, and if a signal came in the meantime at once, a signal ends the process."""
         with self._lock:
             self._hold_seconds = None
             came = self._event.is_set()
@@ -98,7 +98,7 @@ class StopSignal:
             self._action()
 
     def is_set(self) -> bool:
-        """Say whether a signal came."""
+        """Return whether a signal came."""
         return self._event.is_set()
 
     def seconds_since(self) -> float:
@@ -106,5 +106,5 @@ class StopSignal:
         return time.monotonic() - self._at if self._at is not None else 0.0
 
     def wait(self, seconds: float) -> bool:
-        """Sleep until a signal comes, at most `seconds`; say whether one did."""
+        """Sleep until a signal comes, at most `seconds`; return whether one did."""
         return self._event.wait(seconds)

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from trainer.runtime.errors import ConfigError
+from trainer.runtime.errors import NOTHING, ConfigError, Words, one_of
 from trainer.runtime.types import Json
 
 ROLES: Final = ("chief", "ps", "worker", "evaluator")
-_RULE: Final = (
-    'set TF_CONFIG to {"cluster":{"chief":["host:port"],...},"task":{"type":"chief","index":0}} or leave it unset'
+_FIX: Final = (
+    'Set TF_CONFIG to {"cluster":{"chief":["host:port"],...},"task":{"type":"chief","index":0}} or leave it unset'
 )
 _MAX_PORT: Final = 65535
 
@@ -71,29 +71,35 @@ def parse(text: str | None) -> Cluster:
     try:
         config = json.loads(text)
     except ValueError as error:
-        raise ConfigError(f"TF_CONFIG: not JSON ({error}): {text[:200]!r}: {_RULE}") from error
+        raise ConfigError(
+            "TF_CONFIG", got=Words(f"invalid JSON ({error})"), expected="a JSON object", fix=_FIX
+        ) from error
     if not isinstance(config, dict):
-        raise ConfigError(f"TF_CONFIG: got {text[:200]!r}: must be an object: {_RULE}")
+        raise ConfigError("TF_CONFIG", got=config, expected="a JSON object", fix=_FIX)
     tasks = _tasks(config.get("cluster") or {})
-    role, index = _task(config.get("task"), tasks)
+    role, index = _task(config.get("task", NOTHING), tasks)
     return Cluster(role=role, index=index, tasks=tasks)
 
 
 def _tasks(cluster: Json) -> dict[str, tuple[str, ...]]:
     if not isinstance(cluster, dict):
-        raise ConfigError(f"TF_CONFIG.cluster: got {cluster!r}: must map roles to lists of host:port: {_RULE}")
+        raise ConfigError(
+            "TF_CONFIG.cluster", got=cluster, expected="a mapping of roles to lists of host:port", fix=_FIX
+        )
     tasks: dict[str, tuple[str, ...]] = {}
     for role, addresses in cluster.items():
         if role not in ROLES[:-1]:
-            raise ConfigError(f"TF_CONFIG.cluster: got role {role!r}: must be one of {', '.join(ROLES[:-1])}: {_RULE}")
+            raise ConfigError(
+                f"TF_CONFIG.cluster.{role}", got=Words("an unknown key"), expected=one_of(ROLES[:-1]), fix=_FIX
+            )
         if not isinstance(addresses, list) or not addresses:
-            raise ConfigError(f"TF_CONFIG.cluster.{role}: got {addresses!r}: must be a list of host:port: {_RULE}")
+            raise ConfigError(f"TF_CONFIG.cluster.{role}", got=addresses, expected="a list of host:port", fix=_FIX)
         for i, address in enumerate(addresses):
             if not _is_address(address):
-                raise ConfigError(f"TF_CONFIG.cluster.{role}[{i}]: got {address!r}: must be host:port: {_RULE}")
+                raise ConfigError(f"TF_CONFIG.cluster.{role}[{i}]", got=address, expected="host:port", fix=_FIX)
         tasks[role] = tuple(addresses)
     if len(tasks.get("chief", ())) > 1:
-        raise ConfigError(f"TF_CONFIG.cluster.chief: got {len(tasks['chief'])} addresses: there is one chief: {_RULE}")
+        raise ConfigError("TF_CONFIG.cluster.chief", got=list(tasks["chief"]), expected="one address", fix=_FIX)
     return tasks
 
 
@@ -104,13 +110,15 @@ def _is_address(address: object) -> bool:
 
 def _task(task: Json, tasks: Mapping[str, tuple[str, ...]]) -> tuple[str, int]:
     if not isinstance(task, dict):
-        raise ConfigError(f"TF_CONFIG.task: got {task!r}: must have type and index: {_RULE}")
-    role, index = task.get("type"), task.get("index", 0)
+        raise ConfigError("TF_CONFIG.task", got=task, expected="a mapping with type and index", fix=_FIX)
+    role, index = task.get("type", NOTHING), task.get("index", 0)
     if role not in ROLES:
-        raise ConfigError(f"TF_CONFIG.task.type: got {role!r}: must be one of {', '.join(ROLES)}: {_RULE}")
+        raise ConfigError("TF_CONFIG.task.type", got=role, expected=one_of(ROLES), fix=_FIX)
     if isinstance(index, bool) or not isinstance(index, int) or index < 0:
-        raise ConfigError(f"TF_CONFIG.task.index: got {index!r}: must be a whole number from 0: {_RULE}")
+        raise ConfigError("TF_CONFIG.task.index", got=index, expected="an integer, 0 or more", fix=_FIX)
     if role != "evaluator" and tasks and index >= len(tasks.get(role, ())):
         known = len(tasks.get(role, ()))
-        raise ConfigError(f"TF_CONFIG.task.index: got {role} {index}: the cluster has {known} of that role: {_RULE}")
+        raise ConfigError(
+            "TF_CONFIG.task.index", got=index, expected=f"less than {known}, the number of {role} addresses", fix=_FIX
+        )
     return str(role), index

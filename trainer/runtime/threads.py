@@ -11,7 +11,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 OWN_GROUPS = Path("/proc/self/cgroup")
 INTRA = "TF_NUM_INTRAOP_THREADS"
 INTER = "TF_NUM_INTEROP_THREADS"
-_MIN_INTER = 2  # with one inter-op thread a ParameterServer worker hangs for ever at its first step
+_MIN_INTER = 2  # with one inter-op thread a ParameterServer worker hangs indefinitely at its first step
 
 
 def cgroup_quota(root: Path = CGROUPS, own: Path = OWN_GROUPS) -> float | None:

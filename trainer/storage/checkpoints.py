@@ -110,7 +110,7 @@ def keep(found: CheckpointRef, directory: str) -> str | None:
 
 
 def keep_model(model: Tensor, step: int, directory: str) -> str:
-    """Save the weights alone of a checkpoint that is gone, as `keep` would have copied it; return its path."""
+    """Save the weights alone of a deleted checkpoint, as `keep` would have copied it; return its path."""
     name = f"ckpt-{step}"
     files.make_directory(directory)
     tf.train.Checkpoint(model=model).write(files.join(directory, name))
@@ -165,7 +165,7 @@ class Checkpoints:
         """Restore everything from the checkpoint at `path`.
 
         Raises:
-            DamagedError: it can't be read.
+            DamagedError: it cannot be read.
 
         """
         with _reading(path):
@@ -197,8 +197,8 @@ def restore_model(path: str, model: Tensor) -> None:
     """Restore the weights of a model that no strategy holds.
 
     Raises:
-        tf.errors.NotFoundError: the checkpoint was deleted meanwhile.
-        DamagedError: it can't be read.
+        tf.errors.NotFoundError: the checkpoint was deleted in the meantime.
+        DamagedError: it cannot be read.
 
     """
     with _reading(path):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from trainer.runtime.config import EarlyStopping
-from trainer.runtime.errors import ConfigError
+from trainer.runtime.errors import ConfigError, one_of
 from trainer.runtime.serialize import to_json
 from trainer.storage import files
 from trainer.storage.run_dir import RunDir
@@ -36,7 +36,7 @@ class EvaluationRecord:
     _rule: EarlyStopping = field(init=False)
 
     def __post_init__(self) -> None:
-        """Go on from what an earlier evaluator of this run has written."""
+        """Continue from what an earlier evaluator of this run has written."""
         self._rule = self.early_stopping or LOWEST_LOSS
         before = self.run_dir.read_evaluation()
         self.best, self.last, self.stop = before.get("best"), before.get("last"), before.get("stop")
@@ -48,7 +48,7 @@ class EvaluationRecord:
         return int(self.last["step"]) if self.last else -1
 
     def add(self, step: int, metrics: dict[str, float]) -> bool:
-        """Take in the `metrics` of the checkpoint of `step`; say whether it is the best so far.
+        """Take in the `metrics` of the checkpoint of `step`; return whether it is the best so far.
 
         Raises:
             ConfigError: early stopping goes by a metric that the task does not have.
@@ -57,11 +57,11 @@ class EvaluationRecord:
         rule = self._rule
         self.last = {"step": step, "metrics": metrics}
         if rule.metric not in metrics:
-            if self.early_stopping is None:  # no held-out data
+            if self.early_stopping is None:  # no evaluation data
                 return False
-            known = ", ".join(sorted(metrics)) or "none, it has no held-out data"
+            known = one_of(sorted(metrics)) if metrics else "a task with evaluation data"
             raise ConfigError(
-                f"trainer.earlyStopping.metric: got {rule.metric!r}: the task's metrics are {known}: set one of them"
+                "trainer.earlyStopping.metric", got=rule.metric, expected=known, fix="Set a metric of the task"
             )
         value = metrics[rule.metric]
         if rule.better(value, self.best["value"] if self.best else None):

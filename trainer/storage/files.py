@@ -14,7 +14,7 @@ from trainer.runtime.types import Module
 
 
 def is_remote(path: str) -> bool:
-    """Say whether `path` is a URL, which only TensorFlow can read."""
+    """Return whether `path` is a URL, which only TensorFlow can read."""
     return "://" in path
 
 

@@ -4,7 +4,7 @@ In it are:
     run.json      the record and the versions; another identity hash in the same directory is refused
     DONE          the result; makes a run at most once: a task that finds it ends with 0
     status.json   where the run is, for people and programs
-    lease.json    which chief is at work here (`trainer.storage.lease`)
+    lease.json    which chief is active here (`trainer.storage.lease`)
     evaluation.json, best/    the evaluator's (`trainer.roles.evaluator`)
     checkpoints/  logs/train/  logs/eval/  export/
 """
@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from trainer.runtime.config import RunRecord
-from trainer.runtime.errors import ConfigError
+from trainer.runtime.errors import ConfigError, Words
 from trainer.runtime.serialize import now, to_json
 from trainer.runtime.types import Json
 from trainer.storage import files
@@ -71,8 +71,10 @@ class RunDir:
     def _check_hash(self, name: str, found: Json) -> None:
         if found != self._record.hash:
             raise ConfigError(
-                f"{self.at(name)}: got hash {found!r}: must be {self._record.hash!r}: the directory holds a run with "
-                "another configuration: give this run another name, or delete the directory if that run is not needed"
+                self.at(name),
+                got=Words(f"the identity hash {found!r} of another configuration"),
+                expected=f"{self._record.hash!r}",
+                fix="Give this run another name, or delete the directory if its run is not needed",
             )
 
     def done(self) -> dict[str, Any] | None:
@@ -122,8 +124,10 @@ class RunDir:
                 raise
             reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
             raise ConfigError(
-                f"RUN_DIR: got {self.path!r}: can't be written ({reason}): set storage to one that this task may write "
-                "to, or give its user (runAsUser, serviceAccountName) the right to"
+                "RUN_DIR",
+                got=Words(f"{self.path!r}, which cannot be written ({reason})"),
+                expected="a writable directory",
+                fix="Set storage to a writable one, or grant write access to runAsUser or serviceAccountName",
             ) from error
 
     def write_done(self, result: dict[str, Any]) -> None:

@@ -42,7 +42,7 @@ class Status:
             try:
                 files.write_text(self._path, text)
             except Exception as error:  # noqa: BLE001, RUF100 - gfile has its own error classes
-                log.info("can't write %s: %s", self._path, error)
+                log.info("cannot write %s: %s", self._path, error)
 
     def note(self, **fields: Json) -> None:
         """Change `fields` and leave the writing to the next `update` or heartbeat."""

@@ -14,13 +14,13 @@ LIMIT: Final = 4096
 
 
 def write(path: str | None, code: int, message: str, details: Mapping[str, Any]) -> None:
-    """Write the result to `path`; nothing happens without one, and a path that can't be written is only logged."""
+    """Write the result to `path`; nothing happens without one, and a path that cannot be written is only logged."""
     if not path:
         return
     try:
         Path(path).write_text(line(code, message, details), encoding="ascii")
     except OSError as error:
-        log.info("can't write the termination log %s: %s", path, error.strerror)
+        log.info("cannot write the termination log %s: %s", path, error.strerror)
 
 
 def line(code: int, message: str, details: Mapping[str, Any]) -> str:

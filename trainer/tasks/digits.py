@@ -1,7 +1,7 @@
 """Handwritten digits: 1,797 images of 8x8 pixels, real data that comes with the package.
 
-A small convolutional network reaches about 0.98 on the held-out fifth after 600 steps of 64 images, in well under a
-minute on one core. Source of the data: scikit-learn's `load_digits`, see scripts/make_digits.py.
+A small convolutional network reaches an accuracy of about 0.98 on the evaluation fifth of the data
+after 600 steps of 64 images, in well under a minute on one core. Source of the data: scikit-learn's `load_digits`, see scripts/make_digits.py.
 """
 
 from __future__ import annotations

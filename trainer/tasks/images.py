@@ -1,6 +1,6 @@
 """Image classification: what `inception_v3` and `resnet50` share.
 
-Images come from TFRecord files in DATA_DIR, `train-*` and `validation-*` (hyper-parameters `train_files`,
+Images come from TFRecord files in DATA_DIR, `train-*` and `validation-*` (hyperparameters `train_files`,
 `validation_files`), as ImageNet is usually stored. Each record is a `tf.train.Example` with
 
     image/encoded      bytes   a JPEG or PNG file of any size
@@ -27,7 +27,7 @@ _FEATURES: Final = {
 _BATCH_OF_RATE: Final = 256
 _CHANNELS: Final = 3
 _CENTRE: Final = 0.875
-"""Share of each side of a held-out image that is looked at."""
+"""Share of each side of an evaluation image that is used."""
 _SMALLEST_CROP: Final = 0.08
 _SYNTHETIC_SEED: Final = 20_000
 
@@ -87,8 +87,10 @@ class ImageClassification(Task):
         highest = float(self.hp["learning_rate"]) * self.settings.batch_size / _BATCH_OF_RATE
         if warmup >= steps:
             raise ConfigError(
-                f"trainer.hyperparameters.warmup_steps: got {warmup}: must be less than the {steps} trainer.steps: "
-                f"set it to {steps // 20}"
+                "trainer.hyperparameters.warmup_steps",
+                got=warmup,
+                expected=f"fewer than the {steps} trainer.steps",
+                fix=f"Set warmup_steps: {steps // 20}",
             )
         if not warmup:
             return keras.optimizers.schedules.CosineDecay(highest, steps)

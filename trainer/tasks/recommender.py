@@ -120,13 +120,13 @@ class Recommender(Task):
         return [keras.metrics.AUC(num_thresholds=1000, from_logits=True, name="auc")]
 
     def reachable_auc(self) -> float:
-        """Return the AUC of the true probabilities on the held-out examples: no model can do better but by luck."""
+        """Return the AUC of the true probabilities on the evaluation examples: no model can do better but by luck."""
         batches = [(clicked.numpy(), logits.numpy()) for _, clicked, logits in self._held_out(4096)]
         labels, scores = (np.concatenate(each) for each in zip(*batches, strict=True))
         return auc(labels, scores)
 
     def _held_out(self, batch_size: int) -> Dataset:
-        """Return the held-out `(ids, clicked, true logits)`; the examples don't depend on the size of the batches."""
+        """Return the evaluation `(ids, clicked, true logits)`, the same examples for each batch size."""
         examples, chunk = int(self.hp["eval_examples"]), 1024
         chunks = tf.data.Dataset.range(-(-examples // chunk))
         made = chunks.map(lambda number: self._batch(tf.constant(_EVAL_STREAM, tf.int64), number, chunk))

@@ -1,4 +1,7 @@
-"""The pull requests whose cards are in tests/golden/review. `python -m tests.unit.review.cases FOLDER` writes them."""
+"""The pull requests whose review comments are in tests/golden/review.
+
+`python -m tests.unit.review.cases FOLDER` writes the comments.
+"""
 
 import re
 import sys
@@ -7,7 +10,7 @@ from pathlib import Path
 
 from tests.unit.review.repositories import DIGEST, LINK, RUN, VERSION, Case, changed, review_of
 from tfd.review.analysis.policy_file import RulesError
-from tfd.review.output.comment import card
+from tfd.review.output.comment import comment
 from tfd.review.sources.git import GitError
 
 OLD = "jobs/vision/digits-41.yaml"
@@ -33,43 +36,43 @@ args: ["{EVIL.replace(chr(92), chr(92) * 2)}"]
 """
 
 CASES: dict[str, Case] = {
-    # Runs come.
+    # New runs.
     "new-run": Case({NEW: FASTER}, MERGED),
     "new-first-of-its-team": Case({"jobs/speech/first.yaml": RUN}, MERGED),
     "new-suspended": Case({NEW: f"{FASTER}state: suspended\n"}, MERGED),
     "new-warm-start": Case({NEW: f"{FASTER}warmStartFrom: digits-41\n"}, {OLD: SUSPENDED}),
     "new-warm-start-from-an-active-run": Case({NEW: f"{FASTER}warmStartFrom: digits-41\n"}, MERGED),
     "new-warm-start-from-nowhere": Case({NEW: f"{FASTER}warmStartFrom: digits-40\n"}, MERGED),
-    "new-beside-a-run-whose-chart-is-lost": Case({NEW: FASTER}, {OLD: changed(RUN, (VERSION, "0.0.1"))}),
-    "new-own-program": Case({NEW: f'{RUN}command: [python, train.py]\nargs: ["--epochs=3"]\n'}, MERGED),
-    "new-board": Case(
+    "new-next-to-a-run-without-its-chart": Case({NEW: FASTER}, {OLD: changed(RUN, (VERSION, "0.0.1"))}),
+    "new-custom-script": Case({NEW: f'{RUN}command: [python, train.py]\nargs: ["--epochs=3"]\n'}, MERGED),
+    "new-tensorboard-only": Case(
         {"jobs/vision/board.yaml": f"chartVersion: {VERSION}\nstrategy: None\nstorage: {{claim: runs}}\n"}, MERGED
     ),
     "new-while-the-base-moved-on": Case({NEW: FASTER}, MERGED, meanwhile={"jobs/vision/other.yaml": ONE_GPU}),
-    "new-on-a-chart-that-is-not-released": Case({NEW: FASTER}, MERGED, tagged=False),
+    "new-on-an-unreleased-chart": Case({NEW: FASTER}, MERGED, tagged=False),
     "new-on-a-newer-chart": Case({NEW: changed(FASTER, (VERSION, "9.9.9"))}, MERGED, release="9.9.9"),
-    # Runs change in place.
+    # Changes in place.
     "mutable-deadline-and-retries": Case({OLD: f"{RUN}deadline: 48h\nretries: 9\n"}, MERGED),
     "mutable-suspended": Case({OLD: SUSPENDED}, MERGED),
     "mutable-resumed": Case({OLD: RUN}, {OLD: SUSPENDED}),
     "mutable-archived": Case({OLD: ARCHIVED}, MERGED),
     "mutable-started-again": Case({OLD: RUN}, {OLD: ARCHIVED}),
     "metadata-only": Case({OLD: f"{RUN}owner: Ada\nlabels: {{experiment: e1}}\n"}, MERGED),
-    "default-spelt-out": Case({OLD: f"{RUN}# as it was\nretries: 5\n"}, MERGED),
+    "default-written-out": Case({OLD: f"{RUN}# the default\nretries: 5\n"}, MERGED),
     "mutable-suspended-on-an-older-chart": Case({OLD: SUSPENDED}, MERGED, release="9.9.9"),
-    # Runs change that may not.
+    # Changes that are refused.
     "identity-changed": Case({OLD: FASTER}, MERGED),
     "immutable-changed": Case({OLD: changed(RUN, ("gpus: 1", "gpus: 2"))}, MERGED),
     "chart-upgrade-of-a-merged-run": Case({OLD: changed(RUN, (VERSION, "9.9.9"))}, MERGED, release="9.9.9"),
     "deleted-while-active": Case({OLD: None}, MERGED),
     "renamed-while-active": Case({OLD: None, NEW: RUN}, MERGED),
-    # Runs go.
+    # Deleted runs.
     "deleted-after-archived": Case({OLD: None}, {OLD: ARCHIVED}),
     "renamed-after-suspended": Case({OLD: None, NEW: RUN}, {OLD: SUSPENDED}),
-    # Names, twins, storage.
+    # Names, identities, storage.
     "run-name-of-another-team": Case({"jobs/speech/digits-41.yaml": RUN}, MERGED),
-    "two-files-of-one-run-name": Case({"jobs/a/same.yaml": RUN, "jobs/b/same.yaml": ONE_GPU}),
-    "application-of-one-name": Case({"jobs/a-b/c.yaml": ONE_GPU}, {"jobs/a/b-c.yaml": RUN}),
+    "same-run-name-in-two-teams": Case({"jobs/a/same.yaml": RUN, "jobs/b/same.yaml": ONE_GPU}),
+    "same-application-name": Case({"jobs/a-b/c.yaml": ONE_GPU}, {"jobs/a/b-c.yaml": RUN}),
     "duplicate-identity": Case({NEW: f"{RUN}owner: Grace\n"}, MERGED),
     "duplicate-of-a-deleted-run": Case({NEW: RUN}, {OLD: None}, before=MERGED),
     "name-of-a-deleted-run": Case({OLD: FASTER}, {OLD: None}, before=MERGED),
@@ -81,11 +84,13 @@ CASES: dict[str, Case] = {
     "rule-image-tag-and-registry": Case(
         {NEW: changed(FASTER, (f"registry.example.com/vision/trainer@{DIGEST}", "docker.io/x/trainer:latest"))}, MERGED
     ),
-    "rule-image-of-what-was-added-archived": Case(
+    "rule-image-of-an-archived-run": Case(
         {OLD: changed(RUN, (f"@{DIGEST}", ":latest"))}, {OLD: changed(ARCHIVED, (f"@{DIGEST}", ":latest"))}
     ),
     "rule-registry-of-tensorboard": Case({NEW: f"{FASTER}tensorboard: {{image: docker.io/x/board:1}}\n"}, MERGED),
-    "rule-registry-of-tensorboard-later": Case({OLD: f"{RUN}tensorboard: {{image: docker.io/x/board:1}}\n"}, MERGED),
+    "rule-registry-of-tensorboard-added-later": Case(
+        {OLD: f"{RUN}tensorboard: {{image: docker.io/x/board:1}}\n"}, MERGED
+    ),
     "rule-gpus-and-hours": Case({NEW: changed(FASTER, ("gpus: 1", "gpus: 32"))}, MERGED),
     "rule-gpus-and-hours-waived": Case(
         {NEW: changed(FASTER, ("gpus: 1", "gpus: 32"))}, MERGED, approvals=("maintainers",)
@@ -100,14 +105,14 @@ CASES: dict[str, Case] = {
     ),
     "rule-chart-and-job": Case({NEW: FASTER, "charts/tf-distributed/README.md": "new\n"}, MERGED),
     "rule-too-many-runs": Case({f"jobs/vision/try-{n}.yaml": changed(RUN, ("20000", f"{n + 1}")) for n in range(21)}),
-    # Files that are no runs.
+    # Files that are not runs.
     "example-changed": Case({"jobs/examples/a.yaml": FASTER}, {"jobs/examples/a.yaml": RUN}),
-    "example-for-a-chart-that-comes-with-it": Case(
+    "example-with-its-chart": Case(
         {"jobs/examples/a.yaml": changed(RUN, (VERSION, "9.9.9")), "charts/tf-distributed/README.md": "9.9.9\n"},
         {"jobs/examples/a.yaml": RUN},
     ),
     "no-job-file": Case({"README.md": "words\n", "charts/tf-distributed/README.md": "new\n"}, MERGED),
-    "500-files-of-which-3-change": Case(
+    "3-of-500-files-change": Case(
         {
             "jobs/t7/run-7.yaml": f"{ONE_GPU}state: suspended\n",
             "jobs/t8/run-8.yaml": f"{ONE_GPU}owner: Ada\n",
@@ -116,9 +121,9 @@ CASES: dict[str, Case] = {
         MERGED | {f"jobs/t{n % 10}/run-{n}.yaml": ONE_GPU for n in range(500)},
     ),
     # Mistakes.
-    "misspelt-key": Case({NEW: changed(FASTER, ("  steps", "  step"))}, MERGED),
+    "misspelled-key": Case({NEW: changed(FASTER, ("  steps", "  step"))}, MERGED),
     "without-chart-version": Case({NEW: changed(FASTER, (f"chartVersion: {VERSION}\n", ""))}, MERGED),
-    "chart-version-of-no-chart": Case({NEW: changed(FASTER, (VERSION, "0.0.9"))}, MERGED),
+    "unknown-chart-version": Case({NEW: changed(FASTER, (VERSION, "0.0.9"))}, MERGED),
     "chart-refuses": Case({NEW: changed(FASTER, ("ps: {replicas: 2}", "ps: {replicas: 0}"))}, MERGED),
     "broken-yaml": Case({NEW: "storage: {claim: runs\n", "jobs/vision/list.yaml": "- a\n- b\n"}, MERGED),
     "blocked-by-a-file-on-the-base": Case({NEW: FASTER}, MERGED | {"jobs/vision/broken.yaml": "storage: [\n"}),
@@ -132,7 +137,7 @@ CASES: dict[str, Case] = {
     "hostile-alias": Case({NEW: changed(FASTER, ("60000", "&n 600"), ("task: digits", "checkpointEvery: 100"))
                            + "retries: *n\n"}, MERGED),
     "hostile-markdown": Case({NEW: INJECTION}, MERGED),
-    "hostile-markdown-that-is-refused": Case({NEW: f"{RUN}'{EVIL}': 1\nstate: '{EVIL}'\n"}, MERGED),
+    "hostile-markdown-refused": Case({NEW: f"{RUN}'{EVIL}': 1\nstate: '{EVIL}'\n"}, MERGED),
     "hostile-path-key-and-chart-version": Case(
         {NEW: f"{FASTER}path: jobs/other\n", "jobs/vision/up.yaml": changed(RUN, (VERSION, "../.."))}, MERGED
     ),
@@ -148,35 +153,37 @@ CASES: dict[str, Case] = {
     ),
     "link-deleted": Case({NEW: None}, MERGED | {NEW: f"{LINK}digits-41.yaml"}),
     "hostile-link": Case({NEW: f"{LINK}../../../../etc/passwd"}, MERGED),
-    # What can't be told.
-    "cant-tell-conflict": Case({OLD: f"{RUN}deadline: 1h\n"}, MERGED, meanwhile={OLD: f"{RUN}deadline: 2h\n"}),
-    "rules-that-nobody-could-read": Case({"review.yaml": "rules: [\n"}, MERGED),
-    "cant-tell-no-rules": Case({NEW: FASTER}, {OLD: RUN, "review.yaml": None}),
-    "cant-tell-old-chart": Case({OLD: changed(SUSPENDED, (VERSION, "0.0.1"))}, {OLD: changed(RUN, (VERSION, "0.0.1"))}),
+    # Merges that cannot be judged.
+    "cannot-judge-a-conflict": Case({OLD: f"{RUN}deadline: 1h\n"}, MERGED, meanwhile={OLD: f"{RUN}deadline: 2h\n"}),
+    "invalid-policy-file": Case({"review.yaml": "rules: [\n"}, MERGED),
+    "cannot-judge-without-a-policy-file": Case({NEW: FASTER}, {OLD: RUN, "review.yaml": None}),
+    "cannot-judge-without-the-chart": Case(
+        {OLD: changed(SUSPENDED, (VERSION, "0.0.1"))}, {OLD: changed(RUN, (VERSION, "0.0.1"))}
+    ),
 }  # fmt: skip
 
 
 def golden(name: str, case: Case) -> str:
-    """Return the card of a case without what a change of the chart or of its version changes.
+    """Return the review comment of a case, without the parts that change with every chart version.
 
-    One golden has a whole rendering, the others short diffs only: else each change of the chart would change them all.
+    Only one golden has a whole rendering, so that a change of the chart does not change them all.
     """
     with tempfile.TemporaryDirectory() as folder:
         try:
             found = review_of(Path(folder) / "repository", case)
         except (GitError, RulesError) as error:
             return f"{error}\n".replace(folder, "FOLDER")
-        text = f"{card(found)}\nexit code {found.exit_code}\n"
+        text = f"{comment(found)}\nexit code {found.exit_code}\n"
         text = text.replace(found.base[:12], "BASE").replace(found.head[:12], "HEAD")
     if name != "new-run":
-        text = re.sub(r"(?<=`diff\n)((?:(?!```).*\n){60,}?)(?=```)", "(long, left out of this golden)\n", text)
+        text = re.sub(r"(?<=`diff\n)((?:(?!```).*\n){60,}?)(?=```)", "(long, omitted from this golden)\n", text)
     text = text.replace("9.9.9", "NEWER")
     text = re.sub(r"sha256:(?!a{64})[0-9a-f]{64}", "sha256:HASH", text)
     return re.sub(rf"(^|[^0-9.]){re.escape(VERSION)}([^0-9.]|$)", r"\1VERSION\2", text, flags=re.M)
 
 
 def main(folder: Path) -> None:
-    """Write every card."""
+    """Write every review comment."""
     for stale in folder.glob("*.md"):
         if stale.stem not in CASES:
             stale.unlink()

@@ -1,4 +1,4 @@
-"""Small git repositories with this project's chart, schema and rules, and pull requests in them."""
+"""Small git repositories with the chart, schema and rules of this project, and a pull request in each."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.chart.rendering import ROOT
-from tfd.review.analysis.review import Review, review
+from tfd.review.analysis.pull_request import PullRequestReview, review_pull_request
 from tfd.review.sources.git import Repository
 
 VERSION = re.search(r"^version: (.*)$", (ROOT / "charts/tf-distributed/Chart.yaml").read_text(), re.M)[1]  # type: ignore[index]
@@ -42,7 +42,7 @@ _ENVIRONMENT = os.environ | {
 
 
 def changed(text: str, *edits: tuple[str, str]) -> str:
-    """Return a text with each first of two strings replaced by the second; each must be there."""
+    """Return `text` with replacements; fail if a text to replace is missing."""
     for old, new in edits:
         assert old in text, old
         text = text.replace(old, new)
@@ -51,19 +51,19 @@ def changed(text: str, *edits: tuple[str, str]) -> str:
 
 @dataclass(frozen=True)
 class Case:
-    """A repository and a pull request: `base` is merged, `head` is asked for."""
+    """A repository and a pull request: `base` is merged, `head` is the change."""
 
     head: Files
     base: Files = field(default_factory=dict)
     before: Files = field(default_factory=dict)
-    """Merged before `base`, so that the history has it."""
+    """Files merged before `base`, so that they are in the history."""
     meanwhile: Files = field(default_factory=dict)
-    """Merged into the base after the pull request began."""
+    """Files merged into the base after the pull request began."""
     approvals: tuple[str, ...] = ()
     tagged: bool = True
-    """Whether the chart has its git tag."""
+    """Whether the git tag of the chart exists."""
     release: str = ""
-    """A later version of the chart that is on the base, with its git tag."""
+    """A later chart version on the base, with its git tag."""
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -85,7 +85,7 @@ def commit(folder: Path, files: Files) -> None:
 
 
 def start(folder: Path) -> None:
-    """Make a repository that holds the project's chart, schema and rules."""
+    """Create a repository with the chart, schema and rules of this project."""
     folder.mkdir(parents=True)
     for name in ("charts", "schema", "review.yaml"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
@@ -95,7 +95,7 @@ def start(folder: Path) -> None:
 
 
 def build(folder: Path, case: Case) -> Repository:
-    """Make the repository of a case: branches main and head."""
+    """Create the repository of a case, with the branches main and head."""
     start(folder)
     if case.tagged:
         git(folder, "tag", f"tf-distributed-{VERSION}")
@@ -114,6 +114,6 @@ def build(folder: Path, case: Case) -> Repository:
     return Repository(folder)
 
 
-def review_of(folder: Path, case: Case) -> Review:
+def review_of(folder: Path, case: Case) -> PullRequestReview:
     """Build the repository of a case and review its pull request."""
-    return review(build(folder, case), "main", "head", case.approvals)
+    return review_pull_request(build(folder, case), "main", "head", case.approvals)

@@ -1,4 +1,4 @@
-"""Job files of every wrong shape, in the pull request and on the base: each is refused and none ends the review."""
+"""Malformed job files, in the pull request and on the base: each is refused, and none ends the review."""
 
 import copy
 import json
@@ -13,7 +13,7 @@ from tests.unit.review.repositories import RUN, Case, Files, review_of
 from tfd.jobfile import helm_yaml
 from tfd.review.analysis.actions import Action
 from tfd.review.analysis.findings import Level
-from tfd.review.output.comment import LIMIT, card
+from tfd.review.output.comment import LIMIT, comment
 from tfd.review.output.json_report import as_json
 
 SHAPES: list[Any] = [
@@ -40,7 +40,7 @@ def blocks(node: dict[str, Any] = SCHEMA, key: tuple[str, ...] = ()) -> list[tup
 
 
 def job_file(key: tuple[str, ...], shape: Any) -> str:
-    """Return a job file in which one key has a shape that it must not have, or may have."""
+    """Return a job file in which one key has the value `shape`."""
     values = copy.deepcopy(VALUES)
     block, (*parents, name) = values, key
     for parent in parents:
@@ -52,7 +52,7 @@ def job_file(key: tuple[str, ...], shape: Any) -> str:
 
 
 @pytest.mark.slow
-def test_no_shape_ends_the_review(tmp_path: Path) -> None:
+def test_values_of_every_shape_do_not_end_the_review(tmp_path: Path) -> None:
     """Every key in every shape on the base, and every other key in one of them in the pull request."""
     keys = blocks()
     base: Files = {
@@ -66,7 +66,7 @@ def test_no_shape_ends_the_review(tmp_path: Path) -> None:
         if number % 2
     }
     found = review_of(tmp_path / "r", Case({**head, NEW: FASTER}, {**MERGED, **base}))
-    assert len(card(found).encode()) <= LIMIT
+    assert len(comment(found).encode()) <= LIMIT
     assert json.loads(json.dumps(as_json(found)))["exitCode"] == found.exit_code == 1
     [fine] = [run for run in found.runs if run.path == NEW]
     assert fine.action is Action.STARTS
@@ -74,17 +74,17 @@ def test_no_shape_ends_the_review(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["\x00", "a: b: c\n", "? {}\n: 1\n", "\udcff"])
-def test_no_text_that_stops_argo_cd_ends_the_review(text: str, tmp_path: Path) -> None:
+def test_text_that_blocks_a_team_does_not_end_the_review(text: str, tmp_path: Path) -> None:
     assert "jobs/old/a.yaml" in warned_of(text, tmp_path)
 
 
 @pytest.mark.parametrize("text", ["\ufeff# only a mark\n", "", "#\n", "&a *a\n", "%TAG ! x\n---\n"])
-def test_no_text_that_argo_cd_reads_ends_the_review(text: str, tmp_path: Path) -> None:
+def test_text_that_argo_cd_reads_does_not_end_the_review(text: str, tmp_path: Path) -> None:
     assert warned_of(text, tmp_path) == set()
 
 
 def warned_of(text: str, tmp_path: Path) -> set[str]:
-    """Review a file of this text, beside one of another team on the base; return the paths of all warnings."""
+    """Review a file with this text, next to one of another team on the base; return the paths of all warnings."""
     path = tmp_path / "bytes"
     path.write_bytes(text.encode(errors="surrogateescape"))
     hostile = path.read_bytes().decode(errors="surrogateescape")

@@ -138,7 +138,7 @@ def test_a_right_task_is_described() -> None:
         ("NoLabels", 'dataset(context, "train"): ValueError: yields TensorSpec'),
         ("NotBatched", "the first dimension must be the batch, of context.batch_size examples (8)"),
         ("NoDataset", 'dataset(context, "train"): ValueError: returned list: it must return a tf.data.Dataset'),
-        ("NothingToTrainOn", "is empty: it must go on for ever: end with repeat()"),
+        ("NothingToTrainOn", "is empty: it must repeat indefinitely: end with repeat()"),
         ("NotANumber", "loss(): the first step's loss is nan"),
         ("WrongMetric", "metrics(): "),
     ],
@@ -160,10 +160,10 @@ def test_missing_methods_are_named() -> None:
     [
         ([f"{HERE}:NoLoss"], 2, "lacks dataset() and loss()"),
         ([f"{HERE}:ScalarLoss"], 1, "returned a scalar"),
-        ([f"{HERE}:Line", "--set", "rate=1"], 2, "trainer.hyperparameters.rate: got 1"),
-        ([f"{HERE}:Line", "--set", "rate"], 2, "--set: got 'rate': must be NAME=VALUE"),
+        ([f"{HERE}:Line", "--set", "rate=1"], 2, "trainer.hyperparameters.rate: got an unknown key"),
+        ([f"{HERE}:Line", "--set", "rate"], 2, '--set: got "rate"; expected NAME=VALUE.'),
         ([f"{HERE}:Line", "--batch-size", "0"], 2, "--batch-size"),
-        (["dogits"], 2, "trainer.task: got 'dogits'"),
+        (["dogits"], 2, 'trainer.task: got "dogits"'),
         ([], 2, "the following arguments are required: task"),
     ],
 )

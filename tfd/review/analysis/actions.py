@@ -1,14 +1,14 @@
-"""What merging does to a run."""
+"""The effect of a merge on one run."""
 
 from __future__ import annotations
 
 from enum import Enum
 
-from tfd.review.sources.job_files import Job
+from tfd.review.sources.job_files import CommittedJobFile
 
 
 class Action(Enum):
-    """What merging does to a run, as a verb after its name."""
+    """The effect of a merge on one run, as a verb after its name."""
 
     STARTS = "starts"
     ADDED_SUSPENDED = "is added, suspended"
@@ -17,11 +17,11 @@ class Action(Enum):
     STARTS_AGAIN = "starts again"
     SUSPENDS = "is suspended"
     ARCHIVES = "is archived"
-    CHANGES = "changes"
-    STAYS = "goes on unchanged"
+    CHANGES = "changes in place"
+    UNCHANGED = "continues unchanged"
     DELETED = "is deleted"
-    CHECKED = "is checked only"
-    UNREADABLE = "can't be read"
+    CHECKED = "is only checked"
+    UNREADABLE = "cannot be read"
 
 
 STARTING = frozenset([Action.STARTS, Action.RESUMES, Action.STARTS_AGAIN])
@@ -39,17 +39,17 @@ _BETWEEN = {
 _NEW = {"active": Action.STARTS, "suspended": Action.ADDED_SUSPENDED, "archived": Action.ADDED_ARCHIVED}
 
 
-def action_of(before: Job | None, after: Job | None, *, same: bool) -> Action:
-    """Return what merging does to a run of which one tree or both hold a readable file.
+def action_of(base: CommittedJobFile | None, merged: CommittedJobFile | None, *, same: bool) -> Action:
+    """Return the effect of the merge on a run.
 
     Args:
-        before: the file that started it, if there is one.
-        after: the file after the merge, if there is one.
-        same: no key has another effective value.
+        base: the readable job file on the base branch, if there is one.
+        merged: the readable job file after the merge, if there is one.
+        same: whether every key has the same effective value in both.
 
     """
-    if after is None:
+    if merged is None:
         return Action.DELETED
-    if before is None:
-        return _NEW[after.state]
-    return _BETWEEN.get((before.state, after.state), Action.STAYS if same else Action.CHANGES)
+    if base is None:
+        return _NEW[merged.state]
+    return _BETWEEN.get((base.state, merged.state), Action.UNCHANGED if same else Action.CHANGES)

@@ -1,4 +1,4 @@
-"""What to type, or which line to write, to mend what a review refuses."""
+"""Fixes for what a review refuses: shell commands and replacement lines."""
 
 from __future__ import annotations
 
@@ -7,41 +7,48 @@ from collections.abc import Container
 
 from tfd.jobfile.jobfile import Problem
 from tfd.review.analysis.findings import Suggestion
-from tfd.review.sources.job_files import Job
+from tfd.review.sources.job_files import CommittedJobFile
 
-# A bare name is one of the same block; a key of another block is not mended by one line.
-_MISSPELT = re.compile(r"(?:.*\.)?([^.\s]+): unknown key: did you mean (\w+)\?")
-_VERSION = re.compile(r'chartVersion: got ".*; set chartVersion: ([0-9.]+), or')
+_RENAME = re.compile(r"(\S+): got (?:an unknown|a renamed) key; expected .+\. Rename it to ([\w.]+)\.")
+_VERSION = re.compile(
+    r'chartVersion: got ".*; expected .+\. Set chartVersion: ([0-9]+\.[0-9]+\.[0-9]+) or use chart .*'
+)
 
 
-def suggestion(job: Job, problem: Problem) -> Suggestion | None:
-    """Return the one line that mends a problem of a job file, if one line does."""
+def suggestion(job: CommittedJobFile, problem: Problem) -> Suggestion | None:
+    """Return the replacement line that fixes a problem of a job file, if one line is enough."""
     line = job.data.decode(errors="replace").splitlines()[problem.line - 1 : problem.line]
     if not line:
         return None
-    before, at_key = line[0][: problem.column - 1], line[0][problem.column - 1 :]
-    if misspelt := _MISSPELT.fullmatch(problem.message):
-        wrong, right = misspelt.groups()
-        if at_key.startswith(wrong):
-            return Suggestion(problem.line, before + right + at_key.removeprefix(wrong))
+    indent, at_key = line[0][: problem.column - 1], line[0][problem.column - 1 :]
+    if (names := _same_block(problem.message)) and at_key.startswith(names[0]):
+        return Suggestion(problem.line, indent + names[1] + at_key.removeprefix(names[0]))
     if version := _VERSION.match(problem.message):
         return Suggestion(problem.line, re.sub(r"(chartVersion: *)[^\s#,}]+", rf"\g<1>{version[1]}", line[0]))
     return None
 
 
-def with_chart_version(job: Job, version: str) -> Suggestion | None:
-    """Return the line that gives a job file its chartVersion, above its first key."""
+def _same_block(message: str) -> tuple[str, str] | None:
+    """Return the unknown key that a message names and the right one, without their block, if both are in one block."""
+    if found := _RENAME.fullmatch(message):
+        (wrong_block, _, wrong), (right_block, _, right) = found[1].rpartition("."), found[2].rpartition(".")
+        return (wrong, right) if wrong_block == right_block else None
+    return None
+
+
+def with_chart_version(job: CommittedJobFile, version: str) -> Suggestion | None:
+    """Return the line that adds chartVersion above the first key of a job file."""
     if job.document is None:
         return None
     first = min((at for key, at in job.document.positions.items() if len(key) == 1), default=(1, 2))
     if first[1] != 1:
-        return None  # {a: b}: no line of its own
+        return None  # In {a: b}, the first key has no line of its own.
     line = job.data.decode().splitlines()[first[0] - 1]
     return Suggestion(first[0], f"chartVersion: {version}\n{line}")
 
 
 def next_name(run: str, taken: Container[str]) -> str:
-    """Return the name for a copy of `run`: its number counted up, or -2 added, until it is free."""
+    """Return an unused name for a copy of `run`: its number plus one or more, or the suffix -2."""
     stem, _, number = run.rpartition("-")
     if not stem or not number.isdecimal():
         stem, number = run, "1"
@@ -51,7 +58,7 @@ def next_name(run: str, taken: Container[str]) -> str:
     return f"{stem}-{count}"
 
 
-def copy_command(job: Job, base: str, taken: Container[str]) -> str:
-    """Return the commands that carry a change of a run, as it is in the working tree, over to a new one."""
+def copy_command(job: CommittedJobFile, base_commit: str, taken: Container[str]) -> str:
+    """Return the commands that copy the changed job file to a new run and restore the original."""
     copy = f"{job.team}/{next_name(job.run, taken)}"
-    return f"tfd new {copy} --from {job.name} && git checkout {base[:12]} -- {job.path}"
+    return f"tfd new {copy} --from {job.name} && git checkout {base_commit[:12]} -- {job.path}"

@@ -1,4 +1,4 @@
-"""Earlier runs: the nearest one, to compare a new run with, and those that trained the very same."""
+"""Earlier runs: the nearest one to compare a new run with, and those with the same identity."""
 
 from __future__ import annotations
 
@@ -13,68 +13,72 @@ from tfd.jobfile.helm_yaml import Key
 from tfd.jobfile.schema import class_of
 from tfd.review.analysis.key_changes import UNSET, KeyChange, effective
 from tfd.review.sources.git import Entry, Repository
-from tfd.review.sources.job_files import FOLDER, Job, is_job_path, job_of
+from tfd.review.sources.job_files import FOLDER, CommittedJobFile, is_job_path, job_of
 from tfd.review.sources.renderer import Renderer
 from tfd.review.sources.rendering import Rendering
 
-# A sweep over the number of tasks is not rendered as a whole for one more.
-MOST_UNSURE = 20
+# Limits the renderings for one new run of a sweep over the number of tasks.
+MOST_RENDERED = 20
 
 
 @dataclass
-class Earlier:
-    """All runs that were merged before."""
+class History:
+    """All runs that were ever merged, and the new ones of the pull request."""
 
     renderer: Renderer
-    jobs: list[Job]
-    deleted: list[Job]
-    """What the history deleted; the newest of each path."""
-    added: list[Job]
-    """What the pull request adds."""
+    jobs: list[CommittedJobFile]
+    deleted: list[CommittedJobFile]
+    """Deleted job files; the newest of each path."""
+    added: list[CommittedJobFile]
+    """Job files that the pull request adds."""
     _identities: dict[str, dict[Key, Any]] = field(default_factory=dict)
 
-    def nearest(self, job: Job) -> Job | None:
-        """Return the run that `job` resumes, else the run of its team that differs in the fewest identity keys."""
-        mates = [other for other in self.jobs if other.team == job.team and other.path != job.path and not other.board]
+    def nearest(self, job: CommittedJobFile) -> CommittedJobFile | None:
+        """Return the warm-start parent of `job`, else the run of its team with the fewest different identity keys."""
+        mates = [
+            other
+            for other in self.jobs
+            if other.team == job.team and other.path != job.path and not other.tensorboard_only
+        ]
         parents = [other for other in mates if other.run == job.values.get("warmStartFrom")]
         mine = self._identity(job)
         return min(
             parents or mates, key=lambda other: (_distance(mine, self._identity(other)), _newest(other)), default=None
         )
 
-    def same(self, job: Job) -> Iterator[Job]:
+    def same_identity(self, job: CommittedJobFile) -> Iterator[CommittedJobFile]:
         """Yield the runs with the identity hash of `job`.
 
-        The same identity keys make the same hash. Only where one file names a number of tasks and the other leaves it
-        to the chart, Helm has to tell.
+        Equal identity keys give equal hashes. Helm renders both files only where one sets a number of tasks and the
+        other leaves it to the chart.
         """
         mine = self._identity(job)
-        unsure = 0
+        renderings = 0
         for other in [*self.jobs, *self.deleted, *self.added]:
             theirs = self._identity(other)
-            if other.path == job.path or other.board or _without_replicas(mine) != _without_replicas(theirs):
+            if other.path == job.path or other.tensorboard_only or _without_replicas(mine) != _without_replicas(theirs):
                 continue
             both = [key for key in mine.keys() & theirs.keys() if key[-1] == "replicas"]
             if mine == theirs:
                 yield other
-            elif unsure < MOST_UNSURE and all(mine[key] == theirs[key] for key in both):
-                unsure += 1
+            elif renderings < MOST_RENDERED and all(mine[key] == theirs[key] for key in both):
+                renderings += 1
                 if self._hash(other) == self._hash(job):
                     yield other
 
-    def as_if(self, old: Job, new: Job) -> Rendering:
-        """Return what `old` would render to under the name and in the state of `new`, to compare the two.
+    def rendered_as(self, earlier: CommittedJobFile, new: CommittedJobFile) -> Rendering:
+        """Return the rendering of `earlier` with the name and the state of `new`, to compare the two.
 
         Raises:
-            HelmError: its chart refuses that.
+            HelmError: the chart of `earlier` refuses that.
 
         """
-        entry = replace(new.entry, blob=f"{old.entry.blob}-as-{new.entry.blob}")
-        data = json.dumps(old.values | {"state": new.state}).encode()
-        return self.renderer.rendering(Job(entry, new.team, new.run, data))
+        entry = replace(new.entry, blob=f"{earlier.entry.blob}-as-{new.entry.blob}")
+        data = json.dumps(earlier.values | {"state": new.state}).encode()
+        return self.renderer.rendering(CommittedJobFile(entry, new.team, new.run, data))
 
-    def _identity(self, job: Job) -> dict[Key, Any]:
-        """Return the effective identity keys of a job file; a number of tasks only where it is written."""
+    def _identity(self, job: CommittedJobFile) -> dict[Key, Any]:
+        """Return the effective identity keys of a job file; a number of tasks only where the file sets it."""
         if job.entry.blob not in self._identities:
             folder = (self.renderer.chart(job) or self.renderer.charts.newest()).folder
             self._identities[job.entry.blob] = {
@@ -84,15 +88,15 @@ class Earlier:
             }
         return self._identities[job.entry.blob]
 
-    def _hash(self, job: Job) -> str:
+    def _hash(self, job: CommittedJobFile) -> str:
         try:
             return str(self.renderer.rendering(job).record["hash"])
         except helm.HelmError:
-            return ""  # it never ran
+            return ""  # The run never started.
 
 
-def deleted_jobs(repository: Repository, commit: str) -> list[Job]:
-    """Return the newest content of each job file that the history deleted and that is not there again."""
+def deleted_jobs(repository: Repository, commit: str) -> list[CommittedJobFile]:
+    """Return the newest content of each job file that was deleted and not added again."""
     newest: dict[str, str] = {}
     for path, blob in repository.deleted(commit, FOLDER):
         if is_job_path(path):
@@ -114,18 +118,18 @@ def _distance(mine: dict[Key, Any], theirs: dict[Key, Any]) -> int:
     return sum(mine.get(key) != theirs.get(key) for key in mine.keys() | theirs.keys())
 
 
-def _newest(job: Job) -> list[tuple[int, str]]:
-    """Return a sort key that puts run-10 before run-9: of equals the one with the higher number is the newer."""
+def _newest(job: CommittedJobFile) -> list[tuple[int, str]]:
+    """Return a sort key that puts run-10 before run-9, because the higher number is the newer run."""
     return [(-int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"([0-9]+)", job.run)]
 
 
-def differences(old: Rendering, new: Rendering) -> list[KeyChange]:
-    """Return where the identities of two renderings differ."""
-    before, after = (_flat(rendering.record["identity"]) for rendering in (old, new))
+def differences(base: Rendering, merged: Rendering) -> list[KeyChange]:
+    """Return the identity keys that differ between two renderings."""
+    base_keys, merged_keys = (_flat(rendering.record["identity"]) for rendering in (base, merged))
     return [
-        KeyChange(key, "identity", before.get(key, UNSET), after.get(key, UNSET))
-        for key in sorted(before.keys() | after.keys(), key=str)
-        if repr(before.get(key, UNSET)) != repr(after.get(key, UNSET))
+        KeyChange(key, "identity", base_keys.get(key, UNSET), merged_keys.get(key, UNSET))
+        for key in sorted(base_keys.keys() | merged_keys.keys(), key=str)
+        if repr(base_keys.get(key, UNSET)) != repr(merged_keys.get(key, UNSET))
     ]
 
 

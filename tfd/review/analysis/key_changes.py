@@ -1,4 +1,4 @@
-"""Which keys of a job file differ, what class each has, and what Kubernetes says about changing it."""
+"""The keys of a job file that differ, their classes, and what Kubernetes allows to change."""
 
 from __future__ import annotations
 
@@ -7,56 +7,59 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tfd.jobfile import schema
 from tfd.jobfile.helm_yaml import Key
-from tfd.jobfile.schema import class_of, defaults, merged
 
 UNSET = "(unset)"
 FINAL = frozenset(["identity", "immutable"])
 
-_RULES = {
-    "identity": "needs a new run: the run record is immutable, and so is a Job's `spec.template`",
-    "immutable": "needs a new run: a Job's `spec.template`, `podFailurePolicy` and `backoffLimitPerIndex` never change",
-    "metadata": "in place: labels and annotations of objects, never of a pod",
+_POLICIES = {
+    "identity": "needs a new run; the run record and `spec.template` of a Job are immutable",
+    "immutable": "needs a new run; `spec.template` and `spec.podFailurePolicy` of a Job are immutable",
+    "metadata": "in place; labels and annotations of objects, never of a pod",
 }
-_MUTABLE_RULES = {
-    "state": "in place: `spec.suspend` of a Job may change; an archived run has no Job",
-    "deadline": "in place: `spec.activeDeadlineSeconds` of a Job may change",
-    "retries": "in place: `spec.backoffLimit` of a Job may change",
-    "tensorboard": "in place: TensorBoard is a Deployment and rolls",
+_MUTABLE_POLICIES = {
+    "state": "in place; `spec.suspend` of a Job may change; an archived run has no Job",
+    "deadline": "in place; `spec.activeDeadlineSeconds` of a Job may change",
+    "retries": "in place; `spec.backoffLimit` of a Job may change",
+    "tensorboard": "in place; TensorBoard is a Deployment, and its pod is replaced",
 }
 
 
 @dataclass(frozen=True)
 class KeyChange:
-    """One key whose effective value is another than before."""
+    """A key with two effective values: on the base, or in the nearest run, and after the merge."""
 
     key: Key
     kind: str
     """Its x-class."""
-    before: Any
-    after: Any
+    base: Any
+    merged: Any
 
     @property
-    def rule(self) -> str:
-        """What Kubernetes says about it."""
-        return _MUTABLE_RULES[str(self.key[0])] if self.kind == "mutable" else _RULES[self.kind]
+    def policy(self) -> str:
+        """What Kubernetes allows for the key."""
+        return _MUTABLE_POLICIES[str(self.key[0])] if self.kind == "mutable" else _POLICIES[self.kind]
 
 
 def effective(values: dict[str, Any], chart: Path) -> dict[Key, Any]:
-    """Return every leaf of a job file with the chart's defaults; lists are leaves."""
-    return dict(_leaves(merged(defaults(chart), values), ()))
+    """Return every leaf of a job file with the defaults of the chart; lists are leaves."""
+    return dict(_leaves(schema.merged(schema.defaults(chart), values), ()))
 
 
-def changed_keys(
-    before: dict[str, Any], after: dict[str, Any], chart_before: Path, chart_after: Path
-) -> list[KeyChange]:
-    """Return the keys whose effective value differs between two job files, in the order of their names."""
-    old, new = effective(before, chart_before), effective(after, chart_after)
+def changed_keys(base: dict[str, Any], merged: dict[str, Any], base_chart: Path, merged_chart: Path) -> list[KeyChange]:
+    """Return the keys whose effective value differs between two job files, sorted by name."""
+    base_keys, merged_keys = effective(base, base_chart), effective(merged, merged_chart)
     return [
-        KeyChange(key, class_of(key, chart_after) or "identity", old.get(key, UNSET), new.get(key, UNSET))
-        for key in sorted(old.keys() | new.keys(), key=str)
-        # 1 and true are equal in Python.
-        if repr(old.get(key, UNSET)) != repr(new.get(key, UNSET))
+        KeyChange(
+            key,
+            schema.class_of(key, merged_chart) or "identity",
+            base_keys.get(key, UNSET),
+            merged_keys.get(key, UNSET),
+        )
+        for key in sorted(base_keys.keys() | merged_keys.keys(), key=str)
+        # 1 and true are equal in Python, so the values are compared as text.
+        if repr(base_keys.get(key, UNSET)) != repr(merged_keys.get(key, UNSET))
     ]
 
 

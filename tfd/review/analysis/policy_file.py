@@ -1,10 +1,10 @@
-"""review.yaml: what a pull request must keep to, and who may waive it."""
+"""The policy file review.yaml: the rules for pull requests, and who may waive them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tfd.assets import REVIEW_SCHEMA
@@ -17,7 +17,13 @@ FILE = "review.yaml"
 
 
 class RulesError(Exception):
-    """The rules can't be used, so nothing can be said about the pull request."""
+    """The policy file is missing or invalid, so the review cannot judge the pull request."""
+
+    def __init__(self, message: str, line: int = 1, column: int = 1) -> None:
+        super().__init__(f"{FILE}:{line}:{column}: {message}")
+        self.message = message
+        self.line = line
+        self.column = column
 
 
 @dataclass(frozen=True)
@@ -28,32 +34,30 @@ class Rules:
     by_name: dict[str, dict[str, Any]]
 
     def finding(self, rule: str, approvals: Iterable[str], found: Finding) -> Finding:
-        """Return `found` as a breach of `rule`: refused, or waived if one who may do that has approved."""
+        """Return `found` as a violation of `rule`: waived if somebody who may waive it has approved, else refused."""
         may = tuple(self.by_name[rule]["waiver"])
         approved = {name.lower() for name in approvals}
         did = tuple(name for name in may if name.lower() in approved)
-        level = Level.WAIVED if did else Level.REFUSED
-        return Finding(
-            level, found.path, found.message, found.line, found.column, rule, found.mend, found.suggestion, did or may
-        )
+        return replace(found, level=Level.WAIVED if did else Level.REFUSED, rule=rule, waiver=did or may)
 
 
 def load_rules(repository: Repository, commit: str) -> Rules:
     """Return the rules of a commit or tree.
 
     Raises:
-        RulesError: there is no review.yaml, or it is not as schema/review.schema.json says.
+        RulesError: review.yaml is missing, or schema/review.schema.json refuses it.
 
     """
     entry = repository.entries(commit, FILE).get(FILE)
     if entry is None:
-        raise RulesError(f"{FILE}: missing: a repository of job files needs one, with at least `rules: {{}}`")
+        raise RulesError("got nothing; expected a policy file. Add review.yaml with at least a key named rules.")
     try:
         document = helm_yaml.load(repository.read([entry.blob])[entry.blob].decode())
-    except (helm_yaml.YamlError, UnicodeDecodeError) as error:
-        raise RulesError(f"{FILE}: {error}") from None
+    except helm_yaml.YamlError as error:
+        raise RulesError(str(error), error.line, error.column) from None
+    except UnicodeDecodeError as error:
+        raise RulesError(f"got invalid UTF-8 at byte {error.start}; expected UTF-8. Convert the file.") from None
     schema = json.loads(REVIEW_SCHEMA.read_text(encoding="utf-8"))
     for key, message in refusals(document.value, schema):
-        line, column = document.position(key)
-        raise RulesError(f"{FILE}:{line}:{column}: {message}")
+        raise RulesError(message, *document.position(key))
     return Rules(frozenset(document.value.get("notDeployed", [])), document.value["rules"])

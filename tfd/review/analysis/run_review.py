@@ -1,4 +1,4 @@
-"""Judges the change of each job file: what it does, what it costs, and what speaks against it."""
+"""Reviews the change of each job file: its effect, its cost and its problems."""
 
 from __future__ import annotations
 
@@ -7,119 +7,123 @@ from dataclasses import dataclass, field, replace
 
 from tfd.jobfile import helm
 from tfd.review.analysis import fixes
-from tfd.review.analysis.actions import ADDING, Action, action_of
-from tfd.review.analysis.findings import Finding, Level
+from tfd.review.analysis.actions import ADDING, STARTING, Action, action_of
+from tfd.review.analysis.findings import Finding, Level, parsed, sentence
 from tfd.review.analysis.fleet import of_one_application
-from tfd.review.analysis.history import Earlier, differences
-from tfd.review.analysis.key_changes import FINAL, KeyChange, changed_keys
+from tfd.review.analysis.history import History, differences
+from tfd.review.analysis.key_changes import FINAL, UNSET, KeyChange, changed_keys
 from tfd.review.analysis.policy import Policy
 from tfd.review.analysis.secrets import find_secrets
 from tfd.review.sources.charts import tag
-from tfd.review.sources.job_files import Job, Tree
+from tfd.review.sources.job_files import CommittedJobFile, Tree
 from tfd.review.sources.renderer import Renderer
 from tfd.review.sources.rendering import Rendering
-from tfd.text import dotted
+from tfd.text import dotted, shown
 
 
 @dataclass
 class RunReview:
-    """One job file that the pull request changes."""
+    """The review of one job file that the pull request changes."""
 
     path: str
     action: Action
-    before: Job | None = None
-    after: Job | None = None
-    was: Rendering | None = None
-    """What the file renders to before the merge."""
-    now: Rendering | None = None
-    """And after it."""
+    base: CommittedJobFile | None = None
+    """The job file on the base branch."""
+    merged: CommittedJobFile | None = None
+    """The job file after the merge."""
+    base_rendering: Rendering | None = None
+    merged_rendering: Rendering | None = None
     keys: list[KeyChange] = field(default_factory=list)
-    """The keys that differ before and after the merge."""
-    nearest: Job | None = None
-    """The nearest earlier run, for a new one."""
+    """The keys that differ between base and merged."""
+    nearest: CommittedJobFile | None = None
+    """For a new run, the nearest earlier run."""
     nearest_rendering: Rendering | None = None
-    """What it would render to under the name of this run."""
+    """The nearest earlier run, rendered with the name of this run."""
     differences: list[KeyChange] = field(default_factory=list)
-    """The keys that differ from the nearest earlier run, as far as they make a difference to the training."""
+    """The keys that differ from the nearest earlier run and have an effect on the training."""
+    missing_tag: str = ""
+    """The git tag of the chart that the run waits for, if the run starts and the tag does not exist."""
     secrets: list[str] = field(default_factory=list)
-    """What must not be shown."""
+    """Values that no output may show."""
     findings: list[Finding] = field(default_factory=list)
 
     @property
     def name(self) -> str:
-        """TEAM/RUN, or the path of what is no job file."""
-        job = self.after or self.before
+        """TEAM/RUN, or the path of a file that is not a job file."""
+        job = self.merged or self.base
         return job.name if job else self.path
 
 
 @dataclass
-class Judge:
-    """Knows both trees, the rules and Helm."""
+class RunReviewer:
+    """Reviews job files, given both trees, the rules and Helm."""
 
-    base: str
-    trees: tuple[Tree, Tree]
+    base_commit: str
+    base_tree: Tree
+    merged_tree: Tree
     renderer: Renderer
     policy: Policy
-    earlier: Earlier
+    history: History
 
-    def review(self, path: str) -> RunReview:
-        """Return what there is to say about one changed path below jobs/."""
-        before, after = (tree.jobs.get(path) for tree in self.trees)
-        run = RunReview(path, Action.UNREADABLE, before, after)
-        if why := self.trees[1].refused.get(path):
-            run.findings.append(Finding(Level.REFUSED, path, why))
+    def examine(self, path: str) -> RunReview:
+        """Return the review of one changed path below jobs/."""
+        base, merged = self.base_tree.jobs.get(path), self.merged_tree.jobs.get(path)
+        run = RunReview(path, Action.UNREADABLE, base, merged)
+        if why := self.merged_tree.refused.get(path):
+            run.findings.append(Finding(Level.REFUSED, path, sentence(why)))
             return run
-        job = after or before
-        if job is None:  # a link that is gone: it was no job file before either
+        job = merged or base
+        if job is None:  # A deleted link, which was not a job file on the base either.
             run.action = Action.DELETED
         elif job.team in self.policy.rules.not_deployed:
             self._check_only(run)
         else:
-            self._judge(run)
+            self._examine_deployed(run)
         run.secrets = [
-            secret.text for each in (before, after, run.nearest) if each for secret in find_secrets(each.values)
+            secret.text for each in (base, merged, run.nearest) if each for secret in find_secrets(each.values)
         ]
         return run
 
     def _check_only(self, run: RunReview) -> None:
-        """Look at a file that starts nothing. It may well be for a chart that comes with the same pull request."""
+        """Review a file that starts nothing. Its chart may be part of the same pull request, so problems only warn."""
         run.action = Action.CHECKED
-        run.was = self._rendering(run.before) if run.before else None
-        if run.after is None:
+        run.base_rendering = self._rendering(run.base) if run.base else None
+        if run.merged is None:
             return
-        if not (problems := self._problems(run.after)):
-            run.now = self.renderer.rendering(run.after)
-            run.keys = self._changed_keys(run.before, run.after) if run.before and run.was else []
+        if not (problems := self._problems(run.merged)):
+            run.merged_rendering = self.renderer.rendering(run.merged)
+            run.keys = self._changed_keys(run.base, run.merged) if run.base and run.base_rendering else []
         run.findings = [replace(problem, level=Level.WARNING) for problem in problems]
         run.findings += self._secrets(run)
 
-    def _judge(self, run: RunReview) -> None:
-        """Say what merging does to a run, and what speaks against it."""
-        before, after = run.before, run.after
-        if before and before.chart_version and self.renderer.chart(before) is None:
-            missing = tag(before.chart_version)
-            run.findings.append(Finding(Level.UNKNOWN, run.path, f"the git tag {missing} is not here: fetch all tags"))
+    def _examine_deployed(self, run: RunReview) -> None:
+        """Set the action, the renderings and the findings of a run."""
+        base, merged = run.base, run.merged
+        if base and base.chart_version and self.renderer.chart(base) is None:
+            message = sentence("The git tag {} is missing in this clone. Fetch all tags.", tag(base.chart_version))
+            run.findings.append(Finding(Level.UNKNOWN, run.path, message))
             return
-        # What could not be rendered was never started: to mend it is to start it.
-        run.was = self._rendering(before) if before else None
-        old = before if run.was else None
-        if after is None:
+        # A file that cannot be rendered never started a run, so fixing it starts the run.
+        run.base_rendering = self._rendering(base) if base else None
+        started = base if run.base_rendering else None
+        if merged is None:
             run.action = Action.DELETED
-            run.findings += self._deleted(old) if old else []
+            run.findings += self._deleted(started) if started else []
             return
-        run.findings = self._problems(after) or list(self._waits(after))
+        run.findings = self._problems(merged) or list(self._missing_version(merged))
         if not any(finding.level is Level.REFUSED for finding in run.findings):
-            run.now = self.renderer.rendering(after)
-            self._compare(run, old, after)
+            run.merged_rendering = self.renderer.rendering(merged)
+            self._compare(run, started, merged)
+            run.findings += self._missing_tag(run, merged)
         run.findings += self._secrets(run)
 
-    def _problems(self, job: Job) -> list[Finding]:
-        """Return what `tfd check` says."""
+    def _problems(self, job: CommittedJobFile) -> list[Finding]:
+        """Return the problems that `tfd check` reports."""
         return [
             Finding(
                 Level.REFUSED,
                 job.path,
-                problem.message,
+                parsed(problem.message),
                 problem.line,
                 problem.column,
                 suggestion=fixes.suggestion(job, problem),
@@ -127,126 +131,158 @@ class Judge:
             for problem in self.renderer.problems(job)
         ]
 
-    def _waits(self, job: Job) -> Iterator[Finding]:
-        """Yield why Argo CD would not start what is in a file without problems."""
-        chart = self.renderer.chart(job)
+    def _missing_version(self, job: CommittedJobFile) -> Iterator[Finding]:
+        """Yield a finding if a job file without problems selects no chart."""
         if job.chart_version is None:
             version = self.renderer.charts.newest().version
-            message = f"chartVersion: missing: Argo CD has no chart for it, so it never starts; set it to {version}"
-            yield Finding(Level.REFUSED, job.path, message, suggestion=fixes.with_chart_version(job, version))
-        elif chart and not chart.released:
-            message = f"chart {chart.version} has no git tag yet: the run waits until {tag(chart.version)} is pushed"
-            yield Finding(Level.WARNING, job.path, message)
+            template = "chartVersion: got nothing; expected the version of a chart. Set chartVersion: {}."
+            suggestion = fixes.with_chart_version(job, version)
+            yield Finding(Level.REFUSED, job.path, sentence(template, version), suggestion=suggestion)
+
+    def _missing_tag(self, run: RunReview, job: CommittedJobFile) -> Iterator[Finding]:
+        """Yield a warning if the chart of the run has no git tag yet."""
+        chart = self.renderer.chart(job)
+        if chart and not chart.released:
+            run.missing_tag = tag(chart.version) if run.action in STARTING else ""
+            template = "Argo CD cannot render the run before the git tag {} exists. Push the tag."
+            yield Finding(Level.WARNING, job.path, sentence(template, tag(chart.version)))
 
     def _secrets(self, run: RunReview) -> Iterator[Finding]:
-        """Yield what looks like a secret and was not there before."""
-        known = {secret.text for secret in find_secrets(run.before.values)} if run.before else set()
-        if run.after:
-            new = (secret for secret in find_secrets(run.after.values) if secret.text not in known)
-            yield from self.policy.of_secrets(run.after, new)
+        """Yield the values that look like a secret and are new in the file."""
+        known = {secret.text for secret in find_secrets(run.base.values)} if run.base else set()
+        if run.merged:
+            new = (secret for secret in find_secrets(run.merged.values) if secret.text not in known)
+            yield from self.policy.of_secrets(run.merged, new)
 
-    def _compare(self, run: RunReview, old: Job | None, new: Job) -> None:
-        """Hold a readable file against what was there before, or against the nearest earlier run."""
-        if run.now is None:
+    def _compare(self, run: RunReview, base: CommittedJobFile | None, merged: CommittedJobFile) -> None:
+        """Compare a readable file with its version on the base, or with the nearest earlier run."""
+        if run.merged_rendering is None:
             return
-        run.keys = self._changed_keys(old, new) if old else []
-        run.action = action_of(old, new, same=not run.keys)
-        if old and run.was:
-            run.findings += self._changed(run, old, run.was, run.now)
+        run.keys = self._changed_keys(base, merged) if base else []
+        run.action = action_of(base, merged, same=not run.keys)
+        if base and run.base_rendering:
+            run.findings += self._final_keys(run, base, merged, run.base_rendering, run.merged_rendering)
         if run.action in ADDING:
-            run.findings += self._added(run, new)
-        run.findings += self.policy.of_run(new, run.action, old, run.was, run.now, self.trees[1].jobs.values())
+            run.findings += self._added(run, merged)
+        others = self.merged_tree.jobs.values()
+        run.findings += self.policy.of_run(
+            merged, run.action, base, run.base_rendering, run.merged_rendering, others
+        )  # fmt: skip
 
-    def _changed(self, run: RunReview, old: Job, was: Rendering, now: Rendering) -> Iterator[Finding]:
-        """Yield the keys of a merged run that nobody may change any more."""
-        final = [change for change in run.keys if change.kind in FINAL]
-        both = was.immutable.keys() & now.immutable.keys()
-        harmless = "archived" not in (old.state, run.after.state if run.after else "") and all(
-            was.immutable[name] == now.immutable[name] for name in both
-        )
-        if harmless:
+    def _final_keys(
+        self,
+        run: RunReview,
+        base: CommittedJobFile,
+        merged: CommittedJobFile,
+        base_rendering: Rendering,
+        merged_rendering: Rendering,
+    ) -> Iterator[Finding]:
+        """Yield the changed keys that must not change in a merged run."""
+        both = base_rendering.immutable.keys() & merged_rendering.immutable.keys()
+        if "archived" not in (base.state, merged.state) and all(
+            base_rendering.immutable[name] == merged_rendering.immutable[name] for name in both
+        ):
             return
-        taken = {job.run for tree in self.trees for job in tree.jobs.values()}
-        for change in final:
-            line, column = (1, 1)
-            if run.after and run.after.document:
-                line, column = run.after.document.position(change.key)
-            message = f"{dotted(change.key)}: a merged run never changes ({change.kind} key); copy it to a new run"
-            mend = fixes.copy_command(old, self.base, taken)
-            yield Finding(Level.REFUSED, run.path, message, line, column, mend=mend)
+        taken = {job.run for tree in (self.base_tree, self.merged_tree) for job in tree.jobs.values()}
+        for change in run.keys:
+            if change.kind in FINAL:
+                line, column = merged.document.position(change.key) if merged.document else (1, 1)
+                message = sentence(
+                    f"{{}}: got {{}}; expected {{}}, the {change.kind} value of the merged run. "
+                    "Copy the job file to a new run and restore this one.",
+                    dotted(change.key), _as_written(change.merged), _as_written(change.base),
+                )  # fmt: skip
+                fix = fixes.copy_command(base, self.base_commit, taken)
+                yield Finding(Level.REFUSED, run.path, message, line, column, fix=fix)
 
-    def _added(self, run: RunReview, new: Job) -> Iterator[Finding]:
-        """Yield what is to be known of a new run, and set what it is compared with."""
-        for other in of_one_application(new, self.trees[1].jobs.values()):
-            message = f"its Application {new.team}-{new.run} would be that of {other.path}, too; rename this file"
+    def _added(self, run: RunReview, new: CommittedJobFile) -> Iterator[Finding]:
+        """Yield the findings about a new run, and set the run that it is compared with."""
+        for other in of_one_application(new, self.merged_tree.jobs.values()):
+            message = sentence(
+                "got the Application name {}, which {} also gives; expected a unique name. Rename this file.",
+                f"{new.team}-{new.run}", other.path,
+            )  # fmt: skip
             yield Finding(Level.REFUSED, new.path, message)
-        run.nearest = None if new.board else self.earlier.nearest(new)
-        if run.nearest and run.now:
-            try:
-                run.nearest_rendering = self.earlier.as_if(run.nearest, new)
-            except helm.HelmError:
-                run.nearest = None  # its chart is gone
-            else:
-                run.differences = [
-                    *differences(run.nearest_rendering, run.now),
-                    *self._other_differences(run.nearest, new),
-                ]
-        if not new.board:
-            yield from self._twins(new)
-        if any(gone.path == new.path for gone in self.earlier.deleted):
-            message = (
-                "a run of this name was deleted before: if its directory is still there, another identity is refused"
+        if not new.tensorboard_only:
+            self._set_nearest(run, new)
+            yield from self._same_identity(new)
+        if any(deleted.path == new.path for deleted in self.history.deleted):
+            message = sentence(
+                "A deleted run had this name. If its run directory still exists, only a run with the same identity "
+                "can start there."
             )
             yield Finding(Level.WARNING, new.path, message)
         yield from self._warm_start(new)
 
-    def _twins(self, new: Job) -> Iterator[Finding]:
-        """Yield what trained the same before, as one finding."""
-        gone = {job.path for job in self.earlier.deleted}
-        # What this pull request deletes is told as a rename.
-        twins = [job.path for job in self.earlier.same(new) if job.path in self.trees[1].jobs or job.path in gone]
-        if twins:
-            shown = ", ".join(f"{path} (deleted since)" if path in gone else path for path in twins[:3])
-            more = f" and {len(twins) - 3} more" if len(twins) > 3 else ""  # noqa: PLR2004
-            message = f"trains the very same as {shown}{more}: same identity hash"
+    def _set_nearest(self, run: RunReview, new: CommittedJobFile) -> None:
+        run.nearest = self.history.nearest(new)
+        if run.nearest and run.merged_rendering:
+            try:
+                run.nearest_rendering = self.history.rendered_as(run.nearest, new)
+            except helm.HelmError:
+                run.nearest = None  # Its chart does not exist any more.
+            else:
+                run.differences = [
+                    *differences(run.nearest_rendering, run.merged_rendering),
+                    *self._other_differences(run.nearest, new),
+                ]
+
+    def _same_identity(self, new: CommittedJobFile) -> Iterator[Finding]:
+        """Yield one warning that names all runs with the identity of `new`."""
+        deleted = {job.path for job in self.history.deleted}
+        # A run that this pull request deletes is reported as renamed instead.
+        found = [
+            job.path
+            for job in self.history.same_identity(new)
+            if job.path in self.merged_tree.jobs or job.path in deleted
+        ]
+        if found:
+            names = ", ".join(f"{path} (deleted)" if path in deleted else path for path in found[:3])
+            more = f" and {len(found) - 3} more" if len(found) > 3 else ""  # noqa: PLR2004
+            message = sentence(f"Repeats the training of {{}}{more}. The identity hash is the same.", names)
             yield Finding(Level.WARNING, new.path, message)
 
-    def _changed_keys(self, old: Job, new: Job) -> list[KeyChange]:
-        charts = [self.renderer.chart(job) or self.renderer.charts.newest() for job in (old, new)]
-        return changed_keys(old.values, new.values, charts[0].folder, charts[1].folder)
+    def _changed_keys(self, base: CommittedJobFile, merged: CommittedJobFile) -> list[KeyChange]:
+        charts = [self.renderer.chart(job) or self.renderer.charts.newest() for job in (base, merged)]
+        return changed_keys(base.values, merged.values, charts[0].folder, charts[1].folder)
 
-    def _other_differences(self, old: Job, new: Job) -> list[KeyChange]:
-        """Return the keys besides identity that make a run cost more or run elsewhere."""
-        found = self._changed_keys(old, new)
+    def _other_differences(self, nearest: CommittedJobFile, new: CommittedJobFile) -> list[KeyChange]:
+        """Return the keys outside the identity that change the cost or the place of a run."""
+        found = self._changed_keys(nearest, new)
         return [change for change in found if change.kind == "immutable" or change.key in (("deadline",), ("retries",))]
 
-    def _warm_start(self, job: Job) -> Iterator[Finding]:
+    def _warm_start(self, job: CommittedJobFile) -> Iterator[Finding]:
         name = job.values.get("warmStartFrom")
         if not name:
             return
         line, column = job.document.position(("warmStartFrom",)) if job.document else (1, 1)
-        parent = self.trees[1].jobs.get(f"jobs/{job.team}/{name}.yaml")
+        path = f"jobs/{job.team}/{name}.yaml"
+        parent = self.merged_tree.jobs.get(path)
         if parent is None:
-            said = f"warmStartFrom: no jobs/{job.team}/{name}.yaml is here: its directory must be in the storage"
+            template = "warmStartFrom: {} does not exist. The run needs its run directory in the storage."
         elif parent.state == "active":
-            said = f"warmStartFrom: {parent.path} is active: this run starts from what it has saved by then"
+            template = "warmStartFrom: {} is active. The run starts from the newest checkpoint at that time."
         else:
             return
-        yield Finding(Level.WARNING, job.path, said, line, column)
+        yield Finding(Level.WARNING, job.path, sentence(template, path), line, column)
 
-    def _deleted(self, old: Job) -> Iterator[Finding]:
-        if old.state == "active" and not old.board:
-            message = (
-                "deleting the file of an active run ends all its pods at once, finished or not; "
-                "merge state: suspended or state: archived first, then delete the file"
+    def _deleted(self, base: CommittedJobFile) -> Iterator[Finding]:
+        if base.state == "active" and not base.tensorboard_only:
+            message = sentence(
+                "got a deletion, which ends all pods of an active run; expected a suspended or archived run. "
+                "Restore the file and merge state: suspended or state: archived before you delete it."
             )
-            mend = f"git checkout {self.base[:12]} -- {old.path}"
-            yield Finding(Level.REFUSED, old.path, message, mend=mend)
+            fix = f"git checkout {self.base_commit[:12]} -- {base.path}"
+            yield Finding(Level.REFUSED, base.path, message, fix=fix)
 
-    def _rendering(self, job: Job) -> Rendering | None:
+    def _rendering(self, job: CommittedJobFile) -> Rendering | None:
         if job.chart_version is None or self.renderer.chart(job) is None:
             return None
         try:
             return self.renderer.rendering(job)
         except helm.HelmError:
             return None
+
+
+def _as_written(value: object) -> str:
+    return "nothing" if value == UNSET else shown(value)

@@ -1,4 +1,4 @@
-"""The review as one Markdown comment: the verdict first, what is long folded, never more than GitHub takes."""
+"""Writes the review as one Markdown comment: headline first, long parts collapsed, within GitHub's size limit."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from tfd.review.analysis.actions import Action
 from tfd.review.analysis.findings import Finding, Level
 from tfd.review.analysis.key_changes import KeyChange
 from tfd.review.analysis.policy import images
-from tfd.review.analysis.review import Review
+from tfd.review.analysis.pull_request import PullRequestReview
 from tfd.review.analysis.run_review import RunReview
 from tfd.review.output import details
 from tfd.review.output.markdown import block, code, folded, table
-from tfd.review.output.redaction import Ink
-from tfd.review.output.summary import cells, does, training, verdict
+from tfd.review.output.redaction import Redactor
+from tfd.review.output.summary import effect, headline, mark, table_row, training
 from tfd.review.sources.quantities import ratio
 from tfd.text import dotted
 
 MARKER = "<!-- tfd review -->"
-"""The comment that begins with it is the one to replace."""
+"""First line of the comment; the next review replaces the comment that begins with it."""
 LIMIT = 65_536
-_NOTE = 400  # what the list of left-out parts takes
-_LONGEST_MESSAGE = 500
+_NOTE = 400  # Size of the list of omitted parts.
 _LONG_DIGEST = re.compile("(?<=@sha256:[0-9a-f]{12})[0-9a-f]+")
-_MARKS = {Level.REFUSED: "❌", Level.UNKNOWN: "❔", Level.WAIVED: "✅", Level.WARNING: "⚠️"}
+_MARKS = {Level.REFUSED: "❌", Level.UNKNOWN: "❔", Level.WARNING: "⚠️", Level.WAIVED: "✅"}
+_COLUMNS = ("run", "effect", "tasks", "GPUs", "CPUs", "memory", "max. duration", "GPU-hours")
 
 
 @dataclass(frozen=True)
@@ -41,66 +41,78 @@ class _Caps:
 _CAPS = (_Caps(40, 60, 15, 30), _Caps(20, 30, 4, 20), _Caps(5, 5, 0, 0))
 
 
-def card(review: Review) -> str:
-    """Return the comment, of at most LIMIT bytes and so characters."""
-    ink = Ink(tuple(sorted({secret for run in review.runs for secret in run.secrets})))
+def comment(review: PullRequestReview) -> str:
+    """Return the review comment, of at most LIMIT bytes."""
+    redactor = Redactor(tuple(sorted({secret for run in review.runs for secret in run.secrets})))
     for caps in _CAPS:
-        text = "\n\n".join(_essentials(review, ink, caps))
+        text = "\n\n".join(_essentials(review, redactor, caps))
         if _size(text) <= LIMIT // 2:
             break
-    left_out = []
-    for title, body in details.of_review(review, ink):
+    omitted = []
+    for title, body in details.of_review(review, redactor):
         part = f"\n\n{folded(title, body)}"
         if _size(text) + _size(part) + _NOTE <= LIMIT:
             text += part
         else:
-            left_out.append(title)
-    if left_out:
-        named = "; ".join(left_out[:3]) + (f" and {len(left_out) - 3} more" if len(left_out) > 3 else "")  # noqa: PLR2004
-        text += (
-            f"\n\nLeft out, because a comment has an end: {named}. `tfd review` shows all of it with `--format json`."
-        )
+            omitted.append(title)
+    if omitted:
+        names = "; ".join(omitted[:3]) + (f" and {len(omitted) - 3} more" if len(omitted) > 3 else "")  # noqa: PLR2004
+        text += f"\n\nOmitted to fit GitHub's comment limit: {names}. Run `tfd review --format json` to see them."
     return f"{text}\n"
 
 
-def _essentials(review: Review, ink: Ink, caps: _Caps) -> Iterator[str]:
-    mark = {0: "✅", 1: "❌", 2: "❔"}[review.exit_code]
-    yield f"{MARKER}\n### {mark} {verdict(review)}"
-    yield from _findings(review.all_findings, ink, caps)
+def _essentials(review: PullRequestReview, redactor: Redactor, caps: _Caps) -> Iterator[str]:
+    yield f"{MARKER}\n### {mark(review)} {redactor.message(headline(review))}"
+    yield from _findings(review.all_findings, redactor, caps)
     if review.runs:
-        head = ["run", "merging", "tasks", "GPUs", "CPUs", "memory", "at most", "GPU-hours"]
-        rows = [[code(run.name), does(run), *cells(run)] for run in review.runs[: caps.rows]]
-        yield table(head, rows) + _more(len(review.runs), caps.rows, "run")
+        rows = [[code(run.name), effect(run), *table_row(run)] for run in review.runs[: caps.rows]]
+        yield table(_COLUMNS, rows) + _more(len(review.runs), caps.rows, "run")
     for run in review.runs[: caps.runs]:
-        if lines := list(_details(run, ink, caps)):
-            yield f"#### {code(run.name)} {does(run)}"
-            yield from lines
+        if parts := list(_details(run, redactor, caps)):
+            yield f"#### {code(run.name)} {effect(run)}"
+            yield from parts
+    if review.policy_paths:
+        changed = f"Policy change: {_paths(review.policy_paths, 'file')}."
+        yield f"{changed} This review uses the policy, the chart and the tool of the base branch."
     if review.other_paths:
-        shown = ", ".join(code(path) for path in review.other_paths[:5])
-        yield f"Also changed, without effect on any run: {shown}{_more(len(review.other_paths), 5, 'file')}"
-    yield f"<sub>{review.head[:12]} into {review.base[:12]}; chart and rules are those of the base branch</sub>"
+        yield f"Other changes, without an effect on runs: {_paths(review.other_paths, 'file')}."
+    yield f"<sub>{review.head[:12]} into {review.base[:12]}</sub>"
 
 
-def _findings(findings: list[Finding], ink: Ink, caps: _Caps) -> Iterator[str]:
+def _findings(findings: list[Finding], redactor: Redactor, caps: _Caps) -> Iterator[str]:
+    """Yield the list of findings, the most severe first, with equal ones as one item."""
     order = list(_MARKS)
     ranked = sorted(findings, key=lambda each: (order.index(each.level), each.path, each.line, each.column))
+    items: dict[tuple[object, ...], list[Finding]] = {}
+    for finding in ranked:
+        own = (finding.path, finding.line, finding.column) if finding.suggestion or finding.fix else ()
+        key = (finding.level, str(finding.message), finding.rule, finding.waiver, own)
+        items.setdefault(key, []).append(finding)
     lines: list[str] = []
-    mended: set[tuple[str, str]] = set()
-    for finding in ranked[: caps.findings]:
-        place = f"{finding.path}:{finding.line}:{finding.column}" if finding.line > 1 else finding.path
-        text = f"{_MARKS[finding.level]} {code(place)} {code(ink.text(finding.message), _LONGEST_MESSAGE)}"
-        lines.append(f"- {text}{_waiver(finding)}")
+    shown_fixes: set[tuple[str, str]] = set()
+    for same in list(items.values())[: caps.findings]:
+        finding = same[0]
+        places = _paths(list(dict.fromkeys(_place(each) for each in same)), "place")
+        lines.append(f"- {_MARKS[finding.level]} {places}: {redactor.message(finding.message)}{_waiver(finding)}")
         if finding.suggestion:
-            lines.append(_indented(f"Line {finding.suggestion.line} could be:\n{_suggestion(finding, ink)}"))
-        if finding.mend and (finding.path, finding.mend) not in mended:
-            mended.add((finding.path, finding.mend))
-            lines.append(_indented(block(finding.mend, "sh")))
+            suggestion = redactor.block(finding.suggestion.text, "suggestion")
+            lines.append(_indented(f"Replace line {finding.suggestion.line} with:\n{suggestion}"))
+        if finding.fix and (finding.path, finding.fix) not in shown_fixes:
+            shown_fixes.add((finding.path, finding.fix))
+            lines.append(_indented(block(finding.fix, "sh")))
     if lines:
-        yield "\n".join(lines) + _more(len(ranked), caps.findings, "finding")
+        yield "\n".join(lines) + _more(len(items), caps.findings, "finding")
 
 
-def _suggestion(finding: Finding, ink: Ink) -> str:
-    return ink.block(finding.suggestion.text if finding.suggestion else "", "suggestion")
+def _place(finding: Finding) -> str:
+    return f"{finding.path}:{finding.line}:{finding.column}" if finding.line > 1 else finding.path
+
+
+def _paths(paths: list[str], noun: str) -> str:
+    most = 5
+    more = len(paths) - most
+    shown = ", ".join(code(path) for path in paths[:most])
+    return f"{shown} and {more:,} more {noun}{'s'[: more != 1]}" if more > 0 else shown
 
 
 def _waiver(finding: Finding) -> str:
@@ -108,65 +120,64 @@ def _waiver(finding: Finding) -> str:
         return ""
     names = " or ".join(code(name) for name in finding.waiver)
     if finding.level is Level.WAIVED:
-        return f" (rule {finding.rule}, waived by {names})"
-    return f" (rule {finding.rule}; an approval of {names} waives it)" if names else f" (rule {finding.rule})"
+        return f" (rule `{finding.rule}`, waived by {names})"
+    return f" (rule `{finding.rule}`; an approval by {names} waives it)" if names else f" (rule `{finding.rule}`)"
 
 
-def _details(run: RunReview, ink: Ink, caps: _Caps) -> Iterator[str]:
-    if run.now is None or run.after is None:
+def _details(run: RunReview, redactor: Redactor, caps: _Caps) -> Iterator[str]:
+    if run.merged_rendering is None or run.merged is None:
         return
     if run.keys:
-        head = ["key", "before", "after", "", "class: what Kubernetes says"]
         free = run.action is Action.CHECKED
         rows = [
-            [*_change(change, ink), change.kind if free else f"{change.kind}: {change.rule}"] for change in run.keys
+            [*_change(change, redactor), change.kind if free else f"{change.kind}: {change.policy}"]
+            for change in run.keys
         ]
-        yield table(head, rows[: caps.keys]) + _more(len(rows), caps.keys, "key")
-    elif run.before is None:
-        yield "\n".join(f"- {line}" for line in _facts(run, ink))
-    if run.nearest:
-        head = ["key", code(run.nearest.run), code(run.after.run), ""]
-        rows = [_change(change, ink) for change in run.differences]
-        if rows:
-            yield table(head, rows[: caps.keys]) + _more(len(rows), caps.keys, "key")
+        columns = ["key", "base", "merged", "ratio", "change policy"]
+        yield table(columns, rows[: caps.keys]) + _more(len(rows), caps.keys, "key")
+    elif run.base is None:
+        yield "\n".join(f"- {line}" for line in _facts(run, redactor))
+    if run.nearest and run.differences:
+        columns = ["key", code(run.nearest.run), code(run.merged.run), "ratio"]
+        rows = [_change(change, redactor) for change in run.differences]
+        yield table(columns, rows[: caps.keys]) + _more(len(rows), caps.keys, "key")
 
 
-def _facts(run: RunReview, ink: Ink) -> Iterator[str]:
-    """Yield what to know of a new run, a line each."""
-    assert run.now is not None  # noqa: S101
-    assert run.after is not None  # noqa: S101
-    identity = run.now.record["identity"]
+def _facts(run: RunReview, redactor: Redactor) -> Iterator[str]:
+    """Yield the facts about a new run, one line each."""
+    assert run.merged_rendering is not None  # noqa: S101
+    assert run.merged is not None  # noqa: S101
+    identity = run.merged_rendering.record["identity"]
     [(kind, place)] = identity["storage"].items()
-    if run.after.board:
-        yield f"a board: one TensorBoard over all runs of the storage {kind} {ink.code(place)}"
+    if run.merged.tensorboard_only:
+        yield f"TensorBoard only, for all runs of the storage {kind} {redactor.code(place)}"
         return
     words = [identity["strategy"], training(run)]
     if identity["command"] or identity["args"]:
-        words.append(ink.code(" ".join([*(identity["command"] or ["python -m trainer"]), *(identity["args"] or [])])))
+        command = [*(identity["command"] or ["python -m trainer"]), *(identity["args"] or [])]
+        words.append(redactor.code(" ".join(command)))
     else:
-        words.append(f"task {ink.code(identity['trainer']['task'])}")
+        words.append(f"task {redactor.code(identity['trainer']['task'])}")
     yield ", ".join(filter(None, words))
-    # Twelve digits tell digests apart; all of them are in the table of differences and in the rendered objects.
+    # 12 digits identify a digest; the table of differences and the rendered objects show all of them.
     yield ", ".join(
-        f"{dotted(key)} {ink.code(_LONG_DIGEST.sub('…', image))}" for key, image in images(run.after, run.now)
+        f"{dotted(key)} {redactor.code(_LONG_DIGEST.sub('…', image))}"
+        for key, image in images(run.merged, run.merged_rendering)
     )
     parent = identity["warmStartFrom"]
-    start = f"starts from the newest checkpoint of {ink.code(parent)}" if parent else ""
-    yield ", ".join(filter(None, [f"storage {kind} {ink.code(place)}", start or "starts from scratch"]))
-    if noted := [ink.code(run.after.values[name]) for name in ("owner", "description") if run.after.values.get(name)]:
-        yield ", ".join(noted)
+    start = f"warm start from the newest checkpoint of {redactor.code(parent)}" if parent else "starts from scratch"
+    yield f"storage {kind} {redactor.code(place)}, {start}"
+    for name in ("owner", "description"):
+        if run.merged.values.get(name):
+            yield f"{name} {redactor.code(run.merged.values[name])}"
     if run.nearest:
-        many = f"differs from {code(run.nearest.path)}, the nearest earlier run, in:"
-        yield many if run.differences else f"trains what {code(run.nearest.path)} trains, the nearest earlier run"
+        path = code(run.nearest.path)
+        yield f"{'differs from' if run.differences else 'same training as'} the nearest earlier run, {path}"
 
 
-def _change(change: KeyChange, ink: Ink) -> list[str]:
-    return [
-        code(dotted(change.key)),
-        ink.code(change.before),
-        ink.code(change.after),
-        ratio(change.before, change.after),
-    ]
+def _change(change: KeyChange, redactor: Redactor) -> list[str]:
+    base, merged = redactor.code(change.base), redactor.code(change.merged)
+    return [code(dotted(change.key)), base, merged, ratio(change.base, change.merged) or "n/a"]
 
 
 def _more(count: int, shown: int, noun: str) -> str:
@@ -181,17 +192,17 @@ def _size(text: str) -> int:
     return len(text.encode())
 
 
-def lines(review: Review) -> Iterable[str]:
-    """Yield the review for a terminal: the verdict, the findings as FILE:LINE:COLUMN: MESSAGE, the runs."""
-    ink = Ink(tuple(secret for run in review.runs for secret in run.secrets))
-    yield verdict(review)
+def lines(review: PullRequestReview) -> Iterable[str]:
+    """Yield the review for a terminal: headline, findings as FILE:LINE:COLUMN: MESSAGE, and runs."""
+    redactor = Redactor(tuple(secret for run in review.runs for secret in run.secrets))
+    yield redactor.text(str(headline(review)))
     for finding in review.all_findings:
         level = "" if finding.level is Level.REFUSED else f"{finding.level.value}: "
-        yield f"{finding.path}:{finding.line}:{finding.column}: {level}{ink.text(finding.message)}"
-        if finding.mend:
-            yield f"  {finding.mend}"
+        yield f"{finding.path}:{finding.line}:{finding.column}: {level}{redactor.text(str(finding.message))}"
+        if finding.fix:
+            yield f"  {finding.fix}"
     for run in review.runs:
-        if not run.now and not run.was:
-            continue
-        tasks, gpus, cpus, memory, hours, gpu_hours = cells(run)
-        yield f"{run.name} {does(run)}: {tasks}; {gpus} GPUs, {cpus} CPUs, {memory}, {hours}, {gpu_hours} GPU-hours"
+        if run.merged_rendering or run.base_rendering:
+            tasks, gpus, cpus, memory, hours, gpu_hours = table_row(run)
+            costs = f"{gpus} GPUs, {cpus} CPUs, {memory}, max. duration {hours}, {gpu_hours} GPU-hours"
+            yield f"{run.name} {effect(run)}: {tasks}; {costs}"

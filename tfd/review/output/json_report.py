@@ -1,4 +1,4 @@
-"""The review as JSON, for other programs."""
+"""Writes the review as JSON, for other programs. docs/review.md describes the fields."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from typing import Any
 
 from tfd.review.analysis.findings import Finding
 from tfd.review.analysis.key_changes import KeyChange
-from tfd.review.analysis.review import Review
+from tfd.review.analysis.pull_request import PullRequestReview
 from tfd.review.analysis.run_review import RunReview
-from tfd.review.output.redaction import Ink
-from tfd.review.output.summary import verdict
+from tfd.review.output.redaction import Redactor
+from tfd.review.output.summary import headline
 from tfd.text import dotted
 
 
-def as_json(review: Review) -> dict[str, Any]:
-    """Return all that a review found."""
-    ink = Ink(tuple(secret for run in review.runs for secret in run.secrets))
-    before, after = review.applications
-    shown: dict[str, Any] = ink.json(
+def as_json(review: PullRequestReview) -> dict[str, Any]:
+    """Return the whole review, without secrets."""
+    redactor = Redactor(tuple(secret for run in review.runs for secret in run.secrets))
+    shown: dict[str, Any] = redactor.json(
         {
             "base": review.base,
             "head": review.head,
             "exitCode": review.exit_code,
-            "verdict": verdict(review),
+            "headline": str(headline(review)),
             "runs": [_run(run) for run in review.runs],
             "findings": [_finding(finding) for finding in review.all_findings],
-            "applications": list(after.applications.values()),
-            "applicationsDeleted": after.deletes(before.made),
-            "teamsStopped": [asdict(stop) for stop in after.stops],
+            "applications": list(review.merged_emulation.applications.values()),
+            "applicationsDeleted": review.merged_emulation.deleted(review.base_emulation.generated),
+            "blockedTeams": [asdict(each) for each in review.merged_emulation.blocked],
+            "policyPaths": review.policy_paths,
             "otherPaths": review.other_paths,
         }
     )
@@ -36,26 +36,28 @@ def as_json(review: Review) -> dict[str, Any]:
 
 
 def _run(run: RunReview) -> dict[str, Any]:
-    rendering = run.now or run.was
+    merged = run.merged_rendering
+    rendering = merged or run.base_rendering
+    # The rendering of a job file with a secret may repeat it in forms that the redactor does not find.
+    public = merged if not run.secrets else None
     return {
         "path": run.path,
         "run": run.name,
         "action": run.action.name.lower(),
         "tasks": [asdict(role) for role in rendering.roles] if rendering else [],
-        "need": asdict(rendering.need) if rendering else None,
-        "hash": run.now.record["hash"] if run.now else None,
+        "request": asdict(rendering.request) if rendering else None,
+        "hash": merged.record["hash"] if merged else None,
         "changes": [_change(change) for change in run.keys],
         "nearest": run.nearest.path if run.nearest else None,
         "differences": [_change(change) for change in run.differences],
-        # See folds.py: where there is a secret, the rendering is full of it.
-        "objects": run.now.objects if run.now and not run.secrets else [],
-        "tfConfig": dict(run.now.tf_config()) if run.now and not run.secrets else {},
+        "objects": public.objects if public else [],
+        "tfConfig": dict(public.tf_config()) if public else {},
     }
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
-    return asdict(finding) | {"level": finding.level.value}
+    return asdict(finding) | {"level": finding.level.value, "message": str(finding.message)}
 
 
 def _change(change: KeyChange) -> dict[str, Any]:
-    return {"key": dotted(change.key), "class": change.kind, "before": change.before, "after": change.after}
+    return {"key": dotted(change.key), "class": change.kind, "base": change.base, "merged": change.merged}

@@ -1,4 +1,4 @@
-"""Markdown in which a user's text is only ever text: no link, mention, HTML, table cell or end of a code block."""
+"""Writes untrusted text as Markdown that cannot become a link, mention, HTML, table cell or end of a code block."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ import unicodedata
 from collections.abc import Iterable
 
 _LONGEST_CODE = 120
+_LONGEST_PROSE = 400
 _PLAIN = re.compile(r"[^`|\\]+")
+# A word, number or punctuation mark that neither Markdown nor GitHub interprets; 7 hex digits could be a commit.
+_WORD = re.compile(
+    r"\(?(?![a-f]{7,}\b)(?:(?:[A-Z]?[a-z]+|[A-Z]+|[A-Z]+s)(?:-[A-Za-z]+)*|[0-9]{1,3}(?:,[0-9]{3})*(?:\.[0-9])?)?[,.;:?)]*"
+)
+_MARKS = re.compile(r"(\(?)(.*?)([,.;:?)]*)", re.DOTALL)
 
 
 def visible(text: str, *, lines: bool = False) -> str:
-    """Spell out what a reader would not see or be misled by: control characters, direction marks, odd spaces.
+    """Return `text` with an escape sequence for each control character, direction mark and unusual space.
 
-    With `lines`, line feeds and tabs stay as they are.
+    With `lines`, line feeds and tabs are kept.
     """
     kept = "\n\t" if lines else ""
     return "".join(
@@ -25,32 +31,47 @@ def visible(text: str, *, lines: bool = False) -> str:
 
 
 def code(text: object, longest: int = _LONGEST_CODE) -> str:
-    """Return a user's text as inline code; it may stand in a table."""
-    # Nothing gets shorter by being made visible.
+    """Return untrusted text as inline code, which is also valid in a table."""
+    # Escape sequences only make the text longer.
     shown = visible(str(text)[: longest + 1])
     if len(shown) > longest:
         shown = f"{shown[: longest - 1]}…"
     if _PLAIN.fullmatch(shown) and shown == shown.strip():
         return f"`{shown}`"
-    # In a code span neither a backtick nor, in a table, a pipe could be written.
+    # A code span cannot hold a backtick and, in a table, no pipe.
     entities = "".join(char if char.isalnum() or char in " …" else f"&#{ord(char)};" for char in shown)
     return f"<code>{entities}</code>"
 
 
+def prose(text: str, longest: int = _LONGEST_PROSE) -> str:
+    """Return untrusted text as a sentence: plain words as they are, everything else as inline code."""
+    shown = visible(text[: longest + 1])
+    if len(shown) > longest:
+        shown = f"{shown[: longest - 1]}…"
+    return " ".join(_word(word) for word in shown.split(" "))
+
+
+def _word(word: str) -> str:
+    if not word or _WORD.fullmatch(word):
+        return word
+    before, inner, after = _MARKS.fullmatch(word).groups()  # type: ignore[union-attr]
+    return f"{before}{code(inner)}{after}" if inner else code(word)
+
+
 def block(text: str, language: str = "") -> str:
-    """Return a user's text as a code block that nothing in it can end."""
+    """Return untrusted text as a code block that no text in it can end."""
     shown = visible(text, lines=True)
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", shown)), default=0))
     return f"{fence}{language}\n{shown}\n{fence}"
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Return a table of cells that are Markdown already."""
+    """Return a table; the cells must be Markdown."""
     names = list(head)
     lines = [names, ["---"] * len(names), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def folded(title: str, body: str) -> str:
-    """Return a part that is closed until one opens it; the title is Markdown without user's text."""
+    """Return a collapsed section; the title must be Markdown."""
     return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"

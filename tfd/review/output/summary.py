@@ -1,65 +1,109 @@
-"""The one sentence that a reviewer reads first, and the facts about each run in words."""
+"""The headline of a review, and the table row of each run."""
 
 from __future__ import annotations
 
 from collections import Counter
 
 from tfd.review.analysis.actions import ADDING, STARTING, STOPPING, Action
-from tfd.review.analysis.findings import Level
-from tfd.review.analysis.review import Review
+from tfd.review.analysis.findings import Level, Message, sentence
+from tfd.review.analysis.pull_request import PullRequestReview
 from tfd.review.analysis.run_review import RunReview
-from tfd.review.sources.quantities import gibibytes, number
-from tfd.review.sources.rendering import Need, Rendering
+from tfd.review.sources.quantities import decimal, gibibytes
+from tfd.review.sources.rendering import Rendering, ResourceRequest
 
+# What a merge does to runs; what a number of runs do once they are no longer blocked; the same for one run.
 _VERBS = {
-    Action.STARTS: "starts {}",
-    Action.STARTS_AGAIN: "starts {} again",
-    Action.RESUMES: "resumes {}",
-    Action.SUSPENDS: "suspends {}",
-    Action.ARCHIVES: "archives {}",
-    Action.DELETED: "deletes {}",
-    Action.CHANGES: "changes {} in place",
-    Action.ADDED_SUSPENDED: "adds {} suspended",
-    Action.ADDED_ARCHIVED: "adds {} archived",
-    Action.STAYS: "leaves {} as it is",
+    Action.STARTS: ("starts {}", "start", "starts"),
+    Action.STARTS_AGAIN: ("starts {} again", "start again", "starts again"),
+    Action.RESUMES: ("resumes {}", "resume", "resumes"),
+    Action.SUSPENDS: ("suspends {}", "are suspended", "is suspended"),
+    Action.ARCHIVES: ("archives {}", "are archived", "is archived"),
+    Action.DELETED: ("deletes {}", "are deleted", "is deleted"),
+    Action.CHANGES: ("changes {} in place", "change in place", "changes in place"),
+    Action.ADDED_SUSPENDED: ("adds {} suspended", "are added suspended", "is added suspended"),
+    Action.ADDED_ARCHIVED: ("adds {} archived", "are added archived", "is added archived"),
+    Action.UNCHANGED: ("leaves {} unchanged", "stay unchanged", "stays unchanged"),
 }
 
 
-def verdict(review: Review) -> str:
-    """Return what merging does, or why it must not be merged."""
+def mark(review: PullRequestReview) -> str:
+    """Return the symbol of the headline: a check mark only if nothing speaks against the merge."""
+    if review.exit_code:
+        return {1: "❌", 2: "❔"}[review.exit_code]
+    return "⚠️" if review.of_level(Level.WARNING) else "✅"
+
+
+def headline(review: PullRequestReview) -> Message:
+    """Return the effect of the merge, or that it is refused or cannot be judged."""
     if refused := review.of_level(Level.REFUSED):
-        return f"Refused: {_count(len(refused), 'problem')}"
+        return sentence(f"Refused: {_count(len(refused), 'problem')}")
     if review.of_level(Level.UNKNOWN):
-        return "Can't tell what merging does"
+        return sentence("Cannot judge the effect of this merge")
     waived = review.of_level(Level.WAIVED)
-    after = f", {_count(len(waived), 'rule')} waived" if waived else ""
-    return f"Merging {summary(review)}{after}"
+    end = f"; {_count(len(waived), 'violation')} waived" if waived else ""
+    blocked = [run for run in review.runs if _is_blocked(run, review)]
+    free = [run for run in review.runs if run not in blocked]
+    if not blocked:
+        return sentence(f"Merging {_active(free)}{_cost(free)}{end}")
+    cause, values, remedy = _cause(blocked, review)
+    later = f"{remedy}, {_passive(blocked)}{_cost(blocked)}{end}"
+    verb = "starts" if any(run.action in STARTING for run in blocked) else "changes"
+    now = f"Merging {_active(free)}{_cost(free)}. The rest waits: " if free else f"Merging {verb} nothing yet: "
+    return sentence(f"{now}{cause}. {later}", *values)
 
 
-def summary(review: Review) -> str:
-    """Return what merging does to all runs together."""
-    counts = Counter(run.action for run in review.runs)
-    parts = [verb.format(_count(counts[action], "run")) for action, verb in _VERBS.items() if counts[action]]
+def _is_blocked(run: RunReview, review: PullRequestReview) -> bool:
+    """Return whether Argo CD does not apply the change of a run after the merge."""
+    job = run.merged or run.base
+    in_blocked_team = job is not None and job.team in review.merged_emulation.blocked_teams
+    return run.action in _VERBS and (in_blocked_team or bool(run.missing_tag))
+
+
+def _cause(runs: list[RunReview], review: PullRequestReview) -> tuple[str, list[str], str]:
+    """Return why runs are blocked, as a template, its values, and the condition that ends it."""
+    teams = {job.team for run in runs if (job := run.merged or run.base)}
+    files = [each for each in review.merged_emulation.blocked if each.team in teams]
+    if not files:
+        return "the git tag {} is missing", [next(run.missing_tag for run in runs if run.missing_tag)], "Once it exists"
+    first, *others = files
+    if others:
+        return f"{{}} and {_count(len(others), 'other file')} block their teams", [first.path], "Once they are fixed"
+    return "{} blocks team {}", [first.path, first.team], "Once it is fixed"
+
+
+def _active(runs: list[RunReview]) -> str:
+    """Return what a merge does to runs, to follow "Merging"."""
+    counts = Counter(run.action for run in runs)
+    parts = [verb.format(_count(counts[action], "run")) for action, (verb, _, _) in _VERBS.items() if counts[action]]
     if counts[Action.CHECKED]:
-        parts.append(f"starts nothing in {_count(counts[Action.CHECKED], 'file')} that no cluster runs")
-    total = sum((run.now.need for run in review.runs if run.action in STARTING and run.now), start=Need())
-    freed = sum(run.was.need.gpus for run in review.runs if run.action in STOPPING and run.was and _ran(run))
-    costs = [f"{_count(total.gpus, 'GPU')}, at most {number(total.gpu_hours)} GPU-hours"] if total.gpus else []
+        parts.append(f"starts nothing in {_count(counts[Action.CHECKED], 'file')} outside the deployed folders")
+    return _joined(parts) or "changes no run"
+
+
+def _passive(runs: list[RunReview]) -> str:
+    """Return what runs do once nothing blocks them, as a clause."""
+    counts = Counter(run.action for run in runs)
+    return _joined(
+        [
+            f"{_count(counts[action], 'run')} {one if counts[action] == 1 else many}"
+            for action, (_, many, one) in _VERBS.items()
+            if counts[action]
+        ]
+    )
+
+
+def _cost(runs: list[RunReview]) -> str:
+    """Return what the starting runs of a merge request and the stopping ones free, to follow a clause."""
+    starting = (run.merged_rendering for run in runs if run.action in STARTING)
+    total = sum((rendering.request for rendering in starting if rendering), start=ResourceRequest())
+    freed = sum(run.base_rendering.request.gpus for run in runs if run.base_rendering and _stops(run))
+    costs = [f"{_count(total.gpus, 'GPU')}, at most {decimal(total.gpu_hours)} GPU-hours"] if total.gpus else []
     costs += [f"frees up to {_count(freed, 'GPU')}"] if freed else []
-    text = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts) or "changes no run"
-    text = f"{text}: {'; '.join(costs)}" if costs else text
-    return f"{text}, once what stops the team is mended" if _stopped(review) else text
+    return f": {'; '.join(costs)}" if costs else ""
 
 
-def _stopped(review: Review) -> bool:
-    """Whether Argo CD does nothing of it, since another file of the team stops it."""
-    teams = review.applications[1].stopped
-    jobs = [run.after or run.before for run in review.runs if run.action in _VERBS]
-    return any(job is not None and job.team in teams for job in jobs)
-
-
-def _ran(run: RunReview) -> bool:
-    return run.before is not None and run.before.state == "active"
+def _stops(run: RunReview) -> bool:
+    return run.action in STOPPING and run.base is not None and run.base.state == "active"
 
 
 def topology(rendering: Rendering) -> str:
@@ -71,44 +115,49 @@ def topology(rendering: Rendering) -> str:
         if role.gpus_per_task:
             text += f" with {_count(role.gpus_per_task, 'GPU')}{' each' if role.tasks > 1 else ''}"
         words.append(text)
-    return ", ".join(words) or "no task"
+    return ", ".join(words) or "none"
 
 
-def cells(run: RunReview) -> list[str]:
-    """Return tasks, GPUs, CPUs, memory, hours and GPU-hours of a run for a table."""
-    rendering = run.was if run.action in STOPPING else run.now or run.was
+def table_row(run: RunReview) -> list[str]:
+    """Return tasks, GPUs, CPUs, memory, maximum duration and GPU-hours of a run for a table."""
+    stopping = run.action in STOPPING
+    rendering = run.base_rendering if stopping else run.merged_rendering or run.base_rendering
     if rendering is None:
-        return [""] * 6
-    need = rendering.need
-    hours = number(rendering.hours) + " h" if rendering.hours else ""
+        return ["n/a"] * 6
+    request = rendering.request
+    # TensorBoard is a Deployment, which has no deadline; an archived run has no pod at all.
+    hours = f"{decimal(rendering.hours)} h" if rendering.hours else "unlimited" if request.cpus else "none"
     return [
         topology(rendering),
-        str(need.gpus),
-        number(need.cpus),
-        gibibytes(need.memory),
+        str(request.gpus),
+        decimal(request.cpus),
+        gibibytes(request.memory),
         hours,
-        number(need.gpu_hours),
+        decimal(request.gpu_hours),
     ]
 
 
-def does(run: RunReview) -> str:
-    """Return what merging does to a run, as far as it may be merged."""
-    if any(finding.level is Level.REFUSED for finding in run.findings):
-        return "refused"
-    if any(finding.level is Level.UNKNOWN for finding in run.findings):
-        return "can't tell"
-    return run.action.value
+def effect(run: RunReview) -> str:
+    """Return the effect of the merge on a run, or that its change is refused or cannot be judged."""
+    levels = {finding.level for finding in run.findings}
+    if Level.REFUSED in levels:
+        return "is refused"
+    return "cannot be judged" if Level.UNKNOWN in levels else run.action.value
 
 
 def training(run: RunReview) -> str:
-    """Return how much a new run trains; nothing for what has no training of ours."""
-    if run.now is None or run.action not in ADDING:
+    """Return how much a new run trains; empty for a custom script and for TensorBoard only."""
+    if run.merged_rendering is None or run.action not in ADDING:
         return ""
-    identity = run.now.record["identity"]
+    identity = run.merged_rendering.record["identity"]
     if identity["command"] or (identity["args"] or [""])[0] == "--" or identity["strategy"] == "None":
         return ""
     steps, batch = identity["trainer"]["steps"], identity["trainer"]["batchSize"]
     return f"global batch {batch:,}, {steps:,} steps, {steps * batch:,} examples"
+
+
+def _joined(parts: list[str]) -> str:
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 def _count(count: int, noun: str) -> str:

@@ -1,4 +1,4 @@
-"""The chart that will render a run: the one at the git tag of its chartVersion, as Argo CD takes it."""
+"""The chart that renders a run: the one at the git tag of its chartVersion, as Argo CD uses it."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Chart:
     folder: Path
     version: str
     released: bool
-    """Whether its git tag is there; without it Argo CD can't render a run."""
+    """Whether its git tag exists; without the tag, Argo CD cannot render a run."""
 
 
 @dataclass
 class Charts:
-    """The charts of a repository. Only tags and the base branch are believed, never the pull request."""
+    """The charts of a repository, from its tags and the base branch, never from the pull request."""
 
     repository: Repository
     base: str
@@ -43,14 +43,14 @@ class Charts:
         """Return the chart of the base branch.
 
         Raises:
-            GitError: it has none.
+            GitError: the base branch has no chart.
 
         """
         chart = self._export(self.base, released=False)
         return self.of(chart.version) or chart
 
     def of(self, version: str) -> Chart | None:
-        """Return the chart of a version: the tagged one, else that of the base branch; None when there is neither."""
+        """Return the chart of a version: at its tag, else on the base branch; None when neither exists."""
         if version not in self._exported:
             try:
                 commit = self.repository.commit(f"refs/tags/{tag(version)}")
@@ -61,8 +61,8 @@ class Charts:
                 self._exported[version] = self._export(commit, released=True)
         return self._exported[version]
 
-    def for_values(self, values: dict[str, Any]) -> Chart | None:
-        """Return the chart that the values of a job file name; that of the base branch when they name none."""
+    def selected_by(self, values: dict[str, Any]) -> Chart | None:
+        """Return the chart that a job file selects with chartVersion; without one, the chart of the base branch."""
         version = values.get("chartVersion")
         if isinstance(version, str) and _VERSION.fullmatch(version):
             return self.of(version)

@@ -1,4 +1,4 @@
-"""Git, as a command, and only its object store: nothing of a reviewed commit is ever checked out."""
+"""Reads the object store with the git command. No file of a reviewed commit is checked out."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tfd.text import refusal
+
 REGULAR_FILES = frozenset(["100644", "100755"])
 
 
 class GitError(Exception):
-    """Git can't answer, so nothing can be said about the pull request; the message says what to do."""
+    """Git cannot provide what the review needs; the message names the fix."""
 
 
 @dataclass(frozen=True)
@@ -38,25 +40,26 @@ class Repository:
         """Return the full id of the commit that `ref` names.
 
         Raises:
-            GitError: there is none.
+            GitError: no such commit exists.
 
         """
         done = self._git("rev-parse", "--quiet", "--verify", "--end-of-options", f"{ref}^{{commit}}", codes=(0, 1, 128))
         if done.returncode:
-            raise GitError(f"{ref}: git knows no such commit in {self.folder}: fetch it, or name another")
+            where = f"a commit, branch or tag of {self.folder}"
+            raise GitError(refusal(ref or "ref", "an unknown commit", where, "Fetch it or name another."))
         return done.stdout.decode().strip()
 
-    def merged(self, base: str, head: str) -> str:
-        """Return the tree that merging commit `head` into commit `base` makes.
+    def merge(self, base: str, head: str) -> str:
+        """Return the tree that results from merging commit `head` into commit `base`.
 
         Raises:
-            GitError: they conflict, or have no common commit.
+            GitError: the two conflict or have no common commit.
 
         """
         done = self._git("merge-tree", "--write-tree", "--name-only", "--no-messages", base, head, codes=(0, 1))
         tree, *conflicts = done.stdout.decode(errors="backslashreplace").splitlines()
         if done.returncode:
-            raise GitError(f"the pull request conflicts with its base in {', '.join(conflicts)}: rebase it")
+            raise GitError(f"The pull request conflicts with its base in {', '.join(conflicts)}. Rebase it.")
         return tree
 
     def entries(self, tree: str, folder: str) -> dict[str, Entry]:
@@ -70,9 +73,9 @@ class Repository:
             found[path] = Entry(path, mode, blob, int(size) if size.isdecimal() else 0)
         return found
 
-    def changed(self, before: str, after: str) -> list[str]:
+    def changed(self, base: str, merged: str) -> list[str]:
         """Return the paths in which two trees differ."""
-        listing = self._git("diff-tree", "-r", "-z", "--no-renames", "--name-only", before, after).stdout
+        listing = self._git("diff-tree", "-r", "-z", "--no-renames", "--name-only", base, merged).stdout
         return sorted(os.fsdecode(name) for name in listing.split(b"\0") if name)
 
     def deleted(self, commit: str, folder: str) -> Iterator[tuple[str, str]]:
@@ -85,7 +88,7 @@ class Repository:
             yield os.fsdecode(name), facts.decode().split()[2]
 
     def read(self, blobs: Iterable[str]) -> dict[str, bytes]:
-        """Return the content of blobs, in one call of git."""
+        """Return the content of blobs, with one git process."""
         wanted = sorted(set(blobs))
         output = io.BytesIO(self._git("cat-file", "--batch", stdin="\n".join(wanted).encode()).stdout)
         found = {}
@@ -96,7 +99,7 @@ class Repository:
         return found
 
     def export(self, commit: str, paths: Iterable[str], target: Path) -> None:
-        """Write folders of a commit that people of this repository have merged below `target`."""
+        """Write folders of a commit below `target`. The commit must be merged, because its files are trusted."""
         archive = self._git("archive", "--format=tar", commit, "--", *paths).stdout
         with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
             opened.extractall(target, filter="data")
@@ -108,6 +111,6 @@ class Repository:
         environment = os.environ | {"LC_ALL": "C", "GIT_LITERAL_PATHSPECS": "1"}
         done = subprocess.run(command, input=stdin, capture_output=True, check=False, env=environment)
         if done.returncode not in codes:
-            said = done.stderr.decode(errors="backslashreplace").strip()
-            raise GitError(f"git {arguments[0]}: {re.sub(r'^fatal: ', '', said)}")
+            error = done.stderr.decode(errors="backslashreplace").strip()
+            raise GitError(f"git {arguments[0]}: {re.sub(r'^fatal: ', '', error)}")
         return done

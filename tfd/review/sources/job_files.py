@@ -1,4 +1,4 @@
-"""The job files of a tree: read as data, parsed once per content, never trusted."""
+"""Reads the job files of a tree as untrusted data and parses each content once."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 
 from tfd.jobfile import helm_yaml
 from tfd.review.sources.git import REGULAR_FILES, Entry, GitError, Repository
+from tfd.text import refusal
 
 FOLDER = "jobs"
-# A hundred thousand job files of a usual size.
+# Enough for 100,000 job files of a typical size.
 MOST_BYTES = 64 * 1024 * 1024
 # A team is a folder, a namespace and an AppProject.
 _JOB_PATH = re.compile(
@@ -21,8 +22,8 @@ _JOB_PATH = re.compile(
 
 
 @dataclass(frozen=True)
-class Job:
-    """One file that the ApplicationSet of a team would read."""
+class CommittedJobFile:
+    """A job file in a commit, which the ApplicationSet of its team reads."""
 
     entry: Entry
     team: str
@@ -36,12 +37,12 @@ class Job:
 
     @property
     def name(self) -> str:
-        """How people name it: ``TEAM/RUN``."""
+        """Its name for users: ``TEAM/RUN``."""
         return f"{self.team}/{self.run}"
 
     @cached_property
     def document(self) -> helm_yaml.Document | None:
-        """What stands in it; None when that can't be read."""
+        """The parsed YAML; None when it cannot be parsed."""
         try:
             return helm_yaml.load(self.data.decode())
         except (helm_yaml.YamlError, UnicodeDecodeError):
@@ -49,23 +50,23 @@ class Job:
 
     @property
     def values(self) -> dict[str, Any]:
-        """Its values as written, without defaults; empty when it is no mapping."""
+        """Its values as written, without defaults; empty when the file is not a mapping."""
         return self.document.value if self.document and isinstance(self.document.value, dict) else {}
 
     @property
     def chart_version(self) -> str | None:
-        """The version of the chart that it names; without one, Argo CD has nothing to render it with."""
+        """The chart version that Argo CD renders it with; None when the file names none."""
         version = self.values.get("chartVersion")
         return version if isinstance(version, str) else None
 
     @property
     def state(self) -> str:
-        """The state that it asks for."""
+        """The requested state."""
         return str(self.values.get("state", "active"))
 
     @property
-    def board(self) -> bool:
-        """Whether it trains nothing."""
+    def tensorboard_only(self) -> bool:
+        """Whether it starts TensorBoard and no training."""
         return self.values.get("strategy") == "None"
 
 
@@ -73,16 +74,16 @@ class Job:
 class Tree:
     """All files below jobs/ of one tree."""
 
-    jobs: dict[str, Job]
+    jobs: dict[str, CommittedJobFile]
     refused: dict[str, str]
-    """Path of each file there that can't be a job file, and why."""
+    """Refused files: the path of each, and the message without the path as its key."""
 
 
-def read_tree(repository: Repository, tree: str, known: Iterable[Job] = ()) -> Tree:
-    """Return the job files of a tree; those of `known` with the same path and content are not read again.
+def read_tree(repository: Repository, tree: str, known: Iterable[CommittedJobFile] = ()) -> Tree:
+    """Return the job files of a tree; a file of `known` with the same path and content is not read again.
 
     Raises:
-        GitError: there are too many.
+        GitError: the job files are too large together.
 
     """
     entries = repository.entries(tree, FOLDER).values()
@@ -91,9 +92,8 @@ def read_tree(repository: Repository, tree: str, known: Iterable[Job] = ()) -> T
     wanted = [entry for entry in entries if entry.path not in refused and _JOB_PATH.fullmatch(entry.path)]
     unread = [entry.blob for entry in wanted if entry.path not in kept or kept[entry.path].entry != entry]
     if (size := sum(entry.size for entry in wanted)) > MOST_BYTES:
-        raise GitError(
-            f"{FOLDER}/: got {size:,} bytes of job files, but at most {MOST_BYTES:,} are read; delete old ones"
-        )
+        rule = f"at most {MOST_BYTES:,} bytes"
+        raise GitError(refusal(f"{FOLDER}/", f"{size:,} bytes of job files", rule, "Delete old job files."))
     contents = repository.read(unread)
     jobs = {}
     for entry in wanted:
@@ -101,29 +101,29 @@ def read_tree(repository: Repository, tree: str, known: Iterable[Job] = ()) -> T
     return Tree(jobs, refused)
 
 
-def job_of(entry: Entry, data: bytes) -> Job:
-    """Return the job file at a path that is one."""
+def job_of(entry: Entry, data: bytes) -> CommittedJobFile:
+    """Return the job file at `path`, which must be the path of a job file."""
     team, run = _JOB_PATH.fullmatch(entry.path).groups()  # type: ignore[union-attr]
-    return Job(entry, team, run, data)
+    return CommittedJobFile(entry, team, run, data)
 
 
 def is_job_path(path: str) -> bool:
-    """Tell whether a path is that of a job file."""
+    """Return whether a path is the path of a job file."""
     return _JOB_PATH.fullmatch(path) is not None
 
 
 def _refusal(entry: Entry) -> str | None:
-    """Return why a file below jobs/ can't be a job file though the ApplicationSet may take it for one."""
+    """Return why a YAML file below jobs/ cannot be a job file, although an ApplicationSet may read it."""
     if not entry.path.endswith((".yaml", ".yml")):
         return None
     if not is_job_path(entry.path):
         return (
-            "got this path, but a job file is jobs/TEAM/RUN.yaml: TEAM a namespace (at most 63 of a-z, 0-9 and -), "
-            "RUN at most 40 of a-z, 0-9 and - with a letter first; move or rename it"
+            "got this path; expected jobs/TEAM/RUN.yaml with TEAM of at most 63 and RUN of at most 40 of the "
+            "characters a-z, 0-9 and -, and a letter first in RUN. Move or rename the file."
         )
     if entry.mode not in REGULAR_FILES:
-        return f"got git mode {entry.mode}, but a job file is a plain file; replace the link with its content"
+        return f"got git mode {entry.mode}; expected a regular file. Replace the link with its content."
     if entry.size > helm_yaml.MAX_BYTES:
-        most = f"at most {helm_yaml.MAX_BYTES:,} are read"
-        return f"got {entry.size:,} bytes, but {most}; put code into an image or code.git"
+        rule = f"at most {helm_yaml.MAX_BYTES:,}"
+        return f"got {entry.size:,} bytes; expected {rule}. Put code into an image or code.git."
     return None

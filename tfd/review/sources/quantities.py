@@ -1,4 +1,4 @@
-"""Kubernetes quantities as numbers, and numbers for people."""
+"""Reads Kubernetes quantities and formats numbers for people."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ _QUANTITY = re.compile(r"([0-9.]+)([a-zA-Z]*)")
 
 
 def quantity(text: str) -> float:
-    """Return the number that a Kubernetes quantity like ``500m`` or ``2Gi`` stands for."""
+    """Return a Kubernetes quantity such as ``500m`` or ``2Gi`` as a number."""
     digits, unit = _QUANTITY.fullmatch(str(text)).groups()  # type: ignore[union-attr]
     return float(digits) * _UNITS[unit]
 
 
-def number(value: float) -> str:
-    """Show a number with at most one decimal and its thousands apart."""
+def decimal(value: float) -> str:
+    """Return a number with thousands separators and at most one decimal."""
     return f"{value:,.1f}".removesuffix(".0")
 
 
 def gibibytes(value: float) -> str:
-    """Show bytes of memory."""
-    return f"{number(value / 1024**3)} GiB"
+    """Return bytes of memory in GiB."""
+    return f"{decimal(value / 1024**3)} GiB"
 
 
-def ratio(before: object, after: object) -> str:
-    """Show how many times more `after` is than `before`; nothing for what is no number."""
-    if isinstance(before, bool) or isinstance(after, bool):
+def ratio(base: object, merged: object) -> str:
+    """Return `merged` as a multiple of `base`; empty unless both are numbers."""
+    if isinstance(base, bool) or isinstance(merged, bool):
         return ""
-    if not isinstance(before, int | float) or not isinstance(after, int | float) or not before:
+    if not isinstance(base, int | float) or not isinstance(merged, int | float) or not base:
         return ""
-    return f"x {after / before:.3g}"
+    return f"x {merged / base:.3g}"

@@ -1,4 +1,4 @@
-"""What Helm renders a job file to, and what a reviewer wants to read off it."""
+"""The objects that Helm renders for a job file, and the facts that a reviewer needs from them."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from functools import cached_property
 from typing import Any
 
 from tfd.jobfile import helm_yaml
+from tfd.kubernetes import ROLES, Object, gpus, role_of
 from tfd.review.sources.quantities import quantity
 
-Object = dict[str, Any]
-
-# All that Kubernetes lets change in the spec of a live Job.
+# Lines that differ between any two runs.
 _NOISE = ("# Source: ", "tf-distributed.github.io/hash: ")
+# The only fields that Kubernetes allows to change in the spec of an active Job.
 MUTABLE = frozenset(["suspend", "parallelism", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"])
 
 
 @dataclass(frozen=True)
-class Need:
-    """What pods ask for: GPUs (every DOMAIN/NAME resource), CPUs, bytes of memory, GPU-hours until the deadline."""
+class ResourceRequest:
+    """What pods request: GPUs, CPUs, bytes of memory, and GPU-hours until the deadline."""
 
     gpus: int = 0
     cpus: float = 0
     memory: float = 0
     gpu_hours: float = 0
 
-    def __add__(self, other: Need) -> Need:
-        return Need(
+    def __add__(self, other: ResourceRequest) -> ResourceRequest:
+        return ResourceRequest(
             self.gpus + other.gpus,
             self.cpus + other.cpus,
             self.memory + other.memory,
@@ -70,36 +70,38 @@ class Rendering:
 
     @property
     def jobs(self) -> list[Object]:
-        """The Jobs, chief first."""
-        order = ("chief", "ps", "worker", "evaluator")
-        return sorted((o for o in self.objects if o["kind"] == "Job"), key=lambda job: order.index(_role_name(job)))
+        """The Kubernetes Jobs, chief first."""
+        jobs = (item for item in self.objects if item["kind"] == "Job")
+        return sorted(jobs, key=lambda job: ROLES.index(role_of(job)))
 
     @property
     def roles(self) -> list[Role]:
-        """The roles with tasks."""
-        return [Role(_role_name(job), job["spec"]["completions"], _need(job).gpus) for job in self.jobs]
+        """The roles that have tasks."""
+        return [Role(role_of(job), job["spec"]["completions"], _request(job).gpus) for job in self.jobs]
 
     @property
     def hours(self) -> float:
-        """The longest that a Job may run."""
+        """The longest deadline of a Kubernetes Job, in hours."""
         return max((job["spec"]["activeDeadlineSeconds"] / 3600 for job in self.jobs), default=0)
 
     @property
-    def need(self) -> Need:
-        """What all pods of the run ask for together, TensorBoard's too."""
-        total = Need()
+    def request(self) -> ResourceRequest:
+        """The sum over all pods of the run, including TensorBoard."""
+        total = ResourceRequest()
         for item in self.objects:
             if item["kind"] == "Job":
-                one, count = _need(item), item["spec"]["parallelism"]
+                one, count = _request(item), item["spec"]["parallelism"]
                 hours = item["spec"]["activeDeadlineSeconds"] / 3600
-                total += Need(one.gpus * count, one.cpus * count, one.memory * count, one.gpus * count * hours)
+                total += ResourceRequest(
+                    one.gpus * count, one.cpus * count, one.memory * count, one.gpus * count * hours
+                )
             elif item["kind"] == "Deployment":
-                total += _need(item)
+                total += _request(item)
         return total
 
     @property
     def immutable(self) -> dict[str, Any]:
-        """What Kubernetes lets nobody change, by object."""
+        """The parts that Kubernetes does not allow to change, by object."""
         found: dict[str, Any] = {}
         for item in self.objects:
             name = f"{item['kind']}/{item['metadata']['name']}"
@@ -114,15 +116,15 @@ class Rendering:
         return found
 
     def tf_config(self) -> Iterator[tuple[str, str]]:
-        """Yield the first task of each role and its TF_CONFIG as the kubelet puts it together."""
+        """Yield the first task of each role and its TF_CONFIG as the kubelet assembles it."""
         for job in self.jobs:
             [container] = job["spec"]["template"]["spec"]["containers"]
             [text] = [item["value"] for item in container["env"] if item["name"] == "TF_CONFIG"]
             filled = text.replace("$(TF_CLUSTER)", self._config_map["cluster"]).replace("$(TASK_INDEX)", "0")
-            yield f"{_role_name(job)}-0", filled
+            yield f"{role_of(job)}-0", filled
 
     def documents(self) -> dict[str, list[str]]:
-        """Return the lines of each object, by KIND/NAME, without the hash that stands in every one of them."""
+        """Return the lines of each object, by KIND/NAME, without the hash, which is in each of them."""
         found = {}
         for text, item in zip(re.split(r"^---\n", self.text, flags=re.M)[1:], self.objects, strict=True):
             lines = [line for line in text.splitlines() if not line.strip().startswith(_NOISE)]
@@ -130,19 +132,15 @@ class Rendering:
         return found
 
 
-def _role_name(job: Object) -> str:
-    return str(job["metadata"]["labels"]["app.kubernetes.io/component"])
-
-
-def _need(workload: Object) -> Need:
-    """Return what one pod asks for. What has a limit only is a request of as much."""
-    total = Need()
+def _request(workload: Object) -> ResourceRequest:
+    """Return what one pod requests. Kubernetes takes a limit without a request as the request."""
+    total = ResourceRequest()
     for container in workload["spec"]["template"]["spec"]["containers"]:
         resources = container.get("resources", {})
-        asked = resources.get("limits", {}) | resources.get("requests", {})
-        total += Need(
-            gpus=sum(int(value) for name, value in asked.items() if "/" in name),
-            cpus=quantity(asked.get("cpu", "0")),
-            memory=quantity(asked.get("memory", "0")),
+        requested = resources.get("limits", {}) | resources.get("requests", {})
+        total += ResourceRequest(
+            gpus=gpus(resources),
+            cpus=quantity(requested.get("cpu", "0")),
+            memory=quantity(requested.get("memory", "0")),
         )
     return total

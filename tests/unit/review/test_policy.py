@@ -1,0 +1,113 @@
+"""The policy file review.yaml: strict reading, each rule, and waivers."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.chart.rendering import ROOT
+from tests.unit.review.cases import CASES, FASTER, MERGED, NEW
+from tests.unit.review.repositories import RUN, Case, Files, build, changed, commit, review_of
+from tfd.jobfile import helm_yaml
+from tfd.review.analysis.findings import Level
+from tfd.review.analysis.policy_file import RulesError, load_rules
+
+WRITTEN = (ROOT / "review.yaml").read_text()
+RULES = list(helm_yaml.load(WRITTEN).value["rules"])
+# For each rule, a pull request that violates it.
+VIOLATIONS: dict[str, Case] = {
+    "imageDigest": CASES["rule-image-tag-and-registry"],
+    "registries": CASES["rule-image-tag-and-registry"],
+    "gpusPerRun": CASES["rule-gpus-and-hours"],
+    "gpuHours": CASES["rule-gpus-and-hours"],
+    "gpusPerTeam": CASES["rule-gpus-of-the-team"],
+    "newRuns": CASES["rule-too-many-runs"],
+    "literalSecrets": CASES["rule-literal-secret"],
+    "separateChanges": CASES["rule-chart-and-job"],
+    "uniqueNames": CASES["run-name-of-another-team"],
+    "sharedOutput": CASES["bucket-below-another"],
+}
+
+
+def levels(folder: Path, case: Case, rule: str, *, without: bool, waiver: str = "[]") -> list[Level]:
+    """Return the levels of all violations of a rule, with this waiver or without the rule."""
+    rules = helm_yaml.load(WRITTEN).value
+    if without:
+        del rules["rules"][rule]
+    text = str(rules).replace("'", '"')
+    text = re.sub(rf'("{rule}": {{[^}}]*"waiver": )\[[^]]*\]', rf"\1{waiver}", text)
+    base: Files = {**case.base, "review.yaml": f"{text}\n"}
+    found = review_of(folder, Case(case.head, base, case.before, approvals=case.approvals))
+    return [finding.level for finding in found.all_findings if finding.rule == rule]
+
+
+def test_every_rule_has_a_violation() -> None:
+    assert sorted(VIOLATIONS) == sorted(RULES)
+
+
+@pytest.mark.parametrize("rule", VIOLATIONS)
+def test_rule_applies_only_if_the_policy_file_has_it(rule: str, tmp_path: Path) -> None:
+    assert Level.REFUSED in levels(tmp_path / "with", VIOLATIONS[rule], rule, without=False)
+    assert levels(tmp_path / "without", VIOLATIONS[rule], rule, without=True) == []
+
+
+@pytest.mark.parametrize(
+    ("approvals", "level"), [((), Level.REFUSED), (("GRACE",), Level.WAIVED), (("eve",), Level.REFUSED)]
+)
+def test_rule_is_waived_only_by_a_listed_login(approvals: tuple[str, ...], level: Level, tmp_path: Path) -> None:
+    case = CASES["rule-gpus-and-hours"]
+    case = Case(case.head, case.base, approvals=approvals)
+    assert levels(tmp_path / "r", case, "gpusPerRun", without=False, waiver='["ada", "grace"]') == [level]
+
+
+def test_merged_run_may_stay_larger_than_the_limit(tmp_path: Path) -> None:
+    large = changed(RUN, ("gpus: 1", "gpus: 32"))
+    found = review_of(tmp_path / "r", Case({NEW: f"{large}owner: Ada\n"}, {NEW: large}))
+    assert found.all_findings == []
+
+
+def test_longer_deadline_counts_as_more_gpu_hours(tmp_path: Path) -> None:
+    large = changed(RUN, ("gpus: 1", "gpus: 16"))
+    found = review_of(tmp_path / "r", Case({NEW: f"{large}deadline: 48h\n"}, {NEW: large}))
+    assert [finding.rule for finding in found.all_findings] == ["gpuHours"]
+
+
+def test_merged_secret_is_not_reported_again(tmp_path: Path) -> None:
+    old = f"{RUN}env: [{{name: API_KEY, value: abcdefgh}}]\n"
+    found = review_of(tmp_path / "r", Case({NEW: f"{old}owner: Ada\n"}, {NEW: old}))
+    assert found.all_findings == []
+
+
+def test_team_can_have_its_own_limit(tmp_path: Path) -> None:
+    rules = "rules: {gpusPerTeam: {most: 1, teams: {vision: 8}, waiver: []}}\n"
+    fine = review_of(tmp_path / "fine", Case({NEW: FASTER}, MERGED | {"review.yaml": rules}))
+    assert fine.all_findings == []
+    other = review_of(tmp_path / "other", Case({"jobs/speech/b.yaml": FASTER}, {"review.yaml": rules}))
+    assert [finding.rule for finding in other.all_findings] == ["gpusPerTeam"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rules: {imageDigset: {waiver: []}}\n", "rules.imageDigset: got an unknown key; expected rules.imageDigest. "),
+        ("rules: {imageDigest: {}}\n", "review.yaml:1:9: rules.imageDigest.waiver: got nothing; expected "),
+        ("rules: {imageDigest: {waiver: ['@a']}}\n", 'rules.imageDigest.waiver[0]: got "@a"; expected '),
+        ("rules: {gpusPerRun: {most: -1, waiver: []}}\n", "rules.gpusPerRun.most: got -1; expected "),
+        ("rules: [\n", "review.yaml:2:1: file: got invalid YAML"),
+        ("- a\n", 'got ["a"]; expected a mapping'),
+        ("", "got null; expected a mapping"),
+    ],
+)
+def test_invalid_policy_file_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    repository = build(tmp_path / "r", Case({}, {}))
+    commit(tmp_path / "r", {"review.yaml": text})
+    with pytest.raises(RulesError) as caught:
+        load_rules(repository, repository.commit("main"))
+    assert message in str(caught.value)
+
+
+def test_every_rule_has_a_comment_in_the_policy_file() -> None:
+    lines = WRITTEN.splitlines()
+    for rule in RULES:
+        [line] = [number for number, text in enumerate(lines) if text.startswith(f"  {rule}:")]
+        assert lines[line - 1].startswith("  # "), rule

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from tests.unit.trainer.conftest import Clock
+from trainer.peers.barrier import Barrier, ReadinessListener, describe, probe, wait_for_all
+from trainer.runtime.errors import GaveUp
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def test_presence_answers_until_it_is_closed_and_then_the_port_is_free() -> None:
+    address = f"127.0.0.1:{free_port()}"
+    assert probe(address) == "connection refused"
+    presence = ReadinessListener(address)
+    assert [probe(address) for _ in range(200)] == [None] * 200
+    presence.close()
+    assert probe(address) == "connection refused"
+    ReadinessListener(address).close()
+
+
+def test_a_host_without_a_name() -> None:
+    assert probe("no-such-host.invalid:2222") == "no DNS name"
+
+
+def test_reasons_are_grouped_and_long_lists_cut() -> None:
+    missing = {f"worker-{i}": "no DNS name" for i in range(12)} | {"ps-0": "timeout"}
+    text = describe(missing)
+    assert text.startswith("worker-0, worker-1, ")
+    assert "worker-9 and 2 more (no DNS name); ps-0 (timeout)" in text
+
+
+def test_it_reports_after_five_seconds_and_then_every_minute(clock: Clock, lines: list[str]) -> None:
+    barrier = Barrier({"ps-0": "a:1"}, timeout=200, probe=lambda _: "connection refused", clock=clock)
+    with pytest.raises(GaveUp, match=r"gave up after 200 s: missing ps-0 \(connection refused\)"):
+        barrier.wait(clock.sleep)
+    assert len(lines) == 4
+    assert lines[0] == "waiting for 1 of 1 tasks (0 there, 5 s of 200 s): missing ps-0 (connection refused)"
+    assert [line.split(", ")[1].split(" s of")[0] for line in lines] == ["5", "65", "125", "185"]
+
+
+def test_a_task_that_answered_once_is_not_asked_again(clock: Clock) -> None:
+    asked: list[str] = []
+
+    def answer(address: str) -> str | None:
+        asked.append(address)
+        return None if address == "a:1" or len(asked) > 5 else "timeout"
+
+    Barrier({"ps-0": "a:1", "ps-1": "b:1"}, timeout=100, probe=answer, clock=clock).wait(clock.sleep)
+    assert asked.count("a:1") == 1
+
+
+def test_time_waited_before_a_restart_in_place_counts(clock: Clock) -> None:
+    barrier = Barrier({"ps-0": "a:1"}, timeout=100, waited=99.8, probe=lambda _: "timeout", clock=clock)
+    start = clock.now
+    with pytest.raises(GaveUp):
+        barrier.wait(clock.sleep)
+    assert clock.now - start <= 1
+
+
+def test_nobody_to_wait_for(clock: Clock) -> None:
+    wait_for_all(Barrier({}, timeout=1, clock=clock), None, clock.sleep)
+
+
+def test_two_tasks_that_wait_for_each_other_meet(clock: Clock) -> None:
+    mine, other = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    presence = ReadinessListener(other)
+    wait_for_all(Barrier({"worker-1": other}, timeout=10), mine, clock.sleep)
+    assert probe(mine) == "connection refused", "TensorFlow needs the port now"
+    presence.close()

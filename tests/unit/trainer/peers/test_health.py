@@ -1,0 +1,132 @@
+"""What the chief does about servers that hang, and how it tells."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import pytest
+
+from tests.unit.trainer.conftest import Clock
+from trainer.peers.health import PS_PATIENCE, WORKER_PATIENCE, ServerHealthMonitor, cut_connections
+from trainer.peers.probe import SILENT, probe
+from trainer.runtime.errors import GaveUp, LostPeer
+
+REFUSED = "connection refused"
+
+
+class Servers:
+    """Two ps and two workers that do as the test says."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.answers: dict[str, str | None] = {"p0": None, "p1": None, "w0": None, "w1": None}
+        self.cut: list[str] = []
+        self.watch = ServerHealthMonitor(
+            {"ps-0": "p0", "ps-1": "p1"}, {"worker-0": "w0", "worker-1": "w1"},
+            orphan_timeout=60, probe=lambda address: self.answers[address], cut=self._cut, clock=clock,
+        )  # fmt: skip
+
+    def _cut(self, address: str) -> int:
+        self.cut.append(address)
+        return 1
+
+    def poll(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.watch.poll()
+            self.watch.cut()
+
+
+@pytest.fixture
+def servers(clock: Clock) -> Servers:
+    return Servers(clock)
+
+
+def test_a_worker_that_says_nothing_is_cut_off_until_it_speaks(servers: Servers, lines: list[str]) -> None:
+    servers.answers["w1"] = SILENT
+    servers.poll(WORKER_PATIENCE - 1)
+    assert servers.cut == [], "one missed answer may be a busy machine"
+    servers.poll(3)
+    assert servers.cut == ["w1"] * 3
+    servers.answers["w1"] = "hung up"
+    servers.poll()
+    assert servers.cut == ["w1"] * 4, "it was the cut that hung up"
+    servers.answers["w1"] = None
+    servers.poll()
+    assert servers.cut == ["w1"] * 4
+    assert ["hangs:" in lines[0], "answers again" in lines[1], len(lines)] == [True, True, 2]
+
+
+def test_a_ps_that_says_nothing_is_lost(servers: Servers) -> None:
+    servers.answers["p1"] = SILENT
+    servers.poll(PS_PATIENCE - 1)
+    servers.answers["p1"] = None
+    servers.poll()
+    servers.answers["p1"] = SILENT
+    servers.poll(PS_PATIENCE - 1)
+    with pytest.raises(LostPeer, match="ps-1 is unresponsive"):
+        servers.poll()
+
+
+def test_servers_that_are_gone_are_tensorflow_s_business(servers: Servers) -> None:
+    servers.answers.update(p0=REFUSED, w0=REFUSED)
+    servers.poll(20)
+    assert servers.cut == []
+
+
+@pytest.mark.parametrize("reason", [REFUSED, SILENT])
+def test_no_worker_at_all_is_given_up_in_the_end(servers: Servers, clock: Clock, reason: str, lines: list[str]) -> None:
+    servers.answers.update(w0=reason, w1=reason)
+    servers.poll()
+    clock.sleep(59)
+    servers.poll()
+    clock.sleep(1)
+    with pytest.raises(GaveUp, match="no worker has answered for 60 s: worker-0, worker-1"):
+        servers.poll()
+
+
+def test_the_thread_ends_the_process_once(servers: Servers) -> None:
+    servers.answers["p0"] = SILENT
+    told: list[Exception] = []
+    beats: list[int] = []
+    done = threading.Event()
+    servers.watch.start(lambda error: (told.append(error), done.set()), lambda: beats.append(1), every=0.01)
+    assert done.wait(10)
+    assert len(beats) == PS_PATIENCE, "the watchdog hears of every round"
+    assert [type(error) for error in told] == [LostPeer]
+
+
+def test_a_listener_that_never_accepts_does_not_count_as_an_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        assert probe(address, timeout=0.2) == SILENT
+        connection, _ = server.accept()
+        connection.close()
+
+
+def test_a_word_counts_and_a_hang_up_as_the_caller_says() -> None:
+    def serve(word: bytes) -> str:
+        server = socket.create_server(("127.0.0.1", 0))
+
+        def run() -> None:
+            with server, server.accept()[0] as connection:
+                connection.recv(100)
+                connection.sendall(word)
+
+        threading.Thread(target=run, daemon=True).start()
+        return f"127.0.0.1:{server.getsockname()[1]}"
+
+    assert probe(serve(b"\0"), hung_up="hung up") is None
+    assert probe(serve(b""), hung_up="hung up") == "hung up"
+    assert probe(serve(b"")) is None
+
+
+def test_connections_to_one_address_are_cut_and_no_others() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{one.getsockname()[1]}"
+        first, second = (socket.create_connection(each.getsockname()) for each in (one, other))
+        with first, second, one.accept()[0] as far, other.accept()[0] as farther:
+            assert cut_connections(address) == 1
+            assert far.recv(1) == b""
+            second.sendall(b"x")
+            assert farther.recv(1) == b"x"
+            assert cut_connections("no-such-host.invalid:1") == 0

@@ -1,0 +1,112 @@
+"""Servers that receive SIGTERM alone, with queues that are lists and a clock that the test moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+import tensorflow as tf
+
+from tests.unit.trainer.conftest import Clock
+from trainer.peers.preemption import SETTLE_SECONDS, PreemptionHandler
+from trainer.runtime.exit_codes import STOPPED
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass
+class Box:
+    """A queue; a server that is unreachable has none."""
+
+    messages: list[int] = field(default_factory=list)
+    gone: bool = False
+
+    def size(self) -> int:
+        if self.gone:
+            raise tf.errors.UnavailableError(None, None, "connection refused")
+        return len(self.messages)
+
+    def put(self, code: int) -> None:
+        self.size()
+        self.messages.append(code)
+
+
+class Servers:
+    def __init__(self, clock: Clock) -> None:
+        self.stopping = False
+        self.leaving = {name: Box() for name in ("ps-0", "ps-1", "worker-0", "worker-1")}
+        self.mail = {name: Box() for name in self.leaving}
+        self.preemption = PreemptionHandler(
+            {"ps-0": "a", "ps-1": "b"}, {"worker-0": "c", "worker-1": "d"}, stop_requested=lambda: self.stopping,
+            leaving=lambda name, _: self.leaving[name], mailbox=lambda name, _: self.mail[name], clock=clock,
+        )  # fmt: skip
+
+    def told(self) -> list[str]:
+        return [name for name, box in self.mail.items() if box.messages]
+
+
+@pytest.fixture
+def servers(clock: Clock) -> Servers:
+    return Servers(clock)
+
+
+def test_a_worker_may_leave_when_it_is_clear_that_not_all_are_told_to_stop(
+    servers: Servers, clock: Clock, lines: list[str]
+) -> None:
+    servers.leaving["worker-1"].put(1)
+    servers.preemption.poll()
+    assert servers.told() == []
+    clock.sleep(SETTLE_SECONDS)
+    servers.preemption.poll()
+    servers.preemption.poll()
+    assert servers.mail["worker-1"].messages == [STOPPED], "once"
+    assert servers.told() == ["worker-1"]
+    assert servers.preemption.leaving() == []
+
+
+def test_a_ps_may_leave_when_the_loop_has_saved(servers: Servers, clock: Clock, lines: list[str]) -> None:
+    servers.leaving["ps-1"].put(1)
+    servers.preemption.poll()
+    assert servers.preemption.leaving() == []
+    clock.sleep(SETTLE_SECONDS)
+    servers.preemption.poll()
+    assert servers.preemption.leaving() == ["ps-1"]
+    assert servers.told() == []
+    servers.preemption.release(["ps-1"])
+    assert servers.told() == ["ps-1"]
+
+
+def test_nobody_leaves_early_when_the_chief_is_told_to_stop_too(
+    servers: Servers, clock: Clock, lines: list[str]
+) -> None:
+    for box in servers.leaving.values():
+        box.put(1)
+    servers.preemption.poll()
+    servers.stopping = True
+    clock.sleep(60)
+    servers.preemption.poll()
+    assert (servers.told(), servers.preemption.leaving()) == ([], [])
+
+
+def test_the_last_worker_does_not_leave_early(servers: Servers, clock: Clock, lines: list[str]) -> None:
+    for name in ("worker-0", "worker-1"):
+        servers.leaving[name].put(1)
+    servers.preemption.poll()
+    clock.sleep(60)
+    servers.preemption.poll()
+    assert servers.told() == []
+
+
+def test_one_that_is_gone_or_new_is_not_leaving(servers: Servers, clock: Clock, lines: list[str]) -> None:
+    servers.leaving["ps-0"].put(1)
+    servers.preemption.poll()
+    clock.sleep(SETTLE_SECONDS)
+    servers.leaving["ps-0"].gone = True
+    servers.preemption.poll()
+    assert servers.preemption.leaving() == []
+    servers.leaving["ps-0"] = Box()
+    servers.preemption.poll()
+    assert servers.preemption.leaving() == []
+    servers.mail["ps-0"].gone = True
+    servers.preemption.release(["ps-0"])
+    assert "could not tell ps-0" in lines[-1]

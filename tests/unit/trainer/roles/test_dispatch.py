@@ -1,0 +1,40 @@
+"""What a whole task writes to standard error."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+LINE = re.compile(r"\d\d:\d\d:\d\d chief-0 \S.*")
+
+
+def stderr_of_a_run(tmp_path: Path, raw: dict[str, Any], log_format: str) -> list[str]:
+    raw["identity"]["trainer"] |= {"steps": 2, "batchSize": 8}
+    record = tmp_path / "run.json"
+    record.write_text(json.dumps(raw))
+    env = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    env |= {"TRAINER_RECORD": str(record), "RUN_DIR": str(tmp_path / "little"), "TRAINER_LOG_FORMAT": log_format}
+    command = [sys.executable, "-m", "trainer"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300, check=True)
+    return done.stderr.splitlines()
+
+
+@pytest.mark.slow
+def test_text_log_has_no_lines_of_tensorflow(tmp_path: Path, raw: dict[str, Any]) -> None:
+    lines = stderr_of_a_run(tmp_path, raw, "text")
+    assert [line for line in lines if not LINE.fullmatch(line)] == []
+    assert "exit 0: " in lines[-1]
+
+
+@pytest.mark.slow
+def test_json_log_has_one_object_per_line(tmp_path: Path, raw: dict[str, Any]) -> None:
+    lines = [json.loads(line) for line in stderr_of_a_run(tmp_path, raw, "json")]
+    assert {line["task"] for line in lines} == {"chief-0"}
+    assert lines[-1]["exitCode"] == 0

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+import tensorflow as tf
+
+from trainer.runtime import errors, exit_codes
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        tf.errors.UnavailableError(None, None, "failed to connect"),
+        tf.errors.AbortedError(None, None, "x"),
+        tf.errors.DeadlineExceededError(None, None, "x"),
+        tf.errors.CancelledError(None, None, "x"),
+        tf.errors.InternalError(None, None, "Collective ops is aborted by: recvmsg:Connection reset by peer"),
+        tf.errors.InvalidArgumentError(None, None, "Unable to find the relevant tensor remote_handle: Op ID: 5"),
+        errors.LostPeer("the checkpoint is not there"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_lost_peer_is_retryable(error: Exception) -> None:
+    assert errors.is_lost_peer(error)
+    assert errors.code_for(error) == exit_codes.RETRYABLE
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("connection refused"),
+        ConnectionRefusedError("connection refused"),
+        tf.errors.InternalError(None, None, "CUDA: out of luck"),
+        tf.errors.InvalidArgumentError(None, None, "shapes do not match"),
+        tf.errors.InvalidArgumentError(
+            None, None, "bad data\nAdditional GRPC error information from remote target /job:worker/replica:0/task:1"
+        ),
+        tf.errors.OutOfRangeError(None, None, "End of sequence"),
+        tf.errors.ResourceExhaustedError(None, None, "OOM"),
+        MemoryError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_other_errors_are_task_failures(error: Exception) -> None:
+    assert errors.code_for(error) == exit_codes.FAILED
+
+
+def test_a_lost_peer_is_found_behind_the_error_that_it_caused() -> None:
+    error = RuntimeError("saving failed")
+    error.__cause__ = tf.errors.UnavailableError(None, None, "x")
+    assert errors.code_for(error) == exit_codes.RETRYABLE
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.ConfigError("x"), 2),
+        (errors.TaskFailed("x"), 1),
+        (errors.GaveUp("x"), 76),
+        (errors.Stopped("x"), 143),
+    ],
+)
+def test_trainer_exits_carry_their_code(error: errors.TrainerExit, code: int) -> None:
+    assert errors.code_for(error) == code
+
+
+def test_a_failing_peer_s_message_wins_over_the_error_that_carries_it() -> None:
+    text = f"Collective ops is aborted by: {errors.TASK_FAILED_MARK}: worker-1: ValueError: boom\nmore"
+    told = errors.from_peer(tf.errors.UnavailableError(None, None, text))
+    assert told is not None
+    assert errors.code_for(told) == exit_codes.FAILED
+    assert errors.summary(told) == "a peer has failed: worker-1: ValueError: boom"
+    assert errors.from_peer(ValueError("boom")) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("boom\nmore"), "ValueError: boom"),
+        (ValueError(), "ValueError: "),
+        (ValueError("in user code:\n\n    File x\n\n    KeyError: 'label'\n"), "KeyError: 'label'"),
+        (errors.GaveUp("a\n b"), "a b"),
+        (
+            tf.errors.InvalidArgumentError(
+                None,
+                None,
+                "Graph execution error:\n\nDetected at node x\n<stack traces unavailable>\nbad data\n\t [[{{n}}]]",
+            ),
+            "InvalidArgumentError: bad data",
+        ),
+    ],
+)
+def test_the_summary_is_one_line(error: Exception, line: str) -> None:
+    assert errors.summary(error) == line
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)),
+        tf.errors.ResourceExhaustedError(None, None, "/runs/x/ckpt-5.index; No space left on device"),
+        tf.errors.UnknownError(None, None, "write: Disk quota exceeded"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_full_storage_is_retryable_and_its_message_names_the_fix(error: Exception) -> None:
+    assert errors.code_for(error) == 75
+    assert errors.summary(error).startswith("the storage is full: ")
+    assert errors.summary(error).endswith("Free some space; the run resumes from its last checkpoint.")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOENT, "x"), tf.errors.ResourceExhaustedError(None, None, "OOM when allocating"), ValueError("x")],
+)
+def test_other_errors_are_not_taken_for_full_storage(error: Exception) -> None:
+    assert not errors.is_storage_full(error)

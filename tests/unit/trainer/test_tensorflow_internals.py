@@ -1,0 +1,207 @@
+"""Every private, undocumented or textual part of TensorFlow and Keras in use: one check per row of the page."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import mmap
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+import tensorflow as tf
+
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs" / "contributing" / "tensorflow-internals.md"
+PRIVATE_MODULES = ("tensorflow.python", "tensorflow.core", "tensorflow.compiler", "keras.src")
+
+
+def in_binaries(text: str) -> bool:
+    """Return whether one of TensorFlow's shared libraries contains `text`."""
+    spec = importlib.util.find_spec("tensorflow")
+    assert spec and spec.submodule_search_locations
+    for library in Path(spec.submodule_search_locations[0]).glob("libtensorflow*.so*"):
+        with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            if content.find(text.encode()) >= 0:
+                return True
+    return False
+
+
+def nested_functions() -> bool:
+    inner = tf.function(lambda x: tf.linalg.matmul(x, x), autograph=False)
+    outer = tf.function(lambda x: inner(x) + 1.0).get_concrete_function(tf.TensorSpec([2, 2]))
+    names = list(outer.graph._functions)
+    return [each.type for each in outer.graph._get_function(names[0]).graph.get_operations()].count("MatMul") == 1
+
+
+def constants() -> bool:
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    variable = tf.Variable(2.0)
+    function = tf.function(lambda x: x * variable).get_concrete_function(tf.TensorSpec([]))
+    return "ReadVariableOp" not in {
+        each.type for each in convert_variables_to_constants_v2(function).graph.get_operations()
+    }
+
+
+def error_report() -> bool:
+    from tensorflow.python.eager import context
+
+    return callable(context.context().report_error_to_cluster)
+
+
+def number_of_workers() -> bool:
+    from tensorflow.python.distribute import parameter_server_strategy_v2
+
+    module = Path(str(parameter_server_strategy_v2.__file__)).read_text(encoding="utf-8")
+    return "self._num_workers = " in module
+
+
+def merge_call() -> bool:
+    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    call = tf.__internal__.distribute.interim.maybe_merge_call
+    return int(strategy.run(lambda: call(lambda _, value: value + 1, strategy, tf.constant(1)))) == 2
+
+
+def nested_layers() -> bool:
+    inner = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="wanted")])
+    model = keras.Sequential([keras.Input((2,)), inner])
+    return "wanted" in {layer.name for layer in model._flatten_layers()}
+
+
+def keras_variable() -> bool:
+    return isinstance(keras.Variable(0, dtype="int64").value, tf.Variable)
+
+
+def sharded_variable() -> bool:
+    from tensorflow.python.distribute.sharded_variable import ShardedVariable
+
+    return len(ShardedVariable([tf.Variable([1.0]), tf.Variable([2.0])]).variables) == 2
+
+
+def error_classes() -> bool:
+    base = next(each for each in tf.errors.UnavailableError.__mro__ if each.__name__ == "OpError")
+    return base.__module__.startswith("tensorflow")
+
+
+def checkpoint_files(tmp_path: Path) -> bool:
+    tf.train.Checkpoint(x=tf.Variable(1.0)).write(str(tmp_path / "ckpt-5"))
+    return {each.name for each in tmp_path.iterdir()} == {"ckpt-5.index", "ckpt-5.data-00000-of-00001"}
+
+
+def checkpoint_state(tmp_path: Path) -> bool:
+    (tmp_path / "checkpoint").write_text('model_checkpoint_path: "ckpt-5"\n')
+    tf.train.Checkpoint(x=tf.Variable(1.0)).write(str(tmp_path / "ckpt-5"))
+    return tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "ckpt-5")
+
+
+def shared_queue() -> bool:
+    server = tf.distribute.Server.create_local_server()
+
+    def session() -> tuple[Any, Any, Any]:
+        with tf.Graph().as_default() as graph:
+            queue = tf.queue.FIFOQueue(2, [tf.int32], shapes=[()], shared_name="internals")
+            return tf.compat.v1.Session(server.target, graph=graph), queue.enqueue(7), queue.size()
+
+    first, put, _ = session()
+    second, _, size = session()
+    first.run(put)
+    return int(second.run(size)) == 1
+
+
+def user_code() -> bool:
+    def broken(x: Any) -> Any:
+        raise KeyError("label")
+
+    with pytest.raises(KeyError) as error:
+        tf.function(broken)(tf.constant(1.0))
+    lines = [line.strip() for line in str(error.value).splitlines() if line.strip()] or str(error.value).split("\\n")
+    return "in user code:" in lines[0] and "label" in lines[-1]
+
+
+def graph_error() -> bool:
+    def checked(x: Any) -> Any:
+        with tf.control_dependencies([tf.debugging.Assert(x > 1.0, ["too small"])]):
+            return tf.identity(x)
+
+    with pytest.raises(tf.errors.InvalidArgumentError) as error:
+        tf.function(checked)(tf.constant(0.0))
+    return str(error.value).startswith("Graph execution error:")
+
+
+CHECKS: dict[str, Callable[..., bool]] = {
+    "_functions": nested_functions,
+    "_get_function": nested_functions,
+    "tensorflow.python.framework.convert_to_constants": constants,
+    "tensorflow.python.eager": error_report,
+    "_num_workers": number_of_workers,
+    "__internal__": merge_call,
+    "_flatten_layers": nested_layers,
+    "Variable.value": keras_variable,
+    "ShardedVariable.variables": sharded_variable,
+    "OpError": error_classes,
+    "checkpoint files": checkpoint_files,
+    "checkpoint state file": checkpoint_state,
+    "shared queue": shared_queue,
+    "in user code:": user_code,
+    "Graph execution error:": graph_error,
+}
+TEXTS = (
+    "Memory patch applied",
+    "Collective ops is aborted",
+    "failed to connect to all addresses",
+    "Socket closed",
+    "recvmsg:",
+    "coordination service",
+    "Unable to find the relevant tensor remote_handle",
+    "Unable to find a context_id",
+    "unknown device",
+)
+
+
+def listed() -> list[tuple[str, str]]:
+    """Return the name and the file of each row of the page."""
+    return re.findall(r"^\| `([^|]+)` \| `([^|]+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def private_uses(path: Path) -> Iterator[str]:
+    """Yield the private attributes of others and the private modules that a file uses."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and re.fullmatch(r"_\w*[^_]|__internal__", node.attr):
+            own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls", "os")
+            if not own and not (isinstance(node.value, ast.Attribute) and node.value.attr == "self"):
+                yield node.attr
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PRIVATE_MODULES):
+            yield str(node.module)
+        elif isinstance(node, ast.Import):
+            yield from (each.name for each in node.names if each.name.startswith(PRIVATE_MODULES))
+
+
+def test_page_and_checks_list_the_same_internals() -> None:
+    assert sorted(name for name, _ in listed()) == sorted([*CHECKS, *TEXTS])
+
+
+def test_page_names_existing_files() -> None:
+    for name, file in listed():
+        assert (ROOT / file).is_file(), name
+
+
+def test_page_lists_every_private_name_that_the_trainer_uses() -> None:
+    used = {(name, str(p.relative_to(ROOT))) for p in (ROOT / "trainer").rglob("*.py") for name in private_uses(p)}
+    assert used, "the search finds nothing"
+    assert used <= set(listed())
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_tensorflow_internal_still_exists(name: str, tmp_path: Path) -> None:
+    check = CHECKS[name]
+    assert check(tmp_path) if check.__code__.co_argcount else check()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", TEXTS)
+def test_tensorflow_still_contains_the_text(text: str) -> None:
+    assert in_binaries(text)

@@ -1,0 +1,165 @@
+"""Reviews a pull request: both trees, every changed job file, and their effect together."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfd.jobfile import helm
+from tfd.review.analysis import policy
+from tfd.review.analysis.actions import STARTING, Action
+from tfd.review.analysis.argocd import Emulation, emulate
+from tfd.review.analysis.findings import Finding, Level, Message, sentence
+from tfd.review.analysis.history import History, deleted_jobs
+from tfd.review.analysis.policy import Policy
+from tfd.review.analysis.policy_file import FILE, RulesError, load_rules
+from tfd.review.analysis.run_review import RunReview, RunReviewer
+from tfd.review.sources.charts import Charts
+from tfd.review.sources.git import Repository
+from tfd.review.sources.job_files import FOLDER, is_job_path, read_tree
+from tfd.review.sources.renderer import Renderer
+
+# Each takes some tenths of a second, and nobody reads more.
+MOST_CHANGED = 200
+
+
+@dataclass
+class PullRequestReview:
+    """The result of a review."""
+
+    base: str
+    """Commit of the base branch."""
+    head: str
+    """Commit of the pull request."""
+    runs: list[RunReview]
+    findings: list[Finding]
+    """Findings about more than one run."""
+    base_emulation: Emulation
+    merged_emulation: Emulation
+    policy_paths: list[str]
+    """Changed paths that decide which job files may be merged."""
+    other_paths: list[str]
+    """All other changed paths that are not job files."""
+
+    @property
+    def all_findings(self) -> list[Finding]:
+        """Every finding; those about more than one run come first."""
+        return [*self.findings, *(finding for run in self.runs for finding in run.findings)]
+
+    def of_level(self, level: Level) -> list[Finding]:
+        """Return the findings of one level."""
+        return [finding for finding in self.all_findings if finding.level is level]
+
+    @property
+    def exit_code(self) -> int:
+        """0 if the merge is allowed, 1 if it is refused, 2 if it cannot be judged."""
+        if self.of_level(Level.REFUSED):
+            return 1
+        return 2 if self.of_level(Level.UNKNOWN) else 0
+
+
+def review_pull_request(
+    repository: Repository, base_ref: str, head_ref: str, approvals: Iterable[str]
+) -> PullRequestReview:
+    """Return the review of merging `head_ref` into `base_ref`.
+
+    Raises:
+        GitError, RulesError, HelmError: the merge cannot be judged; the message says why.
+
+    """
+    base, head = repository.commit(base_ref), repository.commit(head_ref)
+    merged = repository.merge(base, head)
+    helm.find_helm()
+    rules = load_rules(repository, base)
+    with _temporary_folder() as folder:
+        renderer = Renderer(Charts(repository, base, folder / "charts"), folder / "jobs")
+        base_tree = read_tree(repository, base)
+        merged_tree = read_tree(repository, merged, base_tree.jobs.values())
+        added = [job for path, job in merged_tree.jobs.items() if path not in base_tree.jobs]
+        history = History(renderer, list(base_tree.jobs.values()), deleted_jobs(repository, base), added)
+        reviewer = RunReviewer(base, base_tree, merged_tree, renderer, Policy(rules, tuple(approvals)), history)
+        changed = repository.changed(base, merged)
+        free = tuple(f"{FOLDER}/{team}/" for team in rules.not_deployed)
+        paths = [
+            path for path in changed if is_job_path(path) or (path in merged_tree.refused and not path.startswith(free))
+        ]
+        runs = [reviewer.examine(path) for path in paths[:MOST_CHANGED]]
+        others = sorted(set(changed) - set(paths))
+        findings = [*_too_many(paths), *_renamed(runs, history), *_together(reviewer, runs, others)]
+        findings += _invalid_policy(repository, merged) if FILE in changed else []
+        base_emulation = emulate(base_tree, rules.not_deployed, {})
+        merged_emulation = emulate(merged_tree, rules.not_deployed, base_emulation.generated)
+        findings += _blocked(merged_emulation, set(changed))
+    policy_paths = [path for path in others if reviewer.policy.changes_policy(path)]
+    other_paths = [path for path in others if path not in policy_paths]
+    return PullRequestReview(base, head, runs, findings, base_emulation, merged_emulation, policy_paths, other_paths)
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="tfd-review-") as name:
+        yield Path(name)
+
+
+def _together(reviewer: RunReviewer, runs: list[RunReview], others: list[str]) -> Iterator[Finding]:
+    """Yield the violations that depend on all changes together."""
+    rules = reviewer.policy.rules
+    deployed = [run for run in runs if run.action is not Action.CHECKED]
+    for team in sorted({job.team for run in deployed if (job := run.merged)} - rules.not_deployed):
+        base_gpus, merged_gpus = (
+            policy.team_gpus(team, tree.jobs.values(), reviewer.renderer, rules)
+            for tree in (reviewer.base_tree, reviewer.merged_tree)
+        )
+        yield from reviewer.policy.of_team(team, base_gpus, merged_gpus)
+    starting = sum(run.action in STARTING for run in runs)
+    yield from reviewer.policy.of_change(starting, bool(deployed), others)
+
+
+def _too_many(paths: list[str]) -> Iterator[Finding]:
+    if len(paths) > MOST_CHANGED:
+        message = sentence(
+            f"got {len(paths):,} changed job files; expected at most {MOST_CHANGED} in one pull request. "
+            "Split the pull request."
+        )
+        yield Finding(Level.REFUSED, f"{FOLDER}/", message)
+
+
+def _invalid_policy(repository: Repository, merged: str) -> Iterator[Finding]:
+    """Yield a finding if the merge makes the policy file invalid, which would end all later reviews."""
+    try:
+        load_rules(repository, merged)
+    except RulesError as error:
+        yield Finding(Level.REFUSED, FILE, Message((error.message,)), error.line, error.column)
+
+
+def _renamed(runs: list[RunReview], history: History) -> Iterator[Finding]:
+    """Yield a warning for each renamed run, because Argo CD treats it as a deleted and a new run."""
+    for deleted in (run.base for run in runs if run.action is Action.DELETED and run.base):
+        for run in runs:
+            if (
+                run.base is None
+                and run.merged
+                and run.merged_rendering
+                and deleted in history.same_identity(run.merged)
+            ):
+                message = sentence(
+                    "Looks like a new name for {}. Argo CD ends {} and starts {} at step 0 in another run directory. "
+                    "To start from the newest checkpoint, set {}.",
+                    deleted.path, deleted.name, run.name, f"warmStartFrom: {deleted.run}",
+                )  # fmt: skip
+                yield Finding(Level.WARNING, run.path, message)
+
+
+def _blocked(merged: Emulation, changed: set[str]) -> Iterator[Finding]:
+    """Yield the files that block a team and that the pull request does not change."""
+    for each in merged.blocked:
+        if each.path not in changed:
+            message = sentence(
+                f"Blocks team {{}}: {each.why.rstrip('.')}. Argo CD starts, changes and ends no run of the team until "
+                "the file is fixed.",
+                each.team,
+            )
+            yield Finding(Level.WARNING, each.path, message)
