@@ -2,17 +2,22 @@
 
 Usage: python scripts/prose.py [PREFIX...]
 
-Prints one file per line. Markdown, Python, Go and Lua files are listed as they are. Comments of other files, schema
-descriptions, messages and help texts are written to build/prose/PATH.md. Line N there is line N of PATH, so that an
-alert names the place. Messages are the refusals of tests/job_files and what Python code raises, logs or prints. Paths
-below a prefix of .vale/pending.txt are left out, unless a PREFIX is given.
+Prints one file per line. Markdown, Go and Lua files are listed as they are. Vale reads Python too, but takes ten times
+as long. The prose of all other files is written to build/prose/PATH.md: comments, docstrings, schema descriptions,
+messages and help texts. Line N there is line N of PATH, so that an alert names the place. Messages are the refusals of
+tests/job_files and what Python code raises, logs or prints.
+
+Paths below a prefix of .vale/pending.txt are left out, unless a PREFIX is given.
 """
 
 import ast
+import inspect
+import io
 import os
 import re
 import subprocess
 import sys
+import tokenize
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,11 +26,10 @@ import click
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "build" / "prose"
 PENDING = ROOT / ".vale" / "pending.txt"
-NATIVE = {".md", ".py", ".go", ".lua"}
+NATIVE = {".md", ".go", ".lua"}
 # Neither hand-written prose nor ours: locks, data, license texts.
 IGNORED = ("requirements/", "trainer/tasks/data/", "LICENSE", "tests/job_files/accepted/")
 SPEAKERS = {"info", "warning", "error", "echo", "print", "_fail"}
-CODE = ("trainer/", "tfd/", "devcluster/")
 PARSERS = (["trainer"], ["trainer", "check"])
 
 Extract = Callable[[str], Iterator[tuple[int, str]]]
@@ -62,17 +66,27 @@ def messages(text: str) -> Iterator[tuple[int, str]]:
             yield number, "- " + quoted_as_code(found[1])
 
 
-def python_messages(text: str) -> Iterator[tuple[int, str]]:
-    """Yield each text that Python code raises, logs or prints."""
+def python_prose(text: str) -> Iterator[tuple[int, str]]:
+    """Yield docstrings, comments and messages of Python code."""
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT and not re.match(r"#(!| noqa| type:| fmt:)", token.string):
+            words = token.string.lstrip("#").partition("# noqa")[0].strip()
+            yield token.start[0], words if token.line.lstrip().startswith("#") else f"- {words}"
     for node in ast.walk(ast.parse(text)):
-        call = node.exc if isinstance(node, ast.Raise) else node
-        if not isinstance(call, ast.Call):
-            continue
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield from enumerate(inspect.cleandoc(node.value.value).splitlines(), node.lineno)
+        elif isinstance(node, ast.Raise | ast.Call):
+            yield from python_messages(node)
+
+
+def python_messages(node: ast.Raise | ast.Call) -> Iterator[tuple[int, str]]:
+    """Yield each text that a statement raises, logs or prints."""
+    call = node.exc if isinstance(node, ast.Raise) else node
+    if isinstance(call, ast.Call):
         name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-        if isinstance(node, ast.Raise) or name in SPEAKERS:
-            for argument in call.args:
-                if len(words := literal(argument).split()) > 1:
-                    yield argument.lineno, "- " + quoted_as_code(" ".join(words))
+        for argument in call.args if isinstance(node, ast.Raise) or name in SPEAKERS else []:
+            if len(words := literal(argument).split()) > 1:
+                yield argument.lineno, "- " + quoted_as_code(" ".join(words))
 
 
 def literal(node: ast.expr) -> str:
@@ -108,6 +122,7 @@ def extractor(path: str) -> Extract | None:
         (notes, name == "NOTES.txt"),
         (descriptions, path.startswith(("schema/", "charts/", "argocd/")) and suffix == ".json"),
         (template_comments, suffix == ".tpl" or "/templates/" in path),
+        (python_prose, suffix == ".py"),
         (hash_comments, commented),
     ):
         if matches:
@@ -170,8 +185,6 @@ def main(prefixes: list[str]) -> None:
             continue
         if Path(path).suffix in NATIVE:
             files.append(Path(path))
-            if path.startswith(CODE) and path.endswith(".py"):
-                files.append(write(path, python_messages((ROOT / path).read_text(encoding="utf-8"))))
         elif (extract := extractor(path)) is not None:
             files.append(write(path, extract((ROOT / path).read_text(encoding="utf-8"))))
     for name, lines in help_texts():

@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 vale=$(scripts/go-tool.sh vale)/vale
+"$vale" --no-global test .vale/styles >&2   # each rule carries a refused and an accepted sentence
 rm -rf build/prose
 files=$(PYTHONPATH=. python scripts/prose.py "$@")
 xargs -d '\n' "$vale" --no-global --no-wrap --output=line <<< "$files"

@@ -23,9 +23,9 @@ def command(paths: tuple[Path, ...], json_output: bool) -> None:
 
     \b
     Exit codes:
-      0  every file is valid
-      1  at least one file is refused
-      2  no job file was found, or Helm is missing
+      0  Every file is valid.
+      1  At least one file is refused.
+      2  No job file was found, or Helm is missing.
 
     Example: tfd check jobs/vision
     """  # noqa: D301 - click reads the escape

@@ -20,9 +20,9 @@ def command(run: str, namespace: str | None, task: str | None, follow: bool) -> 
 
     \b
     Exit codes:
-      0  the log is printed
-      1  the run, the task or its log does not exist
-      2  the cluster did not answer
+      0  The log is printed.
+      1  The run, the task or its log does not exist.
+      2  The cluster did not answer.
 
     Example: tfd logs vision/digits-41 worker-0 --follow
     """  # noqa: D301 - click reads the escape

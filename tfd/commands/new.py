@@ -21,9 +21,9 @@ def command(target: str, source: str, warm_start: bool) -> None:
 
     \b
     Exit codes:
-      0  the file is written
-      1  the copy would be refused; nothing is written
-      2  Helm is missing
+      0  The file is written.
+      1  The copy would be refused; nothing is written.
+      2  Helm is missing.
 
     Example: tfd new vision/digits-42 --from vision/digits-41 --warm-start
     """  # noqa: D301 - click reads the escape

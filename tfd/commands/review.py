@@ -39,9 +39,9 @@ def command(base: str, head: str, style: str, folder: Path, approvals: tuple[str
 
     \b
     Exit codes:
-      0  the pull request may be merged
-      1  the pull request is refused
-      2  the review could not be made
+      0  The pull request may be merged.
+      1  The pull request is refused.
+      2  The review could not be made.
 
     Example: tfd review --base origin/main --head HEAD
     """  # noqa: D301 - click reads the escape

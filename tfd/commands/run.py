@@ -46,10 +46,10 @@ def command(job_file: Path, root: Path, fresh: bool, isolate: bool | None, plain
 
     \b
     Exit codes:
-      0    the run is done
-      2    JOB_FILE is refused, or cannot run on this machine
-      130  stopped with Ctrl-C
-      N    the exit code of the task that ended the run
+      0    The run is done.
+      2    JOB_FILE is refused, or cannot run on this machine.
+      130  Stopped with Ctrl-C.
+      N    The exit code of the task that ended the run.
 
     Example: tfd run jobs/examples/digits-one-device.yaml
     """  # noqa: D301 - click reads the escape

@@ -25,9 +25,9 @@ def command(run: str, namespace: str | None, json_output: bool, watched: bool) -
 
     \b
     Exit codes:
-      0  the status is printed
-      1  the run does not exist
-      2  the cluster did not answer
+      0  The status is printed.
+      1  The run does not exist.
+      2  The cluster did not answer.
 
     Example: tfd status vision/digits-41 --watch
     """  # noqa: D301 - click reads the escape

@@ -18,9 +18,9 @@ def command(run: str, namespace: str | None, port: int | None) -> None:
 
     \b
     Exit codes:
-      0  stopped with Ctrl-C
-      1  the run does not exist, or its TensorBoard is not running
-      2  the cluster did not answer, or the connection broke
+      0  Stopped with Ctrl-C.
+      1  The run does not exist, or its TensorBoard is not running.
+      2  The cluster did not answer, or the connection broke.
 
     Example: tfd tensorboard vision/digits-41
     """  # noqa: D301 - click reads the escape

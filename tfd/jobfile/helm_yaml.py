@@ -1,7 +1,7 @@
 """The only YAML loader of the project: reads a document as Helm does, and records the place of each key.
 
-Helm reads YAML through sigs.k8s.io/yaml, that is, by the rules of Go's yaml.v2: `1e-3` is a number, `12:30` and
-`2001-01-01` are strings, `0o17` and `017` are 15, `y` is true, and every number is a 64-bit float. PyYAML reads
+Helm reads YAML through sigs.k8s.io/yaml, that is, by the rules of Go's yaml.v2. `1e-3` is a number. `12:30` and
+`2001-01-01` are strings. `0o17` and `017` are 15. `y` is true. Every number is a 64-bit float. PyYAML reads
 YAML 1.1 differently in each of these cases. So only its parser is used here, and scalars are resolved by Go's rules
 (`go.yaml.in/yaml/v2`, resolve.go). `tests/unit/tfd/test_helm_yaml.py` compares the result with that of Helm.
 

@@ -1,7 +1,8 @@
 """A JSON Schema validator that remembers which values it has accepted.
 
 Job files of one repository share most of their blocks, above all the defaults of the chart. Whether a block is valid
-depends only on the block and its schema, so each pair is validated once: a thousand files take 0.3 s instead of 3 s.
+depends only on the block and its schema, so each pair is validated once.
+A thousand files take 0.3 s instead of 3 s.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-// Vale reads source comments with tree-sitter, whose grammars are C: only this tool needs a C compiler.
+// Vale contains tree-sitter grammars, which are C: only this tool needs a C compiler.
 // env: CGO_ENABLED=1 CGO_CFLAGS=-w
 module tf-distributed/tools/vale
 

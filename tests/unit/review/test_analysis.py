@@ -11,8 +11,8 @@ from tests.chart.rendering import ACCEPTED, EXAMPLES, Values, objects, record, r
 from tests.chart.test_classes import immutable
 from tests.unit.review.cases import NEW, OLD
 from tests.unit.review.repositories import DIGEST, RUN, Case, build, changed, commit
-from tfd.jobfile import helm_yaml
 from tfd.assets import CHART
+from tfd.jobfile import helm_yaml
 from tfd.jobfile.jobfile import Problem
 from tfd.jobfile.schema import class_of
 from tfd.local.pods import read_pods
@@ -227,16 +227,18 @@ def test_nearest_run_is_the_parent_else_the_most_similar_else_the_newest(
 @pytest.mark.parametrize(
     ("line", "message", "fixed"),
     [
-        ("  step: 5  # five", "trainer.step: unknown key: did you mean steps?", "  steps: 5  # five"),
-        ("  step: 5", "trainer.step: got an unknown key; expected one of steps, task. Rename it to trainer.steps.",
-         "  steps: 5"),
-        ("steps: 5", "steps: got an unknown key; expected one of image. Rename it to trainer.steps.", None),
-        ("worker: {replica: 5}", "worker.replica: unknown key: did you mean replicas?", "worker: {replicas: 5}"),
-        ("steps: 5", "steps: unknown key: did you mean trainer.steps?", None),
-        ("  retries: 5", "worker.retries: unknown key: did you mean the top-level key retries?", None),
-        ('chartVersion: "1"  # a', 'chartVersion: got "1": this is chart 2.0.0; set chartVersion: 2.0.0, or render',
+        ("  step: 5  # five", "trainer.step: got an unknown key; expected trainer.steps. Rename it to trainer.steps.",
+         "  steps: 5  # five"),
+        ("resumeFrom: a", "resumeFrom: got a renamed key; expected warmStartFrom. Rename it to warmStartFrom.",
+         "warmStartFrom: a"),
+        ("worker: {replica: 5}",
+         "worker.replica: got an unknown key; expected worker.replicas. Rename it to worker.replicas.",
+         "worker: {replicas: 5}"),
+        ("steps: 5", "steps: got an unknown key; expected trainer.steps. Move it to trainer.steps.", None),
+        ('chartVersion: "1"  # a',
+         'chartVersion: got "1"; expected "2.0.0". Set chartVersion: 2.0.0 or use chart 1.',
          "chartVersion: 2.0.0  # a"),
-        ("deadline: 5", "deadline: got 5, but must be a string", None),
+        ("deadline: 5", "deadline: got 5; expected a string. Quote it.", None),
     ],
 )  # fmt: skip
 def test_one_line_fixes_a_misspelled_key_or_version(line: str, message: str, fixed: str | None) -> None:

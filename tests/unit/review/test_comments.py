@@ -1,6 +1,8 @@
 """The golden review comments: a change of this project shows what reviewers of runs will see."""
 
+import html
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +57,14 @@ def test_headline_has_a_check_mark_only_without_problems_and_warnings(path: Path
     headline, *rest = path.read_text().partition("\n### ")[2].splitlines() or [""]
     worst = next((mark for mark in ("❌", "❔", "⚠️") if any(line.startswith(f"- {mark}") for line in rest)), "✅")
     assert headline[:1] in ("", worst[:1])
+
+
+@pytest.mark.parametrize("path", sorted(COMMENTS.glob("*.md")), ids=lambda path: path.stem)
+def test_every_refusal_follows_the_message_grammar(path: Path) -> None:
+    refusals = [line.removeprefix("- ❌ ") for line in path.read_text().splitlines() if line.startswith("- ❌ ")]
+    for refusal in refusals:
+        text = re.sub(r" \(rule `.*", "", html.unescape(re.sub("</?code>", "", refusal))).replace("`", "")
+        assert re.fullmatch(r"\S.*?: got .+; expected .+\. [A-Z].+\.", text), text
 
 
 def test_every_exit_code_has_a_golden_comment() -> None:

@@ -89,13 +89,13 @@ def test_team_can_have_its_own_limit(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("rules: {imageDigset: {waiver: []}}\n", "rules.imageDigset: unknown key: did you mean imageDigest?"),
-        ("rules: {imageDigest: {}}\n", "review.yaml:1:9: rules.imageDigest.waiver: missing; set {waiver: [LOGIN]}"),
-        ("rules: {imageDigest: {waiver: ['@a']}}\n", 'rules.imageDigest.waiver[0]: got "@a", but must match'),
-        ("rules: {gpusPerRun: {most: -1, waiver: []}}\n", "rules.gpusPerRun.most: got -1, but must be at least 0"),
-        ("rules: [\n", "review.yaml: not YAML"),
-        ("- a\n", 'got ["a"], but must be a mapping'),
-        ("", "got null, but must be a mapping"),
+        ("rules: {imageDigset: {waiver: []}}\n", "rules.imageDigset: got an unknown key; expected rules.imageDigest. "),
+        ("rules: {imageDigest: {}}\n", "review.yaml:1:9: rules.imageDigest.waiver: got nothing; expected "),
+        ("rules: {imageDigest: {waiver: ['@a']}}\n", 'rules.imageDigest.waiver[0]: got "@a"; expected '),
+        ("rules: {gpusPerRun: {most: -1, waiver: []}}\n", "rules.gpusPerRun.most: got -1; expected "),
+        ("rules: [\n", "review.yaml:2:1: file: got invalid YAML"),
+        ("- a\n", 'got ["a"]; expected a mapping'),
+        ("", "got null; expected a mapping"),
     ],
 )
 def test_invalid_policy_file_is_refused(text: str, message: str, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The workflows: no rights that are not needed, nothing that moves, and scripts that do what they say."""
+"""The workflows: least permissions, pinned actions, and the scripts that they call."""
 
 import json
 import os
@@ -29,7 +29,7 @@ with (here / "calls").open("a") as calls:
     calls.write(json.dumps({"arguments": arguments, "body": stdin or "".join(body)}) + "\\n")
 if arguments[:2] == ["run", "download"]:
     target = pathlib.Path(arguments[arguments.index("--dir") + 1])
-    (target / "card.md").write_text((here / "card.md").read_text())
+    (target / "comment.md").write_text((here / "comment.md").read_text())
 elif "--jq" in arguments:
     [path] = [a for a in arguments if a.startswith("repos/")]
     answer = json.loads((here / "answers.json").read_text())[path]
@@ -48,7 +48,7 @@ def steps(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_rights_are_given_to_jobs_one_by_one(path: Path) -> None:
+def test_permissions_are_set_for_each_job(path: Path) -> None:
     workflow = loaded(path)
     assert workflow["permissions"] == {}
     assert all(job["permissions"] and job["timeout-minutes"] for job in workflow["jobs"].values())
@@ -57,7 +57,7 @@ def test_rights_are_given_to_jobs_one_by_one(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_actions_are_pinned_and_steps_are_scripts(path: Path) -> None:
+def test_actions_are_pinned_and_steps_call_scripts(path: Path) -> None:
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), flags=re.M))
     for step in steps(path):
         if "uses" in step:
@@ -70,7 +70,7 @@ def test_actions_are_pinned_and_steps_are_scripts(path: Path) -> None:
             assert os.access(ROOT / script, os.X_OK), step
 
 
-def test_only_the_comment_may_write_to_a_pull_request() -> None:
+def test_only_three_workflows_may_write() -> None:
     writing = {
         path.stem
         for path in WORKFLOWS
@@ -80,14 +80,14 @@ def test_only_the_comment_may_write_to_a_pull_request() -> None:
     assert writing == {"review-comment", "results", "release"}
 
 
-def test_what_decides_about_job_files_has_owners() -> None:
+def test_files_that_decide_about_merges_have_owners() -> None:
     owners = (ROOT / ".github" / "CODEOWNERS").read_text()
     for place in (".github/", "argocd/", "charts/", "review.yaml", "schema/", "tfd/", "jobs/"):
         assert re.search(rf"^/{re.escape(place)}\s+@", owners, re.M), place
 
 
 class GitHub:
-    """A `gh` that answers from a folder, and what it was asked."""
+    """A fake `gh` that answers from a folder and records its calls."""
 
     def __init__(self, folder: Path, answers: dict[str, Any], card: str = "") -> None:
         self.folder = folder
@@ -95,7 +95,7 @@ class GitHub:
         (folder / "gh").write_text(GH)
         (folder / "gh").chmod(0o755)
         (folder / "answers.json").write_text(json.dumps(answers))
-        (folder / "card.md").write_text(card)
+        (folder / "comment.md").write_text(card)
 
     def run(self, script: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -125,7 +125,7 @@ COMMENTS = "repos/o/r/issues/7/comments"
 
 
 @needs_jq
-def test_first_card_is_a_new_comment(tmp_path: Path) -> None:
+def test_first_review_creates_a_comment(tmp_path: Path) -> None:
     card = f"{MARKER}\n### words\n"
     forged = {"id": 5, "user": {"login": "eve"}, "body": card}
     hub = GitHub(tmp_path / "gh", PULLS | {COMMENTS: [forged]}, card)
@@ -135,7 +135,7 @@ def test_first_card_is_a_new_comment(tmp_path: Path) -> None:
 
 
 @needs_jq
-def test_next_card_replaces_it(tmp_path: Path) -> None:
+def test_next_review_replaces_the_comment(tmp_path: Path) -> None:
     mine = {"id": 6, "user": {"login": "github-actions[bot]"}, "body": f"{MARKER}\nold"}
     other = {"id": 4, "user": {"login": "github-actions[bot]"}, "body": f"about {MARKER}"}
     hub = GitHub(tmp_path / "gh", PULLS | {COMMENTS: [other, mine]}, f"{MARKER}\nnew\n")
@@ -145,22 +145,22 @@ def test_next_card_replaces_it(tmp_path: Path) -> None:
 
 @needs_jq
 @pytest.mark.parametrize("card", ["### no marker\n", "", f"{MARKER}\n{'x' * 65_536}"])
-def test_what_is_no_card_is_not_posted(card: str, tmp_path: Path) -> None:
+def test_artifact_without_a_review_comment_is_not_posted(card: str, tmp_path: Path) -> None:
     hub = GitHub(tmp_path / "gh", PULLS | {COMMENTS: []}, card)
     done = hub.run("ci-comment.sh", **RUN)
-    assert (done.returncode, done.stderr) == (1, "comment: the artifact of run 1 holds no card\n")
+    assert (done.returncode, done.stderr) == (1, "comment: the artifact of run 1 contains no review comment\n")
     assert hub.posted() == []
 
 
 @needs_jq
-def test_a_commit_that_is_no_pull_request_gets_no_comment(tmp_path: Path) -> None:
+def test_commit_without_a_pull_request_gets_no_comment(tmp_path: Path) -> None:
     hub = GitHub(tmp_path / "gh", PULLS, f"{MARKER}\n")
     assert hub.run("ci-comment.sh", **RUN | {"HEAD_COMMIT": 40 * "d"}).returncode == 0
     assert hub.posted() == []
 
 
 def checkout(tmp_path: Path, case: Case) -> tuple[Path, str]:
-    """A clone as the workflow has it: the base, and on its remote a pull request that it does not have."""
+    """Return a clone of the base, whose remote has a pull request, and the commit of the pull request."""
     origin = build(tmp_path / "origin", case).folder
     head = subprocess.check_output(["git", "-C", origin, "rev-parse", "head"], text=True).strip()
     git(origin, "update-ref", "refs/pull/7/head", head)
@@ -189,19 +189,19 @@ def test_review_fetches_objects_and_counts_approvals_of_the_newest_commit(tmp_pa
     assert exit_code(3, reviews(("maintainers", "APPROVED", head), ("maintainers", "DISMISSED", head))) == 1
     assert exit_code(4, reviews(("eve", "APPROVED", head))) == 1
     assert exit_code(5, reviews(("maintainers", "APPROVED", head), ("maintainers", "COMMENTED", head))) == 0
-    assert (clone / "build/review/card.md").read_text().startswith(f"{MARKER}\n### ✅ Merging starts 1 run")
+    assert (clone / "build/review/comment.md").read_text().startswith(f"{MARKER}\n### ✅ Merging starts 1 run")
     assert json.loads((clone / "build/review/review.json").read_text())["head"] == head
     assert not (clone / NEW).exists()
 
 
 @pytest.mark.parametrize(("number", "head"), [("7; echo", HEAD), ("7", "main"), ("../7", HEAD)])
-def test_review_takes_numbers_and_commits_only(number: str, head: str, tmp_path: Path) -> None:
+def test_review_script_refuses_other_than_numbers_and_commits(number: str, head: str, tmp_path: Path) -> None:
     done = GitHub(tmp_path / "gh", {}).run("ci-review.sh", NUMBER=number, HEAD_COMMIT=head)
-    assert (done.returncode, done.stderr.startswith("review: no pull request")) == (2, True)
+    assert (done.returncode, done.stderr.startswith("NUMBER, HEAD_COMMIT: got ")) == (2, True)
 
 
 @needs_jq
-def test_result_goes_to_the_pull_request_that_added_the_file(tmp_path: Path) -> None:
+def test_result_is_posted_on_the_pull_request_that_added_the_file(tmp_path: Path) -> None:
     clone, _ = checkout(tmp_path, Case({}, MERGED))
     added = subprocess.check_output(["git", "-C", clone, "log", "--format=%H", "-1", "--", OLD], text=True).strip()
     hub = GitHub(tmp_path / "gh", {f"repos/o/r/commits/{added}/pulls": [{"number": 7}]})
@@ -222,13 +222,13 @@ def test_result_goes_to_the_pull_request_that_added_the_file(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("run", ["../x", "Digits", "a b", ""])
-def test_result_of_what_is_no_run_goes_nowhere(run: str, tmp_path: Path) -> None:
+def test_result_with_an_invalid_run_name_is_not_posted(run: str, tmp_path: Path) -> None:
     hub = GitHub(tmp_path / "gh", {})
     done = hub.run("ci-result.sh", TEAM="vision", RUN=run, STATE="", MESSAGE="")
-    assert (done.returncode, done.stderr) == (1, "result: got no name of a run\n")
+    assert (done.returncode, done.stderr.startswith("TEAM/RUN: got an invalid run name")) == (1, True)
 
 
-def test_release_refuses_a_tag_that_is_not_the_charts_version() -> None:
+def test_release_refuses_a_tag_of_another_chart_version() -> None:
     done = subprocess.run(
         [ROOT / "scripts" / "release.sh", "publish"],
         env=os.environ | {"GITHUB_REF_NAME": "tf-distributed-99.0.0", "GITHUB_REPOSITORY": "o/r"},
@@ -240,14 +240,16 @@ def test_release_refuses_a_tag_that_is_not_the_charts_version() -> None:
     assert done.stderr.startswith("release: the tag is tf-distributed-99.0.0, but Chart.yaml says ")
 
 
-def test_pre_commit_hook_takes_the_files_that_are_job_files() -> None:
+def test_pre_commit_hook_checks_job_files_only(tmp_path: Path) -> None:
     [hook] = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
     chosen = re.compile(hook["files"])
     assert chosen.search("jobs/vision/a.yaml")
     assert not chosen.search("jobs/vision/deep/a.yaml")
     assert not chosen.search("jobs/vision/a.py")
+    refused = tmp_path / "refused.yaml"
+    refused.write_text("storage: {claim: runs}\nstate: unknown\n")
     done = subprocess.run(
-        [*hook["entry"].split(), "jobs/examples/digits-one-device.yaml", "tests/job_files/rejected/state-unknown.yaml"],
+        [*hook["entry"].split(), "jobs/examples/digits-one-device.yaml", refused],
         cwd=ROOT,
         env=os.environ | {"PATH": f"{ROOT / '.venv/bin'}:{os.environ['PATH']}"},
         capture_output=True,
@@ -255,4 +257,4 @@ def test_pre_commit_hook_takes_the_files_that_are_job_files() -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert done.stdout.startswith("tests/job_files/rejected/state-unknown.yaml:")
+    assert done.stdout.startswith(f"{refused}:2:1: state: got ")

@@ -9,10 +9,10 @@ from tfd.jobfile.jobfile import Problem
 from tfd.review.analysis.findings import Suggestion
 from tfd.review.sources.job_files import CommittedJobFile
 
-_RENAME = re.compile(r"(\S+): got an unknown key; expected .+\. Rename it to ([\w.]+)\.")
-# Older charts report the bare name of a key in the same block.
-_DID_YOU_MEAN = re.compile(r"(\S+): unknown key: did you mean (\w+)\?")
-_VERSION = re.compile(r'chartVersion: got ".*; (?:.*\. S|s)et chartVersion: ([0-9]+\.[0-9]+\.[0-9]+)\b.*')
+_RENAME = re.compile(r"(\S+): got (?:an unknown|a renamed) key; expected .+\. Rename it to ([\w.]+)\.")
+_VERSION = re.compile(
+    r'chartVersion: got ".*; expected .+\. Set chartVersion: ([0-9]+\.[0-9]+\.[0-9]+) or use chart .*'
+)
 
 
 def suggestion(job: CommittedJobFile, problem: Problem) -> Suggestion | None:
@@ -30,8 +30,6 @@ def suggestion(job: CommittedJobFile, problem: Problem) -> Suggestion | None:
 
 def _same_block(message: str) -> tuple[str, str] | None:
     """Return the unknown key that a message names and the right one, without their block, if both are in one block."""
-    if found := _DID_YOU_MEAN.fullmatch(message):
-        return found[1].rpartition(".")[2], found[2]
     if found := _RENAME.fullmatch(message):
         (wrong_block, _, wrong), (right_block, _, right) = found[1].rpartition("."), found[2].rpartition(".")
         return (wrong, right) if wrong_block == right_block else None
