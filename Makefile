@@ -1,4 +1,4 @@
-# Thin on purpose: each target calls a script or tfd. What a target needs is set up on first use.
+# Each target calls a script or tfd, and installs what it needs on first use.
 SHELL := bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -7,57 +7,57 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 help:            ## Show this list
 	@sed -n 's/^\([a-z0-9-]*:\)[^#]*## /\1 /p' Makefile | column -t -s: -l2
 
-setup:           ## Tools and .venv
+setup:           ## Install the tools and the Python packages into .venv
 	@scripts/setup.sh test
 
-check: setup     ## Lint, types, schema, render: what one runs while editing
+check: setup     ## Run the quick checks: lint, types, imports, prose, schema and rendering
 	@scripts/check.sh
 
-test: setup      ## All tests that need no cluster
+test: setup      ## Run all tests that need no cluster
 	@scripts/test.sh
 
-review: setup    ## What merging HEAD into main would do to the runs; BASE=REF HEAD=REF
+review: setup    ## Show the effect on runs of merging HEAD into main; BASE=REF and HEAD=REF select other commits
 	@tfd review --base $(or $(BASE),main) --head $(or $(HEAD),HEAD)
 
-demo:            ## A distributed run on this machine: chief, 2 ps, 2 workers, evaluator
+demo:            ## Run a distributed training on this machine: chief, 2 ps, 2 workers and evaluator
 	@scripts/setup.sh run
 	@tfd run --fresh jobs/examples/digits-parameter-server.yaml
 
-gitops-demo:     ## The whole loop: a job file, a merge, Argo CD, the run; on the cluster of make cluster
+gitops-demo:     ## Play the whole loop on the cluster of make cluster: job file, merge, Argo CD and run
 	@scripts/setup.sh run
 	@python -m devcluster up --install --argocd
 	@python -m devcluster.demo
 
-bench: setup     ## The trainer against a hand-written loop: build/bench.json
+bench: setup     ## Compare the trainer with a hand-written loop and write build/bench.json
 	@python -m bench
 
-docs: setup      ## Regenerate what is generated
+docs: setup      ## Regenerate the generated documentation
 	@python scripts/docs.py
 
-golden: setup    ## Render tests/golden anew; read the diff
+golden: setup    ## Regenerate the files in tests/golden; review the diff
 	@scripts/golden.sh
 
-lock: setup      ## Pin the newest allowed Python packages
+lock: setup      ## Lock the Python packages in requirements/; UPGRADE=1 upgrades them to the newest versions
 	@scripts/lock.sh
 
-release: setup   ## Check this version and tag it: Argo CD takes the chart from the tag
+release: setup   ## Check this version and tag it, because Argo CD takes the chart from the tag
 	@scripts/tag-release.sh
 
-cluster:         ## Kubernetes and Argo CD on this machine, as root; more: python -m devcluster --help
+cluster:         ## Start Kubernetes and Argo CD on this machine, as root; more: python -m devcluster --help
 	@scripts/setup.sh run
 	@python -m devcluster up --install
 
-cluster-down:    ## End it; nothing is left behind
+cluster-down:    ## Stop the cluster and delete its state
 	@python -m devcluster down
 
-e2e-smoke: setup ## On a cluster: each strategy to its end, a killed worker, a gang; KUBECONFIG, else make cluster's
+e2e-smoke: setup ## Run the most important scenarios on the cluster of KUBECONFIG, else of make cluster
 	@scripts/e2e.sh smoke
 
-e2e: setup       ## All scenarios on a cluster
+e2e: setup       ## Run all scenarios on the cluster of KUBECONFIG, else of make cluster
 	@scripts/e2e.sh all
 
-e2e-report: setup ## What the last of them found
+e2e-report: setup ## Show the results of the last scenarios
 	@python scripts/e2e_report.py
 
-clean:           ## Delete what the other targets made in this checkout
+clean:           ## Delete the files that the other targets created in this checkout
 	@rm -rf build runs .venv *.egg-info

@@ -1,6 +1,6 @@
-"""A Kubernetes cluster on this machine, as root, out of pinned Go modules and Debian's packages.
+"""A Kubernetes cluster for development on this machine, as root, from pinned Go modules and Debian packages.
 
-The control plane is one set of kernel namespaces (network, processes, mounts), and so is every node. Each is held by
-one process, its init; when that is gone the kernel takes away all that was in it: processes, containers, mounts,
-bridges, rules. So nothing can be left behind, and killing a node's init is what losing a machine is.
+The control plane runs in one set of kernel namespaces (network, PID, mount), and so does every node. One process, the
+init, holds each set. When the init dies, the kernel removes everything in the set: processes, containers, mounts,
+bridges and rules. Therefore nothing is left behind, and killing a node's init has the effect of a lost machine.
 """

@@ -1,7 +1,8 @@
-"""Argo CD as the control plane's other components are: processes in its namespaces. It watches git repositories here.
+"""Argo CD as processes in the control plane's namespaces; it watches git repositories of this machine.
 
-Of Argo CD there is what syncs: the application controller, the repo server, the ApplicationSet controller and their
-Redis. Server and notifications are left out; `bin/argocd` is its command, which reads the same settings.
+Only the components that sync run: the application controller, the repo server, the ApplicationSet controller and their
+Redis. The API server and the notifications controller are left out. `bin/argocd` is the `argocd` command, which reads
+the same settings.
 """
 
 from __future__ import annotations
@@ -14,46 +15,46 @@ from typing import Any
 
 from devcluster import control, pki
 from devcluster.build import binaries_of, link
-from devcluster.kube import apply_on_server, kubectl
+from devcluster.kube import apply_server_side, kubectl
 from devcluster.paths import CHECKOUT, state, write
-from devcluster.shell import run, say, wait_for
+from devcluster.shell import log, run, wait_for
 
 NAMESPACE = "argocd"
 MODULE = "github.com/argoproj/argo-cd/v3"
 COMPONENTS = ("argocd-repo-server", "argocd-application-controller", "argocd-applicationset-controller")
 PORTS = (6379, 8081, 8082, 7000)
-"""Where Redis, repo server, application controller and ApplicationSet controller listen when they are ready."""
+"""Ports of Redis, repo server, application controller and ApplicationSet controller; open once each is ready."""
 SECONDS_TO_START = 120
 SETTINGS = ("argocd-cm", "argocd-rbac-cm", "argocd-ssh-known-hosts-cm", "argocd-tls-certs-cm", "argocd-gpg-keys-cm")
 
 
 def programs() -> None:
-    """Build what is not in the cache, and link it beside the cluster's other programs."""
+    """Build the programs that the cache lacks, and link them into the folder of the other programs."""
     folder = state() / "bin"
     folder.mkdir(parents=True, exist_ok=True)
     [argocd] = binaries_of("argocd")
     for name in ("argocd", *COMPONENTS):
         link(folder / name, argocd)
-    [helm] = binaries_of("helm")  # Argo CD renders with the one on its PATH
+    # Argo CD renders with the Helm on its PATH.
+    [helm] = binaries_of("helm")
     link(folder / "helm", helm)
-    # It calls this for every revision, also when signatures are not asked for; without it nothing renders. In the
-    # modules' cache nothing is executable.
+    # Argo CD calls this script for every revision, even with signature checks off, and renders nothing without it.
+    # Files in the module cache are not executable, so the script is copied.
     write(folder / "git-verify-wrapper.sh", (source() / "hack" / "git-verify-wrapper.sh").read_text(), 0o755)
 
 
 def source() -> Path:
-    """Return the folder of Argo CD's source, which has its CRDs."""
+    """Return the folder of Argo CD's source, which contains its CRDs."""
     module = CHECKOUT / "devcluster" / "node" / "argocd"
-    said = [
-        line.removeprefix("// env: ") for line in (module / "go.mod").read_text().splitlines() if "// env: " in line
-    ]
-    env = os.environ | dict(word.split("=", 1) for line in said for word in line.split())
+    lines = (module / "go.mod").read_text().splitlines()
+    variables = [line.removeprefix("// env: ") for line in lines if "// env: " in line]
+    env = os.environ | dict(word.split("=", 1) for line in variables for word in line.split())
     run(["go", "-C", module, "mod", "download", MODULE], env=env)
     return Path(run(["go", "-C", module, "list", "-m", "-f", "{{.Dir}}", MODULE], env=env).strip())
 
 
 def up() -> None:
-    """Start what does not run of it and wait until it works."""
+    """Start the components that do not run and wait until all accept connections."""
     programs()
     install()
     home = folder()
@@ -70,10 +71,10 @@ def up() -> None:
         "ARGOCD_GNUPGHOME": str(home / "gnupg"),
     }
     for name, command in components().items():
-        if control.SPACE.start(name, command, environment):
-            say(f"started {name}")
-    wait_for("Argo CD", listens, SECONDS_TO_START, f"logs: {control.SPACE.folder}")
-    say("Argo CD is ready")
+        if control.NAMESPACES.start(name, command, environment):
+            log(f"started {name}")
+    wait_for("Argo CD", listens, SECONDS_TO_START, f"logs: {control.NAMESPACES.folder}")
+    log("Argo CD is ready")
 
 
 def components() -> dict[str, list[str | Path]]:
@@ -84,9 +85,9 @@ def components() -> dict[str, list[str | Path]]:
         "redis": ["redis-server", "--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--dir", folder()],
         "argocd-repo-server": [
             linked / "argocd-repo-server", "--address=127.0.0.1", "--metrics-address=127.0.0.1", f"--redis={redis}",
-            # TLS can't be left out while there is an authority for it.
+            # The repo server refuses --disable-tls while a client CA is set.
             "--disable-tls", "--client-ca-path=", "--loglevel=warn",
-            # How long it may think that a branch is where it was: the set asks every few seconds.
+            # The repo server caches the revision of a branch this long; the ApplicationSet asks every few seconds.
             "--revision-cache-expiration=1s",
         ],
         "argocd-application-controller": [
@@ -101,39 +102,40 @@ def components() -> dict[str, list[str | Path]]:
 
 
 def teams(*options: str | Path) -> None:
-    """Render argocd/ with options for helm, and bring it into Argo CD as its README says."""
-    with tempfile.TemporaryDirectory() as made:
-        run([state() / "bin" / "helm", "template", "argocd", CHECKOUT / "argocd", "--output-dir", made, *options])
-        templates = Path(made, "argocd", "templates")
+    """Render argocd/ with options for Helm, and apply it as argocd/README.md describes."""
+    with tempfile.TemporaryDirectory() as output:
+        run([state() / "bin" / "helm", "template", "argocd", CHECKOUT / "argocd", "--output-dir", output, *options])
+        templates = Path(output, "argocd", "templates")
         kubectl("apply", "--server-side", "--field-manager=tf-distributed", "-f", str(templates / "teams"))
         for patch in sorted((templates / "settings").iterdir()):
-            given = ("--type=merge", "--patch-file", str(patch))
-            kubectl("patch", "configmap", patch.stem, "--namespace", NAMESPACE, *given)
+            kubectl(
+                "patch", "configmap", patch.stem, "--namespace", NAMESPACE, "--type=merge", "--patch-file", str(patch)
+            )
 
 
 def listens() -> bool:
-    """Return whether each component can be reached."""
-    control.SPACE.must_run("redis", *COMPONENTS)
-    open_ports = control.SPACE.call("ss --tcp --listening --numeric --no-header")
+    """Return whether every component accepts connections."""
+    control.NAMESPACES.must_run("redis", *COMPONENTS)
+    open_ports = control.NAMESPACES.call("ss --tcp --listening --numeric --no-header")
     return all(f":{port} " in open_ports for port in PORTS)
 
 
 def install() -> None:
-    """Make Argo CD's namespace, kinds and empty settings, which its own installation would bring."""
-    made_last = ("secret", "argocd-secret", "--namespace", NAMESPACE)
-    if not kubectl("get", *made_last, "--ignore-not-found", "-o", "name"):
+    """Create the namespace, CRDs and empty settings that a regular Argo CD installation contains."""
+    created_last = ("secret", "argocd-secret", "--namespace", NAMESPACE)
+    if not kubectl("get", *created_last, "--ignore-not-found", "-o", "name"):
         crds = source() / "manifests" / "crds"
         names = ("application-crd.yaml", "applicationset-crd.yaml", "appproject-crd.yaml")
-        # Too large for an annotation, where a client's apply would keep a copy.
+        # The CRDs are too large for the annotation in which a client-side apply keeps a copy.
         files = [word for name in names for word in ("-f", str(crds / name))]
         kubectl("apply", "--server-side", *files)
-        # Asked again and again: kubectl does not wait for an object that has no status yet.
-        wait_for("Argo CD's kinds", lambda: kubectl("wait", "--for=condition=Established", *files), SECONDS_TO_START)
-        apply_on_server({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}, *settings())
+        # Called repeatedly, because `kubectl wait` fails on an object that has no status yet.
+        wait_for("Argo CD's CRDs", lambda: kubectl("wait", "--for=condition=Established", *files), SECONDS_TO_START)
+        apply_server_side({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}, *settings())
 
 
 def settings() -> list[dict[str, Any]]:
-    """Return the settings that Argo CD must find, and the secret that it signs sessions with."""
+    """Return the ConfigMaps that Argo CD requires, and the Secret that signs sessions."""
 
     def metadata(name: str) -> dict[str, Any]:
         labels = {"app.kubernetes.io/part-of": "argocd", "app.kubernetes.io/name": name}
@@ -145,7 +147,7 @@ def settings() -> list[dict[str, Any]]:
 
 
 def folder() -> Path:
-    """Return where Argo CD keeps its files."""
+    """Return the folder of Argo CD's files."""
     home = state() / "argocd"
     for name in ("tls", "ssh", "gpg", "gnupg", "tmp"):
         (home / name).mkdir(parents=True, exist_ok=True)
@@ -154,13 +156,13 @@ def folder() -> Path:
 
 
 def kubeconfig() -> Path:
-    """Write its kubeconfig; it looks for its settings in the namespace that this names."""
+    """Write Argo CD's kubeconfig; Argo CD reads its settings from the namespace of the context."""
     crt, key = pki.certificate("argocd", "/O=system:masters/CN=argocd")
     return pki.kubeconfig(pki.folder() / "argocd.kubeconfig", crt, key, NAMESPACE)
 
 
 def repository(name: str) -> Path:
-    """Return the folder of a bare git repository that Argo CD reaches as file://FOLDER; make it if it is not there."""
+    """Return the folder of a bare git repository that Argo CD reaches as file://FOLDER; create it if needed."""
     path = state() / "git" / f"{name}.git"
     if not path.exists():
         run(["git", "init", "--quiet", "--bare", "--initial-branch=main", path])

@@ -1,4 +1,4 @@
-"""The cluster's programs: built once from pinned Go modules, linked into one folder."""
+"""The programs of the cluster: built once from pinned Go modules, linked into one folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from devcluster.paths import CHECKOUT, cache, state
-from devcluster.shell import ClusterError, run, say
+from devcluster.shell import DevclusterError, log, run
 
 MODULES = ("hyperkube", "etcd", "coredns", "registry", "runc", "cni")  # the longest first
 KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl")
@@ -17,7 +17,7 @@ AT_ONCE = 2
 
 
 def binaries() -> Path:
-    """Build what is not in the cache and return the folder with all programs."""
+    """Build the programs that the cache lacks, and return the folder with all programs."""
     folder = state() / "bin"
     folder.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -44,18 +44,18 @@ def go_module(name: str) -> Path:
         lines = []
         for line in process.stderr:
             if line.startswith("setup: building"):
-                say(line.removeprefix("setup: ").strip())
+                log(line.removeprefix("setup: ").strip())
             lines.append(line)
         printed = process.stdout.read().strip()
     if process.returncode != 0:
-        raise ClusterError(f"{name} does not build:\n{''.join(lines[-20:])}")
+        raise DevclusterError(f"The Go module {name} does not build:\n{''.join(lines[-20:])}")
     if lines:
-        say(f"built {name} in {time.monotonic() - begin:.0f} s")
+        log(f"built {name} in {time.monotonic() - begin:.0f} s")
     return Path(printed)
 
 
 def pause() -> Path:
-    """Build the program that holds namespaces, from Kubernetes' own source, and return it."""
+    """Build `pause`, which holds namespaces, from the Kubernetes source and return it."""
     module = CHECKOUT / "devcluster" / "node" / "hyperkube"
     key = hashlib.sha256((module / "go.sum").read_bytes()).hexdigest()[:12]
     program = cache() / "bin" / f"pause-{key}" / "pause"
@@ -70,7 +70,7 @@ def pause() -> Path:
 
 
 def link(path: Path, target: Path) -> None:
-    """Make `path` a symbolic link to `target`, whatever it was."""
+    """Make `path` a symbolic link to `target`; replace an existing file."""
     if path.is_symlink() and path.readlink() == target:
         return
     path.unlink(missing_ok=True)

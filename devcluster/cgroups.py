@@ -1,4 +1,4 @@
-"""Control groups: a parent for each node's pods, and their removal."""
+"""Control groups: one parent group for the pods of each node."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ CONTROLLERS = ("cpuset", "cpu", "io", "memory", "hugetlb", "pids")
 
 
 def hierarchies() -> list[Path]:
-    """Return the roots: one with cgroup v2, one for each controller with v1."""
+    """Return the root folders: one with cgroup v2, one for each controller with v1."""
     if (MOUNT / "cgroup.controllers").exists():
         return [MOUNT]
     return sorted(path for path in MOUNT.iterdir() if (path / "cgroup.procs").exists() and not path.is_symlink())
 
 
 def create(node: str) -> str:
-    """Make a node's group in every hierarchy and return its name as the kubelet wants it."""
+    """Create a node's group in every hierarchy and return its name in the form of the kubelet's `cgroupRoot`."""
     for root in hierarchies():
         for group in (root / TOP, root / TOP / node):
             delegate(group.parent)
@@ -29,7 +29,7 @@ def create(node: str) -> str:
 
 
 def delegate(parent: Path) -> None:
-    """With v2, let the children of `parent` have the controllers it has itself."""
+    """With v2, enable the controllers of `parent` for its children."""
     if not (parent / "cgroup.subtree_control").exists():
         return
     for controller in (parent / "cgroup.controllers").read_text().split():
@@ -38,7 +38,7 @@ def delegate(parent: Path) -> None:
 
 
 def inherit(group: Path) -> None:
-    """With v1, a new cpuset is empty and takes no process before it has CPUs and memory."""
+    """With v1, copy CPUs and memory nodes from the parent: a new cpuset is empty and accepts no process."""
     for name in ("cpuset.cpus", "cpuset.mems"):
         if (
             (group / name).exists()
@@ -49,22 +49,22 @@ def inherit(group: Path) -> None:
 
 
 def remove(node: str = "") -> None:
-    """Remove a node's groups, or all; what was in them has been killed and may take a moment to go."""
+    """Remove the groups of a node, or all groups; wait until their killed processes have ended."""
 
-    def gone() -> bool:
+    def removed() -> bool:
         left = [root / TOP / node for root in hierarchies() if (root / TOP / node).exists()]
         for top in left:
             for group in sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True):
-                attempt(group)
-            attempt(top)
+                remove_if_empty(group)
+            remove_if_empty(top)
         return not any(top.exists() for top in left)
 
-    wait_for("the removal of control groups", gone, 20)
+    wait_for("the removal of control groups", removed, 20)
 
 
-def attempt(group: Path) -> None:
-    """Remove one group if it is empty."""
+def remove_if_empty(group: Path) -> None:
+    """Remove one group unless a process is in it."""
     try:
         group.rmdir()
-    except OSError:  # still busy: the caller tries again
+    except OSError:  # The group is busy; the caller tries again.
         return

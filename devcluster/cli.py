@@ -1,4 +1,4 @@
-"""The command: `python -m devcluster up|down|status|node|gpus|claim|git|images|exec`."""
+"""The command `python -m devcluster up|down|status|node|gpus|claim|git|images|exec`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,78 +16,86 @@ import click
 from devcluster import argocd, cgroups, control, images, nodes, pki, prerequisites, storage
 from devcluster.build import binaries, link
 from devcluster.kube import kubectl
-from devcluster.namespaces import HIDDEN, Space
+from devcluster.namespaces import HIDDEN, NamespaceSet
 from devcluster.paths import CHECKOUT, LINK, Node, cache, node_named, save_settings, settings, state
-from devcluster.shell import ClusterError, run, say
+from devcluster.shell import DevclusterError, log, run
 
 MOST_NODES = 9
 
 
-class Readable(click.Group):
-    """A command whose own errors are a few lines and exit code 1."""
+class DevclusterGroup(click.Group):
+    """A group that prints a DevclusterError without a traceback and exits with 1."""
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run and turn our errors into click's."""
+        """Run the command; convert a DevclusterError into a click exception."""
         try:
             return super().invoke(ctx)
-        except ClusterError as error:
+        except DevclusterError as error:
             raise click.ClickException(str(error)) from error
 
 
 @contextmanager
-def alone(what: str = "cluster") -> Iterator[None]:
-    """Let one command at a time change the cluster, or build images."""
+def exclusive(what: str = "cluster") -> Iterator[None]:
+    """Hold a lock, so that one command at a time changes the cluster or builds images."""
     cache().mkdir(parents=True, exist_ok=True)
     with (cache() / f"{what}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def running() -> None:
-    """Raise unless a cluster runs."""
-    if control.SPACE.init() is None:
-        raise ClusterError("no cluster runs: `make cluster` starts one")
+def require_running() -> None:
+    """Raise DevclusterError unless a cluster runs."""
+    if control.NAMESPACES.init() is None:
+        raise DevclusterError("No cluster runs. Start one with `make cluster`.")
 
 
-def known(name: str) -> Node:
+def existing_node(name: str) -> Node:
     """Return a node of the running cluster by name."""
-    running()
-    names = [f"node{number}" for number in range(1, settings().get("nodes", 0) + 1)]
-    if name not in names:
-        raise ClusterError(f"there is no {name}: the nodes are {', '.join(names)}")
+    require_running()
+    names = [f'"{node.name}"' for node in all_nodes()]
+    if f'"{name}"' not in names:
+        expected = f"one of {', '.join(names)}"
+        raise DevclusterError(f'NAME: got "{name}"; expected {expected}. Name a node of the cluster.')
     return node_named(name)
 
 
 def all_nodes() -> list[Node]:
-    """Return the nodes that the cluster was asked for."""
+    """Return the nodes in the settings of the cluster."""
     return [Node(number) for number in range(1, settings().get("nodes", 0) + 1)]
 
 
 def apply_gpus(only: str = "") -> None:
-    """Tell Kubernetes of the simulated GPUs; a kubelet that starts anew has forgotten them."""
+    """Set the simulated GPUs of all nodes or of one; a restarted kubelet has dropped them from the node's status."""
     for name, number in settings().get("gpus", {}).items():
         if only in ("", name):
             nodes.simulate_gpus(node_named(name), number)
 
 
-@click.group(cls=Readable)
+@click.group(cls=DevclusterGroup)
 def main() -> None:
-    """Run a Kubernetes cluster on this machine."""
+    """Run a Kubernetes cluster for development on this machine."""
 
 
 @main.command()
-@click.option("--nodes", "wanted", type=click.IntRange(1, MOST_NODES), help="How many nodes (default: as it is, or 1).")
-@click.option("--gpus", type=click.IntRange(0, 64), help="Simulated GPUs of each node.")
+@click.option(
+    "--nodes", "wanted", type=click.IntRange(1, MOST_NODES), help="Number of nodes (default: unchanged, or 1)."
+)
+@click.option(
+    "--gpus", type=click.IntRange(0, 64), help="Number of simulated GPUs on each node (default: unchanged, or 0)."
+)
 @click.option("--install", is_flag=True, help="Install missing Debian packages first.")
-@click.option("--images/--no-images", "with_images", default=True, help="Build the images of trainer and TensorBoard.")
-@click.option("--argocd/--no-argocd", "with_argocd", default=None, help="Argo CD (default: as it is, or with).")
+@click.option("--images/--no-images", "with_images", default=True, help="Build the trainer and TensorBoard images.")
+@click.option("--argocd/--no-argocd", "with_argocd", default=None, help="Run Argo CD (default: unchanged, or yes).")
 def up(wanted: int | None, gpus: int | None, install: bool, with_images: bool, with_argocd: bool | None) -> None:
-    """Start the cluster, or what is missing of it."""
-    with alone():
+    """Start everything that does not run.
+
+    Without --nodes, --gpus and --argocd, the cluster keeps its settings. A cluster never loses nodes this way.
+    """
+    with exclusive():
         if install:
             prerequisites.install()
         prerequisites.check()
-        outside(state(), cache(), CHECKOUT)
+        check_folders({"TFD_CLUSTER_STATE": state(), "TFD_CACHE": cache(), "checkout": CHECKOUT})
         binaries()
         old = settings()
         number = max(wanted or 1, old.get("nodes", 0))
@@ -98,21 +106,22 @@ def up(wanted: int | None, gpus: int | None, install: bool, with_images: bool, w
         if with_argocd:
             argocd.up()
     if with_images:
-        with alone("images"):
+        with exclusive("images"):
             images.publish()
     click.echo(f"export KUBECONFIG={state()}/kubeconfig")
 
 
-def outside(*paths: Path) -> None:
-    """Raise if one of the paths would not be seen by the nodes, which have their own of some folders."""
-    for path in paths:
-        if hidden := [top for top in HIDDEN if path.is_relative_to(top)]:
-            raise ClusterError(f"{path} must not be below {hidden[0]}: set TFD_CLUSTER_STATE and TFD_CACHE elsewhere")
+def check_folders(folders: Mapping[str, Path]) -> None:
+    """Raise DevclusterError if a folder is below one of HIDDEN, where the nodes cannot see it."""
+    for key, path in folders.items():
+        if any(path.is_relative_to(top) for top in HIDDEN):
+            expected = f"a folder outside {', '.join(HIDDEN)}"
+            raise DevclusterError(f'{key}: got "{path}"; expected {expected}. Choose another folder.')
 
 
 def start() -> None:
-    """Start all that does not run and wait until it works."""
-    nodes.remember_kernel()
+    """Start every part that does not run and wait until the cluster is ready."""
+    nodes.save_kernel_settings()
     pki.control_plane()
     control.up()
     for node in all_nodes():
@@ -128,55 +137,58 @@ def start() -> None:
 
 @main.command()
 def down() -> None:
-    """End the cluster and delete its state; what was built stays in the cache."""
-    with alone():
+    """Stop the cluster and delete its state.
+
+    Programs and images stay in the cache.
+    """
+    with exclusive():
         for folder in sorted((state() / "spaces").glob("node*")):
-            Space(folder.name).destroy()
-        control.SPACE.destroy()
+            NamespaceSet(folder.name).destroy()
+        control.NAMESPACES.destroy()
         if control.linked():
             run(["ip", "link", "delete", LINK])
         cgroups.remove()
-        nodes.restore_kernel()
+        nodes.restore_kernel_settings()
         kubectl_link = CHECKOUT / ".venv" / "bin" / "kubectl"
         if kubectl_link.is_symlink() and kubectl_link.readlink().is_relative_to(state()):
             kubectl_link.unlink()
         run(["rm", "-rf", state()])
-    say("nothing is left of the cluster")
+    log("the cluster is stopped and its state is deleted")
 
 
 @main.command()
 def status() -> None:
-    """Say what runs."""
-    running()
-    for space in [control.SPACE, *map(nodes.space, all_nodes())]:
-        for name in space.components():
-            pid = space.running(name)
-            click.echo(f"{space.name:8} {name:24} {f'process {pid}' if pid else 'does not run'}")
-    if control.SPACE.running("kube-apiserver") is None:
-        raise ClusterError("the apiserver does not run: `python -m devcluster up` starts what is missing")
+    """Show every process and node."""
+    require_running()
+    for namespaces in [control.NAMESPACES, *map(nodes.namespaces_of, all_nodes())]:
+        for name in namespaces.components():
+            pid = namespaces.running(name)
+            click.echo(f"{namespaces.name:8} {name:24} {f'process {pid}' if pid else 'does not run'}")
+    if control.NAMESPACES.running("kube-apiserver") is None:
+        raise DevclusterError("The apiserver does not run. Start it with `python -m devcluster up`.")
     click.echo(kubectl("get", "nodes", "-o", "wide"))
 
 
 @main.group()
 def node() -> None:
-    """Lose a node, or bring it back."""
+    """Stop or start a node."""
 
 
 @node.command("stop")
 @click.argument("name")
 def node_stop(name: str) -> None:
-    """End all that runs on a node at once, as when a machine loses power."""
-    with alone():
-        nodes.down(known(name))
-    say(f"{name} is gone")
+    """Kill every process of a node at once, like a power failure."""
+    with exclusive():
+        nodes.down(existing_node(name))
+    log(f"{name} is stopped")
 
 
 @node.command("start")
 @click.argument("name")
 def node_start(name: str) -> None:
-    """Start a node again."""
-    with alone():
-        one = known(name)
+    """Start a stopped node; its disk is unchanged."""
+    with exclusive():
+        one = existing_node(name)
         nodes.up(one)
         nodes.ready([one])
         apply_gpus(name)
@@ -186,9 +198,12 @@ def node_start(name: str) -> None:
 @click.argument("name")
 @click.argument("number", type=click.IntRange(0, 64))
 def gpus(name: str, number: int) -> None:
-    """Simulate GPUs on a node: what the scheduler counts, and nothing else."""
-    with alone():
-        nodes.simulate_gpus(known(name), number)
+    """Set the number of simulated GPUs on a node.
+
+    Only the scheduler counts the GPUs; a container gets no device.
+    """
+    with exclusive():
+        nodes.simulate_gpus(existing_node(name), number)
         save_settings(settings() | {"gpus": settings().get("gpus", {}) | {name: number}})
 
 
@@ -196,24 +211,33 @@ def gpus(name: str, number: int) -> None:
 @click.argument("namespace")
 @click.argument("name")
 def claim(namespace: str, name: str) -> None:
-    """Make a claim that all nodes can mount, and print the folder behind it."""
-    running()
+    """Create a claim; print the folder of its volume.
+
+    All nodes can mount the PersistentVolumeClaim.
+    """
+    require_running()
     click.echo(storage.claim(namespace, name))
 
 
 @main.command()
 @click.argument("name", default="runs")
 def git(name: str) -> None:
-    """Make an empty git repository that Argo CD reaches as file://FOLDER, and print the folder."""
-    running()
+    """Create a git repository; print its folder.
+
+    Argo CD reaches the empty repository as file://FOLDER.
+    """
+    require_running()
     click.echo(argocd.repository(name))
 
 
 @main.command("images")
 def images_command() -> None:
-    """Print name@digest of the images as JSON, for `image:` in a job file; build them if need be."""
-    running()
-    with alone("images"):
+    """Build the images; print their names.
+
+    Prints NAME@DIGEST of each image as JSON, for `image` in a job file. Builds only images whose sources changed.
+    """
+    require_running()
+    with exclusive("images"):
         click.echo(json.dumps(images.publish(), indent=1))
 
 
@@ -221,8 +245,11 @@ def images_command() -> None:
 @click.argument("name")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def execute(name: str, command: tuple[str, ...]) -> None:
-    """Run a command on a node, or on `control`: exec node2 ctr -n k8s.io tasks list."""
-    running()
-    space = control.SPACE if name == "control" else nodes.space(known(name))
+    """Run a command on a node or on `control`.
+
+    Example: exec node2 ctr -n k8s.io tasks list
+    """
+    require_running()
+    namespaces = control.NAMESPACES if name == "control" else nodes.namespaces_of(existing_node(name))
     env = os.environ | {"CONTAINERD_ADDRESS": "/run/containerd/containerd.sock"}
-    sys.exit(subprocess.run(space.inside(command), env=env, check=False).returncode)
+    sys.exit(subprocess.run(namespaces.inside(command), env=env, check=False).returncode)

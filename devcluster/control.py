@@ -7,41 +7,41 @@ from pathlib import Path
 
 from devcluster import pki
 from devcluster.kube import kubectl
-from devcluster.namespaces import Space
+from devcluster.namespaces import NamespaceSet
 from devcluster.paths import API, CONTROL, DOMAIN, LINK, MACHINE, NODES, PODS, SERVICES, cache, state, write
-from devcluster.shell import ClusterError, run, say, wait_for
+from devcluster.shell import DevclusterError, log, run, wait_for
 
-SPACE = Space("control")
-GATES = "--feature-gates=GenericWorkload=true"  # native gang scheduling: beta and off by default in 1.37
-CLIENTS = ("kube-controller-manager", "kube-scheduler")  # they leave if no apiserver answers within 10 s
-SECONDS_TO_START = 120  # on a machine that does much else; it takes seconds
+NAMESPACES = NamespaceSet("control")
+GATES = "--feature-gates=GenericWorkload=true"  # Native gang scheduling: beta and off by default in 1.37.
+CLIENTS = ("kube-controller-manager", "kube-scheduler")  # They exit if no apiserver answers within 10 s.
+SECONDS_TO_START = 120  # Enough for a busy machine; usually a few seconds.
 
 
 def up() -> None:
-    """Start what does not run of the control plane."""
-    if SPACE.init() is None:
-        overlap()
+    """Start the parts of the control plane that do not run."""
+    if NAMESPACES.init() is None:
+        check_network()
         run(["ip", "link", "delete", LINK]) if linked() else None
-        SPACE.create(
+        NAMESPACES.create(
             f"ip link add nodes type bridge; ip address add {CONTROL}/24 dev nodes; ip link set nodes up\n"
             "echo 0 > /proc/sys/net/ipv4/conf/all/send_redirects"
         )
     if not linked():
-        run(["ip", "link", "add", LINK, "type", "veth", "peer", "name", "machine", "netns", str(SPACE.init())])
+        run(["ip", "link", "add", LINK, "type", "veth", "peer", "name", "machine", "netns", str(NAMESPACES.init())])
         run(["ip", "address", "add", f"{MACHINE}/24", "dev", LINK])
         run(["ip", "link", "set", LINK, "up"])
-        SPACE.call("ip link set machine master nodes up")
+        NAMESPACES.call("ip link set machine master nodes up")
     start(*components())
 
 
 def start(*names: str) -> None:
-    """Start those of the components that do not run."""
+    """Start the named components that do not run."""
     for name, command in components().items():
         if name not in names:
             continue
         environment = {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none"}
-        if SPACE.start(name, command, environment):
-            say(f"started {name}")
+        if NAMESPACES.start(name, command, environment):
+            log(f"started {name}")
 
 
 def components() -> dict[str, list[str | Path]]:
@@ -63,7 +63,7 @@ def components() -> dict[str, list[str | Path]]:
             f"--service-account-issuer=https://kubernetes.default.svc.{DOMAIN}",
             f"--service-cluster-ip-range={SERVICES}.0/16", "--authorization-mode=Node,RBAC",
             "--enable-admission-plugins=NodeRestriction", "--allow-privileged=true",
-            # logs, exec and port-forward: a node's name is known to nobody here
+            # For logs, exec and port-forward: the names of nodes do not resolve.
             "--kubelet-preferred-address-types=InternalIP", f"--kubelet-certificate-authority={keys}/ca.crt",
             f"--kubelet-client-certificate={keys}/admin.crt", f"--kubelet-client-key={keys}/admin.key",
             "--default-not-ready-toleration-seconds=15", "--default-unreachable-toleration-seconds=15",
@@ -73,7 +73,7 @@ def components() -> dict[str, list[str | Path]]:
             programs / "kube-controller-manager", f"--kubeconfig={keys}/kube-controller-manager.kubeconfig",
             f"--service-account-private-key-file={keys}/sa.key", f"--root-ca-file={keys}/ca.crt",
             "--use-service-account-credentials=true", "--leader-elect=false", GATES,
-            # A lost node is noticed after 20 s and not 50: tests wait for it.
+            # A lost node is detected after 20 s instead of 50 s, because tests wait for it.
             "--node-monitor-period=2s", "--node-monitor-grace-period=20s",
         ],
         "kube-scheduler": [
@@ -85,7 +85,7 @@ def components() -> dict[str, list[str | Path]]:
 
 
 def corefile() -> Path:
-    """Write CoreDNS' configuration; pods ask it at the control plane's address."""
+    """Write the configuration of CoreDNS; pods reach CoreDNS at the control plane's address."""
     kubeconfig = state() / "kubeconfig"
     return write(
         state() / "etc" / "Corefile",
@@ -95,7 +95,7 @@ def corefile() -> Path:
 
 
 def registry_config() -> Path:
-    """Write the registry's configuration; what is pushed stays in the cache."""
+    """Write the configuration of the registry; pushed images stay in the cache."""
     config = {
         "version": 0.1,
         "log": {"level": "warn", "accesslog": {"disabled": True}},
@@ -109,22 +109,22 @@ def ready() -> None:
     """Wait until the apiserver answers."""
 
     def answers() -> bool:
-        SPACE.must_run("etcd", "kube-apiserver")
+        NAMESPACES.must_run("etcd", "kube-apiserver")
         return kubectl("get", "--raw", "/readyz") == "ok"
 
-    wait_for(f"the apiserver at {API}", answers, SECONDS_TO_START, f"its log: {SPACE.folder}/kube-apiserver.log")
-    say("the apiserver answers")
+    wait_for(f"the apiserver at {API}", answers, SECONDS_TO_START, f"log: {NAMESPACES.folder}/kube-apiserver.log")
+    log("the apiserver is ready")
 
 
 def linked() -> bool:
-    """Return whether this machine's end of the link to the nodes' network is there."""
+    """Return whether this machine's end of the link to the node network exists."""
     return Path("/sys/class/net", LINK).exists()
 
 
-def overlap() -> None:
-    """Raise if this machine already has the nodes' network."""
+def check_network() -> None:
+    """Raise DevclusterError if this machine already has a route into the node network."""
     others = [
         line for line in run(["ip", "-4", "route"]).splitlines() if line.startswith(f"{NODES}.") and LINK not in line
     ]
     if others:
-        raise ClusterError(f"this machine already uses {NODES}.0/24: {others[0]}")
+        raise DevclusterError(f"This machine already has a route into {NODES}.0/24: {others[0]}. Remove the route.")

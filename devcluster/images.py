@@ -1,4 +1,4 @@
-"""The images, built without any registry but the cluster's own: debootstrap makes the base, buildah the rest."""
+"""The images, built without an external registry: debootstrap creates the base image, buildah the others."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from urllib.error import URLError
 from devcluster.build import pause
 from devcluster.nodes import PAUSE
 from devcluster.paths import CHECKOUT, REGISTRY, cache, write
-from devcluster.shell import ClusterError, run, say, wait_for
+from devcluster.shell import DevclusterError, log, run, wait_for
 
 TARGETS = ("trainer", "tensorboard")
 SUITE = "bookworm"
@@ -38,23 +38,23 @@ CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 
 def publish() -> dict[str, str]:
-    """Return name@digest of each image in the cluster's registry; build what is not there."""
+    """Return NAME@DIGEST of each image in the cluster's registry; build the images that are missing."""
     names = {target: key_of(target) for target in TARGETS}
     found = {target: published(f"tf-distributed/{target}", key) for target, key in names.items()}
     for target in TARGETS:
         if found[target] is None:
             begin = time.monotonic()
             base = base_image()
-            say(f"building the image {target} (once; minutes when nothing is cached)")
+            log(f"building the image {target} (once; minutes when nothing is cached)")
             build(target, base, names[target])
             found[target] = push(f"{target}:{names[target]}", f"tf-distributed/{target}", names[target])
             prune()
-            say(f"built and pushed {target} in {time.monotonic() - begin:.0f} s")
+            log(f"built and pushed {target} in {time.monotonic() - begin:.0f} s")
     return {target: name for target, name in found.items() if name}
 
 
 def publish_pause() -> None:
-    """Put the image of every pod's sandbox into the registry."""
+    """Push the image of the pod sandbox to the registry."""
     name, tag = PAUSE.removeprefix(f"{REGISTRY}/").split(":")
     if published(name, tag):
         return
@@ -64,14 +64,14 @@ def publish_pause() -> None:
 
 
 def base_image() -> str:
-    """Return the local name of a Debian with Python; debootstrap makes it once."""
+    """Return the local name of a Debian image with Python; debootstrap creates the image once."""
     name = f"localhost/tf-distributed-base:{fingerprint([], *BASE)}"
     if buildah("images", "--quiet", "--filter", f"reference={name}").strip():
         return name
-    say(f"making the base image: Debian {SUITE} with {PACKAGES}")
+    log(f"building the base image: Debian {SUITE} with {PACKAGES}")
     with tempfile.TemporaryDirectory(prefix="tfd-base-", dir=cache()) as made:
         root, tar = Path(made, "root"), Path(made, "root.tar")
-        # In a mount namespace of its own: what debootstrap mounts goes when it does, however it ends.
+        # A separate mount namespace: the kernel removes the mounts of debootstrap when debootstrap ends.
         run(["unshare", "--mount", "debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, root])
         for folder in NEEDLESS:
             shutil.rmtree(root / folder, ignore_errors=True)
@@ -82,14 +82,14 @@ def base_image() -> str:
 
 
 def build(target: str, base: str, key: str) -> None:
-    """Build one target of trainer/Dockerfile on a base and call it TARGET:KEY."""
+    """Build one target of trainer/Dockerfile on a base image and tag it TARGET:KEY."""
     dockerfile = CHECKOUT / "trainer" / "Dockerfile"
     with tempfile.TemporaryDirectory(prefix="tfd-pip-") as folder:
         index = os.environ.get("PIP_INDEX_URL", "")
         pip = f"[global]\ncert = {CERTIFICATES}\n" + (f"index-url = {index}\n" if index else "")
         config = write(Path(folder, "pip.conf"), pip)
         packages = f"{target}-packages:{fingerprint([CHECKOUT / 'requirements' / f'{target}.txt'], *BASE)}"
-        # The stage with the packages takes minutes and has a name of its own, or `prune` would take it for a leftover.
+        # The stage with the packages takes minutes; its tag protects the stage from `prune`.
         for stage, tag in ((f"{target}-packages", packages), (target, f"{target}:{key}")):
             buildah(
                 "bud", "--layers", "--build-arg", f"BASE={base}", "--target", stage, "--tag", tag,
@@ -99,38 +99,38 @@ def build(target: str, base: str, key: str) -> None:
 
 
 def prune() -> None:
-    """Delete all but the newest images of each name, and the layers that no image needs: builds fill the disk."""
+    """Delete all but the newest images of each name, and the layers that no image needs, to limit disk use."""
     seen: Counter[str] = Counter()
-    # Newest first, as buildah lists them.
+    # buildah lists the newest image first.
     for line in buildah("images", "--noheading", "--format", "{{.Name}} {{.Tag}}").splitlines():
         name, tag = line.split()
         seen[name] += name != "<none>"
         if seen[name] > KEPT:
             buildah("rmi", f"{name}:{tag}")
-    # An image without a name goes when no other is made of it, and then so may the one that it was made of.
+    # Deleting an untagged image may leave its parent untagged and unused, so this repeats until none is left.
     while left := buildah("images", "--quiet", "--no-trunc", "--filter", "dangling=true").split():
         buildah("rmi", *sorted(set(left)))
 
 
 def push(local: str, name: str, tag: str) -> str:
-    """Push a local image and return its name@digest."""
+    """Push a local image and return its NAME@DIGEST."""
     wait_for("the registry", lambda: answers("/v2/"), 20)
     with tempfile.NamedTemporaryFile() as file:
-        # zstd: the nodes unpack it several times faster than gzip.
+        # Nodes unpack zstd several times faster than gzip.
         options = ["--tls-verify=false", "--format", "oci", "--compression-format", "zstd", "--digestfile", file.name]
         buildah("push", *options, local, f"docker://{REGISTRY}/{name}:{tag}")
         return f"{REGISTRY}/{name}@{Path(file.name).read_text().strip()}"
 
 
 def published(name: str, tag: str) -> str | None:
-    """Return name@digest of an image if the registry has it."""
+    """Return NAME@DIGEST of an image, or None if the registry lacks it."""
     wait_for("the registry", lambda: answers("/v2/"), 20)
     digest = answers(f"/v2/{name}/manifests/{tag}")
     return f"{REGISTRY}/{name}@{digest}" if digest else None
 
 
 def answers(path: str) -> str | None:
-    """Ask the registry; return the digest it names or just `yes`, None if it has no such thing."""
+    """Return the digest that the registry reports for a path, `yes` without a digest, None if the path is missing."""
     request = urllib.request.Request(f"http://{REGISTRY}{path}", headers={"Accept": MANIFESTS}, method="HEAD")
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
@@ -141,7 +141,7 @@ def answers(path: str) -> str | None:
 
 
 def key_of(target: str) -> str:
-    """Return the fingerprint of all that an image is made of: its tag."""
+    """Return the fingerprint of all inputs of an image, which is its tag."""
     files = [CHECKOUT / "trainer" / "Dockerfile", CHECKOUT / "scripts" / "image-packages.sh"]
     files.append(CHECKOUT / "requirements" / f"{target}.txt")
     if target == "trainer":
@@ -151,7 +151,7 @@ def key_of(target: str) -> str:
 
 
 def fingerprint(files: Iterable[Path], *words: str) -> str:
-    """Return a short hash of the files' names and contents and of some words."""
+    """Return a short hash of words and of the names and contents of files."""
     digest = hashlib.sha256("\0".join(words).encode())
     for path in sorted(set(files)):
         digest.update(f"\0{path.relative_to(CHECKOUT)}\0".encode() + path.read_bytes())
@@ -160,7 +160,7 @@ def fingerprint(files: Iterable[Path], *words: str) -> str:
 
 @contextmanager
 def scratch(files: dict[str, Path], last: str = "") -> Iterator[tuple[Path, Path]]:
-    """Yield a build context and a Dockerfile that lays `files` out in an empty image; a tar is unpacked."""
+    """Yield a build context and a Dockerfile that adds `files` to an empty image; tar files are unpacked."""
     with tempfile.TemporaryDirectory(prefix="tfd-image-", dir=cache()) as made:
         for name, path in files.items():
             Path(made, name).hardlink_to(path)
@@ -169,11 +169,11 @@ def scratch(files: dict[str, Path], last: str = "") -> Iterator[tuple[Path, Path
 
 
 def buildah(*words: str | Path) -> str:
-    """Run buildah with a store of its own in the cache and no privileges that a container would need."""
+    """Run buildah with a separate store in the cache and without the privileges of a container."""
     store = cache() / "buildah"
     command = ["buildah", "--root", store / "root", "--runroot", store / "run", "--storage-driver", "overlay", *words]
     env = os.environ | {"BUILDAH_ISOLATION": "chroot"}
     done = subprocess.run(list(map(str, command)), env=env, text=True, capture_output=True, check=False)
     if done.returncode != 0:
-        raise ClusterError(f"{' '.join(map(str, command))}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+        raise DevclusterError(f"{' '.join(map(str, command))}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
     return done.stdout

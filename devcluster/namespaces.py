@@ -1,7 +1,7 @@
-"""Kernel namespaces with processes in them: the control plane's, and one for each node.
+"""Sets of kernel namespaces with processes in them: one set for the control plane and one for each node.
 
-The init of a space is Kubernetes' own `pause`: process 1 in there, which reaps and waits. When it dies, the kernel
-ends every process of the space, and with them go its mounts, its network and its rules.
+The init of a set is the `pause` program of Kubernetes: process 1, which reaps children and waits. When it dies, the
+kernel kills every process of the set and removes its mounts, its network and its rules.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devcluster.paths import state
-from devcluster.shell import ClusterError, DiedError, run, wait_for
+from devcluster.shell import DevclusterError, ProcessDiedError, run, wait_for
 
 INIT = "pause"
-HIDDEN = ("/run", "/var/lib", "/var/log")  # a space has its own of these
+HIDDEN = ("/run", "/var/lib", "/var/log")  # Each set has private copies of these.
 
 
 @dataclass(frozen=True)
 class PidFile:
-    """A process that this tool started, told from a later one of the same number by the time it began."""
+    """A file with the PID and start time of a process, so that a reused PID is not mistaken for it."""
 
     path: Path
 
     def save(self, pid: int) -> None:
-        """Remember a process."""
+        """Write the PID and start time of a process."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text(f"{pid} {started(pid)}\n")
 
     def pid(self) -> int | None:
-        """Return the process' number if it still runs."""
+        """Return the PID if the process still runs, else None."""
         try:
             pid, since = self.path.read_text().split()
         except (FileNotFoundError, ValueError):
@@ -42,7 +42,7 @@ class PidFile:
 
 
 def started(pid: int) -> str | None:
-    """Return when a process began, in the kernel's ticks; None if it is gone or a zombie."""
+    """Return the start time of a process in clock ticks; None if it has ended or is a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
@@ -51,7 +51,7 @@ def started(pid: int) -> str | None:
 
 
 def children(pid: int) -> list[int]:
-    """Return the processes that `pid` started."""
+    """Return the PIDs of the children of `pid`."""
     try:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except (FileNotFoundError, ProcessLookupError):
@@ -59,22 +59,22 @@ def children(pid: int) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Space:
-    """A set of namespaces by name: `control`, `node1`, ..."""
+class NamespaceSet:
+    """A named set of kernel namespaces: `control`, `node1`, ..."""
 
     name: str
 
     @property
     def folder(self) -> Path:
-        """Return where its pid files and logs are."""
+        """Return the folder of PID files and logs."""
         return state() / "spaces" / self.name
 
     def init(self) -> int | None:
-        """Return its process 1 as this machine numbers it, or None if the space does not exist."""
+        """Return the PID of process 1 on this machine, or None if the set does not exist."""
         return PidFile(self.folder / "init.pid").pid()
 
     def create(self, script: str) -> None:
-        """Make the namespaces, run `script` in them and keep them."""
+        """Create the namespaces, run `script` in them and start the init that holds them."""
         self.folder.mkdir(parents=True, exist_ok=True)
         own = self.folder / "machine"
         words = ["set -e", "mount --make-rshared /"]
@@ -89,51 +89,52 @@ class Space:
 
         def ready() -> int | None:
             if started(outer) is None:
-                raise ClusterError(log.read_text())
+                raise DevclusterError(log.read_text())
             return next((pid for pid in children(outer) if name_of(pid) == INIT), None)
 
         PidFile(self.folder / "init.pid").save(wait_for(f"the namespaces of {self.name}", ready, 20))
 
     def inside(self, command: Sequence[str | Path]) -> list[str]:
-        """Return the command that runs `command` in the space."""
+        """Return the command line that runs `command` in the namespaces."""
         init = self.init()
         if init is None:
-            raise ClusterError(f"{self.name} is not running: `python -m devcluster up`, or `node start {self.name}`")
+            start = "up" if self.name == "control" else f"node start {self.name}"
+            raise DevclusterError(f"{self.name} does not run. Start it with `python -m devcluster {start}`.")
         enter = ["nsenter", "--target", str(init), "--mount", "--net", "--pid", "--uts", "--ipc", "--"]
         return [*enter, *map(str, command)]
 
     def call(self, script: str) -> str:
-        """Run a shell script in the space and return what it prints."""
+        """Run a shell script in the namespaces and return its output."""
         return run(self.inside(["sh", "-ec", script]))
 
     def running(self, component: str) -> int | None:
-        """Return the process of a component, or None."""
+        """Return the PID of a component, or None if it does not run."""
         return PidFile(self.folder / f"{component}.pid").pid() if self.init() else None
 
     def start(self, component: str, command: Sequence[str | Path], env: dict[str, str] | None = None) -> bool:
-        """Start a component unless it runs; return whether it had to be started."""
+        """Start a component unless it runs; return whether it was started."""
         if self.running(component):
             return False
-        # It dies with the nsenter that this machine sees, so whoever ends that one leaves no second copy behind.
+        # The component dies with its nsenter process, so killing the nsenter leaves no orphan behind.
         bound = ["setpriv", "--pdeathsig", "KILL", "--", *command]
         pid = spawn(self.inside(bound), self.folder / f"{component}.log", env)
         PidFile(self.folder / f"{component}.pid").save(pid)
         return True
 
     def must_run(self, *components: str) -> None:
-        """Raise, with the end of its log, if one of the components has died."""
+        """Raise ProcessDiedError, with the end of the log, if one of the components has died."""
         for component in components:
             if self.running(component) is None:
                 log = self.folder / f"{component}.log"
                 end = "\n".join(log.read_text().splitlines()[-5:])
-                raise DiedError(f"{component} of {self.name} died; the end of {log}:\n{end}")
+                raise ProcessDiedError(f"{component} of {self.name} died. The end of {log}:\n{end}")
 
     def components(self) -> list[str]:
-        """Return what was ever started here."""
+        """Return the names of all components that were started."""
         return sorted(path.stem for path in self.folder.glob("*.pid") if path.stem != "init")
 
     def destroy(self) -> None:
-        """End all that is in the space, at once, as a lost machine would."""
+        """Kill every process of the set at once, like a power failure."""
         init = self.init()
         if init is not None:
             os.kill(init, signal.SIGKILL)
@@ -141,7 +142,7 @@ class Space:
 
 
 def name_of(pid: int) -> str:
-    """Return the name of a process' program."""
+    """Return the command name of a process, or an empty string if it has ended."""
     try:
         return Path(f"/proc/{pid}/comm").read_text().strip()
     except (FileNotFoundError, ProcessLookupError):
@@ -149,7 +150,7 @@ def name_of(pid: int) -> str:
 
 
 def spawn(command: Sequence[str], log: Path, env: dict[str, str] | None = None) -> int:
-    """Start a process that outlives this one and return its number."""
+    """Start a process that outlives this one and return its PID."""
     with log.open("a") as output:
         process = subprocess.Popen(
             command,
@@ -159,5 +160,5 @@ def spawn(command: Sequence[str], log: Path, env: dict[str, str] | None = None) 
             env={**os.environ, **(env or {})},
             start_new_session=True,
         )
-    process.returncode = 0  # not ours to wait for
+    process.returncode = 0  # Marks the process as collected: nobody here waits for it.
     return process.pid

@@ -1,4 +1,4 @@
-"""Nodes: each a kubelet, a kube-proxy and a containerd in namespaces of their own."""
+"""Nodes: each is a kubelet, a kube-proxy and a containerd in a separate set of namespaces."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 
 from devcluster import cgroups, control, pki
 from devcluster.kube import kubectl, kubectl_json
-from devcluster.namespaces import Space
+from devcluster.namespaces import NamespaceSet
 from devcluster.paths import CONTROL, DOMAIN, PODS, REGISTRY, Node, state, write
-from devcluster.shell import run, say, wait_for
+from devcluster.shell import log, run, wait_for
 
 SECONDS_TO_START = 120
 PAUSE = f"{REGISTRY}/pause:1.37.2"
@@ -20,7 +20,7 @@ CONTAINERD = """\
 version = 2
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "{pause}"
-  restrict_oom_score_adj = true  # without CAP_SYS_RESOURCE a negative one is refused and no pod starts
+  restrict_oom_score_adj = true  # without CAP_SYS_RESOURCE the kernel refuses a negative score and no pod starts
   max_concurrent_downloads = 3
   [plugins."io.containerd.grpc.v1.cri".registry]
     config_path = "{etc}/registries"
@@ -32,8 +32,8 @@ version = 2
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
       BinaryName = "{programs}/runc"
 """
-# What a kubelet sets for the whole machine. Read before, put back by `down`.
-KERNEL = (
+# A kubelet sets these for the whole machine. They are saved before the start and restored by `down`.
+KERNEL_SETTINGS = (
     "vm/overcommit_memory",
     "vm/panic_on_oom",
     "kernel/panic",
@@ -43,36 +43,40 @@ KERNEL = (
 )
 
 
-def space(node: Node) -> Space:
+def namespaces_of(node: Node) -> NamespaceSet:
     """Return the node's namespaces."""
-    return Space(node.name)
+    return NamespaceSet(node.name)
 
 
 def up(node: Node) -> None:
-    """Start what does not run of a node."""
-    here = space(node)
-    if here.init() is None:
-        here.create("echo 1 > /proc/sys/net/bridge/bridge-nf-call-iptables")
-        connect(node, here)
+    """Start the parts of a node that do not run."""
+    namespaces = namespaces_of(node)
+    if namespaces.init() is None:
+        namespaces.create("echo 1 > /proc/sys/net/bridge/bridge-nf-call-iptables")
+        connect(node, namespaces)
     for name, command in components(node).items():
-        if here.start(name, command):
-            say(f"started {name} of {node.name}")
-        if name == "containerd":  # a kubelet that finds none leaves
-            wait_for(f"containerd of {node.name}", lambda: listens(here), SECONDS_TO_START)
+        if namespaces.start(name, command):
+            log(f"started {name} of {node.name}")
+        if name == "containerd":  # A kubelet without a containerd exits.
+            wait_for(f"containerd of {node.name}", lambda: listens(namespaces), SECONDS_TO_START)
 
 
-def listens(here: Space) -> bool:
-    """Return whether containerd can be reached."""
-    here.must_run("containerd")
-    return Path(f"/proc/{here.init()}/root/run/containerd/containerd.sock").exists()
+def listens(namespaces: NamespaceSet) -> bool:
+    """Return whether the socket of containerd exists."""
+    namespaces.must_run("containerd")
+    return Path(f"/proc/{namespaces.init()}/root/run/containerd/containerd.sock").exists()
 
 
-def connect(node: Node, here: Space) -> None:
-    """Plug the node into the network of nodes, which is also the way to its pods."""
-    hub, init = str(control.SPACE.init()), str(here.init())
+def connect(node: Node, namespaces: NamespaceSet) -> None:
+    """Connect the node to the node network and add the route to its pods."""
+    hub, init = str(control.NAMESPACES.init()), str(namespaces.init())
     run(["ip", "link", "add", node.name, "netns", hub, "type", "veth", "peer", "name", "eth0", "netns", init])
-    here.call(f"ip address add {node.address}/24 dev eth0; ip link set eth0 up; ip route add default via {CONTROL}")
-    control.SPACE.call(f"ip link set {node.name} master nodes up; ip route replace {node.pods}.0/24 via {node.address}")
+    namespaces.call(
+        f"ip address add {node.address}/24 dev eth0; ip link set eth0 up; ip route add default via {CONTROL}"
+    )
+    control.NAMESPACES.call(
+        f"ip link set {node.name} master nodes up; ip route replace {node.pods}.0/24 via {node.address}"
+    )
 
 
 def components(node: Node) -> dict[str, list[str | Path]]:
@@ -88,7 +92,7 @@ def components(node: Node) -> dict[str, list[str | Path]]:
         "kube-proxy": [
             programs / "kube-proxy", f"--kubeconfig={proxy}", f"--hostname-override={node.name}",
             "--proxy-mode=nftables", f"--cluster-cidr={PODS}.0.0/16",
-            # The table of connections belongs to the whole machine: leave it.
+            # The conntrack table belongs to the whole machine, so kube-proxy must not change its limits.
             "--conntrack-max-per-core=0", "--conntrack-tcp-timeout-established=0",
             "--conntrack-tcp-timeout-close-wait=0",
         ],
@@ -96,7 +100,7 @@ def components(node: Node) -> dict[str, list[str | Path]]:
 
 
 def containerd_config(node: Node) -> Path:
-    """Write containerd's configuration, the pod network and the way to the registry."""
+    """Write the configuration of containerd, of the pod network and of the registry."""
     etc = node.home
     network = {
         "cniVersion": "1.0.0",
@@ -127,7 +131,7 @@ def containerd_config(node: Node) -> Path:
 
 
 def kubelet_config(node: Node) -> Path:
-    """Write the kubelet's configuration and make the control group it puts pods in."""
+    """Write the configuration of the kubelet and create the control group of its pods."""
     authority = pki.folder() / "ca.crt"
     config = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -160,30 +164,30 @@ def kubelet_config(node: Node) -> Path:
 def ready(nodes: Iterable[Node]) -> None:
     """Wait until the nodes are Ready."""
     for node in nodes:
-        here = space(node)
+        namespaces = namespaces_of(node)
 
-        def is_ready(node: Node = node, here: Space = here) -> bool:
-            here.must_run("containerd", "kubelet")
-            control.start(*control.CLIENTS)  # again, if the apiserver was slow
+        def is_ready(node: Node = node, namespaces: NamespaceSet = namespaces) -> bool:
+            namespaces.must_run("containerd", "kubelet")
+            control.start(*control.CLIENTS)  # They exit while the apiserver is slow to start.
             found = kubectl_json("get", "node", node.name)
             tainted = any(each["key"] == "node.kubernetes.io/not-ready" for each in found["spec"].get("taints", []))
-            said = found.get("status", {}).get("conditions", [])
+            conditions = found.get("status", {}).get("conditions", [])
             return not tainted and any(
-                each["type"] == "Ready" and each["status"] == "True" and newer(each, here) for each in said
+                each["type"] == "Ready" and each["status"] == "True" and newer(each, namespaces) for each in conditions
             )
 
-        wait_for(f"{node.name} to be Ready", is_ready, SECONDS_TO_START, f"logs: {here.folder}")
-        say(f"{node.name} is Ready")
+        wait_for(f"{node.name} to be Ready", is_ready, SECONDS_TO_START, f"logs: {namespaces.folder}")
+        log(f"{node.name} is Ready")
 
 
-def newer(condition: dict[str, str], here: Space) -> bool:
-    """Return whether a condition was said by the kubelet that runs now, and not by one that is gone."""
-    said = datetime.strptime(condition["lastHeartbeatTime"], "%Y-%m-%dT%H:%M:%S%z").timestamp()
-    return said >= int((here.folder / "kubelet.pid").stat().st_mtime)
+def newer(condition: dict[str, str], namespaces: NamespaceSet) -> bool:
+    """Return whether the running kubelet reported a condition, and not a kubelet before it."""
+    reported = datetime.strptime(condition["lastHeartbeatTime"], "%Y-%m-%dT%H:%M:%S%z").timestamp()
+    return reported >= int((namespaces.folder / "kubelet.pid").stat().st_mtime)
 
 
 def simulate_gpus(node: Node, number: int, resource: str = "nvidia.com/gpu") -> None:
-    """Tell Kubernetes that the node has GPUs; nothing but the scheduler believes it."""
+    """Add GPUs to the status of a node; only the scheduler counts them."""
     amount = {resource: str(number)}
     kubectl(
         "patch", "node", node.name, "--subresource=status", "--type=merge",
@@ -191,24 +195,24 @@ def simulate_gpus(node: Node, number: int, resource: str = "nvidia.com/gpu") -> 
     )  # fmt: skip
 
 
-def remember_kernel() -> None:
-    """Keep the kernel's settings that kubelets change."""
-    kept = state() / "kernel.json"
-    if not kept.exists():
-        values = {name: Path("/proc/sys", name).read_text().strip() for name in KERNEL}
-        write(kept, json.dumps(values, indent=1))
+def save_kernel_settings() -> None:
+    """Save the kernel settings that kubelets change."""
+    saved = state() / "kernel.json"
+    if not saved.exists():
+        values = {name: Path("/proc/sys", name).read_text().strip() for name in KERNEL_SETTINGS}
+        write(saved, json.dumps(values, indent=1))
 
 
-def restore_kernel() -> None:
-    """Put the kernel's settings back."""
-    kept = state() / "kernel.json"
-    for name, value in json.loads(kept.read_text() if kept.exists() else "{}").items():
+def restore_kernel_settings() -> None:
+    """Restore the kernel settings that kubelets change."""
+    saved = state() / "kernel.json"
+    for name, value in json.loads(saved.read_text() if saved.exists() else "{}").items():
         Path("/proc/sys", name).write_text(value)
 
 
 def down(node: Node, forget: bool = False) -> None:
-    """Lose a node: nothing of it runs any more; `forget` deletes its disk too."""
-    space(node).destroy()
+    """Kill every process of a node; `forget` also deletes its disk."""
+    namespaces_of(node).destroy()
     cgroups.remove(node.name)
     if forget:
         shutil.rmtree(node.home, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Certificates, by openssl: one authority that lives as long as the cluster."""
+"""Certificates, created by openssl and signed by one authority per cluster."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ DAYS = "30"
 
 
 def folder() -> Path:
-    """Return where keys and certificates are."""
+    """Return the folder of keys and certificates."""
     return state() / "pki"
 
 
 def key(path: Path) -> Path:
-    """Make a private key unless it is there."""
+    """Return a private key; create it if needed."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", path])
@@ -38,7 +38,7 @@ def authority() -> Path:
 
 
 def certificate(name: str, subject: str, names: str = "") -> tuple[Path, Path]:
-    """Return certificate and key for a subject such as `/O=system:masters/CN=admin`, made unless they are there."""
+    """Return certificate and key for a subject such as `/O=system:masters/CN=admin`; create them if needed."""
     crt, made = folder() / f"{name}.crt", key(folder() / f"{name}.key")
     if not crt.exists():
         request, extensions = folder() / f"{name}.csr", folder() / f"{name}.ext"
@@ -52,7 +52,7 @@ def certificate(name: str, subject: str, names: str = "") -> tuple[Path, Path]:
 
 
 def kubeconfig(path: Path, crt: Path, private: Path, namespace: str = "default") -> Path:
-    """Write a kubeconfig that needs no other file."""
+    """Write a kubeconfig with embedded certificates."""
 
     def data(file: Path) -> str:
         return base64.b64encode(file.read_bytes()).decode()
@@ -72,7 +72,7 @@ def kubeconfig(path: Path, crt: Path, private: Path, namespace: str = "default")
 
 
 def control_plane() -> None:
-    """Make all that the control plane and its user need."""
+    """Create the certificates and kubeconfigs of the control plane and of its administrator."""
     authority()
     service_accounts = key(folder() / "sa.key")
     public = folder() / "sa.pub"
@@ -88,6 +88,6 @@ def control_plane() -> None:
 
 
 def node(of: Node) -> Path:
-    """Return the kubeconfig of a node's kubelet; its certificate also serves the kubelet's own port."""
+    """Return the kubeconfig of a kubelet; its certificate also secures the kubelet's port."""
     made = certificate(of.name, f"/O=system:nodes/CN=system:node:{of.name}", f"DNS:{of.name},IP:{of.address}")
     return kubeconfig(folder() / f"{of.name}.kubeconfig", *made)

@@ -1,4 +1,4 @@
-"""What the machine must have, asked before anything is started."""
+"""The prerequisites of the machine, checked before anything is started."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from devcluster.shell import ClusterError, run, say
+from devcluster.shell import DevclusterError, log, run
 
-# What is looked for -> the Debian package that has it.
+# Program -> the Debian package that contains it.
 COMMANDS = {
     "containerd": "containerd",
     "containerd-shim-runc-v2": "containerd",
@@ -27,37 +27,44 @@ COMMANDS = {
     "gcc": "gcc",
     "pkg-config": "pkg-config",
 }
+# Header file -> the Debian package that contains it.
 FILES = {
     "/usr/include/seccomp.h": "libseccomp-dev",
     "/usr/include/stdlib.h": "libc6-dev",
 }
-KERNEL = {
-    "/proc/sys/net/bridge/bridge-nf-call-iptables": "bridge netfilter (modprobe br_netfilter)",
-    "/proc/sys/net/netfilter/nf_conntrack_max": "connection tracking (modprobe nf_conntrack)",
+# Kernel setting -> the kernel module that provides it.
+KERNEL_MODULES = {
+    "/proc/sys/net/bridge/bridge-nf-call-iptables": "br_netfilter",
+    "/proc/sys/net/netfilter/nf_conntrack_max": "nf_conntrack",
 }
 
 
 def missing_packages() -> list[str]:
-    """Return the Debian packages that have to be installed."""
+    """Return the Debian packages that are missing."""
     commands = {package for command, package in COMMANDS.items() if not shutil.which(command)}
     files = {package for file, package in FILES.items() if not Path(file).exists()}
     return sorted(commands | files)
 
 
 def check() -> None:
-    """Raise with all that is missing and the line that brings it."""
+    """Raise DevclusterError with all missing prerequisites and the commands that install them."""
     if os.geteuid() != 0:
-        raise ClusterError("a cluster is made of kernel namespaces: run this as root")
-    problems = [f"the kernel has no {what}" for file, what in KERNEL.items() if not Path(file).exists()]
+        raise DevclusterError(f"user: got UID {os.geteuid()}; expected root. Run this command as root.")
+    problems = [
+        f"{file}: got nothing; expected the kernel module {module}. Run modprobe {module}."
+        for file, module in KERNEL_MODULES.items()
+        if not Path(file).exists()
+    ]
     if not shutil.which("go"):
-        problems.append("go is missing: install Go >= 1.26 and put it on the PATH")
+        problems.append("go: got nothing; expected Go 1.26 or newer on the PATH. Install Go.")
     if packages := missing_packages():
-        line = f"apt-get install -y --no-install-recommends {' '.join(packages)}"
+        names = " ".join(packages)
         problems.append(
-            f"Debian packages are missing; `python -m devcluster up --install` installs them, or do it: {line}"
+            f"Debian packages: got a machine without {names}; expected all of them. "
+            f"Run apt-get install -y --no-install-recommends {names}, or add the option --install."
         )
     if problems:
-        raise ClusterError("\n".join(problems))
+        raise DevclusterError("\n".join(problems))
 
 
 def install() -> None:
@@ -65,7 +72,10 @@ def install() -> None:
     packages = missing_packages()
     if not packages or not shutil.which("apt-get") or os.geteuid() != 0:
         return
-    say(f"installing {' '.join(packages)}")
-    env = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}  # start no service
+    log(f"installing {' '.join(packages)}")
+    env = os.environ | {
+        "DEBIAN_FRONTEND": "noninteractive",
+        "RUNLEVEL": "1",
+    }  # Package scripts start no service in this run level.
     subprocess.run(["apt-get", "update", "-qq"], env=env, check=False, capture_output=True)
     run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], env=env)

@@ -1,4 +1,4 @@
-"""Commands, waiting and what one sees meanwhile."""
+"""Running commands, waiting for states and logging progress."""
 
 from __future__ import annotations
 
@@ -15,40 +15,41 @@ START = time.monotonic()
 POLL = 0.1
 
 
-class ClusterError(Exception):
-    """Something the user can read and act on; the command ends with exit code 1."""
+class DevclusterError(Exception):
+    """An error for the user; the command prints the message and exits with 1."""
 
 
-class DiedError(ClusterError):
-    """A process that something waits for has ended: waiting on is of no use."""
+class ProcessDiedError(DevclusterError):
+    """A process has ended that a wait depends on, so the wait ends at once."""
 
 
-def say(message: str) -> None:
-    """Tell the user about progress, with the seconds since the command began."""
-    click.echo(f"cluster: {time.monotonic() - START:6.1f} s  {message}", err=True)
+def log(message: str) -> None:
+    """Print a progress message with the seconds since the command began."""
+    click.echo(f"devcluster: {time.monotonic() - START:6.1f} s  {message}", err=True)
 
 
-def run(command: Sequence[str | Path], given: str | None = None, env: dict[str, str] | None = None) -> str:
-    """Return what a command prints; if it fails, raise with all it said."""
+def run(command: Sequence[str | Path], stdin: str | None = None, env: dict[str, str] | None = None) -> str:
+    """Return the output of a command; raise DevclusterError with its error output if it fails."""
     words = [str(word) for word in command]
-    done = subprocess.run(words, input=given, env=env, text=True, capture_output=True, check=False)
+    done = subprocess.run(words, input=stdin, env=env, text=True, capture_output=True, check=False)
     if done.returncode != 0:
-        raise ClusterError(f"{' '.join(words)}\nleft with {done.returncode}: {(done.stderr or done.stdout).strip()}")
+        output = (done.stderr or done.stdout).strip()
+        raise DevclusterError(f"{' '.join(words)}\nexited with {done.returncode}: {output}")
     return done.stdout
 
 
 def wait_for(what: str, probe: Callable[[], T | None], seconds: float, hint: str = "") -> T:
-    """Return the first thing `probe` returns that is true; it may raise ClusterError while it is too early."""
+    """Return the first true result of `probe`; a DevclusterError of the probe counts as not yet true."""
     end = time.monotonic() + seconds
     last = ""
     while True:
         try:
             if found := probe():
                 return found
-        except DiedError:
+        except ProcessDiedError:
             raise
-        except ClusterError as error:
+        except DevclusterError as error:
             last = str(error)
         if time.monotonic() > end:
-            raise ClusterError("\n".join(filter(None, (f"gave up after {seconds:g} s: {what}", last, hint))))
+            raise DevclusterError("\n".join(filter(None, (f"Timed out after {seconds:g} s: {what}", last, hint))))
         time.sleep(POLL)

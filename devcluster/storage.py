@@ -1,4 +1,4 @@
-"""Storage that all nodes share, as a network file system would be: folders of this machine."""
+"""Storage that all nodes share like a network file system: folders of this machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIZE = "10Gi"
 
 
 def folder(name: str) -> Path:
-    """Return a new volume's folder; tasks are not root and a hostPath has no fsGroup, so all may write."""
+    """Return the folder of a new volume, writable for all: tasks are not root and hostPath has no fsGroup."""
     path = state() / "volumes" / name
     path.mkdir(parents=True, exist_ok=True)
     path.chmod(0o777)
@@ -22,7 +22,7 @@ def folder(name: str) -> Path:
 
 
 def volume(name: str, storage_class: str, claim: tuple[str, str] | None = None) -> dict[str, Any]:
-    """Return a PersistentVolume that many nodes may mount."""
+    """Return a PersistentVolume that all nodes may mount."""
     spec: dict[str, Any] = {
         "capacity": {"storage": SIZE},
         "accessModes": ["ReadWriteMany", "ReadWriteOnce", "ReadOnlyMany"],
@@ -36,21 +36,21 @@ def volume(name: str, storage_class: str, claim: tuple[str, str] | None = None) 
 
 
 def default_class() -> None:
-    """Make the default StorageClass and some volumes that any claim gets (a chart's own, for one)."""
+    """Create the default StorageClass and volumes for any claim, such as a claim of the chart."""
     if kubectl("get", "storageclass", CLASS, "--ignore-not-found", "-o", "name"):
         return
-    kind = {
+    storage_class = {
         "apiVersion": "storage.k8s.io/v1",
         "kind": "StorageClass",
         "metadata": {"name": CLASS, "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
         "provisioner": "kubernetes.io/no-provisioner",
         "volumeBindingMode": "Immediate",
     }
-    apply(*(volume(f"{CLASS}-{number}", CLASS) for number in range(1, POOL + 1)), kind)
+    apply(*(volume(f"{CLASS}-{number}", CLASS) for number in range(1, POOL + 1)), storage_class)
 
 
 def claim(namespace: str, name: str) -> Path:
-    """Make a claim that is bound to a folder of its own, and return the folder."""
+    """Create a claim with a separate folder as its volume, and return the folder."""
     full = f"{namespace}-{name}"
     request: dict[str, Any] = {
         "apiVersion": "v1",

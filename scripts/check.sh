@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Lint, types, schema, generated docs, rendering: seconds, for while one edits.
+# Runs the quick checks: lint, types, import contracts, prose, generated files, schema and rendering.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 ruff check .
 ruff format --check .
 mypy
+lint-imports --no-cache
 actionlint -shellcheck= -pyflakes=
 zizmor --offline --quiet .github
+scripts/prose.sh
 python scripts/docs.py --check
 helm lint --strict --quiet charts/tf-distributed --set storage.claim=runs
 tfd check jobs
-pytest -q -n 2 tests/chart tests/unit/tfd/test_helm_yaml.py -m "not slow and not processes"
+pytest -q -n 2 tests/conventions tests/chart tests/unit/tfd/test_helm_yaml.py -m "not slow and not processes"

@@ -4,6 +4,7 @@ Usage: python scripts/docs.py [--check]
 
 README.md: the table of keys, from the descriptions and limits in the schema and the defaults in values.yaml.
 templates/rules/_defaults.tpl: the keys that have a default, because no template can read the values.yaml of its chart.
+README.md and docs/reference/exit-codes.md: the tables of exit codes, from trainer/runtime/exit_codes.json.
 The picture of a card is one of tests/golden/review; scripts/card_picture.py draws it.
 """
 
@@ -19,6 +20,11 @@ from tfd.text import dotted
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 DEFAULT_KEYS = ROOT / "charts" / "tf-distributed" / "templates" / "rules" / "_defaults.tpl"
+EXIT_CODES = ROOT / "trainer" / "runtime" / "exit_codes.json"
+EXIT_CODE_TABLES = {
+    README: ("code", "meaning", "retried"),
+    ROOT / "docs" / "reference" / "exit-codes.md": ("code", "name", "meaning", "retried", "next step"),
+}
 CARD = ROOT / "tests" / "golden" / "review" / "new-run.md"
 PICTURE = ROOT / "docs" / "review-card.png"
 PICTURED = PICTURE.with_suffix(".md")
@@ -88,6 +94,16 @@ def default_keys() -> str:
     return "{\n" + ",\n".join(f"{json.dumps(name)}: {json.dumps(keys)}" for name, keys in blocks.items()) + "\n}"
 
 
+def exit_codes(*fields: str) -> str:
+    """Return the given fields of all exit codes as a Markdown table."""
+    lines = ["| " + " | ".join(fields) + " |", "| " + " | ".join("---" for _ in fields) + " |"]
+    for each in json.loads(EXIT_CODES.read_text(encoding="utf-8")):
+        each["retried"] = "yes" if each["retried"] else "no"
+        each["next step"] = each.pop("next")
+        lines.append("| " + " | ".join(cell(str(each[field])) for field in fields) + " |")
+    return "\n".join(lines)
+
+
 def card() -> str:
     """Return the card of a pull request that the README shows."""
     return CARD.read_text(encoding="utf-8").removesuffix("exit code 0\n")
@@ -110,6 +126,11 @@ def generated() -> dict[Path, str]:
         DEFAULT_KEYS: replaced(
             DEFAULT_KEYS, 'define "tf-distributed.defaultKeys" -}}\n', default_keys(), "\n{{- end }}"
         ),
+    } | {
+        page: replaced(
+            page, "<!-- exit codes: made by `make docs` -->", f"\n\n{exit_codes(*fields)}\n\n", "<!-- /exit codes -->"
+        )
+        for page, fields in EXIT_CODE_TABLES.items()
     }
 
 

@@ -1,29 +1,32 @@
 #!/usr/bin/env bash
-# The scenarios on a cluster: scripts/e2e.sh smoke|all [ARGUMENTS FOR PYTEST]
-# With KUBECONFIG set they run there, and its nodes must be able to pull TFD_E2E_TRAINER_IMAGE and
-# TFD_E2E_TENSORBOARD_IMAGE. Else they run on the cluster of `make cluster`; one that does not run yet is started, and
-# ended at the end, however that comes.
+# Runs the scenarios on a cluster: scripts/e2e.sh smoke|all [ARGUMENTS FOR PYTEST]
+# With KUBECONFIG set, the scenarios run on that cluster. Its nodes must be able to pull TFD_E2E_TRAINER_IMAGE and
+# TFD_E2E_TENSORBOARD_IMAGE. Without KUBECONFIG, they run on the cluster of `make cluster`. If that cluster does not
+# run, this script starts it and always stops it at the end.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 case ${1:-} in
-  smoke) marker="e2e and smoke" argocd=--no-argocd ;;   # none of these needs it, and its first build takes minutes
+  # The smoke scenarios need no Argo CD, and its first build takes minutes.
+  smoke) marker="e2e and smoke" argocd=--no-argocd ;;
   all) marker=e2e argocd=--argocd ;;
   *) echo "usage: scripts/e2e.sh smoke|all [ARGUMENTS FOR PYTEST]" >&2; exit 2 ;;
 esac
 shift
 mkdir -p build
-[ $# -gt 0 ] || rm -f build/e2e.json   # a part of the scenarios is added to the record
+# Scenarios that are selected by arguments are added to the record.
+[ $# -gt 0 ] || rm -f build/e2e.json
 rm -f build/e2e-up.log
 if [ -z "${KUBECONFIG:-}" ]; then
   if ! python -m devcluster status >/dev/null 2>&1; then
     trap 'python -m devcluster down' EXIT
     trap 'exit 130' INT TERM
   else
-    argocd=   # as it is
+    # A running cluster keeps its settings.
+    argocd=
   fi
-  # What it says is kept for the report: how soon the node is Ready.
+  # The report reads from this log how soon each node is Ready.
   if ! python -m devcluster up --install $argocd 2> >(tee build/e2e-up.log >&2); then
-    echo "e2e: no cluster on this machine (the reason is above): run as root on Debian, or set KUBECONFIG to another one" >&2
+    echo "e2e: The cluster did not start; the reason is above. Run as root on Debian or set KUBECONFIG." >&2
     exit 1
   fi
 fi

@@ -1,4 +1,4 @@
-"""Print what the last `make e2e` or `make e2e-smoke` found: scenarios, seconds, what was asserted, timings.
+"""Print the results of the last `make e2e` or `make e2e-smoke`: scenarios, durations, assertions and timings.
 
 Usage: python scripts/e2e_report.py
 """
@@ -14,11 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 BUILD = Path(__file__).resolve().parent.parent / "build"
-COLOURS = {"passed": "green", "failed": "bold red", "error": "bold red", "skipped": "yellow"}
+COLORS = {"passed": "green", "failed": "bold red", "error": "bold red", "skipped": "yellow"}
 
 
 def title(name: str) -> Text:
-    """Return a test's name as words; not as rich's markup, which takes `[chief-0]` for a style."""
+    """Return the name of a test as words; plain text, because rich treats `[chief-0]` in markup as a style."""
     return Text(name.replace("_", " "))
 
 
@@ -31,13 +31,13 @@ def scenarios(found: dict[str, Any]) -> Table:
     table.add_column("asserted")
     for name, each in found.items():
         words = each["asserted"] + (f"\n{each['why']}" if each.get("why") else "")
-        colour = COLOURS[each["outcome"]]
-        table.add_row(title(name), Text(each["outcome"], style=colour), f"{each['seconds']:.0f}", Text(words))
+        color = COLORS[each["outcome"]]
+        table.add_row(title(name), Text(each["outcome"], style=color), f"{each['seconds']:.0f}", Text(words))
     return table
 
 
 def timings(found: dict[str, Any]) -> Table:
-    """Return one row for each time that was taken."""
+    """Return one row for each recorded time."""
     table = Table(title="timings", title_justify="left")
     table.add_column("scenario")
     table.add_column("from ... to")
@@ -51,7 +51,7 @@ def timings(found: dict[str, Any]) -> Table:
 
 
 def node_ready() -> list[tuple[str, str]]:
-    """Return how soon each node that had to be started was Ready."""
+    """Return the time from the command to Ready, for each node that was started."""
     log = BUILD / "e2e-up.log"
     text = log.read_text() if log.exists() else ""
     started = re.findall(r"started kubelet of (\S+)", text)
@@ -63,10 +63,10 @@ def node_ready() -> list[tuple[str, str]]:
 
 
 def main() -> None:
-    """Print the tables; leave with 1 if a scenario did not pass."""
+    """Print the tables; exit with 1 if a scenario failed."""
     record = BUILD / "e2e.json"
     if not record.exists():
-        sys.exit(f"{record} is not there: run `make e2e` or `make e2e-smoke` first")
+        sys.exit(f"{record}: got nothing; expected the record of a test run. Run make e2e or make e2e-smoke.")
     found: dict[str, Any] = json.loads(record.read_text())
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(scenarios(found))

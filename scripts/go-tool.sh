@@ -1,30 +1,35 @@
 #!/usr/bin/env bash
-# Builds one pinned Go module, tools/NAME or devcluster/node/NAME, and prints the folder that holds its binaries.
+# Builds one pinned Go module, tools/NAME or devcluster/node/NAME, and prints the folder that contains its programs.
 # Usage: scripts/go-tool.sh helm|helm3|helm-unittest|kubeconform|hyperkube|etcd|...
-# What is built: the packages of go.mod's `tool` lines (one is called NAME, several by their own names), else the module's main.go.
-# How: without cgo, unless comments at the top of go.mod say more: `// env: A=B`, `// flags: -tags=x`, `// ldflags: -X a=b`.
-# The cache is keyed by the module's own lock, so a fresh clone builds nothing and a bumped pin builds once.
+# The `tool` lines of go.mod list the packages to build. A module with one package gets a program called NAME; several
+# packages keep their names. A module without `tool` lines is built from its main.go.
+# Builds use no cgo, unless comments at the top of go.mod set options: `// env: A=B`, `// flags: -tags=x`,
+# `// ldflags: -X a=b`.
+# The cache key is the lock of the module, so a fresh clone builds nothing and a changed version builds once.
 set -euo pipefail
+die() { echo "setup: $*" >&2; exit 1; }
 name=$1
 root=$(cd "$(dirname "$0")/.." && pwd)
-module=$(ls -d "$root"/{tools,devcluster/node}/"$name" 2>/dev/null) || [ -n "$module" ] || { echo "setup: $root has no module $name" >&2; exit 1; }
+module=$(ls -d "$root"/{tools,devcluster/node}/"$name" 2>/dev/null) || [ -n "$module" ] ||
+  die "NAME: got \"$name\"; expected a folder of tools/ or devcluster/node/. Name one of these folders."
 key=$(cd "$module" && cat go.mod go.sum $(ls -- *.go 2>/dev/null) | sha256sum | cut -c1-12)
 out=${TFD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tf-distributed}/bin/$name-$key
 if [ -z "$(ls -A "$out" 2>/dev/null)" ]; then
-  command -v go >/dev/null || { echo "setup: $name is built from its Go module: install Go >= 1.26 and put it on the PATH" >&2; exit 1; }
+  command -v go >/dev/null || die "go: got nothing; expected Go 1.26 or newer on the PATH, to build $name. Install Go."
   echo "setup: building $name (once; minutes when nothing is cached)" >&2
-  said() { sed -n "s|^// $1: ||p" "$module/go.mod"; }
+  option() { sed -n "s|^// $1: ||p" "$module/go.mod"; }
   read -ra packages < <(sed -En 's/^tool ([^(]+)$/\1/p; /^tool \(/,/^\)/s/^\t(.*)/\1/p' "$module/go.mod" | tr '\n' ' ') || true
-  read -ra environment < <(said env) || true
-  read -ra flags < <(said flags) || true
-  # Built beside its final place and renamed: an interrupted build leaves nothing half behind.
+  read -ra environment < <(option env) || true
+  read -ra flags < <(option flags) || true
+  # The build goes to a temporary folder, so that an interrupted build leaves no partial result.
   mkdir -p "$out.$$"
   trap 'rm -rf "$out.$$"' EXIT
   target=$out.$$/
   [ "${#packages[@]}" -gt 1 ] || target=$out.$$/$name
   (cd "$module" && env CGO_ENABLED=0 GOFLAGS=-mod=readonly "${environment[@]}" \
-    go build -trimpath "${flags[@]}" -ldflags "-s -w $(said ldflags)" -o "$target" "${packages[@]:-.}")
+    go build -trimpath "${flags[@]}" -ldflags "-s -w $(option ldflags)" -o "$target" "${packages[@]:-.}")
   rmdir "$out" 2>/dev/null || true
-  mv -T "$out.$$" "$out" 2>/dev/null || [ -n "$(ls -A "$out")" ]   # another build was first
+  # The move fails if another build was first, which is fine.
+  mv -T "$out.$$" "$out" 2>/dev/null || [ -n "$(ls -A "$out")" ]
 fi
 echo "$out"

@@ -1,10 +1,10 @@
-"""Lay out Kubernetes' own JSON schemas so that kubeconform finds them with no network.
+"""Copy the JSON schemas of Kubernetes so that kubeconform finds them without a network.
 
 Usage: python scripts/kubernetes-schemas.py DIR
 
-The PyPI package kubernetes-validate ships the strict schemas of each Kubernetes version, but with an absolute
-`$id` and references that start at the root of a web server. Copied without the one and with relative references
-they are what `kubeconform -schema-location 'DIR/{{ .NormalizedKubernetesVersion }}/...'` wants.
+The PyPI package kubernetes-validate ships the strict schemas of each Kubernetes version, but with an absolute `$id`
+and references to the root of a web server. The copies have no `$id` and relative references, so that
+`kubeconform -schema-location 'DIR/{{ .NormalizedKubernetesVersion }}/...'` can read them.
 """
 
 import importlib.resources
@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 VERSIONS = ("1.34.0", "1.35.0", "1.36.0", "1.37.0")
-# What the chart renders: the job file's whole world. A new kind in the chart is one more line here.
+# The kinds that the chart renders. Add a line for each new kind.
 KINDS = (
     "configmap-v1",
     "deployment-apps-v1",
@@ -31,7 +31,7 @@ ROOT_REFERENCE = re.compile(r'("\$ref":\s*")[^"#]*/(_definitions\.json#)')
 
 
 def lay_out(target: Path) -> None:
-    """Copy the schemas of VERSIONS and KINDS below `target`, which appears whole or not at all."""
+    """Copy the schemas of VERSIONS and KINDS to the folder `target` atomically."""
     source = importlib.resources.files("kubernetes_validate") / "kubernetes-json-schema"
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=".schemas-", dir=target.parent))
@@ -40,7 +40,7 @@ def lay_out(target: Path) -> None:
         folder.mkdir()
         for name in ("_definitions", *KINDS):
             schema = source / f"v{version}-local-strict" / f"{name}.json"
-            if not schema.is_file():  # PodGroup came with 1.37
+            if not schema.is_file():  # PodGroup exists since 1.37.
                 continue
             content = json.loads(schema.read_text())
             content.pop("$id", None)

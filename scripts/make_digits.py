@@ -1,11 +1,11 @@
-"""Make trainer/tasks/data/digits-*.tfrecord from scikit-learn's handwritten digits.
+"""Create trainer/tasks/data/digits-*.tfrecord from the handwritten digits of scikit-learn.
 
     python -m venv /tmp/digits && /tmp/digits/bin/pip install scikit-learn
     /tmp/digits/bin/python scripts/make_digits.py
 
-Needs scikit-learn and numpy only; a TFRecord of `tf.train.Example`s is simple enough to be written by hand. The same
-input gives the same bytes. The data are the test set of UCI's "Optical Recognition of Handwritten Digits" (E. Alpaydin
-and C. Kaynak, 1998), 1,797 images of 8x8 pixels with values 0 to 16.
+The script needs only scikit-learn and numpy, because the format of a TFRecord with `tf.train.Example` is simple. The
+same input gives the same bytes. The data is the test set of UCI's "Optical Recognition of Handwritten Digits" (E.
+Alpaydin and C. Kaynak, 1998): 1,797 images of 8x8 pixels with values from 0 to 16.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import struct
 from pathlib import Path
 
 SHARDS = 4
-HELD_OUT = 5  # one in five of each class
+HELD_OUT = 5  # One image in five of each class is held out.
 OUT = Path(__file__).resolve().parent.parent / "trainer" / "tasks" / "data"
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tags the version that Chart.yaml names as tf-distributed-VERSION, if it can be one; tells what moved since the last.
-# Argo CD takes a run's chart from this tag, so it is made once and never moved. Pushing it is left to you.
+# Checks the version of Chart.yaml, prints the defaults that changed since the last release, and creates the tag
+# tf-distributed-VERSION. Argo CD takes the chart of a run from this tag, so a tag never moves. You push the tag.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 chart=charts/tf-distributed
@@ -8,25 +8,30 @@ die() { echo "release: $*" >&2; exit 1; }
 
 version=$(sed -n 's/^version: //p' "$chart/Chart.yaml")
 tag=tf-distributed-$version
-[[ $version =~ ^[0-9]+\.[0-9]+\.[0-9]+$ ]] || die "$chart/Chart.yaml: version: got $version: it must be three numbers, as in 1.2.3"
+[[ $version =~ ^[0-9]+\.[0-9]+\.[0-9]+$ ]] ||
+  die "$chart/Chart.yaml version: got \"$version\"; expected three numbers, as in 1.2.3. Set another version."
 for file in "$chart/Chart.yaml:^appVersion: " "pyproject.toml:^version = " ; do
-  said=$(sed -nE "s/${file#*:}\"?([^\"]*)\"?$/\1/p" "${file%%:*}" | head -n 1)
-  [ "$said" = "$version" ] || die "${file%%:*}: got $said, but Chart.yaml says version: $version; set both to the same"
+  found=$(sed -nE "s/${file#*:}\"?([^\"]*)\"?$/\1/p" "${file%%:*}" | head -n 1)
+  [ "$found" = "$version" ] ||
+    die "${file%%:*}: got \"$found\"; expected \"$version\", the version of Chart.yaml. Set both to the same version."
 done
-[ -z "$(git status --porcelain)" ] || die "the checkout has changes that are not committed: a tag would not have them; commit them"
-! git rev-parse --quiet --verify "refs/tags/$tag" >/dev/null || die "$tag is there already and is never moved: set the next version in Chart.yaml and pyproject.toml"
+[ -z "$(git status --porcelain)" ] ||
+  die "checkout: got changes that are not committed; expected none. Commit them, because the tag would not contain them."
+! git rev-parse --quiet --verify "refs/tags/$tag" >/dev/null ||
+  die "tag $tag: got an existing tag, which never moves; expected a new version. Raise it in Chart.yaml and pyproject.toml."
 last=$(git tag --list 'tf-distributed-[0-9]*' --merged | sed 's/^tf-distributed-//' | sort -V | tail -n 1)
 [ -z "$last" ] || [ "$(printf '%s\n' "$last" "$version" | sort -V | tail -n 1)" = "$version" ] ||
-  die "$chart/Chart.yaml: version: got $version, which is below the last release $last; set a higher one"
+  die "$chart/Chart.yaml version: got \"$version\"; expected more than the last release $last. Set a higher version."
 notes=$(awk -v heading="## $version" '$0 == heading { found = 1; next } /^## / { found = 0 } found' CHANGELOG.md)
-[ -n "${notes//[[:space:]]/}" ] || die "CHANGELOG.md: there is nothing under \"## $version\": write what users notice"
+[ -n "${notes//[[:space:]]/}" ] ||
+  die "CHANGELOG.md: got nothing below \"## $version\"; expected release notes. Describe the changes for users."
 
 if [ -n "$last" ]; then
-  # Lines that are neither comments nor empty: what a job file gets that does not set the key.
+  # Lines that are neither comments nor empty are the defaults of a job file.
   values() { git show "$1:$chart/values.yaml" | sed -E 's/[[:space:]]+#.*//; /^[[:space:]]*(#|$)/d'; }
-  moved=$(diff -U1 <(values "tf-distributed-$last") <(values HEAD) | tail -n +3) || true
-  echo "defaults that moved since $last:"
-  echo "${moved:-none}"
+  changed=$(diff -U1 <(values "tf-distributed-$last") <(values HEAD) | tail -n +3) || true
+  echo "defaults that changed since $last:"
+  echo "${changed:-none}"
 fi
 git tag --annotate --cleanup=verbatim --message "tf-distributed $version"$'\n'"$notes" "$tag"
-echo "tagged $(git rev-parse --short HEAD) as $tag; push it: git push origin $tag"
+echo "Tagged $(git rev-parse --short HEAD) as $tag. Push the tag: git push origin $tag"

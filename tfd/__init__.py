@@ -1,4 +1,4 @@
-"""The command line of tf-distributed: checks job files and runs them on this machine. Never imports TensorFlow."""
+"""The `tfd` command: checks, runs, reviews and observes the runs that job files describe. Never imports TensorFlow."""
 
 from importlib.metadata import version
 

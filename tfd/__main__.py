@@ -1,4 +1,4 @@
-"""`python -m tfd` is the `tfd` command."""
+"""Start the `tfd` command with `python -m tfd`."""
 
 from tfd.cli import main
 

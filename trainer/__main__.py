@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from trainer.roles import dispatch
-from trainer.runtime import logs, tf_config
+from trainer.runtime import logs, tf_config, threads
 from trainer.runtime.config import LOG_FORMATS, load_log_format
 from trainer.runtime.errors import ConfigError, TrainerExit
-from trainer.runtime.logs import leave
+from trainer.runtime.exit_codes import EXIT_CODES, OWN_CODES
+from trainer.runtime.process import leave
 from trainer.runtime.signals import StopSignal
 
 _DESCRIPTION: Final = """\
@@ -40,12 +41,6 @@ to be set by hand:
   TRAINER_LOGICAL_CPUS       split the CPU into so many devices, so that Mirrored can be tried without GPUs
 
 exit codes:
-  0    done, or was done already
-  1    the run can't succeed: an error in the task, bad data
-  2    bad configuration; the run directory can't be written, or another chief is at work in it
-  75   lost a peer, or the storage is full, and starting anew in place did not help: try again
-  76   gave up waiting: a task never came, or the chief has been gone for too long
-  143  told to stop, checkpoint saved
 """
 
 
@@ -62,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m trainer",
         usage="python -m trainer [--log-format FORMAT] [-- SCRIPT ARGS | check MODULE:CLASS]",
         description=_DESCRIPTION,
-        epilog=_EPILOG,
+        epilog=_EPILOG + "".join(f"  {each.code:<4} {each.meaning}\n" for each in EXIT_CODES if each.code in OWN_CODES),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -81,7 +76,7 @@ def main(words: Sequence[str]) -> None:
         sys.exit(importlib.import_module("trainer.check").main(list(words[1:])))
     stop = StopSignal()
     stop.install()
-    env = dispatch.environment()
+    env = threads.environment()
     logs.configure("trainer")
     try:
         at = words.index("--") if "--" in words else len(words)

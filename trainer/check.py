@@ -17,14 +17,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
-from trainer.roles import dispatch
-from trainer.runtime import errors, logs
-from trainer.runtime.config import PRECISIONS, Scalar, TrainerSettings
+from trainer.runtime import errors, exit_codes, logs, threads
+from trainer.runtime.config import PRECISIONS, Scalar, TrainerConfig
 from trainer.runtime.errors import ConfigError, TaskFailed, TrainerExit
 from trainer.runtime.types import Dataset, Json, Model, Tensor
 
 if TYPE_CHECKING:  # these import TensorFlow
-    from trainer.engine.steps import Trainee
+    from trainer.engine.steps import TrainState
     from trainer.task import DataContext, Task
 
 _TIMED_STEPS: Final = 5
@@ -75,13 +74,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(words: Sequence[str]) -> int:
     """Check the task that `words` name, write what came out; return the exit code."""
-    env = dispatch.environment()
+    env = threads.environment()
     logs.configure("check")
     try:
         args = _parser().parse_args(words)
         if args.batch_size < 1 or args.steps < 1:
             raise ConfigError("check: --batch-size and --steps must be 1 or more")
-        settings = TrainerSettings(
+        settings = TrainerConfig(
             task=args.task,
             steps=args.steps,
             batch_size=args.batch_size,
@@ -96,7 +95,7 @@ def main(words: Sequence[str]) -> int:
         sys.stderr.write(f"{error}\n")
         return error.code
     sys.stdout.write(json.dumps(asdict(report), indent=2) + "\n" if args.json else describe(report))
-    return errors.DONE
+    return exit_codes.DONE
 
 
 def _assignment(text: str) -> tuple[str, Scalar]:
@@ -124,7 +123,7 @@ def _calling(method: str) -> Iterator[None]:
         raise TaskFailed(f"{method}: {errors.summary(error)}") from error
 
 
-def check(settings: TrainerSettings, data_dir: str | None) -> Report:
+def check(settings: TrainerConfig, data_dir: str | None) -> Report:
     """Try the task of `settings` on one device.
 
     Raises:
@@ -147,11 +146,11 @@ def check(settings: TrainerSettings, data_dir: str | None) -> Report:
     dataset = _dataset(task, context, "train")
     strategy = strategies.make("OneDevice")
     with _calling("model() or optimizer()"):
-        trainee = steps.build(task, strategy, settings)
-    outputs = _outputs(task, trainee.model, dataset.element_spec)
-    loss, first, rest = _steps(task, trainee, settings, dataset)
-    metrics = _evaluate(task, trainee.model, context)
-    parameters, trainable = count(trainee.model)
+        state = steps.build(task, strategy, settings)
+    outputs = _outputs(task, state.model, dataset.element_spec)
+    loss, first, rest = _steps(task, state, settings, dataset)
+    metrics = _evaluate(task, state.model, context)
+    parameters, trainable = count(state.model)
     peak, of = _peak_memory()
     return Report(
         task=settings.task,
@@ -159,14 +158,14 @@ def check(settings: TrainerSettings, data_dir: str | None) -> Report:
         precision=settings.precision,
         parameters=parameters,
         trainableParameters=trainable,
-        tables={table.name: [table.rows, table.width] for table in embedding.tables(trainee.model)},
+        tables={table.name: [table.rows, table.width] for table in embedding.tables(state.model)},
         inputs=_shapes(dataset.element_spec[0], settings.batch_size),
         labels=_shapes(dataset.element_spec[1], settings.batch_size),
         outputs=_shapes(outputs, settings.batch_size),
         loss=loss,
         metrics=metrics,
-        multiplyAddsPerExample=_or_none(lambda: multiply_adds(trainee.model, dataset.element_spec[0])),
-        flopsPerExample=_or_none(lambda: flops(trainee.model, dataset.element_spec[0])),
+        multiplyAddsPerExample=_or_none(lambda: multiply_adds(state.model, dataset.element_spec[0])),
+        flopsPerExample=_or_none(lambda: flops(state.model, dataset.element_spec[0])),
         firstStepSeconds=round(first, 3),
         secondsPerStep=round(rest, 6),
         peakMemoryBytes=peak,
@@ -217,16 +216,14 @@ def _outputs(task: Task, model: Model, spec: Json) -> Tensor:
     return outputs.structured_outputs
 
 
-def _steps(task: Task, trainee: Trainee, settings: TrainerSettings, dataset: Dataset) -> tuple[float, float, float]:
+def _steps(task: Task, state: TrainState, settings: TrainerConfig, dataset: Dataset) -> tuple[float, float, float]:
     """Return the loss of the first step, how long it took, and the median of some more."""
     import tensorflow as tf
 
     from trainer.engine import steps
 
     step = tf.function(
-        steps.replica_step(
-            task, trainee, global_batch=settings.batch_size, replicas=1, jit_compile=settings.jit_compile
-        )
+        steps.replica_step(task, state, global_batch=settings.batch_size, replicas=1, jit_compile=settings.jit_compile)
     )
     with _calling('dataset(context, "train")'):
         iterator = iter(dataset)

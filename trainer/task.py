@@ -31,9 +31,22 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import ClassVar, Final
 
-from trainer.runtime.config import Scalar, TrainerSettings
+from trainer.runtime.config import Scalar, TrainerConfig
 from trainer.runtime.errors import ConfigError
 from trainer.runtime.types import Dataset, Metric, Model, Optimizer, Tensor
+
+__all__ = [
+    "ConfigError",
+    "DataContext",
+    "Dataset",
+    "Metric",
+    "Model",
+    "Optimizer",
+    "Scalar",
+    "Task",
+    "Tensor",
+    "load",
+]
 
 BUILT_IN: Final = {
     "digits": "trainer.tasks.digits:Digits",
@@ -71,7 +84,7 @@ class Task(ABC):
     defaults: ClassVar[Mapping[str, Scalar]] = {}
     """The task's hyper-parameters with their defaults. A job file may set these names and no others, to values of the
     default's type."""
-    settings: TrainerSettings = TrainerSettings()
+    settings: TrainerConfig = TrainerConfig()
     """The run's `trainer` block: `self.settings.steps` for a schedule, `.batch_size` (examples per step over all
     replicas) for a learning rate that grows with it. Set once the task is made: not yet in `__init__`."""
 
@@ -125,7 +138,7 @@ class Task(ABC):
         return None
 
 
-def load(name: str, hyperparameters: Mapping[str, Scalar], settings: TrainerSettings | None = None) -> Task:
+def load(name: str, hyperparameters: Mapping[str, Scalar], settings: TrainerConfig | None = None) -> Task:
     """Return the task called `name` with `hyperparameters` over its defaults.
 
     Raises:

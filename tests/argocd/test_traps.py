@@ -45,7 +45,7 @@ def functions(path: Path) -> set[str]:
     return {node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)}
 
 
-def test_every_naive_scenario_is_in_the_table() -> None:
+def test_every_baseline_scenario_is_in_the_table() -> None:
     scenarios = functions(ROOT / "tests" / "e2e" / "test_gitops_baseline.py")
     named = {f"test_{name}" for name in re.findall(r"`gitops_baseline::(\w+)`", TABLE)}
     assert {name for name in scenarios if name.startswith("test_")} == named

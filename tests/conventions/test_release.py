@@ -1,6 +1,7 @@
-"""`make release` tags what can be released, and says what is wrong otherwise."""
+"""`make release` tags a valid version, and refuses every other version with a message."""
 
-import shutil
+import os
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -8,25 +9,37 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = ("scripts/tag-release.sh", "charts/tf-distributed/Chart.yaml", "charts/tf-distributed/values.yaml",
-         "pyproject.toml", "CHANGELOG.md")  # fmt: skip
+CHART = "charts/tf-distributed/Chart.yaml"
+VALUES = "charts/tf-distributed/values.yaml"
 VERSION = "0.1.0"
+# The settings of the user, such as signed commits, must not change the tests.
+ENVIRONMENT = {"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+ENVIRONMENT |= {f"GIT_{who}_NAME": "t" for who in ("AUTHOR", "COMMITTER")}
+ENVIRONMENT |= {f"GIT_{who}_EMAIL": "t@example.com" for who in ("AUTHOR", "COMMITTER")}
+GRAMMAR = re.compile(r"^\S.*?: got .+; expected .+\. [A-Z].+\.$")
 
 
 class Checkout:
-    """A repository with what a release reads."""
+    """A repository with the files that a release reads."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in FILES:
+        [current] = re.findall(r"^version: (.+)$", (ROOT / CHART).read_text(), flags=re.M)
+        files = {name: (ROOT / name).read_text().replace(current, VERSION) for name in (CHART, "pyproject.toml")}
+        files[VALUES] = "trainer:\n  # -- Number of training steps.\n  steps: 1000\n"
+        files["CHANGELOG.md"] = f"# Changes\n\n## {VERSION}\n\n- The first version.\n"
+        files |= {"scripts/tag-release.sh": (ROOT / "scripts" / "tag-release.sh").read_text()}
+        for name, text in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
+            (folder / name).write_text(text)
         self.git("init", "--quiet", "--initial-branch=main")
         self.commit()
 
     def git(self, *words: str) -> str:
-        who = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
-        return subprocess.run(["git", *who, *words], cwd=self.folder, check=True, capture_output=True, text=True).stdout
+        command = ["git", *words]
+        return subprocess.run(
+            command, cwd=self.folder, env=ENVIRONMENT, check=True, capture_output=True, text=True
+        ).stdout
 
     def commit(self) -> None:
         self.git("add", "--all")
@@ -38,15 +51,12 @@ class Checkout:
         path.write_text(path.read_text().replace(old, new))
 
     def release(self) -> subprocess.CompletedProcess[str]:
-        env = {"GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@example.com"}
-        return subprocess.run(
-            [self.folder / "scripts" / "tag-release.sh"], capture_output=True, text=True,
-            env={"PATH": "/usr/bin:/bin", **env},
-        )  # fmt: skip
+        command = ["bash", "scripts/tag-release.sh"]
+        return subprocess.run(command, cwd=self.folder, env=ENVIRONMENT, capture_output=True, text=True)
 
     def next_version(self) -> None:
-        """Everything that the next release needs."""
-        self.edit("charts/tf-distributed/Chart.yaml", VERSION, "0.2.0")
+        """Edit the files for the next release."""
+        self.edit(CHART, VERSION, "0.2.0")
         self.edit("pyproject.toml", f'version = "{VERSION}"', 'version = "0.2.0"')
         self.edit("CHANGELOG.md", f"## {VERSION}", f"## 0.2.0\n\n- Faster.\n\n## {VERSION}")
 
@@ -56,23 +66,23 @@ def checkout(tmp_path: Path) -> Checkout:
     return Checkout(tmp_path)
 
 
-def test_this_version_can_be_tagged_and_its_notes_are_in_the_tag(checkout: Checkout) -> None:
+def test_release_tags_this_version_with_its_release_notes(checkout: Checkout) -> None:
     done = checkout.release()
     assert done.returncode == 0, done.stderr
-    assert "defaults that moved" not in done.stdout
+    assert "defaults that changed" not in done.stdout
     message = checkout.git("tag", "--list", "--format=%(contents)", f"tf-distributed-{VERSION}")
     assert message.startswith(f"tf-distributed {VERSION}\n") and "The first version." in message
 
 
-def test_the_next_version_tells_which_defaults_moved(checkout: Checkout) -> None:
+def test_release_prints_the_defaults_that_changed(checkout: Checkout) -> None:
     checkout.release()
     checkout.next_version()
-    checkout.edit("charts/tf-distributed/values.yaml", "  steps: 1000\n", "  steps: 2000  # more\n")
-    checkout.edit("charts/tf-distributed/values.yaml", "# -- Training steps in all.", "# -- All training steps.")
+    checkout.edit(VALUES, "  steps: 1000\n", "  steps: 2000  # more\n")
+    checkout.edit(VALUES, "# -- Number of training steps.", "# -- Training steps.")
     checkout.commit()
     done = checkout.release()
     assert done.returncode == 0, done.stderr
-    assert f"defaults that moved since {VERSION}" in done.stdout
+    assert f"defaults that changed since {VERSION}" in done.stdout
     changed = [line for line in done.stdout.splitlines() if line.startswith(("-", "+"))]
     assert changed == ["-  steps: 1000", "+  steps: 2000"]
     assert "- Faster." in checkout.git("tag", "--list", "--format=%(contents)", "tf-distributed-0.2.0")
@@ -97,7 +107,7 @@ def two_versions(checkout: Checkout) -> None:
 
 
 def no_version(checkout: Checkout) -> None:
-    checkout.edit("charts/tf-distributed/Chart.yaml", f"version: {VERSION}\nappVersion", "version: 0.1\nappVersion")
+    checkout.edit(CHART, f"\nversion: {VERSION}\n", "\nversion: 0.1\n")
     checkout.commit()
 
 
@@ -106,20 +116,23 @@ def below_the_last(checkout: Checkout) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("spoil", "message"),
     [
-        (nothing_new, "is there already and is never moved"),
-        (not_committed, "changes that are not committed"),
-        (no_notes, f'nothing under "## {VERSION}"'),
-        (two_versions, "pyproject.toml: got 0.2.0, but Chart.yaml says version: 0.1.0"),
-        (no_version, "version: got 0.1: it must be three numbers"),
-        (below_the_last, "got 0.1.0, which is below the last release 0.10.0"),
+        (nothing_new, f"release: tag tf-distributed-{VERSION}: got an existing tag"),
+        (not_committed, "release: checkout: got changes that are not committed; expected none."),
+        (no_notes, f'release: CHANGELOG.md: got nothing below "## {VERSION}"; expected release notes.'),
+        (two_versions, 'release: pyproject.toml: got "0.2.0"; expected "0.1.0", the version of Chart.yaml.'),
+        (no_version, 'Chart.yaml version: got "0.1"; expected three numbers, as in 1.2.3.'),
+        (below_the_last, 'Chart.yaml version: got "0.1.0"; expected more than the last release 0.10.0.'),
     ],
 )
-def test_what_can_not_be_released(checkout: Checkout, wrong: Callable[[Checkout], None], said: str) -> None:
-    wrong(checkout)
+def test_invalid_release_is_refused_without_a_tag(
+    checkout: Checkout, spoil: Callable[[Checkout], None], message: str
+) -> None:
+    spoil(checkout)
     tags = checkout.git("tag")
     done = checkout.release()
     assert done.returncode == 1
-    assert said in done.stderr
+    assert message in done.stderr
+    assert GRAMMAR.match(done.stderr.strip())
     assert checkout.git("tag") == tags

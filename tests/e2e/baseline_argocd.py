@@ -1,4 +1,4 @@
-"""What one would set up at first: Applications and ApplicationSets of which each steps into a trap of Argo CD."""
+"""Baseline settings: Applications and ApplicationSets as many teams first write them, each with a trap of Argo CD."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ from tests.e2e.kube import Object
 from tests.e2e.team import RESTRICTED, Team
 
 TEAM = "tf-distributed.github.io/team"
-CHART = "charts/naive"
+CHART = "charts/baseline"
 TAG = "refs/tags/tf-distributed-0.0.1"
-"""A release that has the naive chart: what is synced from it can't change by a commit."""
-# Named by revision, as one does with `helm upgrade`; a ConfigMap beside it that may change.
+"""A release of the baseline chart: later commits cannot change an Application that syncs from this tag."""
+# The Job name contains the release revision, as is common with `helm upgrade`. The ConfigMap may change.
 TEMPLATE = """\
 apiVersion: batch/v1
 kind: Job
@@ -40,8 +40,8 @@ data:
 
 
 def release(gitops: GitOps) -> None:
-    """Commit the chart with a Job and a ConfigMap, and tag it."""
-    chart = "apiVersion: v2\nname: naive\nversion: 0.0.1\n"
+    """Commit the baseline chart, which has a Job and a ConfigMap, and tag a release."""
+    chart = "apiVersion: v2\nname: baseline\nversion: 0.0.1\n"
     gitops.commit({f"{CHART}/Chart.yaml": chart, f"{CHART}/templates/all.yaml": TEMPLATE})
     gitops.repository.tag("0.0.1")
 
@@ -49,7 +49,8 @@ def release(gitops: GitOps) -> None:
 def values(
     gitops: GitOps, command: str = "true", note: str = "", options: str = "", wave: int = 0, **job: Any
 ) -> Object:
-    """Values of the naive chart; `wave` is that of the ConfigMap, and `job` goes into the Job's spec."""
+    """Return values of the baseline chart; `wave` is the sync wave of the ConfigMap, `job` goes into the spec of the
+    Job."""
     container = {
         "name": "main",
         "image": gitops.kube.images["trainer"],
@@ -62,13 +63,13 @@ def values(
 
 
 def source(gitops: GitOps, run: str, content: Object, revision: str = "main", **helm: Any) -> Object:
-    """A source with values of its own."""
+    """Return the source of an Application, with inline values."""
     release = {"releaseName": run, "valuesObject": content} | helm
     return {"repoURL": gitops.repository.url, "targetRevision": revision, "path": CHART, "helm": release}
 
 
 def apply(gitops: GitOps, team: Team, run: str, *sources: Object, **policy: Any) -> None:
-    """Make or change an Application by hand; it tries a sync once, so that its failure is soon known."""
+    """Create or change an Application; Argo CD tries each sync once, so that a failure shows early."""
     spec: Object = {"source": sources[0]} if len(sources) == 1 else {"sources": list(sources)}
     spec |= {
         "project": team.name,
@@ -80,12 +81,13 @@ def apply(gitops: GitOps, team: Team, run: str, *sources: Object, **policy: Any)
 
 
 def named(team: str = "{{ index .path.segments 1 }}") -> str:
-    """The name of an Application as a template: TEAM-RUN."""
+    """Return the template of the Application name TEAM-RUN."""
     return f'{team}-{{{{ trimSuffix ".yaml" .path.filename }}}}'
 
 
 def apply_set(gitops: GitOps, owner: Team, files: str, name: str, **spec: Any) -> None:
-    """Make or change one ApplicationSet of `naive/TEAM/RUN.yaml`; `spec` is put over that of its Applications."""
+    """Create or change one ApplicationSet of `baseline/TEAM/RUN.yaml`; `spec` overrides the spec of its
+    Applications."""
     team = "{{ index .path.segments 1 }}"
     template = {
         "metadata": {"name": name, "labels": {TEAM: team}},
@@ -104,23 +106,23 @@ def apply_set(gitops: GitOps, owner: Team, files: str, name: str, **spec: Any) -
     }
     git = {"repoURL": gitops.repository.url, "revision": "main", "files": [{"path": files}], "requeueAfterSeconds": 1}
     metadata = {"name": set_name(owner), "namespace": NAMESPACE, "labels": {TEAM: owner.name}}
-    made = {"apiVersion": "argoproj.io/v1alpha1", "kind": "ApplicationSet", "metadata": metadata}
+    head = {"apiVersion": "argoproj.io/v1alpha1", "kind": "ApplicationSet", "metadata": metadata}
     options = {"goTemplate": True, "goTemplateOptions": ["missingkey=error"]}
-    gitops.kube.apply(made | {"spec": options | {"generators": [{"git": git}], "template": template}})
+    gitops.kube.apply(head | {"spec": options | {"generators": [{"git": git}], "template": template}})
 
 
 def set_name(owner: Team) -> str:
-    """The name of the naive ApplicationSet."""
-    return f"naive-{owner.name}"
+    """Return the name of the baseline ApplicationSet."""
+    return f"baseline-{owner.name}"
 
 
 def set_errors(gitops: GitOps, owner: Team) -> str:
-    """What is wrong with the naive ApplicationSet."""
+    """Return the error messages of the baseline ApplicationSet."""
     found = gitops.kube.get("-n", NAMESPACE, "applicationset", set_name(owner))
-    said = [each for each in found.get("status", {}).get("conditions", []) if each["type"] == "ErrorOccurred"]
-    return "\n".join(str(each["message"]) for each in said if each["status"] == "True")
+    errors = [each for each in found.get("status", {}).get("conditions", []) if each["type"] == "ErrorOccurred"]
+    return "\n".join(str(each["message"]) for each in errors if each["status"] == "True")
 
 
 def uid(team: Team, run: str) -> str:
-    """What tells a run's only Job from others of its name; empty if there is none."""
+    """Return the UID of the only Job of a run, or an empty string if the run has no Job."""
     return "".join(str(job["metadata"]["uid"]) for job in team.jobs(run).values())

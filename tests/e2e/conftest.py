@@ -1,4 +1,4 @@
-"""Scenarios on a real cluster: a namespace for each, and a record of all in build/e2e.json."""
+"""Scenarios on a real cluster: one namespace for each scenario, and a record of all in build/e2e.json."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from tests.e2e.team import LABEL, Team
 
 RECORD = CHECKOUT / "build" / "e2e.json"
 GPUS = 4
-# In the order of value; the last ones lose nodes.
+# The most important scenarios run first; the last ones lose nodes.
 ORDER = (
     *("completion", "kills", "failures", "control", "gang", "observing", "names", "network"),
     *(
@@ -36,7 +36,7 @@ ORDER = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is here, and sort it."""
+    """Mark the tests of this folder and sort them by ORDER."""
     here = [item for item in items if Path(__file__).parent in item.path.parents]
     for item in here:
         item.add_marker("e2e")
@@ -46,38 +46,38 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def interruptible() -> None:
-    """What is started here can be interrupted, also when this session was started with `&`, which ignores SIGINT."""
+    """Restore SIGINT, which a shell ignores in background jobs (`&`), so that child processes can be interrupted."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
 def kube() -> Iterator[Kube]:
-    """The cluster, without what an earlier session left in it."""
+    """Return the cluster after deleting the namespaces of earlier sessions."""
     try:
         cluster = connect()
     except CommandError as error:
         pytest.fail(str(error), pytrace=False)
     sweep(cluster)
-    if cluster.own:
+    if cluster.is_devcluster:
         tidy(cluster)
     yield cluster
     sweep(cluster)
 
 
 def sweep(kube: Kube) -> None:
-    """Delete all namespaces of scenarios, and wait until they are gone."""
+    """Delete all namespaces of scenarios and wait until the deletion is complete."""
     for item in kube.get("namespaces", "-l", LABEL)["items"]:
         Team(kube, item["metadata"]["name"], Path()).delete()
     kube.kubectl("wait", "--for=delete", "namespace", "-l", LABEL, "--timeout=120s")
 
 
 def tidy(kube: Kube) -> None:
-    """Give the cluster in a box its nodes and GPUs again, and the volumes that runs have made claims of."""
-    kube.box("up", "--no-images")
+    """Restore the nodes, the GPUs and the released volumes of a devcluster."""
+    kube.devcluster("up", "--no-images")
     for node in kube.get("nodes")["items"]:
         name = node["metadata"]["name"]
         kube.kubectl("uncordon", name)
-        kube.box("gpus", name, str(GPUS if name == "node1" else 0))
+        kube.devcluster("gpus", name, str(GPUS if name == "node1" else 0))
     for volume in kube.get("persistentvolumes")["items"]:
         if volume["status"]["phase"] == "Released":
             forget = [{"op": "remove", "path": "/spec/claimRef"}]
@@ -86,13 +86,13 @@ def tidy(kube: Kube) -> None:
 
 @pytest.fixture(scope="session")
 def token() -> str:
-    """Tells the namespaces of this session from those of one that was killed."""
+    """Return a token in the namespace names of this session, to avoid those of a killed session."""
     return secrets.token_hex(2)
 
 
 @pytest.fixture
 def new_team(kube: Kube, token: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[], Team]]:
-    """Makes a namespace with a claim; as many as a scenario wants."""
+    """Return a function that creates a namespace with a claim; a scenario may call the function repeatedly."""
     made: list[Team] = []
 
     def make() -> Team:
@@ -110,16 +110,16 @@ def new_team(kube: Kube, token: str, tmp_path: Path, request: pytest.FixtureRequ
 
 @pytest.fixture
 def team(new_team: Callable[[], Team]) -> Team:
-    """A namespace with a claim."""
+    """Return a namespace with a claim."""
     return new_team()
 
 
 @pytest.fixture(scope="session")
 def argocd(kube: Kube) -> Iterator[Kube]:
-    """The cluster with Argo CD, without what an earlier session left in it."""
-    if not kube.own:
-        pytest.skip("KUBECONFIG is set: the Argo CD of another cluster can't read a repository of this machine")
-    kube.box("up", "--no-images", "--argocd")
+    """Return the cluster with Argo CD after deleting the Applications of earlier sessions."""
+    if not kube.is_devcluster:
+        pytest.skip("KUBECONFIG is set: the Argo CD of another cluster cannot read a repository of this machine")
+    kube.devcluster("up", "--no-images", "--argocd")
     argo.sweep(kube)
     yield kube
     argo.sweep(kube)
@@ -127,8 +127,8 @@ def argocd(kube: Kube) -> Iterator[Kube]:
 
 @pytest.fixture
 def gitops(argocd: Kube, token: str, tmp_path: Path, new_team: object) -> Iterator[argo.GitOps]:
-    """A repository that Argo CD watches, with this checkout's chart released. Gone before the teams are."""
-    bare = Path(argocd.box("git", f"e2e-{token}-{secrets.token_hex(4)}").strip())
+    """Return a repository that Argo CD watches, with a release of this chart; deleted before the teams are."""
+    bare = Path(argocd.devcluster("git", f"e2e-{token}-{secrets.token_hex(4)}").strip())
     repository = Repository(bare, tmp_path / "clone")
     repository.start()
     made = argo.GitOps(argocd, repository, tmp_path)
@@ -139,9 +139,9 @@ def gitops(argocd: Kube, token: str, tmp_path: Path, new_team: object) -> Iterat
 
 @pytest.fixture
 def strike(kube: Kube) -> Callable[[Team, str, str], float]:
-    """Kills process 1 of a task's container; returns when."""
-    if not kube.own:
-        pytest.skip("KUBECONFIG is set: a process of another machine can't be killed from here")
+    """Return a function that kills process 1 of a task's container and returns the time."""
+    if not kube.is_devcluster:
+        pytest.skip("KUBECONFIG is set: a process of another machine cannot be killed from here")
 
     def kill(team: Team, run: str, task: str) -> float:
         pod = team.pod(run, task)
@@ -154,7 +154,7 @@ def strike(kube: Kube) -> Callable[[Team, str, str], float]:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Keep what a scenario asserts, how it went and how long that took."""
+    """Record the docstring, outcome and duration of a scenario."""
     outcome = yield
     report: pytest.TestReport = outcome.get_result()  # type: ignore[attr-defined]
     if item.get_closest_marker("e2e") is None:
@@ -176,5 +176,5 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 
 def recorded() -> dict[str, dict[str, object]]:
-    """What was run since scripts/e2e.sh began the record, also by a session that was killed."""
+    """Return the record since scripts/e2e.sh began it, including the scenarios of a killed session."""
     return dict(json.loads(RECORD.read_text())) if RECORD.exists() else {}

@@ -1,4 +1,4 @@
-"""A git repository, the Argo CD of `make cluster`, and teams whose job files are committed there."""
+"""A git repository, the Argo CD of `make cluster`, and teams that commit job files to the repository."""
 
 import json
 import os
@@ -24,7 +24,7 @@ PREFIX = "e2e-"
 
 @dataclass
 class GitOps:
-    """Teams under Argo CD."""
+    """A repository that Argo CD watches, and its teams."""
 
     kube: Kube
     repository: Repository
@@ -32,41 +32,41 @@ class GitOps:
     teams: list[Team] = field(default_factory=list)
 
     def install(self, *teams: Team, **values: Any) -> None:
-        """Apply argocd/ for the teams, as its README says; it looks for commits every second."""
+        """Apply argocd/ for the teams, as argocd/README.md describes; the sets poll for commits every second."""
         self.teams = list(teams)
         file = self.folder / "teams.json"
         names: dict[str, Object] = {team.name: {} for team in teams}
         file.write_text(json.dumps({"repository": self.repository.url, "teams": names, "pollSeconds": 1} | values))
         argocd.teams("--values", file)
-        # So that a session that is killed leaves nothing, also of namespaces that only argocd/ has made.
+        # The label lets the next session delete namespaces that argocd/ created for a killed session.
         self.kube.kubectl("label", "--overwrite", "namespace", *names, f"{LABEL}=yes")
 
     def values(self, strategy: str = "OneDevice", steps: int = 100, **more: Any) -> Object:
-        """A small job file's content."""
+        """Return the content of a small job file."""
         images = {"chartVersion": chart_version(), "image": self.kube.images["trainer"]}
         return images | job(strategy, steps, **more)
 
     def commit(self, files: dict[str, Object | str | None]) -> float:
-        """Commit files to main, as a merge does; return when. Values are written as JSON, which is YAML."""
+        """Commit files to main, like a merge; return the time. Mappings are written as JSON, which is valid YAML."""
         texts = {name: json.dumps(each, indent=1) if isinstance(each, dict) else each for name, each in files.items()}
         return self.repository.push(", ".join(files), texts)
 
     def merge(self, team: Team, run: str, values: Object | str | None) -> float:
-        """Commit one job file to main, None to delete it; return when."""
+        """Commit one job file to main, or delete the file if `values` is None; return the time."""
         return self.commit({f"jobs/{team.name}/{run}.yaml": values})
 
     def application(self, team: Team, run: str) -> Object:
-        """The Application of a run; empty if there is none."""
+        """Return the Application of a run, or an empty mapping if none exists."""
         words = ("-n", NAMESPACE, "get", "application", f"{team.name}-{run}", "--ignore-not-found", "-o", "json")
         return dict(json.loads(self.kube.kubectl(*words) or "{}"))
 
     def names(self, team: Team) -> list[str]:
-        """The names of a team's Applications."""
+        """Return the names of the Applications of a team."""
         found = self.kube.get("-n", NAMESPACE, "applications", "-l", f"tf-distributed.github.io/team={team.name}")
         return sorted(str(item["metadata"]["name"]) for item in found["items"])
 
     def wait(self, team: Team, run: str, what: str, probe: Callable[[Object], Any], seconds: float = 240) -> Object:
-        """Wait until the Application of a run is as `probe` wants it, and return it."""
+        """Wait until `probe` accepts the Application of a run, and return the Application."""
 
         def found() -> Object | None:
             application = self.application(team, run)
@@ -79,32 +79,32 @@ class GitOps:
             time.sleep(POLL)
         seen = json.dumps(self.application(team, run).get("status", {}), indent=1)
         sets = self.kube.kubectl("-n", NAMESPACE, "get", "applicationset", f"runs-{team.name}", "-o", "yaml")
-        raise AssertionError(f"gave up after {seconds:g} s: {run} to be {what}\n{seen}\n{sets}\n{team.story()}")
+        raise AssertionError(f"Timed out after {seconds:g} s: {run} to be {what}\n{seen}\n{sets}\n{team.report()}")
 
     def healthy(self, team: Team, run: str, state: str = "Healthy") -> Object:
-        """Wait until an Application is synced and in a state of health."""
+        """Wait until an Application is Synced and has the given health."""
 
         def probe(application: Object) -> bool:
             return (health(application), synced(application)) == (state, "Synced")
 
         return self.wait(team, run, state, probe)
 
-    def seen_commit(self, team: Team) -> None:
-        """Wait until Argo CD has surely seen what main is now: it makes an Application of a file that comes last."""
+    def wait_for_poll(self, team: Team) -> None:
+        """Wait until Argo CD has processed HEAD of main: commit one more file and wait for its Application."""
         name = f"z{self.repository.git('rev-parse', 'HEAD')[:12]}"
         self.merge(team, name, self.values(state="suspended"))
         self.healthy(team, name, "Suspended")
 
-    def look(self, team: Team, run: str, how: str = "normal") -> Object:
-        """Let Argo CD compare a run with git now, as a webhook does; return the Application when it has."""
+    def refresh(self, team: Team, run: str, how: str = "normal") -> Object:
+        """Make Argo CD compare a run with git, like a webhook; return the Application after the comparison."""
         key = "argocd.argoproj.io/refresh"
         words = ("annotate", "application", f"{team.name}-{run}", f"{key}={how}", "--overwrite")
         self.kube.kubectl("-n", NAMESPACE, *words)
-        return self.wait(team, run, "looked at", lambda each: key not in each["metadata"].get("annotations", {}))
+        return self.wait(team, run, "refreshed", lambda each: key not in each["metadata"].get("annotations", {}))
 
     @contextmanager
     def watching(self, team: Team, run: str) -> Iterator[list[str]]:
-        """Keep every state of health that the Application of a run goes through."""
+        """Record every health status of the Application of a run."""
         history: list[str] = []
         template = 'jsonpath={.status.health.status}{"\\n"}'
         file = self.folder / f"health-{run}"
@@ -122,12 +122,12 @@ class GitOps:
                         history.append(line)
 
     def remove(self) -> None:
-        """Take the teams from Argo CD; what runs in their namespaces is theirs to end."""
+        """Remove the teams from Argo CD; the fixtures of the teams delete their namespaces."""
         forget(self.kube, [team.name for team in self.teams])
 
 
 def forget(kube: Kube, teams: list[str]) -> None:
-    """Delete what Argo CD has of some teams, without touching their runs. One call for each kind: there may be many."""
+    """Delete the Argo CD objects of some teams but not their runs, with one call for each kind."""
     argocd = ("-n", NAMESPACE)
     if not teams:
         return
@@ -140,22 +140,22 @@ def forget(kube: Kube, teams: list[str]) -> None:
             no_finalizer = json.dumps({"metadata": {"finalizers": None}})
             kube.kubectl(*argocd, "patch", "applications", *names, "--type=merge", "-p", no_finalizer)
         except CommandError as error:
-            if "not found" not in str(error):  # one that Argo CD was about to delete is gone by now
+            if "not found" not in str(error):  # Argo CD may delete an Application at the same time.
                 raise
-    # All in one request: kubectl would delete hundreds one by one.
+    # One request, because kubectl would delete hundreds of Applications one by one.
     path = f"/apis/argoproj.io/v1alpha1/namespaces/{NAMESPACE}/applications?labelSelector={quote(selector)}"
     kube.kubectl("delete", "--raw", path)
     kube.kubectl(*argocd, "delete", "appproject", *teams, "--ignore-not-found")
 
 
 def with_finalizers(kube: Kube, selector: str) -> list[str]:
-    """The names of the Applications with which what they have made would be deleted."""
+    """Return the names of the Applications whose deletion would delete their resources."""
     found = kube.get("-n", NAMESPACE, "applications", "-l", selector)["items"]
     return [str(item["metadata"]["name"]) for item in found if item["metadata"].get("finalizers")]
 
 
 def sweep(kube: Kube) -> None:
-    """Delete what scenarios that were killed have left in Argo CD."""
+    """Delete the Argo CD objects of killed sessions."""
     projects = [str(item["metadata"]["name"]) for item in kube.get("-n", NAMESPACE, "appprojects")["items"]]
     forget(kube, [name for name in projects if name.startswith(PREFIX)])
 
@@ -169,13 +169,13 @@ def synced(application: Object) -> str:
 
 
 def errors(application: Object) -> str:
-    """All that Argo CD says is wrong with an Application."""
+    """Return every error message of an Application."""
     conditions = application.get("status", {}).get("conditions", [])
     operation = application.get("status", {}).get("operationState", {})
-    said = [f"{each['type']}: {each['message']}" for each in conditions]
-    return "\n".join([*said, str(operation.get("message", ""))])
+    messages = [f"{each['type']}: {each['message']}" for each in conditions]
+    return "\n".join([*messages, str(operation.get("message", ""))])
 
 
 def at(stamp: str) -> float:
-    """Seconds since 1970 of a Kubernetes time stamp."""
+    """Return a Kubernetes time stamp as seconds since 1970."""
     return datetime.fromisoformat(stamp).timestamp()

@@ -1,4 +1,4 @@
-"""The cluster that the scenarios run on: the one that KUBECONFIG names, else the one of `make cluster`."""
+"""The cluster that the scenarios run on: the cluster of KUBECONFIG, else the devcluster of `make cluster`."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from devcluster.nodes import space
+from devcluster.nodes import namespaces_of
 from devcluster.paths import CHECKOUT, node_named, state
 
 Object = dict[str, Any]
@@ -18,18 +18,18 @@ GPU = "nvidia.com/gpu"
 
 
 class CommandError(Exception):
-    """A command failed; the text is all that it said."""
+    """A command failed; the message contains its output."""
 
 
 def command(
     words: Sequence[str], given: str | None = None, env: dict[str, str] | None = None, exits: Sequence[int] = (0,)
 ) -> str:
-    """Return what a command prints on its standard output."""
+    """Return the standard output of a command."""
     done = subprocess.run(
         list(words), cwd=CHECKOUT, input=given, text=True, capture_output=True, env=os.environ | (env or {})
     )
     if done.returncode not in exits:
-        raise CommandError(f"{' '.join(words)}\nleft with {done.returncode}: {done.stderr.strip()}\n{done.stdout}")
+        raise CommandError(f"{' '.join(words)}\nexited with {done.returncode}: {done.stderr.strip()}\n{done.stdout}")
     return done.stdout
 
 
@@ -38,8 +38,8 @@ class Kube:
     """One cluster."""
 
     kubeconfig: Path
-    own: bool
-    """It is the one of `make cluster`: nodes may be lost and GPUs simulated."""
+    is_devcluster: bool
+    """Whether `make cluster` started this cluster: a devcluster can lose nodes and simulate GPUs."""
     images: dict[str, str]
 
     @property
@@ -54,7 +54,7 @@ class Kube:
         return dict(json.loads(self.kubectl("get", *words, "-o", "json")))
 
     def apply(self, *objects: Object) -> None:
-        # On the server's side, so that what argocd/ applies to a namespace later leaves our labels there.
+        # Server-side, so that a later apply of argocd/ keeps the labels of a namespace.
         self.kubectl(
             "apply",
             "--server-side",
@@ -63,15 +63,15 @@ class Kube:
             given=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}),
         )
 
-    def box(self, *words: str) -> str:
-        """`python -m devcluster`, for what only the cluster in a box can do."""
+    def devcluster(self, *words: str) -> str:
+        """Run `python -m devcluster`, for what only a devcluster supports."""
         return command([sys.executable, "-m", "devcluster", *words])
 
     def kill(self, pod: Object) -> None:
-        """Kill process 1 of a pod's container, as the kernel would."""
+        """Kill process 1 of a pod's container with SIGKILL."""
         [status] = pod["status"]["containerStatuses"]
         container = status["containerID"].rpartition("/")[2]
-        inside = space(node_named(pod["spec"]["nodeName"])).inside(
+        inside = namespaces_of(node_named(pod["spec"]["nodeName"])).inside(
             [
                 "ctr",
                 "-a",
@@ -89,14 +89,17 @@ class Kube:
 
 
 def connect() -> Kube:
-    """Return the cluster, or say what is missing."""
-    box = state() / "kubeconfig"
-    chosen = Path(os.environ.get("KUBECONFIG") or box)
+    """Return the cluster; raise CommandError if none is reachable or images are missing."""
+    own = state() / "kubeconfig"
+    chosen = Path(os.environ.get("KUBECONFIG") or own)
     if not chosen.exists():
-        raise CommandError(f"no cluster: there is no {chosen}: `make cluster`, or set KUBECONFIG to one")
-    if chosen == box:
-        return Kube(box, True, json.loads(command([sys.executable, "-m", "devcluster", "images"])))
+        raise CommandError(
+            f'KUBECONFIG: got "{chosen}"; expected an existing file. Run make cluster or set KUBECONFIG.'
+        )
+    if chosen == own:
+        return Kube(own, True, json.loads(command([sys.executable, "-m", "devcluster", "images"])))
     names = {target: f"TFD_E2E_{target.upper()}_IMAGE" for target in ("trainer", "tensorboard")}
     if missing := [name for name in names.values() if not os.environ.get(name)]:
-        raise CommandError(f"KUBECONFIG is set to {chosen}: set {' and '.join(missing)} to images that it can pull")
+        fix = "Push the images and set the variables."
+        raise CommandError(f"{' and '.join(missing)}: got nothing; expected images that the nodes can pull. {fix}")
     return Kube(chosen, False, {target: os.environ[name] for target, name in names.items()})

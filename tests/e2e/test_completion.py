@@ -1,4 +1,4 @@
-"""Each strategy to completion, installed by hand as a user would."""
+"""Every strategy runs to completion after a manual `helm install`."""
 
 import json
 
@@ -12,7 +12,7 @@ STEP = r"step \d+/\d+ loss"
 
 
 def time_it(team: Team, run: str, leader: str, began: float) -> None:
-    """Note how long the run took to its first step, and all others to end after the leader."""
+    """Record the time to the first step, and from the exit of the leader to the exit of the last task."""
     log = team.log(run, leader)
     team.timings["helm install to first step"] = when(log, STEP) - began
     ends = [when(team.log(run, task), "exit 0:") for task in team.codes(run)]
@@ -20,9 +20,9 @@ def time_it(team: Team, run: str, leader: str, began: float) -> None:
 
 
 @pytest.mark.smoke
-def test_parameter_server(team: Team) -> None:
-    """Chief, 2 ps, 2 workers, evaluator: all exit with 0, all Jobs Complete, accuracy >= 0.95, TensorBoard's Service
-    answers with the run's scalars, no GPU held."""
+def test_parameter_server_run_completes(team: Team) -> None:
+    """A chief, 2 ps, 2 workers and an evaluator all exit with 0. All Jobs are Complete, the accuracy is at least 0.95,
+    TensorBoard's Service returns the scalars of the run, and no pod holds a GPU."""
     run = "digits-parameter-server"
     began = team.install(run, EXAMPLES / f"{run}.yaml")
     end = team.end(run)
@@ -41,8 +41,8 @@ def test_parameter_server(team: Team) -> None:
 
 
 @pytest.mark.smoke
-def test_multi_worker_mirrored(team: Team) -> None:
-    """2 workers, no chief: both exit with 0, Job Complete, accuracy >= 0.95."""
+def test_multi_worker_mirrored_run_completes(team: Team) -> None:
+    """2 workers without a chief both exit with 0. The Job is Complete and the accuracy is at least 0.95."""
     run = "digits-multi-worker"
     began = team.install(run, EXAMPLES / f"{run}.yaml", "--set", "tensorboard.enabled=false")
     end = team.end(run)
@@ -53,8 +53,8 @@ def test_multi_worker_mirrored(team: Team) -> None:
 
 
 @pytest.mark.smoke
-def test_one_device(team: Team) -> None:
-    """A chief only: exits with 0, accuracy >= 0.95."""
+def test_one_device_run_completes(team: Team) -> None:
+    """A chief alone exits with 0. The accuracy is at least 0.95."""
     run = "digits-one-device"
     began = team.install(run, EXAMPLES / f"{run}.yaml", "--set", "tensorboard.enabled=false")
     end = team.end(run)
@@ -64,8 +64,8 @@ def test_one_device(team: Team) -> None:
 
 
 @pytest.mark.smoke
-def test_mirrored(team: Team) -> None:
-    """A chief with a MirroredStrategy (on the CPU: no real GPU here): exits with 0, accuracy >= 0.95."""
+def test_mirrored_run_completes(team: Team) -> None:
+    """A chief with a MirroredStrategy exits with 0 (on the CPU, without a real GPU). The accuracy is at least 0.95."""
     run = "digits-mirrored"
     team.install(run, EXAMPLES / f"{run}.yaml", "--set", "tensorboard.enabled=false", "--set", "chief.gpus=0")
     end = team.end(run)
@@ -73,9 +73,9 @@ def test_mirrored(team: Team) -> None:
     assert team.done(run)["metrics"]["accuracy"] >= 0.95
 
 
-def test_own_script(team: Team) -> None:
-    """An unchanged TensorFlow script on 2 workers: both exit with 0, Job Complete, its checkpoint is in the run
-    directory; `tfd status` reads its step from the log."""
+def test_custom_script_completes(team: Team) -> None:
+    """An unchanged TensorFlow script runs on 2 workers, and both exit with 0. The Job is Complete, the checkpoint of
+    the script is in the run directory, and `tfd status` reads the step from the log."""
     run = "own-script"
     team.install(run, EXAMPLES / f"{run}.yaml", "--set", "tensorboard.enabled=false")
     end = team.end(run)
@@ -85,9 +85,9 @@ def test_own_script(team: Team) -> None:
     assert (now["state"], now["progress"]["source"], now["progress"]["step"]) == ("done", "log", 300)
 
 
-def test_own_script_parameter_server(team: Team) -> None:
-    """A ParameterServer script under the trainer: chief, ps and workers exit with 0, all Jobs Complete, its checkpoint
-    is in the run directory."""
+def test_custom_parameter_server_script_completes(team: Team) -> None:
+    """A ParameterServer script runs under the trainer: chief, ps and workers exit with 0. All Jobs are Complete, and
+    the checkpoint of the script is in the run directory."""
     run = "own-script-parameter-server"
     team.install(run, EXAMPLES / f"{run}.yaml", "--set", "tensorboard.enabled=false")
     end = team.end(run)

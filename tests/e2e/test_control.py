@@ -1,17 +1,17 @@
-"""What one does to a run: suspend it, resume it, archive it, delete what has ended."""
+"""Users suspend, resume and archive runs, and delete finished Jobs and pods."""
 
 from tests.e2e.team import Team, job
 
 
-def test_suspend_and_resume(team: Team) -> None:
-    """Suspended half-way: the checkpoint of the last step is saved, no pod is left, no GPU held, `tfd status` says so;
-    resumed: it goes on from that step, to the end, all Jobs Complete."""
+def test_suspended_run_resumes_from_its_checkpoint(team: Team) -> None:
+    """A run is suspended half-way: the run saves a checkpoint of its last step, every pod is deleted, no GPU is held,
+    and `tfd status` shows `suspended`. Then the run resumes from that step and completes, with all Jobs Complete."""
     run, steps = "paused", 1000
     values = job("ParameterServer", steps, gpus=1, failure={"gracePeriod": "20s"})
     team.install(run, values)
     team.after_step(run, 100)
     team.upgrade(run, values | {"state": "suspended"})
-    team.wait("all pods to be gone", lambda: not team.pods(run))
+    team.wait("all pods to be deleted", lambda: not team.pods(run))
     assert team.gpus_held(run) == 0
     saved = team.status(run)
     assert saved["lastCheckpoint"]["step"] == saved["step"] >= 100
@@ -25,22 +25,22 @@ def test_suspend_and_resume(team: Team) -> None:
     assert f"training from step {saved['step']} to {steps}" in team.log(run, "chief-0")
 
 
-def test_archived(team: Team) -> None:
-    """A run that has ended is archived: of all its objects only the record and the claim that it made are left."""
+def test_archived_run_keeps_record_and_claim(team: Team) -> None:
+    """A finished run is archived: of its objects, only the run record and the claim that the run created remain."""
     run = f"kept-{team.name[-4:]}"
     values = job("OneDevice", 100, storage={"create": {"size": "1Gi"}}, tensorboard={"enabled": True})
     team.install(run, values)
     assert team.end(run).jobs == {"chief": "Complete"}
     team.upgrade(run, values | {"state": "archived"})
-    team.wait("all pods to be gone", lambda: not team.objects(run, "pods"))
+    team.wait("all pods to be deleted", lambda: not team.objects(run, "pods"))
     kinds = "jobs,pods,services,deployments,networkpolicies,configmaps,persistentvolumeclaims"
     assert team.objects(run, kinds) == [f"ConfigMap/{run}", f"PersistentVolumeClaim/{run}"]
     assert team.tfd_status(run)["state"] == "archived"
 
 
-def test_job_deleted_and_created_again(team: Team) -> None:
-    """After success the Job is deleted and created again: it finds DONE and ends within seconds with 0; nothing is
-    trained."""
+def test_recreated_job_of_a_done_run_trains_nothing(team: Team) -> None:
+    """The Job of a successful run is deleted and re-created: the task finds the DONE marker, exits with 0 and trains
+    nothing."""
     run, values = "again", job("OneDevice", 100)
     team.install(run, values)
     team.end(run)
@@ -54,8 +54,8 @@ def test_job_deleted_and_created_again(team: Team) -> None:
     assert team.done(run) == first
 
 
-def test_finished_pod_deleted(team: Team) -> None:
-    """A finished pod is deleted, then the job file changes in a note: no pod is made, the Job stays Complete."""
+def test_deleted_pod_of_a_complete_job_is_not_recreated(team: Team) -> None:
+    """A finished pod is deleted, then the description changes: no pod is created and the Job stays Complete."""
     run, values = "finished", job("OneDevice", 100)
     team.install(run, values)
     team.end(run)

@@ -1,4 +1,4 @@
-"""Gang scheduling: all tasks of a run get their place together, or none does."""
+"""Gang scheduling: all tasks of a run are scheduled together, or none is."""
 
 import pytest
 
@@ -8,14 +8,14 @@ from tests.e2e.team import Team, condition, job
 
 
 @pytest.fixture
-def own(kube: Kube) -> Kube:
-    if not kube.own:
-        pytest.skip("KUBECONFIG is set: GPUs can be simulated in the cluster of `make cluster` only")
+def devcluster(kube: Kube) -> Kube:
+    if not kube.is_devcluster:
+        pytest.skip("KUBECONFIG is set: only the cluster of `make cluster` simulates GPUs")
     return kube
 
 
 def holds(pod: Object, run: str) -> bool:
-    """A pod of this run has a node and has not ended."""
+    """Return whether a pod belongs to the run, has a node and has not ended."""
     ours = pod["metadata"].get("labels", {}).get("app.kubernetes.io/instance") == run
     return ours and "nodeName" in pod["spec"] and pod["status"]["phase"] not in ("Succeeded", "Failed")
 
@@ -25,13 +25,13 @@ def phases(team: Team, run: str) -> set[str]:
 
 
 @pytest.mark.smoke
-def test_two_runs_of_three_gpus_on_four(own: Kube, team: Team) -> None:
-    """Two gang runs that need 3 of 4 GPUs each: the second has no pod with a node until there is room for
-    all of them (`tfd status`: pending), then runs whole; both end with 0 everywhere."""
+def test_second_gang_waits_until_all_its_gpus_are_free(devcluster: Kube, team: Team) -> None:
+    """Two gang runs need 3 of 4 GPUs each. No pod of the second run has a node until all of its pods fit (`tfd status`
+    shows `pending`); then all of them run. Every task of both runs exits with 0."""
     workers = {"replicas": 3, "gpus": 1}
     values = job("MultiWorkerMirrored", trainer={"batchSize": 63}, worker=workers, scheduling={"gang": True})
     team.install("first", values)
-    team.wait("the first run to have its place", lambda: phases(team, "first") == {"Running"})
+    team.wait("the first run to be scheduled", lambda: phases(team, "first") == {"Running"})
     team.install("second", values)
 
     def waits() -> bool:
@@ -44,11 +44,11 @@ def test_two_runs_of_three_gpus_on_four(own: Kube, team: Team) -> None:
     assert all(task["state"] == "pending" and task["why"] for task in now["tasks"].values()), now
 
     def first_is_over() -> bool:
-        # One list, so one moment: while the first run holds 2 GPUs or 3, the second must not take what is free.
+        # One list is one moment: while the first run holds 2 or 3 GPUs, the second run must not use the free ones.
         pods = team.kube.get("-n", team.name, "pods")["items"]
         held = [pod for pod in pods if holds(pod, "first")]
         placed = [pod for pod in pods if holds(pod, "second")]
-        assert not placed or len(held) + 3 <= GPUS, team.story()
+        assert not placed or len(held) + 3 <= GPUS, team.report()
         return not held
 
     team.wait("the first run to end", first_is_over)
@@ -58,11 +58,11 @@ def test_two_runs_of_three_gpus_on_four(own: Kube, team: Team) -> None:
         assert ended.codes == {"worker-0": [0], "worker-1": [0], "worker-2": [0]}
 
 
-def test_replaced_inside_a_gang(own: Kube, team: Team) -> None:
-    """A worker of a gang run is killed: it comes back inside the group, and the run ends well."""
+def test_killed_worker_returns_to_its_gang(devcluster: Kube, team: Team) -> None:
+    """A worker of a gang run is killed (137): its replacement joins the gang, and all Jobs are Complete."""
     team.install("gang", job("ParameterServer", 1000, gpus=1, scheduling={"gang": True}))
     team.saved("gang")
-    own.kill(team.pod("gang", "worker-1"))
+    devcluster.kill(team.pod("gang", "worker-1"))
     end = team.end("gang")
     assert end.jobs == dict.fromkeys(["chief", "ps", "worker"], "Complete")
     assert end.codes["worker-1"] == [137, 0]

@@ -1,4 +1,4 @@
-"""At most once, whatever Argo CD does: nothing done trains again, nothing that runs is stopped by another's commit."""
+"""At most once: Argo CD never trains a finished run again, and unrelated commits never stop an active run."""
 
 import json
 
@@ -9,14 +9,14 @@ from tests.e2e.team import Team
 
 
 def identity(team: Team, run: str) -> Object:
-    """What tells a run's Jobs and pods from others of the same name."""
+    """Return the UIDs of the Jobs and pods of a run."""
     jobs = {role: each["metadata"]["uid"] for role, each in team.jobs(run).items()}
     return {"jobs": jobs, "pods": sorted(each["metadata"]["uid"] for each in team.pods(run))}
 
 
-def test_others_commits_leave_runs_alone(team: Team, gitops: GitOps) -> None:
-    """A commit elsewhere, another run's file, a changed chart on main, a new release, an edited ApplicationSet: a
-    running and a finished run keep their Jobs and pods; a run that is made afterwards uses the new release."""
+def test_unrelated_commits_leave_runs_unchanged(team: Team, gitops: GitOps) -> None:
+    """An active and a finished run keep their Jobs and pods after a commit to another file, another job file, a changed
+    chart on main, a new release and an edited ApplicationSet. A run that is created afterwards uses the new release."""
     gitops.install(team)
     gitops.merge(team, "finished", gitops.values(steps=50))
     gitops.healthy(team, "finished")
@@ -36,16 +36,16 @@ def test_others_commits_leave_runs_alone(team: Team, gitops: GitOps) -> None:
     gitops.merge(team, "new", gitops.values(state="suspended") | {"chartVersion": "0.99.0"})
     gitops.install(team, pollSeconds=2)
     gitops.healthy(team, "new", "Suspended")
-    gitops.seen_commit(team)
+    gitops.wait_for_poll(team)
 
     assert [identity(team, run) for run in ("finished", "running")] == before
     labels = {run: team.jobs(run)["chief"]["metadata"]["labels"]["helm.sh/chart"] for run in ("running", "new")}
     assert labels == {"running": f"tf-distributed-{chart_version()}", "new": "tf-distributed-0.99.0"}
 
 
-def test_finished_job_deleted(team: Team, gitops: GitOps) -> None:
-    """The Job of a finished run is deleted by hand: commits elsewhere make no new one. A commit to its own file does;
-    it finds DONE, ends with 0 within seconds and trains nothing."""
+def test_deleted_job_of_a_done_run_trains_nothing(team: Team, gitops: GitOps) -> None:
+    """The Job of a finished run is deleted by hand: commits to other files do not re-create the Job. A commit to the
+    job file of the run does; the task finds the DONE marker, exits with 0 and trains nothing."""
     run, values = "again", gitops.values(steps=100)
     gitops.install(team)
     gitops.merge(team, run, values)
@@ -54,8 +54,8 @@ def test_finished_job_deleted(team: Team, gitops: GitOps) -> None:
     team.kubectl("delete", f"job/{run}-chief", "--cascade=foreground")
     gitops.wait(team, run, "OutOfSync", lambda each: synced(each) == "OutOfSync")
     gitops.commit({"README.md": "something else"})
-    gitops.seen_commit(team)
-    gitops.look(team, run, "hard")
+    gitops.wait_for_poll(team)
+    gitops.refresh(team, run, "hard")
     assert team.jobs(run) == {}
 
     gitops.merge(team, run, values | {"description": "read again"})
@@ -66,10 +66,10 @@ def test_finished_job_deleted(team: Team, gitops: GitOps) -> None:
     assert team.done(run) == first
 
 
-def test_identity_edit_by_force(team: Team, gitops: GitOps) -> None:
-    """Identity and immutable keys of a running run are changed on main, past the review: no Job, no pod, no record is
-    touched, also not those that the new strategy has no more; Argo CD names the object and the rule. Put back, all is
-    Synced again, and the run never stopped."""
+def test_forced_identity_edit_changes_nothing(team: Team, gitops: GitOps) -> None:
+    """Identity and immutable keys of an active run are changed on main without a review: no Job, pod or run record
+    changes, not even those that the new strategy lacks. Argo CD names the object and the rule. After a revert, the
+    Application is Synced again, and the run was never stopped."""
     run = "forced"
     values = gitops.values("ParameterServer", steps=100_000)
     small = values["worker"]
@@ -83,10 +83,10 @@ def test_identity_edit_by_force(team: Team, gitops: GitOps) -> None:
         "replicas": (values | {"worker": small | {"replicas": 1}}, "ConfigMap"),
         "immutable": (values | {"worker": more}, "field is immutable"),
     }
-    for name, (edited, said) in edits.items():
+    for name, (edited, message) in edits.items():
         gitops.merge(team, run, edited)
         application = gitops.wait(team, run, f"refused ({name})", lambda each: "ComparisonError" in errors(each))
-        assert said in errors(application), name
+        assert message in errors(application), name
         assert "immutable" in errors(application), name
         assert identity(team, run) == before, name
         gitops.merge(team, run, values)
@@ -99,23 +99,23 @@ def errors_now(application: Object) -> list[str]:
     return [each["type"] for each in application["status"].get("conditions", []) if each["type"].endswith("Error")]
 
 
-def test_a_failed_sync_does_not_come_back_by_itself(team: Team, gitops: GitOps) -> None:
-    """The cluster refuses a run's Job (a quota of Jobs) until Argo CD has given up. The quota is lifted: no commit to
-    another file starts the run days later; one to its own does."""
+def test_failed_sync_is_not_retried_by_unrelated_commits(team: Team, gitops: GitOps) -> None:
+    """A quota refuses the Job of a run until Argo CD stops its retries. The quota is deleted: no commit to another file
+    starts the run later, but a commit to the job file of the run does."""
     run, values = "refused", gitops.values(steps=50)
     gitops.install(team)
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "jobs", "namespace": team.name}}
     gitops.kube.apply(quota | {"spec": {"hard": {"count/jobs.batch": "0"}}})
     gitops.merge(team, run, values)
 
-    def gave_up(application: Object) -> bool:
+    def failed(application: Object) -> bool:
         return "SyncError" in json.dumps(application["status"].get("conditions", []))
 
-    application = gitops.wait(team, run, "given up", gave_up, 400)
+    application = gitops.wait(team, run, "failed", failed, 400)
     assert "exceeded quota" in errors(application)
     team.kubectl("delete", "resourcequota", "jobs")
     gitops.commit({"README.md": "something else"})
-    gitops.seen_commit(team)
+    gitops.wait_for_poll(team)
     assert team.jobs(run) == {}
     gitops.merge(team, run, values | {"description": "now"})
     gitops.healthy(team, run)

@@ -1,6 +1,6 @@
-"""The traps of Argo CD that ours go round: what one would set up at first steps into each, beside ours that does not.
+"""The traps of Argo CD: the baseline settings have each of them, our settings avoid them.
 
-The table of all is docs/decisions/0021-argo-cd-traps.md.
+The table of all traps is docs/decisions/0021-argo-cd-traps.md.
 """
 
 import json
@@ -11,9 +11,9 @@ from tests.e2e.gitops import NAMESPACE, GitOps, errors, synced
 from tests.e2e.team import Team
 
 
-def test_deleted_job_comes_back(team: Team, gitops: GitOps) -> None:
-    """The Job of three runs is deleted by hand. With selfHeal it is back at once; with `main` as the revision at the
-    next commit to any file; ours stays deleted after that commit, too."""
+def test_deleted_job_is_recreated(team: Team, gitops: GitOps) -> None:
+    """The Jobs of three runs are deleted by hand. With selfHeal, Argo CD re-creates the Job at once. With `main` as the
+    revision, the next commit to any file re-creates the Job. With our settings, the Job stays deleted."""
     gitops.install(team)
     baseline_argocd.release(gitops)
     suspended = baseline_argocd.values(gitops, suspend=True)
@@ -29,22 +29,24 @@ def test_deleted_job_comes_back(team: Team, gitops: GitOps) -> None:
     before = {run: baseline_argocd.uid(team, run) for run in runs}
     team.kubectl("delete", "jobs", "--all", "--cascade=foreground")
 
-    team.wait("the Job to be made anew", lambda: baseline_argocd.uid(team, "heals") not in ("", before["heals"]))
+    team.wait("the Job to be re-created", lambda: baseline_argocd.uid(team, "heals") not in ("", before["heals"]))
     for run in ("follows", "ours"):
         gitops.wait(team, run, "OutOfSync", lambda each: synced(each) == "OutOfSync")
         assert baseline_argocd.uid(team, run) == ""
 
     gitops.commit({"README.md": "something else"})
-    gitops.seen_commit(team)
-    team.wait("the Job to be made anew", lambda: gitops.look(team, "follows") and baseline_argocd.uid(team, "follows"))
+    gitops.wait_for_poll(team)
+    team.wait(
+        "the Job to be re-created", lambda: gitops.refresh(team, "follows") and baseline_argocd.uid(team, "follows")
+    )
     assert baseline_argocd.uid(team, "follows") != before["follows"]
-    gitops.look(team, "ours", "hard")
+    gitops.refresh(team, "ours", "hard")
     assert baseline_argocd.uid(team, "ours") == ""
 
 
-def test_job_with_ttl_runs_again_and_again(team: Team, gitops: GitOps) -> None:
-    """A finished Job that its `ttlSecondsAfterFinished` deletes is made and run again by selfHeal, three times and
-    more, and nobody has committed anything."""
+def test_job_with_ttl_is_repeated(team: Team, gitops: GitOps) -> None:
+    """`ttlSecondsAfterFinished` deletes a finished Job, and selfHeal re-creates and runs the Job at least three times,
+    without any commit."""
     gitops.install(team)
     baseline_argocd.release(gitops)
     content = baseline_argocd.values(gitops, ttlSecondsAfterFinished=0)
@@ -56,13 +58,13 @@ def test_job_with_ttl_runs_again_and_again(team: Team, gitops: GitOps) -> None:
         events = gitops.kube.get("-n", team.name, "events", "--field-selector", completed)["items"]
         return len({each["involvedObject"]["uid"] for each in events})
 
-    team.wait("the third Job of the name to be done", lambda: runs() > 2)
+    team.wait("the third Job of this name to be done", lambda: runs() > 2)
 
 
-def test_failed_sync_comes_back(team: Team, gitops: GitOps) -> None:
-    """The cluster refuses the Jobs of two runs (a quota), Argo CD gives up, the quota is lifted. A commit to another
-    file starts the one whose revision is `main`, days later it may be; the one whose revision is a tag, as ours, stays
-    failed until it is changed itself."""
+def test_failed_sync_is_retried_by_an_unrelated_commit(team: Team, gitops: GitOps) -> None:
+    """A quota refuses the Jobs of two runs until Argo CD stops its retries. Then the quota is deleted. A commit to
+    another file starts the run whose revision is `main`, possibly days later. The run whose revision is a tag, like
+    ours, stays failed until its own file changes."""
     gitops.install(team)
     baseline_argocd.release(gitops)
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "jobs", "namespace": team.name}}
@@ -73,15 +75,15 @@ def test_failed_sync_comes_back(team: Team, gitops: GitOps) -> None:
         gitops, team, "tagged", baseline_argocd.source(gitops, "tagged", content, baseline_argocd.TAG)
     )
     for run in ("follows", "tagged"):
-        application = gitops.wait(team, run, "given up", lambda each: "SyncError: " in errors(each))
+        application = gitops.wait(team, run, "failed", lambda each: "SyncError: " in errors(each))
         assert "exceeded quota" in errors(application)
     team.kubectl("delete", "resourcequota", "jobs")
-    gitops.look(team, "follows")
+    gitops.refresh(team, "follows")
     assert baseline_argocd.uid(team, "follows") == ""
 
     gitops.commit({"README.md": "something else"})
-    team.wait("the Job to be made", lambda: gitops.look(team, "follows") and baseline_argocd.uid(team, "follows"))
-    assert "SyncError: " in errors(gitops.look(team, "tagged", "hard"))
+    team.wait("the Job to be created", lambda: gitops.refresh(team, "follows") and baseline_argocd.uid(team, "follows"))
+    assert "SyncError: " in errors(gitops.refresh(team, "tagged", "hard"))
     assert baseline_argocd.uid(team, "tagged") == ""
     baseline_argocd.apply(
         gitops, team, "tagged", baseline_argocd.source(gitops, "tagged", content | {"note": "now"}, baseline_argocd.TAG)
@@ -89,9 +91,9 @@ def test_failed_sync_comes_back(team: Team, gitops: GitOps) -> None:
     gitops.healthy(team, "tagged", "Suspended")
 
 
-def test_name_by_revision_and_replace_do_not_change_a_job(team: Team, gitops: GitOps) -> None:
-    """A Job called by `.Release.Revision` keeps the number 1, so a changed template meets the old Job and is refused,
-    with Replace=true as well."""
+def test_revision_in_the_name_and_replace_do_not_change_a_job(team: Team, gitops: GitOps) -> None:
+    """The name of a Job contains `.Release.Revision`, which is always 1. Therefore a changed template meets the old Job
+    and is refused, also with Replace=true."""
     gitops.install(team)
     baseline_argocd.release(gitops)
     for run, options in (("plain", ""), ("replaced", "Replace=true")):
@@ -106,8 +108,8 @@ def test_name_by_revision_and_replace_do_not_change_a_job(team: Team, gitops: Gi
 
 
 def test_force_replaces_an_unchanged_job(team: Team, gitops: GitOps) -> None:
-    """With Force=true,Replace=true a note beside the Job is changed, and the Job is another; the note of ours is
-    changed, in the Job's own annotations, and it is the same one."""
+    """With Force=true,Replace=true, a changed note in another object replaces the Job. With our settings, a changed
+    description in the annotations of the Job keeps the Job."""
     gitops.install(team)
     baseline_argocd.release(gitops)
     values = gitops.values(state="suspended")
@@ -122,7 +124,7 @@ def test_force_replaces_an_unchanged_job(team: Team, gitops: GitOps) -> None:
         gitops.healthy(team, run, "Suspended")
     before = {run: baseline_argocd.uid(team, run) for run in ("forced", "ours")}
     change("second")
-    team.wait("another Job", lambda: baseline_argocd.uid(team, "forced") not in ("", before["forced"]))
+    team.wait("a new Job", lambda: baseline_argocd.uid(team, "forced") not in ("", before["forced"]))
 
     def noted() -> bool:
         annotations = team.jobs("ours")["chief"]["metadata"]["annotations"]
@@ -132,21 +134,21 @@ def test_force_replaces_an_unchanged_job(team: Team, gitops: GitOps) -> None:
     assert baseline_argocd.uid(team, "ours") == before["ours"]
 
 
-def test_one_set_for_all_teams_is_stopped_by_one_file(new_team: Callable[[], Team], gitops: GitOps) -> None:
-    """One team merges a file that is no YAML: of one ApplicationSet for all teams no new run of any team starts; of
-    ours the other team's does."""
+def test_shared_set_is_stopped_by_one_file(new_team: Callable[[], Team], gitops: GitOps) -> None:
+    """One team merges a file that is not valid YAML. With one ApplicationSet for all teams, no new run of any team
+    starts. With our settings, the runs of the other team start."""
     one, two = new_team(), new_team()
     gitops.install(one, two)
     baseline_argocd.release(gitops)
     suspended = baseline_argocd.values(gitops, suspend=True)
-    baseline_argocd.apply_set(gitops, one, "naive/*/*.yaml", baseline_argocd.named())
-    gitops.commit({f"naive/{two.name}/before.yaml": suspended})
+    baseline_argocd.apply_set(gitops, one, "baseline/*/*.yaml", baseline_argocd.named())
+    gitops.commit({f"baseline/{two.name}/before.yaml": suspended})
     gitops.healthy(two, "before", "Suspended")
     broken, ours = "storage: {claim", gitops.values(state="suspended")
     gitops.commit(
         {
-            f"naive/{one.name}/broken.yaml": broken,
-            f"naive/{two.name}/after.yaml": suspended,
+            f"baseline/{one.name}/broken.yaml": broken,
+            f"baseline/{two.name}/after.yaml": suspended,
             f"jobs/{one.name}/broken.yaml": broken,
             f"jobs/{two.name}/ours.yaml": ours,
         }
@@ -156,81 +158,85 @@ def test_one_set_for_all_teams_is_stopped_by_one_file(new_team: Callable[[], Tea
     assert gitops.names(two) == [f"{two.name}-before", f"{two.name}-ours"]
 
 
-def test_two_files_of_one_name_start_neither(new_team: Callable[[], Team], gitops: GitOps) -> None:
-    """Two teams merge a run of the same name: of a set that calls Applications by the run alone neither is made; of
-    ours both are."""
+def test_duplicate_run_name_starts_neither_run(new_team: Callable[[], Team], gitops: GitOps) -> None:
+    """Two teams merge a run with the same name. A set that names Applications after the run alone creates neither. With
+    our settings, both runs are created."""
     one, two = new_team(), new_team()
     gitops.install(one, two)
     baseline_argocd.release(gitops)
     run = f"{one.name}-same"
-    baseline_argocd.apply_set(gitops, one, "naive/*/*.yaml", '{{ trimSuffix ".yaml" .path.filename }}')
-    files = {f"naive/{team.name}/{run}.yaml": baseline_argocd.values(gitops, suspend=True) for team in (one, two)}
+    baseline_argocd.apply_set(gitops, one, "baseline/*/*.yaml", '{{ trimSuffix ".yaml" .path.filename }}')
+    files = {f"baseline/{team.name}/{run}.yaml": baseline_argocd.values(gitops, suspend=True) for team in (one, two)}
     gitops.commit(files | {f"jobs/{team.name}/same.yaml": gitops.values(state="suspended") for team in (one, two)})
-    one.wait("the set to say so", lambda: f"duplicate name: {run}" in baseline_argocd.set_errors(gitops, one))
+    one.wait(
+        "the set to report the duplicate", lambda: f"duplicate name: {run}" in baseline_argocd.set_errors(gitops, one)
+    )
     for team in (one, two):
         gitops.healthy(team, "same", "Suspended")
         assert gitops.names(team) == [f"{team.name}-same"]
         assert team.objects(run, "jobs") == []
 
 
-def test_files_of_folders_below_are_runs(team: Team, gitops: GitOps) -> None:
-    """A file in a folder below the team's is a run to the usual pattern, and nobody's to ours."""
+def test_files_in_subfolders_are_runs(team: Team, gitops: GitOps) -> None:
+    """A file in a subfolder of the team is a run for the usual pattern, but not with our settings."""
     gitops.install(team)
     baseline_argocd.release(gitops)
-    baseline_argocd.apply_set(gitops, team, f"naive/{team.name}/*.yaml", f"{team.name}-below", syncPolicy={})
+    baseline_argocd.apply_set(gitops, team, f"baseline/{team.name}/*.yaml", f"{team.name}-below", syncPolicy={})
     gitops.commit(
         {
-            f"naive/{team.name}/archive/old.yaml": baseline_argocd.values(gitops, suspend=True),
+            f"baseline/{team.name}/archive/old.yaml": baseline_argocd.values(gitops, suspend=True),
             f"jobs/{team.name}/archive/old.yaml": gitops.values(state="suspended"),
         }
     )
-    gitops.wait(team, "below", "there", lambda each: True)
+    gitops.wait(team, "below", "created", lambda each: True)
     gitops.merge(team, "ours", gitops.values(state="suspended"))
     gitops.healthy(team, "ours", "Suspended")
     assert gitops.names(team) == [f"{team.name}-below", f"{team.name}-ours"]
 
 
-def test_key_called_path_is_the_generator_s(team: Team, gitops: GitOps) -> None:
-    """A file's own key `path` is lost: whoever passes all parameters on gives the chart the generator's, ours none."""
+def test_path_key_is_overwritten_by_the_generator(team: Team, gitops: GitOps) -> None:
+    """The key `path` of a job file is lost: a set that passes all parameters on gives the chart the `path` of the
+    generator. Our settings pass no `path`."""
     gitops.install(team)
     baseline_argocd.release(gitops)
     baseline_argocd.apply_set(
-        gitops, team, f"naive/{team.name}/*.yaml", baseline_argocd.named(team.name), syncPolicy={}
+        gitops, team, f"baseline/{team.name}/*.yaml", baseline_argocd.named(team.name), syncPolicy={}
     )
-    mine = {"path": "mine"}
-    ours = gitops.values(state="suspended") | mine
-    gitops.commit({f"naive/{team.name}/naive.yaml": mine, f"jobs/{team.name}/ours.yaml": ours})
+    keys = {"path": "mine"}
+    ours = gitops.values(state="suspended") | keys
+    gitops.commit({f"baseline/{team.name}/baseline.yaml": keys, f"jobs/{team.name}/ours.yaml": ours})
     values = {}
-    for run in ("naive", "ours"):
-        application = gitops.wait(team, run, "there", lambda each: True)
+    for run in ("baseline", "ours"):
+        application = gitops.wait(team, run, "created", lambda each: True)
         values[run] = json.loads(application["spec"]["source"]["helm"]["values"])
-    assert values["naive"]["path"]["filename"] == "naive.yaml"
+    assert values["baseline"]["path"]["filename"] == "baseline.yaml"
     assert values["ours"] == {key: value for key, value in ours.items() if key != "path"}
 
 
-def test_values_file_and_chart_can_not_be_of_two_commits(team: Team, gitops: GitOps) -> None:
-    """The chart at its tag and the job file from main, as `$values` of the same repository: refused. As a file of the
-    chart's own commit it is not there, and outside of the repository nothing is read. Ours brings the values along."""
+def test_values_file_and_chart_cannot_come_from_two_commits(team: Team, gitops: GitOps) -> None:
+    """Argo CD refuses the chart from a tag together with `$values` from main of the same repository. A values file in
+    the commit of the chart does not exist yet, and a path outside the repository is refused. Our settings pass the
+    values inline."""
     gitops.install(team)
     baseline_argocd.release(gitops)
-    gitops.commit({"naive/later.yaml": baseline_argocd.values(gitops, suspend=True)})
+    gitops.commit({"baseline/later.yaml": baseline_argocd.values(gitops, suspend=True)})
     sources = {
-        "$values/naive/later.yaml": "cannot reference a different revision of the same repository",
-        "/naive/later.yaml": "no such file or directory",
+        "$values/baseline/later.yaml": "cannot reference a different revision of the same repository",
+        "/baseline/later.yaml": "no such file or directory",
         "../../../../etc/hostname": "outside repository root",
     }
     reference = {"repoURL": gitops.repository.url, "targetRevision": "main", "ref": "values"}
-    for number, (file, said) in enumerate(sources.items()):
+    for number, (file, message) in enumerate(sources.items()):
         chart = baseline_argocd.source(gitops, f"run-{number}", {}, baseline_argocd.TAG, valueFiles=[file])
         baseline_argocd.apply(gitops, team, f"run-{number}", chart, *([reference] if "$values" in file else []))
         application = gitops.wait(team, f"run-{number}", "refused", lambda each: "ComparisonError: " in errors(each))
-        assert said in errors(application), file
+        assert message in errors(application), file
     gitops.merge(team, "ours", gitops.values(state="suspended"))
     gitops.healthy(team, "ours", "Suspended")
 
 
-def test_version_of_helm_is_not_what_one_asks_for(team: Team, gitops: GitOps) -> None:
-    """An Application that asks for Helm 3 is rendered by Helm 4."""
+def test_helm_version_setting_is_ignored(team: Team, gitops: GitOps) -> None:
+    """Argo CD renders an Application that requests Helm 3 with Helm 4."""
     gitops.install(team)
     baseline_argocd.release(gitops)
     content = baseline_argocd.values(gitops, suspend=True)
@@ -239,44 +245,44 @@ def test_version_of_helm_is_not_what_one_asks_for(team: Team, gitops: GitOps) ->
     assert gitops.kube.get("-n", team.name, "configmap", "third")["data"]["helm"].startswith("v4.")
 
 
-def test_renamed_file_ends_the_run_and_starts_another(team: Team, gitops: GitOps) -> None:
-    """A file is renamed: its running pod is killed and another one starts under the new name, at step 0."""
+def test_renamed_file_ends_the_run_and_starts_a_new_one(team: Team, gitops: GitOps) -> None:
+    """A job file is renamed: its pod is killed, and a new run starts under the new name, at step 0."""
     gitops.install(team)
     baseline_argocd.release(gitops)
-    baseline_argocd.apply_set(gitops, team, f"naive/{team.name}/*.yaml", baseline_argocd.named(team.name))
+    baseline_argocd.apply_set(gitops, team, f"baseline/{team.name}/*.yaml", baseline_argocd.named(team.name))
     content = baseline_argocd.values(gitops, "sleep 1000")
-    gitops.commit({f"naive/{team.name}/old.yaml": content})
+    gitops.commit({f"baseline/{team.name}/old.yaml": content})
     team.pod("old", "chief-0")
-    gitops.commit({f"naive/{team.name}/old.yaml": None, f"naive/{team.name}/new.yaml": content})
+    gitops.commit({f"baseline/{team.name}/old.yaml": None, f"baseline/{team.name}/new.yaml": content})
     team.pod("new", "chief-0")
-    team.wait("the old run to be gone", lambda: not team.objects("old", "jobs,pods"))
+    team.wait("the old run to be deleted", lambda: not team.objects("old", "jobs,pods"))
 
 
 def test_edit_of_a_set_ends_all_its_runs(team: Team, gitops: GitOps) -> None:
-    """The pattern of a naive set is edited and finds nothing any more: all its runs are deleted. Ours is deleted as the
-    README says, --cascade=orphan, and applied anew: its run is the same one."""
+    """The pattern of a baseline set is edited and matches nothing: all of its runs are deleted. Our set is deleted with
+    --cascade=orphan, as argocd/README.md describes, and applied again: its run is unchanged."""
     gitops.install(team)
     baseline_argocd.release(gitops)
-    baseline_argocd.apply_set(gitops, team, f"naive/{team.name}/*.yaml", baseline_argocd.named(team.name))
+    baseline_argocd.apply_set(gitops, team, f"baseline/{team.name}/*.yaml", baseline_argocd.named(team.name))
     content = baseline_argocd.values(gitops, suspend=True)
-    gitops.commit({f"naive/{team.name}/{run}.yaml": content for run in ("a", "b")})
+    gitops.commit({f"baseline/{team.name}/{run}.yaml": content for run in ("a", "b")})
     gitops.merge(team, "ours", gitops.values(state="suspended"))
     for run in ("a", "b", "ours"):
         gitops.healthy(team, run, "Suspended")
     before = baseline_argocd.uid(team, "ours")
-    baseline_argocd.apply_set(gitops, team, f"naive/{team.name}/*.yml", baseline_argocd.named(team.name))
-    team.wait("all of it to be gone", lambda: not team.objects("a", "jobs") and not team.objects("b", "jobs"))
+    baseline_argocd.apply_set(gitops, team, f"baseline/{team.name}/*.yml", baseline_argocd.named(team.name))
+    team.wait("all Jobs to be deleted", lambda: not team.objects("a", "jobs") and not team.objects("b", "jobs"))
 
     mine = ("applicationset", f"runs-{team.name}")
     gitops.kube.kubectl("-n", NAMESPACE, "delete", *mine, "--cascade=orphan")
     gitops.install(team)
-    gitops.seen_commit(team)
+    gitops.wait_for_poll(team)
     assert baseline_argocd.uid(team, "ours") == before
 
 
 def test_second_wave_waits_for_the_end_of_a_job(team: Team, gitops: GitOps) -> None:
-    """What is in the wave after a Job is not applied while the Job runs: parameter servers in wave 0 would wait for
-    workers in wave 1 for ever. Ours has one wave."""
+    """Argo CD does not apply a sync wave while a Job of an earlier wave runs: parameter servers in wave 0 would wait
+    indefinitely for workers in wave 1. Our settings have one wave."""
     gitops.install(team)
     baseline_argocd.release(gitops)
     baseline_argocd.apply(
@@ -294,24 +300,24 @@ def test_second_wave_waits_for_the_end_of_a_job(team: Team, gitops: GitOps) -> N
     assert team.kubectl("get", "configmap", "waves", "--ignore-not-found") == ""
 
 
-def test_file_names_its_own_project(new_team: Callable[[], Team], gitops: GitOps) -> None:
-    """A set that takes project and namespace from the file: a file of one team runs as the other. Ours takes them from
-    the folder, and the chart refuses the keys."""
+def test_file_chooses_its_own_project(new_team: Callable[[], Team], gitops: GitOps) -> None:
+    """With a set that takes project and namespace from the file, a file of one team runs in the project of another. Our
+    settings take both from the folder, and the chart refuses the keys."""
     one, two = new_team(), new_team()
     gitops.install(one, two)
     baseline_argocd.release(gitops)
     content = baseline_argocd.values(gitops, suspend=True)
     destination = {"server": "https://kubernetes.default.svc", "namespace": "{{ .project }}"}
     templated = {"project": "{{ .project }}", "destination": destination}
-    baseline_argocd.apply_set(gitops, one, f"naive/{one.name}/*.yaml", f"{one.name}-naive", **templated)
+    baseline_argocd.apply_set(gitops, one, f"baseline/{one.name}/*.yaml", f"{one.name}-baseline", **templated)
     claim = {"project": two.name}
     gitops.commit(
         {
-            f"naive/{one.name}/naive.yaml": content | claim,
+            f"baseline/{one.name}/baseline.yaml": content | claim,
             f"jobs/{one.name}/ours.yaml": gitops.values(state="suspended") | claim,
         }
     )
-    two.wait("the Job of the one in the namespace of the other", lambda: two.objects("naive", "jobs"))
+    two.wait("the Job of one team in the namespace of the other", lambda: two.objects("baseline", "jobs"))
     application = gitops.wait(one, "ours", "refused", lambda each: "ComparisonError: " in errors(each))
     assert application["spec"]["project"] == one.name
     assert "project" in errors(application)

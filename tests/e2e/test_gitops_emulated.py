@@ -1,4 +1,4 @@
-"""What the review says that Argo CD would have, and what Argo CD has."""
+"""The Applications that the review predicts, compared with those of Argo CD."""
 
 import json
 import re
@@ -20,27 +20,27 @@ from tfd.review.analysis.secrets import find_secrets
 from tfd.review.output.redaction import Redactor
 
 REFRESH = "argocd.argoproj.io/application-set-refresh"
-FAR = 24 * 3600  # no set looks for commits by itself: each look is asked for
+FAR = 24 * 3600  # No set polls for commits: the test requests each poll.
 PATIENCE = 200
 UNREAD = ("the file cannot be read", "the file is not a mapping")
 
 
 @dataclass(frozen=True)
 class Change:
-    """All pull requests of the corpus as one, each in teams of its own, so that two commits are enough."""
+    """All pull requests of the corpus as one, each with separate teams, so that two commits are enough."""
 
     base: Files
     head: Files
 
     @property
     def teams(self) -> list[str]:
-        """The folders that are teams."""
+        """Return the folders that are teams."""
         folders = {path.split("/")[1] for path in [*self.base, *self.head] if path.count("/") > 1}
         return sorted(name for name in folders if re.fullmatch(f"{PREFIX}[-a-z0-9]+", name))
 
 
 def corpus(token: str) -> Change:
-    """Return the job files of every case before and after its merge, and files that are no job files."""
+    """Return the job files of every case before and after its merge, and malformed files."""
     base: Files = {"review.yaml": (CHECKOUT / "review.yaml").read_text()}
     head: Files = {}
     for number, case in enumerate(CASES.values()):
@@ -64,42 +64,42 @@ class Sets:
 
     gitops: GitOps
 
-    def look(self, stamp: str) -> None:
-        """Ask each set to look for commits now. Argo CD takes the annotation away once a set has done what it found."""
+    def poll(self, stamp: str) -> None:
+        """Make each set poll for commits. Argo CD removes the annotation after it has processed a set."""
         names = [f"runs-{team.name}" for team in self.gitops.teams]
         self.gitops.kube.kubectl(
             "-n", NAMESPACE, "annotate", "--overwrite", "applicationset", *names, f"{REFRESH}={stamp}"
         )
 
     def wait(self, stopped: set[str], either: AbstractSet[str] = frozenset()) -> dict[str, str]:
-        """Wait until each set has looked, those of `stopped` with an error, those of `either` with or without; return
-        the errors of `stopped` by team."""
+        """Wait until each set has polled: sets of `stopped` with an error, sets of `either` with or without. Return the
+        errors of `stopped` by team."""
         end = time.monotonic() + PATIENCE
         while True:
             items = self.gitops.kube.get("-n", NAMESPACE, "applicationsets")["items"]
             sets = {item["metadata"]["name"].removeprefix("runs-"): item for item in items}
             mine = {team.name: sets[team.name] for team in self.gitops.teams}
             errors = {team: error(item) for team, item in mine.items()}
-            looked = {team for team in mine if REFRESH not in mine[team]["metadata"].get("annotations", {})}
+            polled = {team for team in mine if REFRESH not in mine[team]["metadata"].get("annotations", {})}
             failed = {team for team in mine if errors[team]}
-            waiting = mine.keys() - (looked - stopped) - (failed & (stopped | either))
+            waiting = mine.keys() - (polled - stopped) - (failed & (stopped | either))
             if not waiting:
                 return {team: errors[team] for team in stopped}
-            told = {team: errors[team] for team in waiting}
-            assert time.monotonic() < end, f"gave up after {PATIENCE} s: sets that should have (not) stopped: {told}"
+            unexpected = {team: errors[team] for team in waiting}
+            assert time.monotonic() < end, f"Timed out after {PATIENCE} s: sets in the wrong state: {unexpected}"
             time.sleep(POLL)
 
     def applications(self) -> dict[str, Object]:
-        """What there is of all teams, by name, as the review tells it."""
+        """Return the Applications of all teams by name, in the form of the review."""
         found = self.gitops.kube.get("-n", NAMESPACE, "applications")["items"]
         names = {team.name for team in self.gitops.teams}
         mine = [item for item in found if item["spec"]["project"] in names]
-        # A set that deletes one is done with it; what it has to clean up is for another component.
+        # An Application that is being deleted no longer counts; another component cleans up its resources.
         return {item["metadata"]["name"]: essence(item) for item in mine if "deletionTimestamp" not in item["metadata"]}
 
 
 def error(item: Object) -> str:
-    """What an ApplicationSet says has gone wrong; empty if nothing has."""
+    """Return the error messages of an ApplicationSet, or an empty string."""
     conditions = item.get("status", {}).get("conditions", [])
     return " ".join(
         each["message"] for each in conditions if (each["type"], each["status"]) == ("ErrorOccurred", "True")
@@ -107,12 +107,12 @@ def error(item: Object) -> str:
 
 
 def essence(application: Object) -> Object:
-    """The part of a real Application that the review tells. Its values are one string."""
+    """Return the part of a real Application that the review predicts, with its values parsed."""
     spec = application["spec"]
     source = spec["source"]
     helm = source["helm"]
     values = json.loads(helm["values"])
-    made = {
+    result = {
         "name": application["metadata"]["name"],
         "project": spec["project"],
         "source": {
@@ -123,17 +123,17 @@ def essence(application: Object) -> Object:
         "destination": {"namespace": spec["destination"]["namespace"]},
         "syncPolicy": {"automated": spec["syncPolicy"]["automated"]},
     }
-    # The review shows nobody what looks like a secret.
-    return dict(Redactor(tuple(secret.text for secret in find_secrets(values))).json(made))
+    # The review redacts everything that looks like a secret.
+    return dict(Redactor(tuple(secret.text for secret in find_secrets(values))).json(result))
 
 
 def as_floats(value: Any) -> Any:
-    """Numbers as Argo CD has them: the digits that it writes for a huge one are not those that Python writes."""
+    """Return a value with every integer as a float, because Argo CD formats huge numbers differently from Python."""
     return json.loads(json.dumps(value), parse_int=float)
 
 
-def by_name(told: Object) -> Any:
-    return as_floats({each["name"]: each for each in told["applications"]})
+def by_name(predicted: Object) -> Any:
+    return as_floats({each["name"]: each for each in predicted["applications"]})
 
 
 def review(folder: Path, base: str) -> Object:
@@ -141,21 +141,21 @@ def review(folder: Path, base: str) -> Object:
     return dict(json.loads(command([sys.executable, "-m", "tfd", *words], exits=(0, 1))))
 
 
-def test_the_review_tells_the_applications_that_there_are(gitops: GitOps, token: str, tmp_path: Path) -> None:
-    """Every pull request of the review's tests, and many files that are no job files, are merged: the Applications
-    that `tfd review` tells are those that Argo CD has, with the same revision, values, project and namespace; the sets
-    that it says are stopped have an error, and of their teams nothing has come or gone."""
+def test_review_predicts_the_applications_of_argo_cd(gitops: GitOps, token: str, tmp_path: Path) -> None:
+    """Every pull request of the review's tests and many malformed files are merged. `tfd review` predicts exactly the
+    Applications of Argo CD, with the same revision, values, project and namespace. The sets that the review reports as
+    stopped have an error, and the Applications of their teams are unchanged."""
     change = corpus(token)
-    # argocd/ refuses teams of which one's runs could have the names of another's: these are brought in one by one.
+    # argocd/ refuses two teams in one call if their runs could have equal Application names, so these come in parts.
     teams = [Team(gitops.kube, name, tmp_path) for name in change.teams]
     late = [team for team in teams if any(team.name.startswith(f"{name}-") for name in change.teams)]
     for some in ([team for team in teams if team not in late], late):
         gitops.install(*some, pollSeconds=FAR)
     gitops.teams = teams
-    # Nothing of this may run: no destination is allowed.
+    # No run may start, so no destination is allowed.
     nowhere = ["patch", "appproject", *change.teams, "--type=merge", "-p", '{"spec": {"destinations": []}}']
     gitops.kube.kubectl("-n", NAMESPACE, *nowhere)
-    # And there is nothing to delete with an Application: without a finalizer hundreds are gone in a moment.
+    # The Applications have no resources, so they need no finalizer, and hundreds are deleted quickly.
     keep = ["patch", "applicationset", *(f"runs-{name}" for name in change.teams), "--type=merge"]
     gitops.kube.kubectl("-n", NAMESPACE, *keep, "-p", '{"spec": {"syncPolicy": {"preserveResourcesOnDeletion": true}}}')
     sets = Sets(gitops)
@@ -164,30 +164,30 @@ def test_the_review_tells_the_applications_that_there_are(gitops: GitOps, token:
     commit(clone, change.base)
     gitops.repository.push()
     base = gitops.repository.git("rev-parse", "HEAD")
-    sets.look("base")
-    before_told = review(clone, base)
-    unsure = {stop["team"] for stop in before_told["blockedTeams"]}
-    sets.wait(set(), either=unsure)  # one holds a link to a job file, which the review does not follow
+    sets.poll("base")
+    predicted_before = review(clone, base)
+    unsure = {stop["team"] for stop in predicted_before["blockedTeams"]}
+    sets.wait(set(), either=unsure)  # One team has a symbolic link to a job file, which the review does not follow.
     before = sets.applications()
-    assert by_name(before_told) == as_floats(
+    assert by_name(predicted_before) == as_floats(
         {name: each for name, each in before.items() if each["project"] not in unsure}
     )
 
     commit(clone, change.head)
     gitops.repository.push()
-    told = review(clone, base)
-    stopped = {stop["team"] for stop in told["blockedTeams"]}
-    assert len(told["applications"]) > 500
+    predicted = review(clone, base)
+    stopped = {stop["team"] for stop in predicted["blockedTeams"]}
+    assert len(predicted["applications"]) > 500
     assert len(stopped) > 10
-    sets.look("head")
+    sets.poll("head")
     errors = sets.wait(stopped)
     after = sets.applications()
     stay = {name for name, each in after.items() if each["project"] in stopped}
-    assert by_name(told) == as_floats({name: each for name, each in after.items() if name not in stay})
+    assert by_name(predicted) == as_floats({name: each for name, each in after.items() if name not in stay})
     assert stay == {name for name, each in before.items() if each["project"] in stopped}
-    assert not set(told["applicationsDeleted"]) & after.keys()
-    # Where the apiserver refuses an Application, its message is all that there is.
-    unread = {stop["team"]: stop["path"] for stop in told["blockedTeams"] if stop["why"] in UNREAD}
+    assert not set(predicted["applicationsDeleted"]) & after.keys()
+    # Where the apiserver refuses an Application, the set only contains the message of the apiserver.
+    unread = {stop["team"]: stop["path"] for stop in predicted["blockedTeams"] if stop["why"] in UNREAD}
     assert len(unread) > 10
     for team, path in unread.items():
         assert str(Path(path).parent) in errors[team]

@@ -1,4 +1,4 @@
-"""What a commit can't do: stop others, reach another team, another repository, the cluster, another chart."""
+"""Isolation: a commit cannot stop other teams or reach another team, repository, chart or the cluster."""
 
 import json
 from collections.abc import Callable
@@ -9,9 +9,9 @@ from tests.e2e.kube import Object
 from tests.e2e.team import Team
 
 
-def test_five_files_in_two_teams_one_of_them_invalid(new_team: Callable[[], Team], gitops: GitOps) -> None:
-    """Five job files in two teams are merged at once, one of them with an impossible key: the four others train to the
-    end; the bad one is an Application with the chart's message, and nothing of it is in the cluster."""
+def test_invalid_file_affects_only_its_own_run(new_team: Callable[[], Team], gitops: GitOps) -> None:
+    """Five job files of two teams are merged at once, one of them with an invalid value: the four others train to the
+    end. The invalid one has an Application with the message of the chart, and no object in the cluster."""
     one, two = new_team(), new_team()
     gitops.install(one, two)
     good = gitops.values(steps=50)
@@ -27,9 +27,9 @@ def test_five_files_in_two_teams_one_of_them_invalid(new_team: Callable[[], Team
     assert one.objects("bad", "jobs,configmaps,services") == []
 
 
-def test_an_unreadable_file_stops_its_own_team_only(new_team: Callable[[], Team], gitops: GitOps) -> None:
-    """A file that is no YAML is merged: running runs of its team go on, new ones of it wait and the ApplicationSet
-    names the file; the other team's start. Mended, all start."""
+def test_unreadable_file_stops_only_its_own_team(new_team: Callable[[], Team], gitops: GitOps) -> None:
+    """A file that is not valid YAML is merged: active runs of its team continue, new runs of the team wait, and the
+    ApplicationSet names the file. New runs of the other team start. After a fix, all runs start."""
     one, two = new_team(), new_team()
     gitops.install(one, two)
     values = gitops.values(state="suspended")
@@ -40,30 +40,30 @@ def test_an_unreadable_file_stops_its_own_team_only(new_team: Callable[[], Team]
     gitops.commit(files | {f"jobs/{one.name}/broken.yaml": "storage: {claim"})
     gitops.healthy(two, "after", "Suspended")
 
-    def told() -> bool:
+    def named() -> bool:
         found = gitops.kube.get("-n", NAMESPACE, "applicationset", f"runs-{one.name}")
-        said = [each for each in found.get("status", {}).get("conditions", []) if each["type"] == "ErrorOccurred"]
-        return any(each["status"] == "True" and "broken.yaml" in each["message"] for each in said)
+        errors = [each for each in found.get("status", {}).get("conditions", []) if each["type"] == "ErrorOccurred"]
+        return any(each["status"] == "True" and "broken.yaml" in each["message"] for each in errors)
 
-    one.wait("the ApplicationSet to name the file", told)
+    one.wait("the ApplicationSet to name the file", named)
     assert gitops.names(one) == [f"{one.name}-before"]
     assert one.jobs("before")["chief"]["metadata"]["uid"] == before
     gitops.merge(one, "broken", None)
-    # After an error it looks again by itself only every three minutes.
+    # After an error, the set polls only every three minutes.
     refresh = "argocd.argoproj.io/application-set-refresh=true"
     gitops.kube.kubectl("-n", NAMESPACE, "annotate", "applicationset", f"runs-{one.name}", refresh)
     gitops.healthy(one, "after", "Suspended")
 
 
-def test_a_file_without_its_chart_waits_alone(team: Team, gitops: GitOps) -> None:
-    """Files whose chartVersion is missing, was never released, or tries to leave the tags: each is an Application that
-    says so, nothing is applied, and the run beside them starts."""
+def test_file_without_a_released_chart_affects_only_its_own_run(team: Team, gitops: GitOps) -> None:
+    """The chartVersion of some files is missing, was never released, or points outside the tags. Each of them has an
+    Application with an error, and nothing is applied. Another run of the team starts."""
     gitops.install(team)
     good = gitops.values(state="suspended")
     versions = {"missing": None, "unreleased": "9.9.9", "elsewhere": "../x", "branch": "0.0.1", "number": 0.1}
     files = {run: {key: value for key, value in (good | {"chartVersion": version}).items() if value is not None}
              for run, version in versions.items()}  # fmt: skip
-    # A branch of the tag's name is not taken for it.
+    # A branch with the name of a tag does not replace the tag.
     gitops.repository.git("push", "--quiet", "origin", "HEAD:refs/heads/tf-distributed-0.0.1")
     gitops.commit({f"jobs/{team.name}/{run}.yaml": each for run, each in (files | {"good": good}).items()})
     gitops.healthy(team, "good", "Suspended")
@@ -92,9 +92,9 @@ spec: {containers: [{name: evil, image: evil}]}
 """
 
 
-def test_a_team_reaches_no_other_team_nor_the_cluster(new_team: Callable[[], Team], gitops: GitOps) -> None:
-    """Even with a chart of its own under a tag, a file of one team makes nothing in another team's namespace, no
-    cluster-wide object, no kind that the chart has not; a set that names another repository gets nothing either."""
+def test_team_cannot_reach_another_team_or_the_cluster(new_team: Callable[[], Team], gitops: GitOps) -> None:
+    """Even with a changed chart under a tag, a job file creates no object in the namespace of another team, no
+    cluster-wide object, and no kind that the chart lacks. An Application with another repository is refused, too."""
     one, two = new_team(), new_team()
     gitops.install(one, two)
     chart = "charts/tf-distributed"
@@ -109,8 +109,8 @@ def test_a_team_reaches_no_other_team_nor_the_cluster(new_team: Callable[[], Tea
 
     def refused(application: Object) -> bool:
         results = application["status"].get("operationState", {}).get("syncResult", {}).get("resources", [])
-        said = json.dumps([*application["status"].get("conditions", []), *results])
-        return all(f"{kind}" in said for kind in ("ConfigMap", "ClusterRole", "Pod")) and "not permitted" in said
+        messages = json.dumps([*application["status"].get("conditions", []), *results])
+        return all(kind in messages for kind in ("ConfigMap", "ClusterRole", "Pod")) and "not permitted" in messages
 
     gitops.wait(one, "evil", "refused", refused)
     for team in (one, two):
@@ -128,17 +128,17 @@ def test_a_team_reaches_no_other_team_nor_the_cluster(new_team: Callable[[], Tea
             "do not match any of the allowed destinations in project",
         ),
     }
-    for name, (change, said) in changes.items():
+    for name, (change, message) in changes.items():
         metadata = {"name": f"{one.name}-{name}", "namespace": NAMESPACE, "labels": application["metadata"]["labels"]}
-        made = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": metadata}
-        gitops.kube.apply(made | {"spec": application["spec"] | change})
+        head = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": metadata}
+        gitops.kube.apply(head | {"spec": application["spec"] | change})
         found = gitops.wait(one, name, "refused", lambda each: "InvalidSpecError" in errors(each))
-        assert said in errors(found)
+        assert message in errors(found)
 
 
-def test_an_order_to_a_merge_is_refused_as_a_value(team: Team, gitops: GitOps) -> None:
-    """$patch among the hyper-parameters, which a patch of the Application would obey: the chart's schema sees and
-    refuses it, and nothing is applied."""
+def test_merge_directive_in_a_value_is_refused(team: Team, gitops: GitOps) -> None:
+    """A job file has the key $patch among its hyperparameters, which a strategic merge of the Application would
+    execute. The schema of the chart refuses the key, and nothing is applied."""
     gitops.install(team)
     values = gitops.values(state="suspended")
     values["trainer"]["hyperparameters"] = {"learning_rate": 0.1, "$patch": "replace"}
@@ -148,9 +148,9 @@ def test_an_order_to_a_merge_is_refused_as_a_value(team: Team, gitops: GitOps) -
     assert team.objects("order", "jobs,configmaps") == []
 
 
-def test_values_stay_values(team: Team, gitops: GitOps) -> None:
-    """Templates, YAML and numbers inside a job file arrive as they were written: a description with braces, 1e-3,
-    1000000, and a file in a folder below is nobody's run."""
+def test_values_arrive_unchanged(team: Team, gitops: GitOps) -> None:
+    """Templates, YAML and numbers inside a job file arrive unchanged: a description with braces, 1e-3 and 1000000. A
+    file in a subfolder of the team is not a run."""
     strange = "{{ .path.path }} $ARGOCD_APP_NAME }}\nspec: {project: default}"
     values = gitops.values(state="suspended", description=strange, trainer={"steps": 1_000_000})
     values["trainer"]["hyperparameters"] = {"learning_rate": 1e-3}
@@ -173,9 +173,9 @@ def test_values_stay_values(team: Team, gitops: GitOps) -> None:
     assert gitops.names(team) == [f"{team.name}-strange"]
 
 
-def test_settings_of_others_stay(team: Team, gitops: GitOps) -> None:
-    """An argocd-cm that its owner looks after with `kubectl apply` gets the health of Jobs beside the owner's keys, and
-    keeps it when the owner applies again."""
+def test_argocd_settings_of_the_owner_are_kept(team: Team, gitops: GitOps) -> None:
+    """An owner manages argocd-cm with `kubectl apply`. The ConfigMap gets the health script of Jobs next to the keys of
+    the owner, and keeps the script when the owner applies the ConfigMap again."""
     key, metadata = "resource.customizations.health.batch_Job", {"name": "argocd-cm", "namespace": NAMESPACE}
     theirs = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"url": "https://example.com"}}
     for _ in range(2):

@@ -11,16 +11,16 @@ FILES = 200
 
 
 def memory(component: str) -> float:
-    """MiB that a component of Argo CD has resident."""
-    outer = control.SPACE.running(component)
+    """Return the resident memory of a component of Argo CD in MiB."""
+    outer = control.NAMESPACES.running(component)
     [pid] = Path(f"/proc/{outer}/task/{outer}/children").read_text().split()
     [line] = [each for each in Path(f"/proc/{pid}/status").read_text().splitlines() if each.startswith("VmRSS")]
     return int(line.split()[1]) / 1024
 
 
-def test_200_job_files(team: Team, gitops: GitOps) -> None:
-    """200 job files are merged by one commit, all suspended: 200 Applications, each with its Job; then one more file is
-    merged and is there beside them. Times, and the memory of Argo CD's components, are taken."""
+def test_200_job_files_start_from_one_commit(team: Team, gitops: GitOps) -> None:
+    """One commit merges 200 suspended job files: Argo CD creates 200 Applications, each with its Job. Then one more job
+    file is merged and starts. Times and the memory of the components of Argo CD are recorded."""
     gitops.install(team)
     values = gitops.values(state="suspended")
     pushed = gitops.commit({f"jobs/{team.name}/run-{number}.yaml": values for number in range(FILES)})
@@ -34,6 +34,6 @@ def test_200_job_files(team: Team, gitops: GitOps) -> None:
     team.timings[f"push to {FILES} Jobs"] = time.time() - pushed
     pushed = gitops.merge(team, "one-more", values)
     gitops.healthy(team, "one-more", "Suspended")
-    team.timings[f"push to one more, beside {FILES}"] = time.time() - pushed
+    team.timings[f"push to one more after {FILES}"] = time.time() - pushed
     for component in argocd.COMPONENTS:
         team.timings[f"MiB of {component}"] = memory(component)

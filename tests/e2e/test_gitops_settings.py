@@ -1,6 +1,6 @@
-"""What argocd/ sets, asked of Argo CD's own command: the health of Jobs, the rights of a team, the notification.
+"""The settings of argocd/, evaluated by the `argocd` command: health of Jobs, rights of a team, the notification.
 
-The command needs no cluster for that.
+The command needs no cluster for these checks.
 """
 
 import json
@@ -25,7 +25,7 @@ VALUES = {
 
 @pytest.fixture
 def applied(tmp_path: Path) -> dict[str, Object]:
-    """NAME -> object of argocd/ for two teams; applied nowhere."""
+    """Return the objects of argocd/ for two teams as KIND/NAME -> object, without applying them."""
     file = tmp_path / "values.json"
     file.write_text(json.dumps(VALUES))
     rendered = command([find_helm(), "template", "argocd", str(CHECKOUT / "argocd"), "--values", str(file)])
@@ -33,14 +33,14 @@ def applied(tmp_path: Path) -> dict[str, Object]:
 
 
 def ask(*words: str) -> str:
-    """What Argo CD's command prints."""
+    """Return the output of `argocd admin`."""
     [program] = binaries_of("argocd")
     return command([str(program), "admin", *words])
 
 
 @pytest.fixture(autouse=True)
 def no_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command wants to know of a cluster, and asks none."""
+    """Set a kubeconfig without a reachable cluster: the command requires one but does not connect."""
     config = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -63,7 +63,7 @@ HEALTH: dict[str, tuple[Object, Object, str, str]] = {
     "resumed": ({}, {"active": 2, "conditions": [condition("Suspended", "False")]}, "Progressing", "2 active"),
     "suspended": ({"suspend": True}, {"conditions": [condition("Suspended")]}, "Suspended", "suspended"),
     "suspended at once": ({"suspend": True}, {}, "Suspended", "suspended"),
-    "ends well": ({}, {"succeeded": 1, "conditions": [condition("SuccessCriteriaMet")]}, "Progressing", "1 of 2"),
+    "succeeding": ({}, {"succeeded": 1, "conditions": [condition("SuccessCriteriaMet")]}, "Progressing", "1 of 2"),
     "done": ({}, {"succeeded": 2, "conditions": [condition("Complete")]}, "Healthy", "done: 2 of 2 tasks"),
     "done after a pause": (
         {},
@@ -83,13 +83,13 @@ HEALTH: dict[str, tuple[Object, Object, str, str]] = {
 
 
 @pytest.mark.parametrize("name", HEALTH)
-def test_health_of_a_job(applied: dict[str, Object], tmp_path: Path, name: str) -> None:
-    """A Job is Healthy when it is Complete and never before, Degraded as soon as it must fail, Suspended only while it
-    is: Argo CD's own program runs the script."""
-    spec, status, expected, said = HEALTH[name]
-    printed = told(tmp_path, job(spec, status), applied["ConfigMap/argocd-cm"])
+def test_job_health_follows_the_job_conditions(applied: dict[str, Object], tmp_path: Path, name: str) -> None:
+    """The health script, run by Argo CD itself, reports Healthy only for a Complete Job, Degraded as soon as the Job
+    must fail, and Suspended only while the Job is suspended."""
+    spec, status, expected, message = HEALTH[name]
+    printed = health(tmp_path, job(spec, status), applied["ConfigMap/argocd-cm"])
     assert f"STATUS: {expected}\n" in printed
-    assert said in printed
+    assert message in printed
 
 
 def job(spec: Object, status: Object) -> Object:
@@ -98,28 +98,30 @@ def job(spec: Object, status: Object) -> Object:
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec, "status": status}
 
 
-def told(tmp_path: Path, given: Object, settings: Object) -> str:
-    """What Argo CD says of an object's health under the settings of an argocd-cm."""
-    (tmp_path / "object.json").write_text(json.dumps(given))
+def health(tmp_path: Path, target: Object, settings: Object) -> str:
+    """Return the health that Argo CD prints for an object under the settings of an argocd-cm."""
+    (tmp_path / "object.json").write_text(json.dumps(target))
     (tmp_path / "cm.json").write_text(json.dumps(settings))
     words = (str(tmp_path / "object.json"), "--argocd-cm-path", str(tmp_path / "cm.json"))
     return ask("settings", "resource-overrides", "health", *words)
 
 
-def test_without_ours_a_resumed_job_is_healthy_and_a_tfjob_nothing(applied: dict[str, Object], tmp_path: Path) -> None:
-    """Argo CD's own health takes a resumed Job that runs for done, and one that must fail for running. It has none for
-    Kubeflow's TFJob, which is one reason to have plain Jobs."""
+def test_default_health_is_wrong_for_resumed_jobs_and_missing_for_tfjobs(
+    applied: dict[str, Object], tmp_path: Path
+) -> None:
+    """The default health of Argo CD reports a resumed, active Job as Healthy and a failing Job as Progressing. Argo CD
+    has no health check for Kubeflow's TFJob, which is one reason for plain Jobs."""
     nothing = applied["ConfigMap/argocd-cm"] | {"data": {}}
-    for name, own in {"resumed": "Healthy", "failing": "Progressing", "running": "Progressing"}.items():
+    for name, default in {"resumed": "Healthy", "failing": "Progressing", "running": "Progressing"}.items():
         spec, status, *_ = HEALTH[name]
-        assert f"STATUS: {own}\n" in told(tmp_path, job(spec, status), nothing), name
+        assert f"STATUS: {default}\n" in health(tmp_path, job(spec, status), nothing), name
     tfjob = job({}, {"conditions": [condition("Failed")]}) | {"apiVersion": "kubeflow.org/v1", "kind": "TFJob"}
-    assert "not configured for 'kubeflow.org/TFJob'" in told(tmp_path, tfjob, nothing)
+    assert "not configured for 'kubeflow.org/TFJob'" in health(tmp_path, tfjob, nothing)
 
 
-def test_rights_of_a_team(applied: dict[str, Object], tmp_path: Path) -> None:
-    """A member may look at the team's runs, read logs, suspend, resume and terminate Jobs; may not sync, delete,
-    override or change one, nor look at another team's."""
+def test_team_members_control_only_their_own_runs(applied: dict[str, Object], tmp_path: Path) -> None:
+    """A member may view the runs of the team, read logs, and suspend, resume and terminate Jobs. A member may not sync,
+    delete, override or change a run, nor view the runs of another team."""
     [role] = applied[f"AppProject/{TEAM}"]["spec"]["roles"]
     policy = tmp_path / "policy.csv"
     policy.write_text("\n".join(role["policies"]))
@@ -156,9 +158,9 @@ APPLICATION: Object = {
 }
 
 
-def test_the_end_of_a_run_is_told(applied: dict[str, Object], tmp_path: Path) -> None:
-    """A run that is done or has failed triggers the notification; one that runs or is suspended and a board do not.
-    What is sent is the event that the workflow of results waits for, and a strange name stays a name in it."""
+def test_end_of_a_run_sends_an_event(applied: dict[str, Object], tmp_path: Path) -> None:
+    """A done or failed run triggers the notification. An active or suspended run and a TensorBoard-only run do not. The
+    notification is the event that the results workflow expects, and a name with quotes is escaped."""
     settings, application = tmp_path / "notifications.json", tmp_path / "application.json"
     settings.write_text(json.dumps(applied["ConfigMap/argocd-notifications-cm"]))
     more = (EVENT, str(application), "--config-map", str(settings), "--secret", ":empty")
@@ -178,8 +180,8 @@ def test_the_end_of_a_run_is_told(applied: dict[str, Object], tmp_path: Path) ->
     assert not ended("Suspended", "Job")
     assert not ended("Healthy", "Deployment")
     assert ended("Healthy", "ConfigMap", "Job")
-    sent = helm_yaml.load(ask("notifications", "template", "notify", *more)).value
-    assert json.loads(sent["webhook"]["tf-distributed-github"]["body"]) == {
+    event = helm_yaml.load(ask("notifications", "template", "notify", *more)).value
+    assert json.loads(event["webhook"]["tf-distributed-github"]["body"]) == {
         "event_type": "run-ended",
         "client_payload": {
             "team": TEAM,
@@ -190,9 +192,9 @@ def test_the_end_of_a_run_is_told(applied: dict[str, Object], tmp_path: Path) ->
     }
 
 
-def test_a_commit_status_would_be_the_tag_s(applied: dict[str, Object], tmp_path: Path) -> None:
-    """A commit status, the usual notification, goes to the commit that was synced: the chart's tag, the same for all
-    runs. What ours sends says team and run, and no commit."""
+def test_commit_status_would_name_the_chart_tag(applied: dict[str, Object], tmp_path: Path) -> None:
+    """A commit status, the usual notification, names the synced commit: the tag of the chart, which all runs share. Our
+    notification contains team and run, and no commit."""
     settings, application = tmp_path / "notifications.json", tmp_path / "application.json"
     application.write_text(json.dumps(APPLICATION | {"status": {"health": {"status": "Healthy"}}}))
     status = {"github": {"status": {"state": "success", "label": "run", "targetURL": "https://example.com"}}}

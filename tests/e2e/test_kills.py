@@ -1,4 +1,4 @@
-"""A task is killed, deleted or runs out of memory half-way: the run goes on and ends as if nothing had been."""
+"""A run continues and completes after a task was killed, deleted or out of memory."""
 
 import time
 from collections.abc import Callable
@@ -12,32 +12,32 @@ EVALUATED = {"replicas": 1}
 
 
 def delete(team: Team, run: str, task: str) -> float:
-    """Delete a task's pod, as an administrator would; return when."""
+    """Delete the pod of a task like an administrator; return the time."""
     name = team.pod(run, task)["metadata"]["name"]
     struck = time.time()
     team.kubectl("delete", "pod", name, "--wait=false")
     return struck
 
 
-def goes_on(team: Team, run: str, leader: str, struck: float, first: str = STEP) -> float:
-    """Wait until the leader says `first` and then a step after the strike; return the seconds from strike to step."""
+def continues(team: Team, run: str, leader: str, struck: float, first: str = STEP) -> float:
+    """Wait until the leader logs `first` and then a step after the failure; return the seconds from failure to step."""
 
     def next_step() -> float:
         log = team.log(run, leader)
         begun = when(log, first, struck)
         return begun and when(log, STEP, begun - 1e-6)
 
-    return team.wait(f"{run} to go on", next_step) - struck
+    return team.wait(f"{run} to continue", next_step) - struck
 
 
 @pytest.mark.smoke
-def test_worker_killed(team: Team, strike: Callable[[Team, str, str], float]) -> None:
-    """A worker is killed (137): training goes on without it, a new pod takes its place and exits with 0; all Jobs
-    Complete, all other tasks exit once with 0, no GPU held."""
+def test_killed_worker_is_replaced(team: Team, strike: Callable[[Team, str, str], float]) -> None:
+    """A worker is killed (137): training continues without the worker, and its replacement exits with 0. All Jobs are
+    Complete, all other tasks exit once with 0, and no GPU is held."""
     team.install("killed", job("ParameterServer", 1200, gpus=1))
     team.saved("killed")
     struck = strike(team, "killed", "worker-0")
-    team.timings["worker killed to next step"] = goes_on(team, "killed", "chief-0", struck)
+    team.timings["worker killed to next step"] = continues(team, "killed", "chief-0", struck)
     assert team.gpus_held("killed") > 0
     end = team.end("killed")
     assert end.jobs == dict.fromkeys(["chief", "ps", "worker"], "Complete")
@@ -45,16 +45,16 @@ def test_worker_killed(team: Team, strike: Callable[[Team, str, str], float]) ->
     assert team.done("killed")["metrics"]["accuracy"] >= 0.95
 
 
-def test_each_role_killed(team: Team, strike: Callable[[Team, str, str], float]) -> None:
-    """ps, chief and evaluator are killed (137) in turn: each gets a new pod, the run goes on from its checkpoint to its
-    last step; all Jobs Complete."""
+def test_run_survives_a_kill_of_each_role(team: Team, strike: Callable[[Team, str, str], float]) -> None:
+    """ps, chief and evaluator are killed (137) in turn: each gets a new pod, and the run continues from its checkpoint
+    to its last step. All Jobs are Complete."""
     run, steps = "struck", 2000
     team.install(run, job("ParameterServer", steps, gpus=1, evaluator=EVALUATED))
     team.saved(run)
     for task in ("ps-0", "chief-0"):
         saved = team.saved(run)
         struck = strike(team, run, task)
-        seconds = goes_on(team, run, "chief-0", struck, "training from step")
+        seconds = continues(team, run, "chief-0", struck, "training from step")
         team.timings[f"{role_of(team.pods(run, task)[0])} killed to next step"] = seconds
         team.saved(run, saved)
     strike(team, run, "evaluator-0")
@@ -70,14 +70,14 @@ def test_each_role_killed(team: Team, strike: Callable[[Team, str, str], float])
     assert steps <= team.done(run)["step"] <= steps + 1
 
 
-def test_each_role_deleted(team: Team) -> None:
-    """worker, ps, chief and evaluator are deleted in turn: each saves or leaves, gets a new pod, and the run goes on to
-    its last step; all Jobs Complete, all tasks exit with 0."""
+def test_run_survives_a_deletion_of_each_role(team: Team) -> None:
+    """The pods of worker, ps, chief and evaluator are deleted in turn: each task shuts down and gets a new pod, and the
+    run continues to its last step. All Jobs are Complete, and all tasks exit with 0."""
     run, steps = "deleted", 2000
     team.install(run, job("ParameterServer", steps, gpus=1, evaluator=EVALUATED))
     team.saved(run)
     for task, first in (("worker-0", STEP), ("ps-0", "training from step"), ("chief-0", "training from step")):
-        seconds = goes_on(team, run, "chief-0", delete(team, run, task), first)
+        seconds = continues(team, run, "chief-0", delete(team, run, task), first)
         team.timings[f"{task.partition('-')[0]} deleted to next step"] = seconds
     delete(team, run, "evaluator-0")
     end = team.end(run)
@@ -88,19 +88,21 @@ def test_each_role_deleted(team: Team) -> None:
     assert steps <= team.done(run)["step"] <= steps + 1
 
 
-def test_multi_worker_mirrored_worker_killed_and_deleted(team: Team, strike: Callable[[Team, str, str], float]) -> None:
-    """worker-1 is killed, then worker-0 deleted: both times all go back to the checkpoint together and on to the last
-    step; Job Complete, both exit with 0."""
+def test_multi_worker_mirrored_run_survives_kill_and_deletion(
+    team: Team, strike: Callable[[Team, str, str], float]
+) -> None:
+    """worker-1 is killed, then worker-0 is deleted: both times, all workers return to the checkpoint together and
+    continue to the last step. The Job is Complete, and both workers exit with 0."""
     run = "mirrored"
     team.install(run, job("MultiWorkerMirrored", 2000, gpus=1))
     saved = team.saved(run)
     struck = strike(team, run, "worker-1")
-    team.timings["MultiWorkerMirrored worker killed to next step"] = goes_on(
+    team.timings["MultiWorkerMirrored worker killed to next step"] = continues(
         team, run, "worker-0", struck, "training from step"
     )
     team.saved(run, saved)
     struck = delete(team, run, "worker-0")
-    team.timings["MultiWorkerMirrored worker deleted to next step"] = goes_on(
+    team.timings["MultiWorkerMirrored worker deleted to next step"] = continues(
         team, run, "worker-1", struck, "training from step"
     )
     end = team.end(run)
@@ -110,7 +112,7 @@ def test_multi_worker_mirrored_worker_killed_and_deleted(team: Team, strike: Cal
     assert team.done(run)["step"] == 2000
 
 
-# Small pieces, so that process 1, which has the highest score, is the one that the kernel chooses.
+# Many small processes, so that the kernel kills process 1, which has the highest OOM score.
 HOG = """
 echo 1000 > /proc/1/oom_score_adj
 for i in $(seq 40); do (head -c 60M /dev/zero; sleep 60) | tail -n 1 & done
@@ -119,8 +121,9 @@ wait
 
 
 @pytest.mark.parametrize("task", ["chief-0", "worker-0"])
-def test_out_of_memory(team: Team, task: str) -> None:
-    """A task goes over its memory limit: killed by the kernel (137, OOMKilled), tried again, the run ends well."""
+def test_task_over_its_memory_limit_is_retried(team: Team, task: str) -> None:
+    """A task exceeds its memory limit and is killed by the kernel (137, OOMKilled). The task is retried and exits with
+    0, and all Jobs are Complete."""
     run = "hungry"
     values = job("ParameterServer", 1200)
     limit = {"resources": {"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"memory": "1536Mi"}}}

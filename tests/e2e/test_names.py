@@ -1,4 +1,4 @@
-"""The longest name that the chart allows, and indexes of two digits."""
+"""The longest run name that the chart allows, and task indexes of two digits."""
 
 from tests.e2e.team import Team, job
 
@@ -17,13 +17,13 @@ while missing:
             pass
     time.sleep(0.2)
 print("all resolved")
-time.sleep(15)  # the others still look
+time.sleep(15)  # The others may still resolve this host.
 """
 
 
-def test_longest_name_and_two_digits(team: Team) -> None:
-    """A 40-character name and 11 workers: every task resolves every host of TF_CONFIG, its own among them, all
-    exit with 0."""
+def test_longest_name_and_two_digit_indexes_resolve(team: Team) -> None:
+    """A run with a 40-character name has 11 workers: every task resolves every host of TF_CONFIG, including its own,
+    and exits with 0."""
     run = "a-name-of-40-characters-fits-exactly-xyz"
     assert len(run) == 40
     values = job(

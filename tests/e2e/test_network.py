@@ -1,4 +1,4 @@
-"""Who reaches a task's port."""
+"""Which pods can reach the port of a task."""
 
 import pytest
 
@@ -16,9 +16,9 @@ def reaches(team: Team, pod: str, host: str) -> bool:
         return False
 
 
-def test_network_policy(team: Team) -> None:
-    """A task reaches another one of its run and the run's TensorBoard can be reached; a pod that is not of the run does
-    not reach a task (skipped where nothing enforces NetworkPolicy)."""
+def test_network_policy_admits_only_the_run(team: Team) -> None:
+    """A task reaches another task of its run, and TensorBoard of the run is reachable. A pod outside the run does not
+    reach a task (skipped where nothing enforces NetworkPolicy)."""
     run = "guarded"
     values = job("MultiWorkerMirrored", command=["python", "-c", SERVE], tensorboard={"enabled": True})
     team.install(run, values)
@@ -29,5 +29,5 @@ def test_network_policy(team: Team) -> None:
     path = f"/api/v1/namespaces/{team.name}/services/{run}-tensorboard:http/proxy/data/environment"
     assert team.kubectl("get", "--raw", path)
     if reaches(team, "reader", pods[1]["status"]["podIP"]):
-        pytest.skip("nothing enforces NetworkPolicy in this cluster: docs/decisions/0008-network-policy.md")
+        pytest.skip("Nothing enforces NetworkPolicy in this cluster; see docs/decisions/0008-network-policy.md")
     assert team.kubectl("get", "networkpolicy", run)

@@ -1,4 +1,4 @@
-"""A node is drained, or lost. Only the cluster of `make cluster` may be treated so."""
+"""A node is drained or lost. Only the cluster of `make cluster` can lose nodes."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from tests.e2e.conftest import GPUS
 from tests.e2e.kube import Kube
 from tests.e2e.team import Team, job, role_of
 
-# Without a single retry: only what is not counted may happen.
+# Without retries, a failure that counts as a retry ends the run.
 VALUES = job(
     "ParameterServer",
     1500,
@@ -20,14 +20,14 @@ VALUES = job(
 
 @pytest.fixture
 def second(kube: Kube) -> Iterator[str]:
-    """The name of a second node, which is given back as it was."""
-    if not kube.own:
-        pytest.skip("KUBECONFIG is set: nodes are lost in the cluster of `make cluster` only")
-    kube.box("up", "--nodes", "2", "--no-images")
-    kube.box("gpus", "node2", str(GPUS))
+    """Return the name of a second node; restore the nodes afterwards."""
+    if not kube.is_devcluster:
+        pytest.skip("KUBECONFIG is set: only the cluster of `make cluster` can lose nodes")
+    kube.devcluster("up", "--nodes", "2", "--no-images")
+    kube.devcluster("gpus", "node2", str(GPUS))
     yield "node2"
-    kube.box("node", "start", "node2")
-    kube.box("gpus", "node2", "0")
+    kube.devcluster("node", "start", "node2")
+    kube.devcluster("gpus", "node2", "0")
     kube.kubectl("uncordon", "node1", "node2")
 
 
@@ -53,24 +53,24 @@ def moved_and_ended(team: Team, run: str) -> None:
     assert "training from step 0 " not in team.kubectl("logs", chief)
 
 
-def test_node_drained(team: Team, second: str) -> None:
-    """All tasks' node is drained and the run has no retries: the disruption is not counted, new pods on the other node
-    go on from the checkpoint, all Jobs Complete."""
+def test_run_moves_from_a_drained_node(team: Team, second: str) -> None:
+    """The node of all tasks is drained, and the run has no retries: the disruption is not counted, and new pods on the
+    other node continue from the checkpoint. All Jobs are Complete."""
     on_second(team, "drained", second)
     team.kube.kubectl("drain", second, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=120s")
     moved_and_ended(team, "drained")
 
 
-def test_node_lost(team: Team, second: str) -> None:
-    """All tasks' node loses power and is taken from the cluster, as a cloud does: the run has no retries, the loss is
-    not counted, new pods on the other node go on from the checkpoint, all Jobs Complete."""
+def test_run_moves_from_a_lost_node(team: Team, second: str) -> None:
+    """The node of all tasks loses power and is deleted from the cluster, like in a cloud, and the run has no retries:
+    the loss is not counted, and new pods on the other node continue from the checkpoint. All Jobs are Complete."""
     on_second(team, "lost", second)
-    team.kube.box("node", "stop", second)
+    team.kube.devcluster("node", "stop", second)
 
-    def noticed() -> bool:
+    def detected() -> bool:
         conditions = team.kube.get("node", second)["status"]["conditions"]
         return any(each["type"] == "Ready" and each["status"] == "Unknown" for each in conditions)
 
-    team.wait("the loss to be noticed", noticed)
+    team.wait("the loss to be detected", detected)
     team.kube.kubectl("delete", "node", second)
     moved_and_ended(team, "lost")

@@ -1,4 +1,4 @@
-"""What one sees of a run with `tfd status`, `tfd logs` and `tfd tensorboard`."""
+"""`tfd status`, `tfd logs` and `tfd tensorboard` show a run."""
 
 import json
 import os
@@ -14,9 +14,10 @@ from tests.e2e.kube import Kube
 from tests.e2e.team import Team, job
 
 
-def test_status_logs_and_tensorboard(team: Team) -> None:
-    """While it runs: `tfd status` has step, rate, ETA, last checkpoint, `tfd logs` the log of any task, `tfd
-    tensorboard` an address that answers 200; after the end: done, with the accuracy."""
+def test_status_logs_and_tensorboard_show_an_active_run(team: Team) -> None:
+    """While a run is active, `tfd status` shows step, rate, ETA and last checkpoint, `tfd logs` prints the log of any
+    task, and `tfd tensorboard` prints an address that returns 200. After the end, `tfd status` shows `done` and the
+    accuracy."""
     run = "watched"
     team.install(run, job("ParameterServer", 1500, tensorboard={"enabled": True}))
     team.saved(run)
@@ -53,11 +54,11 @@ def test_status_logs_and_tensorboard(team: Team) -> None:
     assert {task["state"] for task in now["tasks"].values()} == {"done"}
 
 
-def test_quota_too_small(team: Team, kube: Kube) -> None:
-    """A ResourceQuota refuses the second worker: `tfd status` says so in the quota's own words; with more quota the run
-    goes on by itself and ends well."""
-    if not kube.own:
-        pytest.skip("KUBECONFIG is set: the quota counts GPUs, which are simulated in the cluster of `make cluster`")
+def test_status_names_the_quota_that_refuses_a_worker(team: Team, kube: Kube) -> None:
+    """A ResourceQuota refuses the second worker: `tfd status` shows the message of the quota. With more quota, the run
+    continues without a command, and all Jobs are Complete."""
+    if not kube.is_devcluster:
+        pytest.skip("KUBECONFIG is set: only the cluster of `make cluster` simulates the GPUs that the quota counts")
     run = "refused"
     team.kubectl("create", "quota", "team", "--hard=requests.nvidia.com/gpu=1")
     team.install(run, job("ParameterServer", gpus=1))

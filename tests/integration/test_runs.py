@@ -173,7 +173,7 @@ def test_a_task_that_raises_ends_the_whole_run_with_1_and_says_why(local_run: Lo
     code, out, err = local_run.run("--plain")
     assert code == 1, f"{out}\n{err}"
     report = out.rsplit("little failed", 1)[1]
-    assert "ended with 1: the run can't succeed" in report
+    assert "exited with 1: The task failed" in report
     assert "ValueError: no column called label in train.csv" in report
     attempts = {name: task["attempts"] for name, task in local_run.tasks().items()}
     assert set(attempts.values()) == {1}, "a bug is never tried again"

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from tfd.exits import exit_codes
@@ -54,17 +53,17 @@ def print_report(result: Result, console: Console) -> None:
         _print(console, "green", f"{result.run} is done after {duration(result.seconds)}")
     if result.done:
         _print_result(result.done, console)
-    if result.exit_code == 0 and not result.already_done:
-        console.print(_exit_table(result))
+    if restarts := [f"{task.name} {task.attempts - 1}" for task in result.tasks if task.attempts > 1]:
+        _print(console, "", f"  {'restarts':<13} {', '.join(restarts)}")
     for name, place in _places(result):
-        _print(console, "", f"  {name:<12} {place}")
+        _print(console, "", f"  {name:<13} {place}")
 
 
 def _print_result(done: dict[str, Any], console: Console) -> None:
     for name, value in (done.get("metrics") or {}).items():
-        _print(console, "bold", f"  {name:<12} {value:.4f} (evaluation data)")
+        _print(console, "bold", f"  {name:<13} {value:.4f} (evaluation data)")
     steps, rate = done.get("step"), done.get("stepsPerSecond")
-    _print(console, "", f"  {'steps':<12} {steps}" + (f", {number(rate)} steps/s" if rate else ""))
+    _print(console, "", f"  {'steps':<13} {steps}" + (f", {number(rate)} steps/s" if rate else ""))
 
 
 def _print_failure(result: Result, failed: Task, console: Console) -> None:
@@ -74,21 +73,8 @@ def _print_failure(result: Result, failed: Task, console: Console) -> None:
     for line in result.last_lines:
         _print(console, "dim", f"  {line}")
     if known:
-        _print(console, "", f"  {'next':<12} {known.next}")
-    _print(console, "", f"  {'its log':<12} {_relative(failed.process.log)}")
-
-
-def _exit_table(result: Result) -> Table:
-    """Return every task with its exit code and its end, in seconds after the end of the chief (or of worker 0)."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2))
-    for name in ("task", "exit code", "attempts", "ended"):
-        table.add_column(name, justify="left" if name in ("task", "ended") else "right")
-    leader_end = _leader_end(result)
-    for task in result.tasks:
-        after = _after(task, leader_end)
-        ended = f"{after:+.1f} s" if after else ""
-        table.add_row(task.name, str(task.exit_code), str(task.attempts), ended)
-    return table
+        _print(console, "", f"  {'next':<13} {known.next}")
+    _print(console, "", f"  {'its log':<13} {_relative(failed.process.log)}")
 
 
 def _leader_end(result: Result) -> float | None:
@@ -103,8 +89,9 @@ def _after(task: Task, leader_end: float | None) -> float | None:
 def _places(result: Result) -> list[tuple[str, str]]:
     places = [("task logs", f"{_relative(result.state_dir)}/*.log")]
     run_dir = result.run_dir
-    if run_dir is None:
+    if run_dir is None or not run_dir.is_dir():
         return places
+    places.insert(0, ("run directory", str(_relative(run_dir))))
     if (run_dir / "export").is_dir():
         places.insert(0, ("export", f"{_relative(run_dir / 'export')} (SavedModel)"))
     if (run_dir / "logs").is_dir():

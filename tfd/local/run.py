@@ -158,13 +158,13 @@ def execute(ready: Plan, view: View) -> Result:
         tail.skip_to_end()
     run_dir = processes[0].run_dir
     already_done = run_dir is not None and (run_dir / "DONE").exists()
-    followed = {tail.process.pod.task: tail for tail in tails}
+    followed = {process.pod.task: tail for process, tail in zip(processes, tails, strict=True)}
 
     def show_log(name: str) -> None:
         for line in followed[name].new_lines():
             view.line(name, line)
 
-    def say(name: str, event: str) -> None:
+    def report(name: str, event: str) -> None:
         show_log(name)  # the last lines of a task come before the message about its end
         view.event(name, event)
 
@@ -173,7 +173,7 @@ def execute(ready: Plan, view: View) -> Result:
             show_log(name)
         view.update(supervisor.tasks, tails, read_json(run_dir and run_dir / "status.json"))
 
-    supervisor = Supervisor(processes, ready.layout.state / "tasks.json", say)
+    supervisor = Supervisor(processes, ready.layout.state / "tasks.json", report)
     with view:
         _supervise(supervisor, show, view)
     failed = supervisor.cause

@@ -16,6 +16,7 @@ from enum import Enum
 from pathlib import Path
 
 from tfd.kubernetes import leader
+from tfd.local.pods import Pod
 from tfd.local.processes import Process
 
 POLL_SECONDS = 0.1
@@ -53,12 +54,17 @@ class Task:
     @property
     def name(self) -> str:
         """Short name for people: ``worker-0``."""
-        return self.process.pod.task
+        return self.pod.task
+
+    @property
+    def pod(self) -> Pod:
+        """The pod of the task."""
+        return self.process.pod
 
     @property
     def role(self) -> str:
         """Role of the task."""
-        return self.process.pod.role
+        return self.pod.role
 
     @property
     def over(self) -> bool:
@@ -69,13 +75,13 @@ class Task:
 class Supervisor:
     """The Job controller and the kubelet of one run on one machine."""
 
-    def __init__(self, processes: Sequence[Process], state_file: Path, say: Callable[[str, str], None]) -> None:
+    def __init__(self, processes: Sequence[Process], state_file: Path, report: Callable[[str, str], None]) -> None:
         """Prepare a run.
 
         Args:
             processes: one per task.
             state_file: tasks.json, rewritten at every change: pids and states for tools and tests.
-            say: called with (task name, event) when a task starts or ends.
+            report: called with (task name, event) when a task starts or ends.
 
         """
         self.tasks = [Task(process) for process in processes]
@@ -83,7 +89,7 @@ class Supervisor:
         """The task that ended the run, if one did."""
         self.stopping: float | None = None
         """When the tasks received SIGTERM (monotonic seconds)."""
-        self._state_file, self._say = state_file, say
+        self._state_file, self._report = state_file, report
         self._started = time.monotonic()
         self._ended: float | None = None
 
@@ -92,7 +98,7 @@ class Supervisor:
         """The task whose log has the reason of the failure: servers repeat the chief's, and may end before it."""
         if self.failed is None:
             return None
-        final = [task for task in self.tasks if task.exit_code in task.process.pod.permanent_exit_codes]
+        final = [task for task in self.tasks if task.exit_code in task.pod.permanent_exit_codes]
         return next((task for task in final if task.role == "chief"), self.failed)
 
     @property
@@ -177,7 +183,7 @@ class Supervisor:
             return
         task.state = State.RUNNING
         what = "started" if task.container == len(process.containers) - 1 else "init container started"
-        self._say(task.name, f"{what} (attempt {task.attempts}, pid {task.popen.pid})")
+        self._report(task.name, what if task.attempts == 1 else f"{what} (attempt {task.attempts})")
 
     def _collect(self, task: Task, *, final: bool = False) -> bool:
         """Record the end of a running task, and return whether it has ended."""
@@ -194,22 +200,22 @@ class Supervisor:
     def _ended_with(self, task: Task, code: int, *, final: bool) -> None:
         task.exit_code, task.ended = code, time.monotonic()
         self._signal(task, signal.SIGKILL)  # children of the command, as when a container ends
-        pod = task.process.pod
+        pod = task.pod
         if code == 0:
             task.state = State.SUCCEEDED
-            self._say(task.name, "exited with 0")
+            self._report(task.name, "exited with 0")
         elif final or self.stopping is not None or self.failed is not None:
             task.state = State.FAILED
-            self._say(task.name, f"exited with {code}")
+            self._report(task.name, f"exited with {code}")
         elif code in pod.permanent_exit_codes or task.attempts > pod.retries:
             task.state = State.FAILED
             self.failed = self.failed or task
             why = "not retried" if code in pod.permanent_exit_codes else f"attempt {task.attempts} was the last"
-            self._say(task.name, f"exited with {code}: {why}")
+            self._report(task.name, f"exited with {code}: {why}")
         else:
             pause = min(2.0 ** (task.attempts - 1), 30.0)
             task.state, task.start_at = State.WAITING, task.ended + pause
-            self._say(
+            self._report(
                 task.name, f"exited with {code}: restarts in {pause:.0f} s (retry {task.attempts} of {pod.retries})"
             )
 
@@ -222,13 +228,13 @@ class Supervisor:
             if now - self._ended > patience and any(self._must_leave(task) for task in self.tasks):
                 self.stop()
         for task in self.tasks:
-            pod = task.process.pod
+            pod = task.pod
             if task.state is not State.RUNNING or task.popen is None:
                 continue
             if self.stopping is not None and now - self.stopping > pod.grace_period:
                 self._signal(task, signal.SIGKILL)
             if self.stopping is None and now - self._started > pod.deadline:
-                self._say(task.name, f"the deadline of {pod.deadline} s is over")
+                self._report(task.name, f"the deadline of {pod.deadline} s is over")
                 self.failed = self.failed or task
                 self.stop()
 

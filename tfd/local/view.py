@@ -69,7 +69,7 @@ class LiveView(AbstractContextManager["LiveView"]):
 
     def event(self, name: str, text: str) -> None:
         """Show an event that the table does not show as a state."""
-        if not text.startswith("started (attempt 1,") and text != "exited with 0":
+        if text not in ("started", "exited with 0"):
             self._live.console.print(Text(f"{time.strftime('%H:%M:%S')} {name}: {text}"))
 
     def line(self, name: str, text: str) -> None:

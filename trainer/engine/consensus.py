@@ -10,12 +10,12 @@ import tensorflow as tf
 from trainer.runtime.errors import LostPeer
 from trainer.runtime.types import Strategy
 from trainer.storage import checkpoints
-from trainer.storage.checkpoints import Found
+from trainer.storage.checkpoints import CheckpointRef
 
 _SHARED_DIRECTORY_SECONDS: Final = 60.0
 
 
-class Agreement:
+class Consensus:
     """Lets the workers of a MultiWorkerMirrored run agree on numbers, by one small all-reduce."""
 
     def __init__(self, strategy: Strategy, workers: int) -> None:
@@ -33,12 +33,12 @@ class Agreement:
         totals = self._total(tf.constant(values, tf.float64)).numpy()
         return [round(float(each)) // self._local for each in totals]
 
-    def agree(self, stop: bool, end: bool, count: int) -> tuple[bool, bool, int]:
+    def step_decision(self, stop: bool, end: bool, count: int) -> tuple[bool, bool, int]:
         """Stop or end if one worker must; run the mean of what all want to run."""
         stops, ends, counts = self.sum(int(stop), int(end), count)
         return stops > 0, ends > 0, max(1, counts // self._workers)
 
-    def same_checkpoint(self, directory: str, found: Found | None, *, decides: bool) -> Found | None:
+    def same_checkpoint(self, directory: str, found: CheckpointRef | None, *, decides: bool) -> CheckpointRef | None:
         """Return the checkpoint that the worker which `decides` has found, as soon as this one sees it too.
 
         On a shared file system the others may see it later, or may still see one that is gone.

@@ -10,7 +10,7 @@ from trainer.engine.steps import per_example
 from trainer.runtime.logs import log
 from trainer.runtime.types import Model, Tensor
 from trainer.storage import files
-from trainer.storage.checkpoints import Found, restore_model
+from trainer.storage.checkpoints import CheckpointRef, restore_model
 from trainer.storage.run_dir import RunDir
 from trainer.task import DataContext, Task
 
@@ -27,7 +27,7 @@ class Evaluation:
         self._examples = tf.Variable(0.0)
         self._batch = tf.function(self._evaluate_batch, reduce_retracing=True)
 
-    def restore(self, found: Found) -> None:
+    def restore(self, found: CheckpointRef) -> None:
         """Restore the model's weights.
 
         Raises:
@@ -61,7 +61,7 @@ class Evaluation:
             metric.update_state(labels, outputs, sample_weight=weights)
 
 
-class Curves:
+class EvalSummaryWriter:
     """Writes the metrics of evaluations to logs/eval for TensorBoard."""
 
     def __init__(self, run_dir: RunDir) -> None:

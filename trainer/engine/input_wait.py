@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from trainer.engine.loop import Reports
 from trainer.runtime.logs import log
-from trainer.storage.run_dir import Status
+from trainer.storage.status import Status
 
 MUCH: Final = 0.2
 _OVER_SECONDS: Final = 10.0
@@ -28,9 +28,9 @@ class InputWait:
     """Stands between the loop and its reports, and notes the share of the last ten seconds or so."""
 
     def __init__(
-        self, reports: Reports, stepper: Waits, status: Status | None, clock: Callable[[], float] = time.monotonic
+        self, reports: Reports, runner: Waits, status: Status | None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._reports, self._stepper, self._status, self._clock = reports, stepper, status, clock
+        self._reports, self._step_runner, self._status, self._clock = reports, runner, status, clock
         self._segments: deque[tuple[float, float]] = deque()
         self._say_at = float("-inf")
 
@@ -58,7 +58,7 @@ class InputWait:
             )
 
     def _share(self) -> float | None:
-        waited, seconds = self._stepper.waited()
+        waited, seconds = self._step_runner.waited()
         if seconds:
             self._segments.append((waited, seconds))
         total = sum(each for _, each in self._segments)

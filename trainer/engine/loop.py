@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from trainer.runtime.config import TrainerSettings
+from trainer.runtime.config import TrainerConfig
 from trainer.runtime.errors import LostPeer, Stopped, TrainerExit
 from trainer.runtime.logs import log
 
@@ -19,12 +19,12 @@ _SEGMENT_SECONDS: Final = 1.0
 _GROWTH: Final = 8
 _POLL_EVERY: Final = 0.1
 
-Agree = Callable[[bool, bool, int], tuple[bool, bool, int]]
+StepDecision = Callable[[bool, bool, int], tuple[bool, bool, int]]
 """(told to stop, told to end, wanted steps) of this task -> the same three for all tasks."""
 
 
 def alone(stop: bool, end: bool, count: int) -> tuple[bool, bool, int]:
-    """Agree with nobody: for the strategies with one task in the loop."""
+    """Decide alone, for strategies with one task in the loop."""
     return stop, end, count
 
 
@@ -43,7 +43,7 @@ def crossed(before: int, step: int, every: int) -> bool:
     return before // every < step // every
 
 
-class Pace:
+class SegmentSizer:
     """How many steps make a segment of about a second: one at first, because the first call traces the graph."""
 
     def __init__(self, first: int = 1) -> None:
@@ -82,13 +82,13 @@ class Reports(Protocol):
         """Return how many steps a segment from `step` may have at most."""
 
 
-class Drains(Protocol):
+class Preemption(Protocol):
     """Knows which of the tasks that the loop can't do without were told to stop alone (`trainer.peers.preemption`)."""
 
     def leaving(self) -> list[str]:
         """Return their names."""
 
-    def let_go(self, names: list[str]) -> None:
+    def release(self, names: list[str]) -> None:
         """Let them go: all is saved."""
 
 
@@ -96,16 +96,16 @@ class Drains(Protocol):
 class Loop:
     """Trains until the last step, or until told to end there (early stopping) or to stop (and go on another time)."""
 
-    settings: TrainerSettings
-    stepper: RunsSteps
+    settings: TrainerConfig
+    runner: RunsSteps
     progress: Reports
     save: Callable[[int], None]
     """Saves the checkpoint of a step."""
-    told_to_stop: Callable[[], bool]
-    told_to_end: Callable[[], bool] = never
-    drain: Drains | None = None
-    agree: Agree = alone
-    pace: Pace
+    stop_requested: Callable[[], bool]
+    end_requested: Callable[[], bool] = never
+    preemption: Preemption | None = None
+    decide: StepDecision = alone
+    sizer: SegmentSizer
     settle_seconds: float = 3.0
     """How long the tasks of a run that is told to stop as a whole may differ."""
 
@@ -118,12 +118,12 @@ class Loop:
 
         """
         settings = self.settings
-        step = saved = self.stepper.step()
+        step = saved = self.runner.step()
         self.progress.begin(step)
         while step < settings.steps:
             room = until_boundary(step, settings.steps, settings.checkpoint_every, settings.summary_every)
             room = min(room, self.progress.room(step))
-            stop, end, count = self.agree(self.told_to_stop(), self.told_to_end(), min(self.pace.count, room))
+            stop, end, count = self.decide(self.stop_requested(), self.end_requested(), min(self.sizer.count, room))
             if (stop or end) and saved != step:
                 self.save(step)
             if stop:
@@ -132,15 +132,15 @@ class Loop:
             if end:
                 log.info("early stopping: step %d is the last one", step)
                 break
-            if self.drain and (names := self.drain.leaving()):
+            if self.preemption and (names := self.preemption.leaving()):
                 if saved != step:
                     self.save(step)
-                self.drain.let_go(names)
+                self.preemption.release(names)
                 raise LostPeer(f"{', '.join(names)} told to stop, checkpoint of step {step} saved")
             before, start = step, time.monotonic()
-            loss = self.stepper.run(count)
-            self.pace.ran(count, time.monotonic() - start)
-            step = self.stepper.step()
+            loss = self.runner.run(count)
+            self.sizer.ran(count, time.monotonic() - start)
+            step = self.runner.step()
             self.progress.segment(before, step, loss)
             if crossed(before, step, settings.checkpoint_every) or step >= settings.steps:
                 self.save(step)
@@ -154,8 +154,8 @@ class Loop:
         its new pod would be counted as a failure: only the one that was drained or preempted is not.
         """
         end = time.monotonic() + self.settle_seconds
-        while not self.told_to_stop() and time.monotonic() < end:
+        while not self.stop_requested() and time.monotonic() < end:
             time.sleep(_POLL_EVERY)
-        if not self.told_to_stop():
+        if not self.stop_requested():
             return LostPeer(f"another task was told to stop, checkpoint of step {step} saved")
         return Stopped(f"told to stop, checkpoint of step {step} saved" if step else "told to stop at step 0")

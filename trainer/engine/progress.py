@@ -11,11 +11,12 @@ from typing import Final
 import tensorflow as tf
 
 from trainer.engine.profiler import Profile
-from trainer.engine.steps import Trainee
-from trainer.runtime.config import Record, Scalar
+from trainer.engine.steps import TrainState
+from trainer.runtime.config import RunRecord, Scalar
 from trainer.runtime.logs import fields, log
 from trainer.runtime.types import Tensor
-from trainer.storage.run_dir import RunDir, Status
+from trainer.storage.run_dir import RunDir
+from trainer.storage.status import Status
 
 _STATUS_EVERY: Final = 1.0
 _LOG_EVERY: Final = 2.0
@@ -62,9 +63,9 @@ class Progress:
     def __init__(
         self,
         *,
-        record: Record,
+        record: RunRecord,
         run_dir: RunDir,
-        trainee: Trainee,
+        state: TrainState,
         status: Status | None,
         hyperparameters: Mapping[str, Scalar],
         tasks: int = 1,
@@ -76,7 +77,7 @@ class Progress:
         self._run_dir = run_dir
         self._profile = Profile(run_dir.at("logs", "train"), record.trainer.profile_steps if status else 0)
         self._status = status
-        self._trainee = trainee
+        self._state = state
         self.rate = Rate()
         self._log_at = self._status_at = 0.0
         self._loss: float | None = None
@@ -99,7 +100,7 @@ class Progress:
                 self._writer.flush()
 
     def _write_hyperparameters(self) -> None:
-        """Write the hyper-parameters one folder above the curves of training and evaluation, which join them so."""
+        """Write the hyper-parameters one directory above those of training and evaluation, so that both join them."""
         try:
             from tensorboard.plugins.hparams import api
         except ImportError:
@@ -119,7 +120,7 @@ class Progress:
         writer.close()
 
     def _write_graph(self) -> None:
-        model = self._trainee.model
+        model = self._state.model
         try:
             inputs = [tf.TensorSpec(each.shape, each.dtype) for each in model.inputs]
             function = tf.function(lambda *args: model(args[0] if len(args) == 1 else list(args), training=False))
@@ -174,7 +175,7 @@ class Progress:
         with _storage_may_fail(), self._writer.as_default(step=step):
             if self._loss is not None:
                 tf.summary.scalar("loss", self._loss)
-            tf.summary.scalar("learning_rate", _number(self._trainee.optimizer.learning_rate))
+            tf.summary.scalar("learning_rate", _number(self._state.optimizer.learning_rate))
             if rate := self.rate.recent:
                 tf.summary.scalar("steps_per_second", rate)
                 tf.summary.scalar("step_time", 1 / rate, description="seconds")
@@ -188,7 +189,7 @@ class Progress:
 
 @contextmanager
 def _storage_may_fail() -> Iterator[None]:
-    """Let a training go on when TensorBoard's curves can't be written."""
+    """Let a training go on when TensorBoard's summaries can't be written."""
     try:
         yield
     except (tf.errors.OpError, OSError) as error:

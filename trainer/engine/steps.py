@@ -12,14 +12,14 @@ import tensorflow as tf
 
 from trainer import embedding, inputs
 from trainer.runtime import malloc
-from trainer.runtime.config import TrainerSettings
+from trainer.runtime.config import TrainerConfig
 from trainer.runtime.errors import ConfigError
 from trainer.runtime.types import Iterator, Model, Optimizer, Strategy, Tensor
 from trainer.task import DataContext, Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trainee:
+class TrainState:
     """What a run trains and saves."""
 
     model: Model
@@ -28,7 +28,7 @@ class Trainee:
     """Steps done, int64. The optimizer counts its own iterations, which a user's schedule may need otherwise."""
 
 
-def build(task: Task, strategy: Strategy, settings: TrainerSettings) -> Trainee:
+def build(task: Task, strategy: Strategy, settings: TrainerConfig) -> TrainState:
     """Build model, optimizer and step counter under `strategy`.
 
     Raises:
@@ -65,7 +65,7 @@ def build(task: Task, strategy: Strategy, settings: TrainerSettings) -> Trainee:
         step = tf.Variable(
             0, dtype=tf.int64, trainable=False, name="step", aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
         )
-    return Trainee(model=model, optimizer=optimizer, step=step)
+    return TrainState(model=model, optimizer=optimizer, step=step)
 
 
 def make_iterations_atomic(optimizer: Optimizer) -> None:
@@ -97,14 +97,14 @@ def per_example(losses: Tensor) -> Tensor:
 
 
 def replica_step(
-    task: Task, trainee: Trainee, *, global_batch: int, replicas: int, jit_compile: bool
+    task: Task, state: TrainState, *, global_batch: int, replicas: int, jit_compile: bool
 ) -> Callable[[Tensor], Tensor]:
     """Return the function that one replica runs per step: batch -> its share of the loss (their sum is the loss).
 
     With `jit_compile` XLA compiles forward and backward pass, that is nearly all the work; the update, which talks to
     other devices, stays outside.
     """
-    model, optimizer = trainee.model, trainee.optimizer
+    model, optimizer = state.model, state.optimizer
     tables = embedding.tables(model)
 
     def gradients(features: Tensor, labels: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -126,14 +126,14 @@ def replica_step(
         optimizer.apply(dense, model.trainable_variables)
         for table, rows in zip(tables, sparse, strict=True):
             table.apply_gradients(rows)
-        trainee.step.assign_add(1)
+        state.step.assign_add(1)
         return loss
 
     return step
 
 
 def pipeline_function(
-    task: Task, settings: TrainerSettings, *, replicas: int, data_dir: str | None, seed: int | None
+    task: Task, settings: TrainerConfig, *, replicas: int, data_dir: str | None, seed: int | None
 ) -> Callable[[tf.distribute.InputContext], tf.data.Dataset]:
     """Return the function that builds the training data of one input pipeline."""
 
@@ -154,7 +154,7 @@ def pipeline_function(
     return build_pipeline
 
 
-class Stepper(Protocol):
+class StepRunner(Protocol):
     """Runs segments of steps."""
 
     def run(self, count: int) -> float | None:
@@ -179,11 +179,11 @@ def _next(iterator: Iterator) -> tuple[Tensor, Tensor]:
     return batch, ready - start
 
 
-class SyncStepper:
+class SyncStepRunner:
     """Runs a segment as one graph with a loop in it: one call into TensorFlow per segment."""
 
-    def __init__(self, strategy: Strategy, trainee: Trainee, step: Callable[[Tensor], Tensor], data: Iterator) -> None:
-        self._trainee = trainee
+    def __init__(self, strategy: Strategy, state: TrainState, step: Callable[[Tensor], Tensor], data: Iterator) -> None:
+        self._state = state
         self._iterator = iter(data)
         self._times = _Times()
 
@@ -210,7 +210,7 @@ class SyncStepper:
 
     def step(self) -> int:
         """Return the steps done in all."""
-        return int(self._trainee.step.numpy())
+        return int(self._state.step.numpy())
 
     def waited(self) -> tuple[float, float]:
         """Return the seconds waited for data and the seconds of all in the last segment; the first one counts 0."""
@@ -231,7 +231,7 @@ class _Times:
         self._traced = True
 
 
-class ParameterServerStepper:
+class ParameterServerStepRunner:
     """Runs a segment as one closure per step, which the coordinator hands to whichever worker is free.
 
     A step that was running on a worker that died is run again by another one, so there may be one too many per lost
@@ -241,11 +241,11 @@ class ParameterServerStepper:
     def __init__(
         self,
         strategy: Strategy,
-        trainee: Trainee,
+        state: TrainState,
         step: Callable[[Tensor], Tensor],
         pipeline: Callable[[tf.distribute.InputContext], tf.data.Dataset],
     ) -> None:
-        self._trainee = trainee
+        self._state = state
         self._coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
         self._workers = int(strategy.extended._num_workers)
         self._times = _Times()
@@ -277,7 +277,7 @@ class ParameterServerStepper:
 
     def step(self) -> int:
         """Return the steps done in all."""
-        return int(self._trainee.step.numpy())
+        return int(self._state.step.numpy())
 
     def waited(self) -> tuple[float, float]:
         """Return the seconds that the workers waited for data, and their seconds in all, in the last segment."""

@@ -13,50 +13,14 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from trainer.peers.probe import Probe, probe
 from trainer.runtime.errors import GaveUp
 from trainer.runtime.logs import log
 
 FIRST_REPORT_AFTER: Final = 5.0
 REPORT_EVERY: Final = 60.0
-ANSWER_SECONDS: Final = 3.0
-SILENT: Final = "no answer"
-_HTTP2_HELLO: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # and empty settings
 _PROBE_EVERY: Final = 0.5
 _SHOWN: Final = 10
-
-probing: set[int] = set()
-"""Own ports of the connections that `probe` has open."""
-
-Probe = Callable[[str], str | None]
-
-
-def probe(address: str, timeout: float = ANSWER_SECONDS, hung_up: str | None = None) -> str | None:
-    """Return why nobody answers at `address` (host:port), None when somebody does.
-
-    A connection alone proves nothing: the kernel accepts it for a process that hangs too. So this begins to speak
-    HTTP/2, as gRPC does, and waits for the first word. A task that is not a server yet (`Presence`) hangs up instead,
-    for which `hung_up` is returned.
-    """
-    host, _, port = address.rpartition(":")
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=timeout) as connection:
-            own = connection.getsockname()[1]
-            probing.add(own)
-            try:
-                connection.sendall(_HTTP2_HELLO)
-                return None if connection.recv(1) else hung_up
-            finally:
-                probing.discard(own)
-    except socket.gaierror:
-        return "no DNS name"
-    except ConnectionRefusedError:
-        return "connection refused"
-    except (ConnectionResetError, BrokenPipeError):
-        return hung_up
-    except TimeoutError:
-        return SILENT
-    except OSError as error:
-        return error.strerror or str(error)
 
 
 def describe(missing: Mapping[str, str]) -> str:
@@ -140,14 +104,14 @@ def wait_for_all(barrier: Barrier, address: str | None, sleep: Callable[[float],
         GaveUp: the time is over.
 
     """
-    presence = Presence(address)
+    presence = ReadinessListener(address)
     try:
         barrier.wait(sleep)
     finally:
         presence.close()
 
 
-class Presence:
+class ReadinessListener:
     """Answers on this task's own port until TensorFlow takes it over.
 
     A task that waits for its peers has no TensorFlow server yet; without this they would wait for it as well.

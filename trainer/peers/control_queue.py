@@ -14,8 +14,8 @@ from typing import Final
 
 import tensorflow as tf
 
-from trainer.peers.barrier import probe
-from trainer.runtime.errors import DONE
+from trainer.peers.probe import probe
+from trainer.runtime.exit_codes import DONE
 from trainer.runtime.logs import log
 from trainer.runtime.types import Tensor
 
@@ -26,7 +26,7 @@ _RETRY_EVERY: Final = 0.5
 _CALL_TIMEOUT_MS: Final = 5000
 
 
-class Mailbox:
+class ControlQueue:
     """The queue of one server, seen from that server or from the chief."""
 
     def __init__(self, target: str, role: str, index: int, queue_name: str = _QUEUE) -> None:
@@ -57,7 +57,7 @@ class Mailbox:
         self._session.run(self._put, {self._value: code})
 
 
-def publish(code: int, tasks: Mapping[str, str], linger: float) -> None:
+def broadcast_exit(code: int, tasks: Mapping[str, str], linger: float) -> None:
     """Tell the servers `tasks` (name -> address) to leave with `code`; try the silent ones for `linger` seconds."""
     until = time.monotonic() + linger
     unheard = set(tasks)
@@ -66,7 +66,7 @@ def publish(code: int, tasks: Mapping[str, str], linger: float) -> None:
         role, _, index = name.rpartition("-")
         while True:
             try:
-                Mailbox(f"grpc://{address}", role, int(index)).put(code)
+                ControlQueue(f"grpc://{address}", role, int(index)).put(code)
             except tf.errors.OpError:
                 # One that is down finds DONE when it starts again; a failure it would hear from nobody.
                 if time.monotonic() >= until or (code == DONE and probe(address) is not None):

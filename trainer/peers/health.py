@@ -19,8 +19,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from trainer.peers import barrier
-from trainer.peers.barrier import SILENT, Probe
+from trainer.peers import probe as probes
+from trainer.peers.probe import SILENT, Probe
 from trainer.runtime.errors import GaveUp, LostPeer, TrainerExit
 from trainer.runtime.logs import log
 
@@ -36,7 +36,7 @@ _ANSWER_SECONDS: Final = 2.5
 _HUNG_UP: Final = "hung up"
 
 
-class ServerWatch:
+class ServerHealthMonitor:
     """Decides what to do about servers that don't answer; `look` is to be called again and again."""
 
     def __init__(
@@ -58,7 +58,7 @@ class ServerWatch:
         self._seen = clock()
         self._pool = ThreadPoolExecutor(max_workers=min(32, max(1, len(self._silent))))
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Ask every server once and do what is due.
 
         Raises:
@@ -105,7 +105,7 @@ class ServerWatch:
             while not stop.wait(every):
                 beat()
                 try:
-                    self.look()
+                    self.poll()
                 except TrainerExit as error:
                     if not stop.is_set():
                         end(error)
@@ -121,7 +121,7 @@ class ServerWatch:
 
 
 def _ask(address: str) -> str | None:
-    return barrier.probe(address, _ANSWER_SECONDS, _HUNG_UP)
+    return probes.probe(address, _ANSWER_SECONDS, _HUNG_UP)
 
 
 def cut_connections(address: str) -> int:
@@ -143,7 +143,7 @@ def _cut(name: str, hosts: set[str], port: int) -> bool:
         with socket.socket(fileno=os.dup(int(name))) as each:
             if each.family in (socket.AF_INET, socket.AF_INET6):
                 peer = each.getpeername()
-                if peer[1] == port and _plain(peer[0]) in hosts and each.getsockname()[1] not in barrier.probing:
+                if peer[1] == port and _plain(peer[0]) in hosts and each.getsockname()[1] not in probes.probing:
                     each.shutdown(socket.SHUT_RDWR)
                     return True
     return False

@@ -18,8 +18,8 @@ from typing import Final, Protocol
 
 import tensorflow as tf
 
-from trainer.peers.control_queue import LEAVING, Mailbox
-from trainer.runtime.errors import STOPPED
+from trainer.peers.control_queue import LEAVING, ControlQueue
+from trainer.runtime.exit_codes import STOPPED
 from trainer.runtime.logs import log
 
 _LOOK_EVERY: Final = 1.0
@@ -37,7 +37,7 @@ class Queue(Protocol):
         """Leave a message."""
 
 
-class Drain:
+class PreemptionHandler:
     """Knows which servers are leaving, and lets them go."""
 
     def __init__(
@@ -45,14 +45,14 @@ class Drain:
         ps: Mapping[str, str],
         workers: Mapping[str, str],
         *,
-        told_to_stop: Callable[[], bool],
+        stop_requested: Callable[[], bool],
         leaving: Callable[[str, str], Queue] | None = None,
         mailbox: Callable[[str, str], Queue] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Watch the servers `ps` and `workers` (name -> address) as long as this task is not `told_to_stop` itself."""
+        """Watch the servers `ps` and `workers` (name -> address) until this task itself has `stop_requested`."""
         self._ps, self._workers = dict(ps), dict(workers)
-        self._told_to_stop = told_to_stop
+        self._stop_requested = stop_requested
         self._leaving = leaving or (lambda name, address: _open(name, address, LEAVING))
         self._mailbox = mailbox or _open
         self._clock = clock
@@ -61,7 +61,7 @@ class Drain:
         self._gone: set[str] = set()
         self._pool = ThreadPoolExecutor(max_workers=min(32, max(1, len(ps) + len(workers))))
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Look into every queue once, and let the workers go that are leaving."""
         tasks = {**self._ps, **self._workers}
         for name, leaves in zip(tasks, self._pool.map(self._asks, tasks.items()), strict=True):
@@ -73,13 +73,13 @@ class Drain:
                 log.info("%s was told to stop", name)
         due = [name for name in self._due(self._workers) if name not in self._gone]
         if due and len(self._since.keys() & self._workers.keys()) < len(self._workers):
-            self.let_go(due)
+            self.release(due)
 
     def leaving(self) -> list[str]:
         """Return the ps that are leaving: they may as soon as the checkpoint is saved."""
         return self._due(self._ps)
 
-    def let_go(self, names: list[str]) -> None:
+    def release(self, names: list[str]) -> None:
         """Tell the servers `names` to leave now."""
         for name in names:
             self._gone.add(name)
@@ -95,13 +95,13 @@ class Drain:
 
         def run() -> None:
             while not stop.wait(_LOOK_EVERY):
-                self.look()
+                self.poll()
 
-        threading.Thread(target=run, name="drain", daemon=True).start()
+        threading.Thread(target=run, name="preemption", daemon=True).start()
         return stop.set
 
     def _due(self, among: Mapping[str, str]) -> list[str]:
-        if self._told_to_stop():
+        if self._stop_requested():
             return []
         now = self._clock()
         return [name for name, since in dict(self._since).items() if name in among and now - since >= SETTLE_SECONDS]
@@ -120,4 +120,4 @@ class Drain:
 def _open(name: str, address: str, queue: str | None = None) -> Queue:
     role, _, index = name.rpartition("-")
     target = f"grpc://{address}"
-    return Mailbox(target, role, int(index), queue) if queue else Mailbox(target, role, int(index))
+    return ControlQueue(target, role, int(index), queue) if queue else ControlQueue(target, role, int(index))

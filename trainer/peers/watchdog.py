@@ -20,9 +20,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from trainer.peers.barrier import SILENT, probe
+from trainer.peers.probe import SILENT, probe
 from trainer.runtime import logs
-from trainer.runtime.errors import KILLED
+from trainer.runtime.exit_codes import KILLED
 from trainer.storage import termination_log as report
 
 FROZEN_AFTER: Final = 10.0
@@ -35,11 +35,11 @@ _ALL_WAITING: Final = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Duty:
-    """What a guard has to know."""
+class WatchdogConfig:
+    """What the watchdog process needs to know."""
 
     task: str
-    """Name of the task it guards, for the log."""
+    """Name of the task that it watches, for the log."""
     servers: Mapping[str, str]
     """Task -> address (host:port) of every ps and worker."""
     log_format: str
@@ -47,17 +47,17 @@ class Duty:
     frozen_after: float = FROZEN_AFTER
 
 
-class Guard:
-    """The guard as its chief sees it."""
+class Watchdog:
+    """The watchdog process, as its chief sees it."""
 
-    def __init__(self, duty: Duty) -> None:
+    def __init__(self, config: WatchdogConfig) -> None:
         """Start the process; it ends with this one."""
         packages = str(Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, (packages, os.environ.get("PYTHONPATH"))))
         heard, self._beats = os.pipe()
         os.set_blocking(self._beats, False)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "trainer.peers.watchdog", json.dumps(asdict(duty))],
+            [sys.executable, "-m", "trainer.peers.watchdog", json.dumps(asdict(config))],
             stdin=heard,
             env={**os.environ, "PYTHONPATH": path},
         )
@@ -65,7 +65,7 @@ class Guard:
 
     def beat(self) -> None:
         """Say that this process is alive."""
-        with contextlib.suppress(OSError):  # a guard that is gone is no reason to stop
+        with contextlib.suppress(OSError):  # training continues without its watchdog
             os.write(self._beats, b".")
 
     def close(self) -> None:
@@ -74,18 +74,18 @@ class Guard:
         self._process.wait()
 
 
-def watch(duty: Duty, parent: int) -> None:
+def watch(config: WatchdogConfig, parent: int) -> None:
     """Return when process `parent` is gone or has closed this one's standard input; kill it if it is frozen."""
     while True:
-        if select.select([_BEATS], [], [], duty.frozen_after)[0]:
+        if select.select([_BEATS], [], [], config.frozen_after)[0]:
             if not os.read(_BEATS, _ALL_WAITING):
                 return
             continue
-        silent = [name for name, address in duty.servers.items() if _hangs(address)]
+        silent = [name for name, address in config.servers.items() if _hangs(address)]
         if silent and not select.select([_BEATS], [], [], 0)[0] and not _is_stopped(parent):
             message = f"{silent[0]} hangs: it takes connections but does not answer, and TensorFlow waits for it"
             logs.log.info("exit %d: %s", KILLED, message, extra=logs.fields(exitCode=KILLED))
-            report.write(duty.termination_log, KILLED, message, {})
+            report.write(config.termination_log, KILLED, message, {})
             os.kill(parent, signal.SIGKILL)
             return
 
@@ -103,11 +103,11 @@ def _is_stopped(pid: int) -> bool:
 
 
 def main() -> None:
-    """Guard the process that has started this one."""
+    """Watch the process that started this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    duty = Duty(**json.loads(sys.argv[1]))
-    logs.configure(duty.task, duty.log_format)
-    watch(duty, os.getppid())
+    config = WatchdogConfig(**json.loads(sys.argv[1]))
+    logs.configure(config.task, config.log_format)
+    watch(config, os.getppid())
 
 
 if __name__ == "__main__":

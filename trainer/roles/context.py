@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from trainer.roles.restart import Restarts
-from trainer.runtime import errors
-from trainer.runtime.config import Record, Settings
+from trainer.roles.restart import InPlaceRestartState
+from trainer.runtime.config import RunRecord, RuntimeEnv
+from trainer.runtime.errors import LostLease
+from trainer.runtime.serialize import now
 from trainer.runtime.signals import StopSignal
 from trainer.runtime.tf_config import Cluster
 from trainer.storage import files
 from trainer.storage.lease import Lease, new_token
-from trainer.storage.run_dir import RunDir, Status
+from trainer.storage.run_dir import RunDir
+from trainer.storage.status import Status
 
 SERVER_ROLES = ("ps", "worker")
 _GRACE_RESERVE = 2.0
@@ -22,11 +25,11 @@ class Context:
     """One task of one run."""
 
     cluster: Cluster
-    settings: Settings
-    record: Record
+    env: RuntimeEnv
+    record: RunRecord
     run_dir: RunDir
     stop: StopSignal
-    restarts: Restarts
+    restarts: InPlaceRestartState
     started: str
     """When this process started, as status.json writes times."""
     script: tuple[str, ...] = ()
@@ -69,10 +72,10 @@ class Context:
     @property
     def hold_seconds(self) -> float:
         """How long the loop may take to save after a signal."""
-        return max(1.0, self.settings.grace_period - _GRACE_RESERVE)
+        return max(1.0, self.env.grace_period - _GRACE_RESERVE)
 
-    def claim(self) -> None:
-        """Claim the run directory, if this task writes it, and begin status.json.
+    def claim(self, on_lost: Callable[[LostLease], None]) -> None:
+        """Claim the run directory, if this task writes it, and begin status.json; call `on_lost` if the lease is lost.
 
         Raises:
             ConfigError: it can't be written, holds another run, or another chief is at work in it.
@@ -86,19 +89,14 @@ class Context:
             lease = Lease(path=self.run_dir.at("lease.json"), token=self.restarts.token)
             lease.take()
             self.lease = lease
-            lease.start(self._leave_to_another)
+            lease.start(on_lost)
             files.make_directory(self.run_dir.checkpoints)
         # How far an own script is, it alone knows.
         self.status = Status(self.run_dir, None if self.script else self.record.trainer.steps)
         self.status.update(state="starting", exitCode=None, message="", startup=dict(self.startup))
         self.status.start_heartbeat()
 
-    def _leave_to_another(self, error: errors.LostLease) -> None:
-        from trainer.roles.shutdown import finish
-
-        finish(self, error)
-
-    def waits(self, waiting: bool, message: str = "") -> None:
+    def set_waiting(self, waiting: bool, message: str = "") -> None:
         """Note that this task waits for its peers, or no longer does."""
         self.waiting = waiting
         if self.status:
@@ -110,8 +108,25 @@ class Context:
         if self.status:
             self.status.note(startup=dict(self.startup))
 
-    def leave_on_stop(self) -> None:
-        """End the process at once after a signal: there is nothing to save."""
-        from trainer.roles.shutdown import finish
-
-        finish(self, errors.Stopped("told to stop"))
+    def write_done(
+        self,
+        *,
+        step: int | None = None,
+        metrics: dict[str, float] | None = None,
+        steps_per_second: float | None = None,
+        export: str | None = None,
+    ) -> None:
+        """Write DONE with the result of the run; a custom script has only a restart count."""
+        self.run_dir.write_done(
+            {
+                "run": self.record.run,
+                "hash": self.record.hash,
+                "step": step,
+                "steps": None if self.script else self.record.trainer.steps,
+                "metrics": metrics,
+                "stepsPerSecond": steps_per_second and round(steps_per_second, 3),
+                "restarts": self.status["restarts"] if self.status else 0,
+                "export": export,
+                "finished": now(),
+            }
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,10 +11,11 @@ from trainer.roles import restart
 from trainer.roles.context import Context
 from trainer.roles.shutdown import finish
 from trainer.runtime import config, tf_config
-from trainer.runtime.errors import ConfigError, TrainerExit
-from trainer.runtime.logs import leave
+from trainer.runtime.errors import ConfigError, Stopped, TrainerExit
+from trainer.runtime.process import leave
+from trainer.runtime.serialize import now
 from trainer.runtime.signals import StopSignal
-from trainer.storage.run_dir import RunDir, now
+from trainer.storage.run_dir import RunDir
 
 
 def main(script: Sequence[str], env: Mapping[str, str], stop: StopSignal) -> NoReturn:
@@ -24,7 +24,8 @@ def main(script: Sequence[str], env: Mapping[str, str], stop: StopSignal) -> NoR
         context = _context(script, env, stop)
     except TrainerExit as error:
         leave(error.code, str(error))
-    stop.on_stop(context.leave_on_stop)
+    # Until training begins there is nothing to save, so a signal ends the process at once.
+    stop.on_stop(lambda: finish(context, Stopped("received SIGTERM")))
     try:
         words = play(context)
     except BaseException as error:  # noqa: BLE001, RUF100 - a process that ends has to say why
@@ -34,13 +35,13 @@ def main(script: Sequence[str], env: Mapping[str, str], stop: StopSignal) -> NoR
 
 def _context(script: Sequence[str], env: Mapping[str, str], stop: StopSignal) -> Context:
     this = tf_config.parse(env.get("TF_CONFIG"))
-    settings, record = config.load_settings(env), config.load_record(env)
+    runtime_env, record = config.load_runtime_env(env), config.load_record(env)
     _check_role(this, record.strategy)
     return Context(
         cluster=this,
-        settings=settings,
+        env=runtime_env,
         record=record,
-        run_dir=RunDir(settings.run_dir, record),
+        run_dir=RunDir(runtime_env.run_dir, record),
         stop=stop,
         restarts=restart.load(env),
         started=now(),
@@ -68,7 +69,7 @@ def play(context: Context) -> str:
     if context.run_dir.done() is not None:
         return f"{context.record.run} was done already, see {context.run_dir.at('DONE')}"
     context.run_dir.check()
-    if context.settings.gpus or not context.script:  # an own script may want to set things before the import
+    if context.env.gpus or not context.script:  # an own script may want to set things before the import
         _import_tensorflow(context)
     if context.is_server:
         return _serve(context)
@@ -94,32 +95,21 @@ def _import_tensorflow(context: Context) -> None:
     context.note_startup("importSeconds", time.monotonic() - started)
     from trainer.runtime import devices
 
-    devices.check(context.settings)
+    devices.check(context.env)
 
 
 def _serve(context: Context) -> str:
     from trainer.roles import server
 
-    this, settings = context.cluster, context.settings
+    this, env = context.cluster, context.env
     # A server that was told to stop waits for its chief to save.
-    context.stop.hold(float(settings.grace_period))
-    watch = server.Watch(
-        start_timeout=settings.start_timeout,
-        orphan_timeout=settings.orphan_timeout,
-        grace_period=settings.grace_period,
+    context.stop.hold(float(env.grace_period))
+    monitor = server.ChiefMonitor(
+        start_timeout=env.start_timeout,
+        orphan_timeout=env.orphan_timeout,
+        grace_period=env.grace_period,
         probe=server.chief_probe(this.chief_address),
         ended=server.run_ended(context.run_dir, context.started),
     )
     tasks = {role: list(addresses) for role, addresses in this.tasks.items()}
-    return server.serve(tasks, this.role, this.index, watch=watch, stop=context.stop)
-
-
-def environment() -> Mapping[str, str]:
-    """Return this process's environment, with what TensorFlow reads at its import."""
-    from trainer.runtime import threads
-
-    threads.configure(os.environ, threads.available_cpus())
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # Otherwise the first process on a GPU takes all of its memory, wanted or not.
-    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    return os.environ
+    return server.serve(tasks, this.role, this.index, watch=monitor, stop=context.stop)

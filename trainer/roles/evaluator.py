@@ -8,22 +8,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from trainer.roles.context import Context
-from trainer.runtime import errors as exits
-from trainer.runtime.errors import ConfigError, GaveUp, TaskFailed
+from trainer.runtime import errors, exit_codes
+from trainer.runtime.errors import GaveUp
 from trainer.runtime.logs import describe, fields, log
 from trainer.runtime.types import Json
-from trainer.storage.evaluation_record import Verdict
+from trainer.storage.evaluation_record import EvaluationRecord
 from trainer.storage.run_dir import RunDir
 
 if TYPE_CHECKING:  # these two import TensorFlow
-    from trainer.engine.evaluation import Curves, Evaluation
-    from trainer.storage.checkpoints import Found
+    from trainer.engine.evaluation import EvalSummaryWriter, Evaluation
+    from trainer.storage.checkpoints import CheckpointRef
 
 _POLL_EVERY: Final = 1.0
 
 
 @dataclass(slots=True, kw_only=True)
-class RunWatch:
+class RunMonitor:
     """Tells from the run directory whether the run goes on, is done, has failed or was given up. Times are seconds."""
 
     run_dir: RunDir
@@ -52,9 +52,8 @@ class RunWatch:
             self._last, self._changed = status, self.clock()
         # A failure that was there at the start belongs to an earlier attempt.
         if status and status.get("state") == "failed" and status != self._first:
-            code = int(status.get("exitCode") or exits.FAILED)
-            cls = {exits.BAD_CONFIG: ConfigError, exits.GAVE_UP: GaveUp}.get(code, TaskFailed)
-            raise cls(f"the run failed: {status.get('message')}")
+            code = int(status.get("exitCode") or exit_codes.FAILED)
+            raise errors.from_code(code, f"the run failed: {status.get('message')}")
         began = status != self._first
         patience = self.orphan_timeout if began else max(self.start_timeout, self.orphan_timeout)
         if (idle := self.clock() - self._changed) >= patience:
@@ -75,21 +74,21 @@ def run(context: Context) -> str:
     from trainer.task import load
 
     settings, run_dir = context.record.trainer, context.run_dir
-    watch = RunWatch(
+    monitor = RunMonitor(
         run_dir=run_dir,
-        start_timeout=context.settings.start_timeout,
-        orphan_timeout=context.settings.orphan_timeout,
+        start_timeout=context.env.start_timeout,
+        orphan_timeout=context.env.orphan_timeout,
     )
     keras.config.set_dtype_policy(settings.precision)
     task = load(settings.task, settings.hyperparameters, settings)
-    local = evaluation.Evaluation(task, batch_size=settings.batch_size, data_dir=context.settings.data_dir)
-    verdict = Verdict(run_dir=run_dir, early_stopping=settings.early_stopping)
-    evaluator = Evaluator(run_dir, local, evaluation.Curves(run_dir), verdict)
+    local = evaluation.Evaluation(task, batch_size=settings.batch_size, data_dir=context.env.data_dir)
+    record = EvaluationRecord(run_dir=run_dir, early_stopping=settings.early_stopping)
+    evaluator = Evaluator(run_dir, local, evaluation.EvalSummaryWriter(run_dir), record)
     log.info("waiting for checkpoints in %s", run_dir.checkpoints)
     while True:
         # Asked first: a checkpoint that is there after DONE is the last one.
-        done = watch.done()
-        evaluator.look()
+        done = monitor.done()
+        evaluator.poll()
         if done:
             return f"the run is done: evaluated {evaluator.count} checkpoints, the last one of step {evaluator.seen}"
         time.sleep(_POLL_EVERY)
@@ -98,14 +97,16 @@ def run(context: Context) -> str:
 class Evaluator:
     """Evaluates checkpoints, oldest first, keeps the best one and says when the run should end."""
 
-    def __init__(self, run_dir: RunDir, local: Evaluation, curves: Curves, verdict: Verdict) -> None:
-        self._run_dir, self._local, self._curves, self._verdict = run_dir, local, curves, verdict
-        self.seen = verdict.evaluated
+    def __init__(
+        self, run_dir: RunDir, local: Evaluation, summaries: EvalSummaryWriter, record: EvaluationRecord
+    ) -> None:
+        self._run_dir, self._local, self._summaries, self._record = run_dir, local, summaries, record
+        self.seen = record.evaluated
         """Step of the newest checkpoint that was looked at, -1 before the first."""
         self.count = 0
         """How many checkpoints this process has evaluated."""
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Evaluate the checkpoints that are new.
 
         Raises:
@@ -129,36 +130,36 @@ class Evaluator:
             log.info("checkpoint %d: %s", found.step, describe(metrics), extra=fields(step=found.step, **metrics))
             self.count += 1
             try:
-                self._tell(found, metrics)
+                self._record_result(found, metrics)
             except Exception as error:
-                if not exits.is_storage_full(error):
+                if not errors.is_storage_full(error):
                     raise
-                log.info("can't write what came out: %s", exits.summary(error))
+                log.info("can't write what came out: %s", errors.summary(error))
 
-    def _tell(self, found: Found, metrics: dict[str, float]) -> None:
+    def _record_result(self, found: CheckpointRef, metrics: dict[str, float]) -> None:
         """Write what came out, and keep the checkpoint if it is the best so far."""
         from trainer.storage import checkpoints
 
-        verdict, directory = self._verdict, self._run_dir.at("best")
-        stopped = verdict.stop
-        if verdict.add(found.step, metrics) and verdict.best:
+        record, directory = self._record, self._run_dir.at("best")
+        stopped = record.stop
+        if record.add(found.step, metrics) and record.best:
             path = checkpoints.keep(found, directory)
             if path is None:
                 log.info("checkpoint %d was deleted meanwhile: keeping its weights alone", found.step)
                 path = checkpoints.keep_model(self._local.model, found.step, directory)
-            verdict.best["path"] = path
-        verdict.write()
-        if verdict.stop and not stopped:
-            log.info("telling the run to end: %s", verdict.stop["reason"])
-        self._curves.add(found.step, metrics)
+            record.best["path"] = path
+        record.write()
+        if record.stop and not stopped:
+            log.info("telling the run to end: %s", record.stop["reason"])
+        self._summaries.add(found.step, metrics)
 
 
 def _trouble(error: BaseException) -> str | None:
     """Return why a checkpoint could not be read; None when `error` says something else."""
-    from tensorflow import errors
+    from tensorflow.errors import NotFoundError
 
     from trainer.storage import checkpoints
 
-    if isinstance(error, errors.NotFoundError):
+    if isinstance(error, NotFoundError):
         return "was deleted before it could be evaluated"
     return "is damaged" if isinstance(error, checkpoints.DamagedError) else None

@@ -25,11 +25,11 @@ _FIRST_OTHER_FD: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Restarts:
+class InPlaceRestartState:
     """What a restart in place hands on to itself."""
 
     count: int = 0
-    """Restarts in a row without a newer checkpoint."""
+    """Consecutive restarts without a newer checkpoint."""
     checkpoint: int = -1
     """Step of the newest checkpoint at the last restart, -1 for none."""
     waiting_since: float = 0.0
@@ -42,7 +42,7 @@ class Restarts:
         """Seconds to wait before this restart: a little longer each time."""
         return min(_MAX_PAUSE, float(2 ** max(0, self.count - 1)))
 
-    def after_lost_peer(self, *, checkpoint: int, limit: int) -> Restarts | None:
+    def after_lost_peer(self, *, checkpoint: int, limit: int) -> InPlaceRestartState | None:
         """Return the state for the next restart, None when `limit` restarts in a row are used up.
 
         `checkpoint` is the step of the newest checkpoint now (-1 for none): a newer one than last time starts the count
@@ -51,9 +51,9 @@ class Restarts:
         count = 1 if checkpoint > self.checkpoint else self.count + 1
         if count > limit:
             return None
-        return Restarts(count=count, checkpoint=max(checkpoint, self.checkpoint), token=self.token)
+        return InPlaceRestartState(count=count, checkpoint=max(checkpoint, self.checkpoint), token=self.token)
 
-    def while_waiting(self, now: float) -> Restarts:
+    def while_waiting(self, now: float) -> InPlaceRestartState:
         """Return the state for a restart before all peers were there, which does not count."""
         return replace(self, waiting_since=self.waiting_since or now)
 
@@ -63,15 +63,15 @@ class Restarts:
         return max(0.0, time.time() - self.waiting_since) if self.waiting_since else 0.0
 
 
-def load(env: Mapping[str, str]) -> Restarts:
+def load(env: Mapping[str, str]) -> InPlaceRestartState:
     """Return what the process before this one handed on; the first one's state when there was none."""
     try:
-        return Restarts(**json.loads(env.get(VARIABLE, "{}")))
+        return InPlaceRestartState(**json.loads(env.get(VARIABLE, "{}")))
     except (TypeError, ValueError):
-        return Restarts()
+        return InPlaceRestartState()
 
 
-def restart(state: Restarts, directory: str) -> NoReturn:
+def restart(state: InPlaceRestartState, directory: str) -> NoReturn:
     """Execute this program anew, from `directory`, with `state`."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):

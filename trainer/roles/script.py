@@ -10,12 +10,12 @@ import runpy
 import sys
 from pathlib import Path
 
-from trainer.peers.barrier import Barrier, wait_for_all
+from trainer.roles import rendezvous
 from trainer.roles.context import Context
+from trainer.roles.shutdown import finish
 from trainer.runtime.config import DISTRIBUTED
 from trainer.runtime.errors import ConfigError, TaskFailed
 from trainer.runtime.logs import log
-from trainer.storage.run_dir import now
 
 
 def run(context: Context) -> str:
@@ -28,37 +28,17 @@ def run(context: Context) -> str:
     path = context.script[0]
     if not Path(path).is_file():
         raise ConfigError(f"args: got script {path!r}: there is no such file: set args to a script in the image")
-    context.claim()
+    context.claim(on_lost=lambda error: finish(context, error))
     _wait_for_peers(context)
     if context.status:
         context.status.update(state="running", message=f"running {path}")
     log.info("running %s", " ".join(context.script))
     code = _execute(context.script)
     if code:
-        raise ScriptEnded(f"{path} ended with {code}", code)
+        raise TaskFailed(f"{path} exited with {code}", code)
     if context.writes:
-        context.run_dir.write_done(
-            {
-                "run": context.record.run,
-                "hash": context.record.hash,
-                "step": None,
-                "steps": None,
-                "metrics": None,
-                "stepsPerSecond": None,
-                "restarts": context.status["restarts"] if context.status else 0,
-                "export": None,
-                "finished": now(),
-            }
-        )
+        context.write_done()
     return f"{path} is done"
-
-
-class ScriptEnded(TaskFailed):
-    """The script ended with a code other than 0, which becomes this process's own."""
-
-    def __init__(self, message: str, code: int) -> None:
-        super().__init__(message)
-        self.code = code  # type: ignore[misc]
 
 
 def _execute(script: tuple[str, ...]) -> int:
@@ -79,14 +59,9 @@ def _execute(script: tuple[str, ...]) -> int:
 
 def _wait_for_peers(context: Context) -> None:
     if context.record.strategy in DISTRIBUTED:
-        context.waits(True, "waiting for the other tasks")
+        context.set_waiting(True, "waiting for the other tasks")
         # Imported while this task still answers: from then on it takes the script a moment to open the port again.
         import tensorflow  # noqa: F401
 
-        barrier = Barrier(
-            context.cluster.peers("ps", "worker"),
-            timeout=context.settings.start_timeout,
-            waited=context.restarts.waited,
-        )
-        wait_for_all(barrier, context.cluster.address, context.stop.wait)
-        context.waits(False)
+        rendezvous.wait_for_peers(context)
+        context.set_waiting(False)

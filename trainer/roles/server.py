@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from trainer.peers import barrier
-from trainer.runtime import errors, malloc
-from trainer.runtime.errors import GaveUp, Stopped, TaskFailed, TrainerExit
+from trainer.peers.probe import probe
+from trainer.runtime import errors, exit_codes, malloc
+from trainer.runtime.errors import GaveUp, Stopped, TrainerExit
 from trainer.runtime.logs import log
 from trainer.runtime.signals import StopSignal
 from trainer.storage.run_dir import RunDir
@@ -20,7 +20,7 @@ _ANSWER_SECONDS = 0.2  # so that the chief gets its answer before this process i
 
 
 @dataclass(slots=True, kw_only=True)
-class Watch:
+class ChiefMonitor:
     """Decides when a server leaves. Times are seconds; `clock` is monotonic."""
 
     start_timeout: float
@@ -38,7 +38,7 @@ class Watch:
     _asked_soon: bool = field(default=False, init=False)
     _asked_anew: bool = field(default=False, init=False)
 
-    def look(self) -> bool:
+    def poll(self) -> bool:
         """Probe the chief if it is time to; say whether the run is done.
 
         Raises:
@@ -90,25 +90,21 @@ class Watch:
         self._probe_at = min(self._probe_at, self.clock() + 1.0)
 
 
-def outcome(code: int, told_to_stop: bool) -> str | None:
+def outcome(code: int, stop_requested: bool) -> str | None:
     """Return the last words of a server that got the message `code`, None when the message is not for it.
 
     Raises:
         TrainerExit: it leaves with another code than 0.
 
     """
-    if code == errors.DONE:
+    if code == exit_codes.DONE:
         return "the run is done"
-    if code == errors.STOPPED:
+    if code == exit_codes.STOPPED:
         # The chief alone was told to stop; the next one needs this server.
-        if not told_to_stop:
+        if not stop_requested:
             return None
-        raise Stopped("told to stop, and the chief has saved")
-    if code == errors.FAILED:
-        raise TaskFailed("the run failed, see the chief's log")
-    if code == errors.BAD_CONFIG:
-        raise errors.ConfigError("the chief found a wrong configuration, see its log")
-    raise GaveUp("the chief gave up, see its log")
+        raise Stopped("received SIGTERM, and the chief has saved a checkpoint")
+    raise errors.from_code(code, f"the chief exited with {code}; see its log")
 
 
 def run_ended(run_dir: RunDir, started: str) -> Callable[[], TrainerExit | bool]:
@@ -120,15 +116,14 @@ def run_ended(run_dir: RunDir, started: str) -> Callable[[], TrainerExit | bool]
         status = run_dir.read_status() or {}
         # An older failure belongs to an earlier start of the run.
         if status.get("state") == "failed" and str(status.get("updated")) > started:
-            classes = {errors.BAD_CONFIG: errors.ConfigError, errors.GAVE_UP: GaveUp}
-            cls = classes.get(int(status.get("exitCode") or errors.FAILED), TaskFailed)
-            return cls(f"the run failed: {status.get('message')}")
+            code = int(status.get("exitCode") or exit_codes.FAILED)
+            return errors.from_code(code, f"the run failed: {status.get('message')}")
         return False
 
     return ended
 
 
-def serve(tasks: dict[str, list[str]], role: str, index: int, *, watch: Watch, stop: StopSignal) -> str:
+def serve(tasks: dict[str, list[str]], role: str, index: int, *, watch: ChiefMonitor, stop: StopSignal) -> str:
     """Serve until the run ends; return the last words.
 
     Raises:
@@ -137,11 +132,11 @@ def serve(tasks: dict[str, list[str]], role: str, index: int, *, watch: Watch, s
     """
     import tensorflow as tf
 
-    from trainer.peers.control_queue import LEAVING, Mailbox
+    from trainer.peers.control_queue import LEAVING, ControlQueue
 
     server = tf.distribute.Server(tf.train.ClusterSpec(tasks), job_name=role, task_index=index, protocol="grpc")
-    mailbox = Mailbox(server.target, role, index)
-    leaving: Mailbox | None = None
+    mailbox = ControlQueue(server.target, role, index)
+    leaving: ControlQueue | None = None
     log.info("serving on %s", tasks[role][index])
     while True:
         code = mailbox.take()
@@ -149,12 +144,12 @@ def serve(tasks: dict[str, list[str]], role: str, index: int, *, watch: Watch, s
             time.sleep(_ANSWER_SECONDS)
             if (words := outcome(code, stop.is_set())) is not None:
                 return words
-        if watch.look():
+        if watch.poll():
             return "the run is done (DONE)"
         if stop.is_set():
             if leaving is None:
-                leaving = Mailbox(server.target, role, index, LEAVING)
-                leaving.put(errors.STOPPED)
+                leaving = ControlQueue(server.target, role, index, LEAVING)
+                leaving.put(exit_codes.STOPPED)
             watch.probe_soon()
             if watch.may_leave(stop.seconds_since()):
                 raise Stopped("told to stop")
@@ -164,4 +159,4 @@ def serve(tasks: dict[str, list[str]], role: str, index: int, *, watch: Watch, s
 
 def chief_probe(address: str | None) -> Callable[[], str | None]:
     """Return a function that says why the chief can't be reached, None when it can."""
-    return lambda: barrier.probe(address) if address else "there is no chief in TF_CONFIG"
+    return lambda: probe(address) if address else "there is no chief in TF_CONFIG"

@@ -9,14 +9,15 @@ from typing import Final, NoReturn
 
 from trainer.roles import restart
 from trainer.roles.context import Context
-from trainer.runtime import errors
+from trainer.runtime import errors, exit_codes
 from trainer.runtime.errors import TrainerExit
-from trainer.runtime.logs import leave, log, show
+from trainer.runtime.logs import log, show
+from trainer.runtime.process import leave
 from trainer.storage import termination_log
 
-_LINGER: Final = {errors.DONE: 3.0, errors.STOPPED: 1.0}
+_LINGER: Final = {exit_codes.DONE: 3.0, exit_codes.STOPPED: 1.0}
 _LINGER_AFTER_FAILURE: Final = 15.0
-_STATES: Final = {errors.DONE: "done", errors.RETRYABLE: "interrupted", errors.STOPPED: "interrupted"}
+_STATES: Final = {exit_codes.DONE: "done", exit_codes.RETRYABLE: "interrupted", exit_codes.STOPPED: "interrupted"}
 _once = threading.Lock()
 
 
@@ -28,14 +29,14 @@ def finish(context: Context, error: BaseException | None, words: str = "") -> No
             time.sleep(60)
     if error is not None:
         error = errors.from_peer(error) or error
-    code = errors.DONE if error is None else errors.code_for(error)
+    code = exit_codes.DONE if error is None else errors.code_for(error)
     message = words if error is None else errors.summary(error)
-    if error is not None and code == errors.FAILED and not isinstance(error, TrainerExit):
+    if error is not None and code == exit_codes.FAILED and not isinstance(error, TrainerExit):
         show(error)
         _tell_workers(context, message)
     if isinstance(error, errors.LostLease):
         leave(code, message)  # nothing here is this task's business any more
-    if code == errors.RETRYABLE:
+    if code == exit_codes.RETRYABLE:
         _restart_in_place(context, message)
     if context.status:
         context.status.stop_heartbeat()
@@ -43,8 +44,8 @@ def finish(context: Context, error: BaseException | None, words: str = "") -> No
     details = {"step": context.status["step"], "metrics": context.status["metrics"]} if context.status else {}
     if context.lease:
         context.lease.give_back()
-    termination_log.write(context.settings.termination_log, code, message, details)
-    if context.parameter_server and context.cluster.role == "chief" and code != errors.RETRYABLE:
+    termination_log.write(context.env.termination_log, code, message, details)
+    if context.parameter_server and context.cluster.role == "chief" and code != exit_codes.RETRYABLE:
         _tell_servers(context, code)
     leave(code, message)
 
@@ -56,7 +57,7 @@ def _tell_servers(context: Context, code: int) -> None:
         return
     from trainer.peers import control_queue
 
-    control_queue.publish(code, tasks, _LINGER.get(code, _LINGER_AFTER_FAILURE))
+    control_queue.broadcast_exit(code, tasks, _LINGER.get(code, _LINGER_AFTER_FAILURE))
 
 
 def _tell_workers(context: Context, message: str) -> None:
@@ -80,9 +81,9 @@ def _restart_in_place(context: Context, message: str) -> None:
     from trainer.storage.checkpoints import newest_complete
 
     found = newest_complete(context.run_dir.checkpoints)
-    limit = context.settings.max_in_place_restarts
+    limit = context.env.max_in_place_restarts
     if context.waiting:
-        state: restart.Restarts | None = context.restarts.while_waiting(time.time())
+        state: restart.InPlaceRestartState | None = context.restarts.while_waiting(time.time())
     else:
         state = context.restarts.after_lost_peer(checkpoint=found.step if found else -1, limit=limit)
     if state is None:

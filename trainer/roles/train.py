@@ -5,47 +5,44 @@ from __future__ import annotations
 import faulthandler
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import keras
-import tensorflow as tf
 
 from trainer.engine import evaluation
 from trainer.engine import strategy as strategies
-from trainer.engine.consensus import Agreement
+from trainer.engine.consensus import Consensus
+from trainer.engine.early_stopping import EarlyStop
 from trainer.engine.input_wait import InputWait
-from trainer.engine.loop import Agree, Loop, Pace, alone, never
+from trainer.engine.loop import Loop, SegmentSizer, StepDecision, alone, never
 from trainer.engine.progress import Progress
 from trainer.engine.steps import (
-    ParameterServerStepper,
-    Stepper,
-    SyncStepper,
-    Trainee,
+    ParameterServerStepRunner,
+    StepRunner,
+    SyncStepRunner,
+    TrainState,
     build,
     make_iterations_atomic,
     pipeline_function,
     replica_step,
 )
-from trainer.peers.barrier import Barrier, wait_for_all
-from trainer.peers.health import ServerWatch
-from trainer.peers.preemption import Drain
-from trainer.peers.watchdog import Duty, Guard
+from trainer.peers.health import ServerHealthMonitor
+from trainer.peers.preemption import PreemptionHandler
+from trainer.peers.watchdog import Watchdog, WatchdogConfig
+from trainer.roles import checkpointing, rendezvous
 from trainer.roles.context import Context
 from trainer.roles.shutdown import finish
-from trainer.runtime import errors
 from trainer.runtime.config import DISTRIBUTED
-from trainer.runtime.errors import ConfigError, LostPeer, TrainerExit
+from trainer.runtime.errors import TrainerExit
 from trainer.runtime.logs import describe, log, style
 from trainer.runtime.types import Strategy
 from trainer.storage import checkpoints
-from trainer.storage.checkpoints import Checkpoints, DamagedError, Found
-from trainer.storage.run_dir import RunDir, now
+from trainer.storage.checkpoints import CheckpointRef, Checkpoints, DamagedError
 from trainer.task import Task, load
 
-_ASK_EVERY: Final = 2.0
 _LAST_WORDS_SECONDS: Final = 0.5
 _kept: list[object] = []
 """What must live until the process ends: dropping a strategy takes seconds."""
@@ -55,7 +52,7 @@ _kept: list[object] = []
 class Trained:
     """What the loop leaves behind."""
 
-    found: Found
+    found: CheckpointRef
     """The last checkpoint."""
     steps_per_second: float | None
     """None when nothing was left to train."""
@@ -68,7 +65,7 @@ def run(context: Context) -> str:
         TrainerExit: the run ended otherwise than done.
 
     """
-    context.claim()
+    context.claim(on_lost=lambda error: finish(context, error))
     last = checkpoints.newest_complete(context.run_dir.checkpoints)
     if last is not None and last.step >= last_step(context):
         # Trained, but not finished. The peers may be gone for good, and are not needed.
@@ -87,56 +84,38 @@ def last_step(context: Context) -> int:
     return min(steps, int(stop["step"])) if stop else steps
 
 
-class EarlyStop:
-    """Asks now and then whether the evaluator has told the run to end."""
-
-    def __init__(self, run_dir: RunDir, clock: Callable[[], float] = time.monotonic) -> None:
-        self._run_dir, self._clock = run_dir, clock
-        self._ask_at = 0.0
-        self._said = False
-
-    def __call__(self) -> bool:
-        """Say whether it has."""
-        if not self._said and self._clock() >= self._ask_at:
-            self._ask_at = self._clock() + _ASK_EVERY
-            if stop := self._run_dir.early_stop():
-                self._said = True
-                log.info("early stopping: %s", stop.get("reason"))
-        return self._said
-
-
 @contextmanager
 def _servers_watched(context: Context) -> Iterator[None]:
     """Watch the servers of a ParameterServer run meanwhile."""
     if not context.parameter_server:
         yield
         return
-    cluster, settings = context.cluster, context.settings
+    cluster, env = context.cluster, context.env
     servers = cluster.peers("ps", "worker")
-    guard = Guard(
-        Duty(task=cluster.name, servers=servers, log_format=style(), termination_log=settings.termination_log)
+    watchdog = Watchdog(
+        WatchdogConfig(task=cluster.name, servers=servers, log_format=style(), termination_log=env.termination_log)
     )
 
     def end(error: TrainerExit) -> None:
-        guard.close()
+        watchdog.close()
         finish(context, error)
 
-    watch = ServerWatch(cluster.peers("ps"), cluster.peers("worker"), orphan_timeout=settings.orphan_timeout)
-    stop = watch.start(end, guard.beat)
+    monitor = ServerHealthMonitor(cluster.peers("ps"), cluster.peers("worker"), orphan_timeout=env.orphan_timeout)
+    stop = monitor.start(end, watchdog.beat)
     try:
         yield
     finally:
         stop()
-        guard.close()
+        watchdog.close()
 
 
-def _drain(context: Context) -> Drain | None:
+def _handle_preemption(context: Context) -> PreemptionHandler | None:
     if not context.parameter_server:
         return None
     cluster = context.cluster
-    drain = Drain(cluster.peers("ps"), cluster.peers("worker"), told_to_stop=context.stop.is_set)
-    drain.start()
-    return drain
+    preemption = PreemptionHandler(cluster.peers("ps"), cluster.peers("worker"), stop_requested=context.stop.is_set)
+    preemption.start()
+    return preemption
 
 
 def _prepare(context: Context) -> Task:
@@ -153,25 +132,18 @@ def connect(context: Context) -> Strategy:
         GaveUp: some did not come in time.
 
     """
-    cluster, name = context.cluster, context.record.strategy
-    barrier = Barrier(
-        cluster.peers("ps", "worker"),
-        timeout=context.settings.start_timeout,
-        waited=context.restarts.waited,
-    )
-    context.waits(True, "waiting for the other tasks")
+    name = context.record.strategy
+    context.set_waiting(True, "waiting for the other tasks")
     if name in DISTRIBUTED:
-        started = time.monotonic()
-        wait_for_all(barrier, cluster.address, context.stop.wait)
-        context.note_startup("barrierSeconds", time.monotonic() - started)
+        rendezvous.wait_for_peers(context)
         # A peer that dies right now for good would block TensorFlow for ever, and Python with it.
-        faulthandler.dump_traceback_later(context.settings.start_timeout, exit=True)
+        faulthandler.dump_traceback_later(context.env.start_timeout, exit=True)
     else:
-        strategies.split_cpu(context.settings.logical_cpus)
+        strategies.split_cpu(context.env.logical_cpus)
     strategy = strategies.make(name)
     faulthandler.cancel_dump_traceback_later()
     context.stop.take_over()
-    context.waits(False)
+    context.set_waiting(False)
     context.connected = time.monotonic()
     log.info("%s with %d replicas in sync", name, strategy.num_replicas_in_sync)
     return strategy
@@ -179,142 +151,69 @@ def connect(context: Context) -> Strategy:
 
 def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
     settings = context.record.trainer
-    trainee = build(task, strategy, settings)
+    state = build(task, strategy, settings)
     parameter_server = context.parameter_server
     if parameter_server:
-        make_iterations_atomic(trainee.optimizer)
+        make_iterations_atomic(state.optimizer)
     saver = Checkpoints(
         context.run_dir.checkpoints,
         keep=settings.keep_checkpoints,
         writer=context.writes,
         on_chief=parameter_server,
-        step=trainee.step,
-        model=trainee.model,
-        optimizer=trainee.optimizer,
+        step=state.step,
+        model=state.model,
+        optimizer=state.optimizer,
     )
     workers = len(context.cluster.tasks.get("worker", ()))
-    agreement = Agreement(strategy, workers) if context.record.strategy == "MultiWorkerMirrored" else None
-    _restore(context, trainee, saver, agreement)
-    stepper = _stepper(context, task, strategy, trainee)
+    consensus = Consensus(strategy, workers) if context.record.strategy == "MultiWorkerMirrored" else None
+    checkpointing.restore(context, saver, consensus)
+    runner = _step_runner(context, task, strategy, state)
     progress = Progress(
         record=context.record,
         run_dir=context.run_dir,
-        trainee=trainee,
+        state=state,
         status=context.status,
         hyperparameters=task.hp,
         tasks=max(1, workers),
         traced=lambda: context.note_startup("traceSeconds", time.monotonic() - context.connected),
     )
-    _kept.extend((strategy, trainee, saver, stepper))
+    _kept.extend((strategy, state, saver, runner))
 
     context.stop.hold(context.hold_seconds)
-    agree: Agree = agreement.agree if agreement else alone
+    decide: StepDecision = consensus.step_decision if consensus else alone
     stops_early = context.writes and settings.early_stopping is not None
-    drain = _drain(context)
+    preemption = _handle_preemption(context)
     step = Loop(
         settings=settings,
-        stepper=stepper,
-        progress=InputWait(progress, stepper, context.status),
-        save=_save(context, saver),
-        told_to_stop=context.stop.is_set,
-        drain=drain,
-        told_to_end=EarlyStop(context.run_dir) if stops_early else never,
-        agree=agree,
-        pace=Pace(first=workers if parameter_server else 1),
+        runner=runner,
+        progress=InputWait(progress, runner, context.status),
+        save=checkpointing.save_function(context, saver),
+        stop_requested=context.stop.is_set,
+        preemption=preemption,
+        end_requested=EarlyStop(context.run_dir) if stops_early else never,
+        decide=decide,
+        sizer=SegmentSizer(first=workers if parameter_server else 1),
     ).run()
     progress.end()
-    last = Found(step, os.path.join(saver.directory, f"ckpt-{step}"))  # noqa: PTH118 - may be a URL
+    last = CheckpointRef(step, os.path.join(saver.directory, f"ckpt-{step}"))  # noqa: PTH118 - may be a URL
     return Trained(last, progress.rate.overall)
 
 
-def _save(context: Context, saver: Checkpoints) -> Callable[[int], None]:
-    """Return the function that saves the checkpoint of a step, and gets over a storage that is full for a while."""
-
-    def save(step: int) -> None:
-        started = time.monotonic()
-        if context.lease:
-            context.lease.check()
-        try:
-            found = saver.save(step)
-        except (tf.errors.OpError, OSError) as error:
-            if not errors.is_storage_full(error) or step >= context.record.trainer.steps or context.stop.is_set():
-                raise
-            # Nothing is lost yet, and the next checkpoint may find room again.
-            log.info("can't save checkpoint %d, training goes on: %s", step, errors.summary(error))
-            checkpoints.sweep(saver.directory)
-            return
-        if context.status:
-            log.info("saved checkpoint %d in %.1f s", step, time.monotonic() - started)
-            context.status.update(step=step, lastCheckpoint={"step": step, "path": found.path})
-
-    return save
-
-
-def _stepper(context: Context, task: Task, strategy: Strategy, trainee: Trainee) -> Stepper:
+def _step_runner(context: Context, task: Task, strategy: Strategy, state: TrainState) -> StepRunner:
     settings, replicas = context.record.trainer, strategy.num_replicas_in_sync
     step = replica_step(
         task,
-        trainee,
+        state,
         global_batch=settings.batch_size,
         replicas=replicas,
         jit_compile=settings.jit_compile,
     )
     # After a restart the order must differ, or the first examples would be seen again and the last ones never.
-    seed = None if context.parameter_server else settings.seed + int(trainee.step.numpy())
-    pipeline = pipeline_function(task, settings, replicas=replicas, data_dir=context.settings.data_dir, seed=seed)
+    seed = None if context.parameter_server else settings.seed + int(state.step.numpy())
+    pipeline = pipeline_function(task, settings, replicas=replicas, data_dir=context.env.data_dir, seed=seed)
     if context.parameter_server:
-        return ParameterServerStepper(strategy, trainee, step, pipeline)
-    return SyncStepper(strategy, trainee, step, strategy.distribute_datasets_from_function(pipeline))
-
-
-def _restore(context: Context, trainee: Trainee, saver: Checkpoints, agreement: Agreement | None) -> None:
-    """Continue from the run's newest checkpoint, else from the run that `warmStartFrom` names.
-
-    From another run come the weights and the optimizer's state, its iterations too; the step starts at 0.
-    """
-    directory = context.run_dir.checkpoints
-    if context.writes:
-        for step in checkpoints.incomplete(directory):
-            log.info("checkpoint %d is not complete: leaving it out", step)
-        checkpoints.sweep(directory)
-    while True:
-        found = checkpoints.newest_complete(directory)
-        if agreement:
-            found = agreement.same_checkpoint(directory, found, decides=context.writes)
-        if not found:
-            break
-        try:
-            saver.restore(found.path)
-        except DamagedError as error:
-            leave_out_damaged(context, found, error, together=agreement is not None)
-            continue
-        log.info("continuing from %s", found.path)
-        return
-    if other := context.record.resume_from:
-        directory = context.run_dir.sibling_checkpoints(other)
-        found = checkpoints.newest_complete(directory)
-        if not found:
-            raise ConfigError(
-                f"warmStartFrom: got {other!r}: there is no checkpoint in {directory}: "
-                "set it to a run with a checkpoint in the same storage"
-            )
-        saver.restore_parts(found.path, "model", "optimizer")
-        log.info("starting from the weights and the optimizer of %s", found.path)
-
-
-def leave_out_damaged(context: Context, found: Found, error: DamagedError, *, together: bool) -> None:
-    """Have nobody use the checkpoint `found` again; then the one before may be restored.
-
-    Raises:
-        LostPeer: all tasks have to go back `together`: the others may have read the checkpoint before.
-
-    """
-    if context.writes:
-        checkpoints.set_aside(found)
-    message = f"checkpoint {found.step} is damaged: going back to the one before"
-    log.info("%s (%s)", message, error)
-    if together:
-        raise LostPeer(message)
+        return ParameterServerStepRunner(strategy, state, step, pipeline)
+    return SyncStepRunner(strategy, state, step, strategy.distribute_datasets_from_function(pipeline))
 
 
 def _end(context: Context, task: Task, trained: Trained) -> str:
@@ -325,30 +224,17 @@ def _end(context: Context, task: Task, trained: Trained) -> str:
         time.sleep(_LAST_WORDS_SECONDS)
         return "trained to the last step"
     settings, run_dir, status = context.record.trainer, context.run_dir, context.status
-    last = evaluation.Evaluation(task, batch_size=settings.batch_size, data_dir=context.settings.data_dir)
+    last = evaluation.Evaluation(task, batch_size=settings.batch_size, data_dir=context.env.data_dir)
     try:
         last.restore(trained.found)
     except DamagedError as error:
-        leave_out_damaged(context, trained.found, error, together=True)
+        checkpointing.leave_out_damaged(context, trained.found, error, together=True)
     metrics = last.run()
     log.info("held-out data at step %d: %s", trained.found.step, describe(metrics))
     if metrics and not context.record.evaluators:
-        evaluation.Curves(run_dir).add(trained.found.step, metrics)
+        evaluation.EvalSummaryWriter(run_dir).add(trained.found.step, metrics)
     path = evaluation.export(run_dir, task, last.model)
-    rate = trained.steps_per_second
-    run_dir.write_done(
-        {
-            "run": context.record.run,
-            "hash": context.record.hash,
-            "step": trained.found.step,
-            "steps": settings.steps,
-            "metrics": metrics,
-            "stepsPerSecond": rate and round(rate, 3),
-            "restarts": status["restarts"] if status else 0,
-            "export": path,
-            "finished": now(),
-        }
-    )
+    context.write_done(step=trained.found.step, metrics=metrics, steps_per_second=trained.steps_per_second, export=path)
     if status:
         status.note(step=trained.found.step, metrics=metrics, etaSeconds=0)
     return f"done at step {trained.found.step}: {describe(metrics)}"

@@ -49,7 +49,7 @@ class EarlyStopping:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainerSettings:
+class TrainerConfig:
     """The `trainer` block of a job file."""
 
     task: str = "digits"
@@ -79,7 +79,7 @@ class TrainerSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class RunRecord:
     """The run record: what is trained. It never changes while the run lives."""
 
     run: str
@@ -88,18 +88,18 @@ class Record:
     """Hash of the identity; another one in the same run directory is refused."""
     strategy: str
     """One of `STRATEGIES`."""
-    trainer: TrainerSettings
+    trainer: TrainerConfig
     """What to train."""
     evaluators: int = 0
     """How many evaluator tasks the run has (0 or 1)."""
-    resume_from: str | None = None
+    warm_start_from: str | None = None
     """Name of another run in the same storage whose weights and optimizer state this one starts from."""
     raw: Mapping[str, Any] = field(default_factory=dict)
     """The whole record as it was read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class RuntimeEnv:
     """The environment: where this task runs and how long it waits. Times are seconds."""
 
     run_dir: str
@@ -124,7 +124,7 @@ class Settings:
     """TRAINER_GPUS_OPTIONAL=1: a machine without GPUs will do, with a warning. Set by `tfd run`."""
 
 
-def load_settings(env: Mapping[str, str]) -> Settings:
+def load_runtime_env(env: Mapping[str, str]) -> RuntimeEnv:
     """Return the settings in `env`.
 
     Raises:
@@ -136,7 +136,7 @@ def load_settings(env: Mapping[str, str]) -> Settings:
         raise ConfigError(
             "RUN_DIR: not set: must be the run's directory: set it to a local path or gs://bucket/path/run"
         )
-    return Settings(
+    return RuntimeEnv(
         run_dir=run_dir,
         data_dir=env.get("DATA_DIR") or None,
         start_timeout=_whole_number(env, "TRAINER_START_TIMEOUT", 1800, least=1),
@@ -170,7 +170,7 @@ def _whole_number(env: Mapping[str, str], key: str, default: int, *, least: int)
     return int(text)
 
 
-def load_record(env: Mapping[str, str]) -> Record:
+def load_record(env: Mapping[str, str]) -> RunRecord:
     """Return the run record in the file that TRAINER_RECORD names.
 
     Raises:
@@ -193,7 +193,7 @@ def load_record(env: Mapping[str, str]) -> Record:
     return parse_record(raw)
 
 
-def parse_record(raw: Json) -> Record:
+def parse_record(raw: Json) -> RunRecord:
     """Return the record that the decoded JSON `raw` holds.
 
     Raises:
@@ -205,22 +205,22 @@ def parse_record(raw: Json) -> Record:
         raise ConfigError("run.json: identity: missing: must hold what is trained: use the run.json of the chart")
     strategy = _one_of(identity.get("strategy"), "strategy", STRATEGIES)
     replicas = identity.get("replicas") or {}
-    return Record(
+    return RunRecord(
         run=_text(raw.get("run"), "run"),
         hash=_text(raw.get("hash"), "hash"),
         strategy=strategy,
         trainer=_trainer_settings(identity.get("trainer") or {}),
         evaluators=_count(replicas.get("evaluator", 0), "evaluator.replicas", least=0),
-        resume_from=identity.get("warmStartFrom") or None,
+        warm_start_from=identity.get("warmStartFrom") or None,
         raw=raw,
     )
 
 
-def _trainer_settings(block: Json) -> TrainerSettings:
+def _trainer_settings(block: Json) -> TrainerConfig:
     if not isinstance(block, dict):
         raise ConfigError(f"trainer: got {block!r}: must be a block of settings: set for example trainer.task")
-    default = TrainerSettings()
-    return TrainerSettings(
+    default = TrainerConfig()
+    return TrainerConfig(
         task=_text(block.get("task", default.task), "trainer.task"),
         steps=_count(block.get("steps", default.steps), "trainer.steps"),
         batch_size=_count(block.get("batchSize", default.batch_size), "trainer.batchSize"),

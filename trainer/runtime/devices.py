@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from trainer.runtime.config import Settings
+from trainer.runtime.config import RuntimeEnv
 from trainer.runtime.errors import ConfigError
 from trainer.runtime.logs import log
 
 
-def check(settings: Settings) -> None:
+def check(settings: RuntimeEnv) -> None:
     """Make sure that TensorFlow sees as many GPUs as this task was given.
 
     Without that check it would train on the CPU, a hundred times slower, and hold the GPU all the same.

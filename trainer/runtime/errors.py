@@ -1,17 +1,16 @@
-"""Exit codes, the exceptions that carry them, and which TensorFlow errors mean a lost peer.
+"""The exceptions that carry exit codes, and the TensorFlow errors that mean a lost peer.
 
     TrainerExit
-    +-- ConfigError   2    the configuration is wrong: trying again can't help
-    +-- TaskFailed    1    a peer reported that its task failed for good
-    +-- LostPeer     75    another task of the run went away: trying again helps
-    +-- LostLease    75    another chief has taken over the run directory
-    +-- GaveUp       76    waited as long as was allowed
-    +-- Stopped     143    told to stop
+    +-- ConfigError  BAD_CONFIG  an input is invalid: a retry cannot help
+    +-- TaskFailed   FAILED      a task of the run, or a custom script, failed permanently
+    +-- LostPeer     RETRYABLE   another task of the run became unreachable: a retry helps
+    +-- LostLease    RETRYABLE   another chief took over the run directory
+    +-- GaveUp       GAVE_UP     a wait exceeded its time limit
+    +-- Stopped      STOPPED     SIGTERM or SIGINT
 
-    without an exception  137    killed by its own guard (`trainer.peers.watchdog`), because TensorFlow had frozen it
-
-A full storage ends the process with 75: there may be room when it is tried again. Every other exception comes from the
-task's own code and ends the run with 1.
+`trainer.runtime.exit_codes` has the numbers. Full storage exits with RETRYABLE, because a retry may find free space.
+Any other exception comes from the task's own code and exits with FAILED. The watchdog (`trainer.peers.watchdog`) kills
+the process when TensorFlow blocks it, which Kubernetes reports as KILLED.
 """
 
 from __future__ import annotations
@@ -20,17 +19,7 @@ import errno
 import os
 from typing import ClassVar, Final
 
-DONE: Final = 0
-FAILED: Final = 1
-BAD_CONFIG: Final = 2
-RETRYABLE: Final = 75
-"""Try again: a peer is lost, or the storage is full."""
-GAVE_UP: Final = 76
-KILLED: Final = 137
-STOPPED: Final = 143
-
-FINAL_CODES: Final = frozenset({DONE, FAILED, BAD_CONFIG, GAVE_UP})
-"""Codes after which this run has no next attempt: the servers are told, and leave with the same code."""
+from trainer.runtime import exit_codes
 
 TASK_FAILED_MARK: Final = "tf-distributed task failed"
 """Starts the message by which a failing MultiWorkerMirrored worker tells its peers that there is no next attempt."""
@@ -64,43 +53,62 @@ _PLACES: Final = ("Detected at node", "<stack traces", "File ", "[[", "The error
 class TrainerExit(Exception):
     """Ends this process with `code`; its text is the last line of the log."""
 
-    code: ClassVar[int] = FAILED
+    default_code: ClassVar[int] = exit_codes.FAILED
+
+    def __init__(self, message: str, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = self.default_code if code is None else code
 
 
 class ConfigError(TrainerExit):
     """The configuration is wrong: names the key, the value seen, the rule and what to set."""
 
-    code = BAD_CONFIG
+    default_code = exit_codes.BAD_CONFIG
 
 
 class TaskFailed(TrainerExit):
-    """A peer's task failed for good, so this one must not wait for it."""
-
-    code = FAILED
+    """A task of the run, or a custom script, failed permanently."""
 
 
 class LostPeer(TrainerExit):
-    """Another task of the run went away."""
+    """Another task of the run became unreachable."""
 
-    code = RETRYABLE
+    default_code = exit_codes.RETRYABLE
 
 
 class LostLease(TrainerExit):
-    """Another chief has taken over the run directory, so this one must not write to it, nor end the others."""
+    """Another chief took over the run directory, so this one must neither write to it nor end the other tasks."""
 
-    code = RETRYABLE
+    default_code = exit_codes.RETRYABLE
 
 
 class GaveUp(TrainerExit):
-    """Waited for as long as the run allows."""
+    """Waited as long as the run allows."""
 
-    code = GAVE_UP
+    default_code = exit_codes.GAVE_UP
 
 
 class Stopped(TrainerExit):
-    """Told to stop by a signal."""
+    """Received SIGTERM or SIGINT."""
 
-    code = STOPPED
+    default_code = exit_codes.STOPPED
+
+
+_BY_CODE: Final[dict[int, type[TrainerExit]]] = {
+    exit_codes.RETRYABLE: LostPeer,
+    exit_codes.GAVE_UP: GaveUp,
+    exit_codes.STOPPED: Stopped,
+}
+
+
+def from_code(code: int, message: str) -> TrainerExit:
+    """Return the exception with which this task ends after another task of its run has exited with `code`.
+
+    Codes that are not the trainer's own (those of custom scripts) become a permanent failure.
+    """
+    if cls := _BY_CODE.get(code):
+        return cls(message)
+    return TaskFailed(message, code if code == exit_codes.BAD_CONFIG else exit_codes.FAILED)
 
 
 def is_tensorflow_error(error: BaseException) -> bool:
@@ -142,7 +150,7 @@ def code_for(error: BaseException) -> int:
     """Return the exit code that `error` ends this process with."""
     if isinstance(error, TrainerExit):
         return error.code
-    return RETRYABLE if is_lost_peer(error) or is_storage_full(error) else FAILED
+    return exit_codes.RETRYABLE if is_lost_peer(error) or is_storage_full(error) else exit_codes.FAILED
 
 
 def summary(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Log lines on standard error, and the one way to leave the process.
+"""Log lines on standard error.
 
 As text `HH:MM:SS <role>-<i> message`; as JSON one object per line with `time`, `task`, `level`, `message`, and `step`,
 `steps`, `loss`, `stepsPerSecond` and the like where the message tells of them.
@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import sys
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 log: Final = logging.getLogger("trainer")
 
@@ -82,19 +81,3 @@ def show(error: BaseException) -> None:
         log.error("%s", type(error).__name__, exc_info=error)
     else:
         traceback.print_exception(error, file=sys.stderr)
-
-
-def leave(code: int, message: str) -> NoReturn:
-    """Say `message` on the last line and end the process with `code`.
-
-    Not through `sys.exit`: dropping a strategy and its iterators takes seconds, and TensorFlow's servers can't be
-    stopped.
-    """
-    log.info("exit %d: %s", code, message, extra=fields(exitCode=code))
-    logging.shutdown()
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            continue
-    os._exit(code)

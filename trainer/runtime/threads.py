@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -81,3 +81,12 @@ def configure(env: MutableMapping[str, str], cpus: int) -> None:
     """Set TensorFlow's thread counts in `env` for `cpus` CPUs; what the user set stays. Call before its import."""
     env.setdefault(INTRA, str(cpus))
     env.setdefault(INTER, str(max(_MIN_INTER, cpus)))
+
+
+def environment() -> Mapping[str, str]:
+    """Return this process's environment, with what TensorFlow reads at its import."""
+    configure(os.environ, available_cpus())
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Otherwise the first process on a GPU takes all of its memory, wanted or not.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    return os.environ

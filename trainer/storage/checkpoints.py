@@ -22,7 +22,7 @@ _CHIEF_CPU: Final = "/job:chief/replica:0/task:0/device:CPU:0"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CheckpointRef:
     """A checkpoint in storage."""
 
     step: int
@@ -31,7 +31,7 @@ class Found:
     """Its prefix, as TensorFlow's `restore` takes it."""
 
 
-def all_complete(directory: str) -> list[Found]:
+def all_complete(directory: str) -> list[CheckpointRef]:
     """Return the complete checkpoints in `directory`, oldest first.
 
     The index file is written last, so with all the data files that its name promises a checkpoint is complete.
@@ -48,7 +48,7 @@ def all_complete(directory: str) -> list[Found]:
             prefix = name.removesuffix(".index")
             parts = data.get(prefix, [])
             if parts and len(parts) == int(parts[0].rpartition("-")[2]):
-                found.append(Found(int(match[1]), files.join(directory, prefix)))
+                found.append(CheckpointRef(int(match[1]), files.join(directory, prefix)))
     return sorted(found, key=lambda each: each.step)
 
 
@@ -59,7 +59,7 @@ def incomplete(directory: str) -> list[int]:
     return sorted(steps - complete)
 
 
-def sweep(directory: str) -> None:
+def remove_partial(directory: str) -> None:
     """Delete what saves that did not come to their end have left in `directory`."""
     for name in files.names_in(directory):
         if _TEMPORARY.match(name):
@@ -82,18 +82,18 @@ def _reading(path: str) -> Iterator[None]:
         raise DamagedError(f"{path}: {str(error).partition(chr(10))[0]}") from error
 
 
-def set_aside(found: Found) -> None:
+def set_aside(found: CheckpointRef) -> None:
     """Rename the index of a damaged checkpoint, so that nobody takes it for complete again."""
     files.rename(f"{found.path}.index", f"{found.path}.index.damaged")
 
 
-def newest_complete(directory: str) -> Found | None:
+def newest_complete(directory: str) -> CheckpointRef | None:
     """Return the newest complete checkpoint in `directory`, None when there is none."""
     found = all_complete(directory)
     return found[-1] if found else None
 
 
-def keep(found: Found, directory: str) -> str | None:
+def keep(found: CheckpointRef, directory: str) -> str | None:
     """Copy a checkpoint to `directory` and delete the older ones there; return its new path.
 
     None when it was deleted before it was copied. As long as the copy is not complete the older one stays.
@@ -106,7 +106,7 @@ def keep(found: Found, directory: str) -> str | None:
             files.copy(files.join(source, part), files.join(directory, part))
     except (FileNotFoundError, tf.errors.NotFoundError):
         return None
-    return settle(directory, name)
+    return keep_only(directory, name)
 
 
 def keep_model(model: Tensor, step: int, directory: str) -> str:
@@ -114,10 +114,10 @@ def keep_model(model: Tensor, step: int, directory: str) -> str:
     name = f"ckpt-{step}"
     files.make_directory(directory)
     tf.train.Checkpoint(model=model).write(files.join(directory, name))
-    return settle(directory, name)
+    return keep_only(directory, name)
 
 
-def settle(directory: str, name: str) -> str:
+def keep_only(directory: str, name: str) -> str:
     """Make `name` the one checkpoint in `directory`; return its path."""
     _point_to(directory, name)
     for each in files.names_in(directory):
@@ -131,7 +131,7 @@ def _point_to(directory: str, name: str) -> None:
     files.write_text(files.join(directory, "checkpoint"), f'model_checkpoint_path: "{name}"\n')
 
 
-def _delete(directory: str, found: Found) -> None:
+def _delete(directory: str, found: CheckpointRef) -> None:
     """Delete a checkpoint in `directory`, its index first: without it the rest is not taken for complete."""
     prefix = f"ckpt-{found.step}."
     parts = [each for each in files.names_in(directory) if each.startswith(prefix)]
@@ -176,7 +176,7 @@ class Checkpoints:
         parts = tf.train.Checkpoint(**{name: self._parts[name] for name in names})
         parts.read(path, options=self._options).assert_existing_objects_matched().expect_partial()
 
-    def save(self, step: int) -> Found:
+    def save(self, step: int) -> CheckpointRef:
         """Save everything as the checkpoint of `step`, and delete the oldest one when there are too many."""
         name = f"ckpt-{step}"
         path = files.join(self._target, name)
@@ -187,7 +187,7 @@ class Checkpoints:
         _point_to(self._target, name)
         for old in all_complete(self._target)[: -self._keep]:
             _delete(self._target, old)
-        return Found(step, files.join(self.directory, name))
+        return CheckpointRef(step, files.join(self.directory, name))
 
     def _write(self, path: str | Tensor) -> None:
         self._checkpoint.write(path, options=self._options)

@@ -15,15 +15,16 @@ from typing import Any, Final
 
 from trainer.runtime.config import EarlyStopping
 from trainer.runtime.errors import ConfigError
+from trainer.runtime.serialize import to_json
 from trainer.storage import files
-from trainer.storage.run_dir import RunDir, to_json
+from trainer.storage.run_dir import RunDir
 
 LOWEST_LOSS: Final = EarlyStopping(metric="loss", mode="min")
 """What is best in a run without early stopping."""
 
 
 @dataclass(slots=True, kw_only=True)
-class Verdict:
+class EvaluationRecord:
     """What the evaluations of a run have come to so far."""
 
     run_dir: RunDir

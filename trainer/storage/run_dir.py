@@ -14,38 +14,18 @@ from __future__ import annotations
 import errno
 import importlib.metadata
 import json
-import math
 import platform
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any, Final
 
-from trainer.runtime.config import Record
+from trainer.runtime.config import RunRecord
 from trainer.runtime.errors import ConfigError
-from trainer.runtime.logs import log
+from trainer.runtime.serialize import now, to_json
 from trainer.runtime.types import Json
 from trainer.storage import files
 
-HEARTBEAT_EVERY: Final = 10.0
 _REFUSALS: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR})
-
-
-def now() -> str:
-    """Return the time as ISO 8601 in UTC."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def to_json(value: Json, *, indent: int | None = None) -> str:
-    """Return `value` as JSON; a number that is none (a diverged loss) becomes null, which every reader accepts."""
-
-    def clean(part: Json) -> Json:
-        if isinstance(part, dict):
-            return {name: clean(each) for name, each in part.items()}
-        return None if isinstance(part, float) and not math.isfinite(part) else part
-
-    return json.dumps(clean(value), indent=indent) + "\n"
 
 
 def _versions() -> dict[str, str]:
@@ -61,7 +41,7 @@ def _versions() -> dict[str, str]:
 class RunDir:
     """One run's directory."""
 
-    def __init__(self, path: str, record: Record) -> None:
+    def __init__(self, path: str, record: RunRecord) -> None:
         self.path = path
         self._record = record
 
@@ -162,52 +142,3 @@ class RunDir:
         """Return where and why the evaluator has told the run to end, None when it has not."""
         stop = self.read_evaluation().get("stop")
         return stop if isinstance(stop, dict) else None
-
-
-class Status:
-    """Writes status.json, by one task only: the chief, or worker 0."""
-
-    def __init__(self, run_dir: RunDir, steps: int | None) -> None:
-        self._path = run_dir.at("status.json")
-        self._lock = threading.Lock()
-        self._stop = threading.Event()
-        before = run_dir.read_status() or {}
-        # A task that only waited for its peers has not run yet, so that was no restart.
-        restarts = int(before.get("restarts") or 0) + (before.get("state") not in (None, "starting"))
-        self._fields: dict[str, Any] = {
-            "state": "starting", "exitCode": None, "step": int(before.get("step") or 0), "steps": steps,
-            "stepsPerSecond": None, "examplesPerSecond": None, "etaSeconds": None, "loss": None,
-            "lastCheckpoint": before.get("lastCheckpoint"), "restarts": restarts, "metrics": None, "message": "",
-            "startup": None, "inputWaitShare": None,
-        }  # fmt: skip
-
-    def __getitem__(self, name: str) -> Json:
-        return self._fields[name]
-
-    def update(self, **fields: Json) -> None:
-        """Change `fields` and write the file; a storage that fails now and then must not end a training."""
-        with self._lock:
-            self._fields.update(fields)
-            text = to_json({**self._fields, "updated": now()})
-            try:
-                files.write_text(self._path, text)
-            except Exception as error:  # noqa: BLE001, RUF100 - gfile has its own error classes
-                log.info("can't write %s: %s", self._path, error)
-
-    def note(self, **fields: Json) -> None:
-        """Change `fields` and leave the writing to the next `update` or heartbeat."""
-        with self._lock:
-            self._fields.update(fields)
-
-    def start_heartbeat(self, every: float = HEARTBEAT_EVERY) -> None:
-        """Write the file again and again, so that readers can tell a slow step from a dead chief."""
-
-        def beat() -> None:
-            while not self._stop.wait(every):
-                self.update()
-
-        threading.Thread(target=beat, name="heartbeat", daemon=True).start()
-
-    def stop_heartbeat(self) -> None:
-        """Write no more on one's own: the state is final."""
-        self._stop.set()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from trainer.runtime.logs import log
-from trainer.storage.run_dir import to_json
+from trainer.runtime.serialize import to_json
 
 LIMIT: Final = 4096
 """Bytes that Kubernetes reads; more is cut off, and what is left would be no JSON."""

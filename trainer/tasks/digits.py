@@ -12,8 +12,7 @@ from typing import ClassVar, Final
 import keras
 import tensorflow as tf
 
-from trainer.runtime.types import Dataset, Metric, Model, Optimizer, Tensor
-from trainer.task import DataContext, Task
+from trainer.task import DataContext, Dataset, Metric, Model, Optimizer, Task, Tensor
 
 _DATA: Final = Path(__file__).parent / "data"
 _SIDE: Final = 8

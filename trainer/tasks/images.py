@@ -18,10 +18,7 @@ import keras
 import tensorflow as tf
 
 from trainer import inputs
-from trainer.runtime.config import Scalar
-from trainer.runtime.errors import ConfigError
-from trainer.runtime.types import Dataset, Metric, Model, Optimizer, Tensor
-from trainer.task import DataContext, Task
+from trainer.task import ConfigError, DataContext, Dataset, Metric, Model, Optimizer, Scalar, Task, Tensor
 
 _FEATURES: Final = {
     "image/encoded": tf.io.FixedLenFeature([], tf.string),

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import keras
 
-from trainer.runtime.types import Model
+from trainer.task import Model
 from trainer.tasks.images import ImageClassification
 
 

@@ -15,8 +15,7 @@ import tensorflow as tf
 
 from trainer import inputs
 from trainer.embedding import Embedding
-from trainer.runtime.types import Dataset, Metric, Model, Optimizer, Tensor
-from trainer.task import DataContext, Task
+from trainer.task import DataContext, Dataset, Metric, Model, Optimizer, Task, Tensor
 
 _FEATURES: Final = ("user", "item", "city", "hour", "device")
 _USER, _ITEM = 0, 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from trainer.runtime.types import Model
+from trainer.task import Model
 from trainer.tasks.images import ImageClassification
 
 

@@ -1,4 +1,4 @@
-"""A cluster comes up, is repaired, loses a node and leaves nothing behind. Needs root."""
+"""The whole life of a cluster: start, repair, a lost node, and a stop that leaves nothing behind. Needs root."""
 
 import json
 import os
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from devcluster.namespaces import Space
-from devcluster.nodes import KERNEL
+from devcluster.namespaces import NamespaceSet
+from devcluster.nodes import KERNEL_SETTINGS
 from devcluster.paths import CHECKOUT, state
 
 pytestmark = [
@@ -28,8 +28,8 @@ LISTS = (
 OURS = ("containerd", "kubelet", "kube-", "etcd", "coredns", "hyperkube", "pause", "registry")
 
 
-def cluster(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "cluster", *words]
+def devcluster(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "devcluster", *words]
     done = subprocess.run(command, cwd=CHECKOUT, text=True, capture_output=True)
     assert done.returncode == 0 or not check, done.stdout + done.stderr
     return done
@@ -43,10 +43,10 @@ def kubectl(*words: str) -> str:
 
 
 def snapshot() -> dict[str, object]:
-    """All that a cluster could leave behind."""
+    """Return everything that a cluster could leave behind."""
     seen: dict[str, object] = {" ".join(command): subprocess.check_output(command, text=True) for command in LISTS}
     seen["mounts"] = sorted(line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines())
-    seen["kernel"] = {name: Path("/proc/sys", name).read_text() for name in KERNEL}
+    seen["kernel"] = {name: Path("/proc/sys", name).read_text() for name in KERNEL_SETTINGS}
     seen["forwarding"] = Path("/proc/sys/net/ipv4/ip_forward").read_text()
     processes = (path.read_text().strip() for path in Path("/proc").glob("[0-9]*/comm") if path.exists())
     seen["processes"] = sorted(name for name in processes if name.startswith(OURS))
@@ -57,10 +57,10 @@ def snapshot() -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def before() -> Iterator[dict[str, object]]:
-    if Space("control").init():
-        pytest.skip("a cluster runs on this machine: `make cluster-down` first")
+    if NamespaceSet("control").init():
+        pytest.skip("A cluster runs on this machine. Stop it with `make cluster-down`.")
     yield snapshot()
-    cluster("down")
+    devcluster("down")
 
 
 def condition(node: str) -> str:
@@ -75,38 +75,38 @@ def wait_until(what: str, probe: object, seconds: float) -> None:
         time.sleep(0.5)
 
 
-def test_up_repair_lose_a_node_and_down(before: dict[str, object]) -> None:
-    cluster("up", "--nodes", "2", "--gpus", "4", "--no-images")
+def test_cluster_starts_is_repaired_loses_a_node_and_stops(before: dict[str, object]) -> None:
+    devcluster("up", "--nodes", "2", "--gpus", "4", "--no-images")
     assert [condition(name) for name in ("node1", "node2")] == ["True", "True"]
     assert kubectl("get", "nodes", "-o", "jsonpath={.items[*].status.allocatable.nvidia\\.com/gpu}") == "4 4"
 
-    assert "started" not in cluster("up", "--no-images").stderr
+    assert "started" not in devcluster("up", "--no-images").stderr
 
-    # Half-killed, as by a machine that ends what a session left running.
+    # Kill some of the processes, like a machine that ends the leftovers of a session.
     for name in ("kube-apiserver", "kubelet"):
-        space = Space("control" if name == "kube-apiserver" else "node1")
-        os.kill(space.running(name) or 0, 9)
-        wait_until(f"the end of {name}", lambda space=space, name=name: space.running(name) is None, 10)
-    assert "does not run" in cluster("status", check=False).stdout
-    cluster("up", "--no-images")
+        namespaces = NamespaceSet("control" if name == "kube-apiserver" else "node1")
+        os.kill(namespaces.running(name) or 0, 9)
+        wait_until(f"end of {name}", lambda namespaces=namespaces, name=name: namespaces.running(name) is None, 10)
+    assert "does not run" in devcluster("status", check=False).stdout
+    devcluster("up", "--no-images")
     assert condition("node1") == "True"
 
-    cluster("node", "stop", "node2")
-    wait_until("node2 is seen to be lost", lambda: condition("node2") == "Unknown", 60)
-    # A controller manager that has just lost its apiserver may take all nodes for lost, for a moment.
+    devcluster("node", "stop", "node2")
+    wait_until("node2 is Unknown", lambda: condition("node2") == "Unknown", 60)
+    # A controller manager that has just lost its apiserver may mark all nodes Unknown for a moment.
     wait_until("node1 is Ready", lambda: condition("node1") == "True", 60)
-    cluster("node", "start", "node2")
+    devcluster("node", "start", "node2")
     assert condition("node2") == "True"
     assert kubectl("get", "node", "node2", "-o", "jsonpath={.status.allocatable.nvidia\\.com/gpu}") == "4"
 
-    cluster("down")
+    devcluster("down")
     assert snapshot() == before
     assert not state().exists()
 
 
-def test_a_killed_cluster_leaves_no_more(before: dict[str, object]) -> None:
-    cluster("up", "--no-images")
-    for space in ("node1", "control"):
-        os.kill(Space(space).init() or 0, 9)
-    cluster("down")
+def test_stop_after_a_kill_leaves_nothing_behind(before: dict[str, object]) -> None:
+    devcluster("up", "--no-images")
+    for namespaces in ("node1", "control"):
+        os.kill(NamespaceSet(namespaces).init() or 0, 9)
+    devcluster("down")
     assert snapshot() == before

@@ -8,10 +8,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.chart.rejected import cases
-from tests.chart.rendering import ACCEPTED, EXAMPLES
+from tests.chart.rendering import ACCEPTED, EXAMPLES, tool
 from tfd.assets import CHART
 from tfd.cli import main
-from tfd.jobfile import rules
+from tfd.jobfile import helm, rules
 from tfd.jobfile.jobfile import JobFile, check
 
 RUN = "storage: {claim: runs}\n"
@@ -49,7 +49,9 @@ def test_all_files_at_once_have_the_problems_of_each_file_alone(tmp_path: Path) 
     assert sorted(map(str, check(files))) == sorted(map(str, alone))
 
 
-def test_every_broken_rule_of_a_file_is_reported(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["helm3", "helm4"])
+def test_every_broken_rule_of_a_file_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    monkeypatch.setattr(helm, "find_helm", lambda: tool(version))
     [path] = write(tmp_path, run=TWO_RULES)
     alone = [problem.message.partition(":")[0] for problem in JobFile(path).problems()]
     assert alone == ["ps.replicas", "worker.replicas"]

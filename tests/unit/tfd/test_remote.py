@@ -297,9 +297,8 @@ def test_control_characters_of_a_pod_do_not_reach_the_terminal(cluster: Cluster)
 
 def test_exit_codes(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     done = cluster.tfd("status", "little", "-n", "vision")
-    assert (done.exit_code, done.stderr) == (
-        1, 'run: got "little"; expected a run in namespace vision. Name the namespace with -n, or the run as TEAM/RUN.\n'
-    )  # fmt: skip
+    assert done.exit_code == 1
+    assert done.stderr.startswith('run: got "little"; expected a run in namespace vision. Name the namespace with -n')
     assert cluster.tfd("status", "Little_1").exit_code == 2
     assert cluster.tfd("status", "little", "--json", "--watch").exit_code == 2
     cluster.answers["items"] = "noise\nThe connection to the server localhost:8080 was refused"

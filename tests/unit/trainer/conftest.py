@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from trainer.runtime.config import Record, parse_record
+from trainer.runtime.config import RunRecord, parse_record
 
 RECORD: dict[str, Any] = {
     "run": "little",
@@ -29,7 +29,7 @@ def raw() -> dict[str, Any]:
 
 
 @pytest.fixture
-def record(raw: dict[str, Any]) -> Record:
+def record(raw: dict[str, Any]) -> RunRecord:
     """A run record."""
     return parse_record(raw)
 

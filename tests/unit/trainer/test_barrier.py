@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from tests.unit.trainer.conftest import Clock
-from trainer.peers.barrier import Barrier, Presence, describe, probe, wait_for_all
+from trainer.peers.barrier import Barrier, ReadinessListener, describe, probe, wait_for_all
 from trainer.runtime.errors import GaveUp
 
 
@@ -18,11 +18,11 @@ def free_port() -> int:
 def test_presence_answers_until_it_is_closed_and_then_the_port_is_free() -> None:
     address = f"127.0.0.1:{free_port()}"
     assert probe(address) == "connection refused"
-    presence = Presence(address)
+    presence = ReadinessListener(address)
     assert [probe(address) for _ in range(200)] == [None] * 200
     presence.close()
     assert probe(address) == "connection refused"
-    Presence(address).close()
+    ReadinessListener(address).close()
 
 
 def test_a_host_without_a_name() -> None:
@@ -70,7 +70,7 @@ def test_nobody_to_wait_for(clock: Clock) -> None:
 
 def test_two_tasks_that_wait_for_each_other_meet(clock: Clock) -> None:
     mine, other = (f"127.0.0.1:{free_port()}" for _ in range(2))
-    presence = Presence(other)
+    presence = ReadinessListener(other)
     wait_for_all(Barrier({"worker-1": other}, timeout=10), mine, clock.sleep)
     assert probe(mine) == "connection refused", "TensorFlow needs the port now"
     presence.close()

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from trainer import check
-from trainer.runtime.config import TrainerSettings
+from trainer.runtime.config import TrainerConfig
 from trainer.runtime.errors import ConfigError, TaskFailed
 from trainer.task import DataContext, Task, load
 
@@ -107,7 +107,7 @@ class WrongMetric(Line):
 
 def checked(name: str, **changes: Any) -> check.Report:
     task = name if ":" in name or "." in name else f"{HERE}:{name}"
-    return check.check(TrainerSettings(task=task, batch_size=8, **changes), None)
+    return check.check(TrainerConfig(task=task, batch_size=8, **changes), None)
 
 
 def test_a_right_task_is_described() -> None:
@@ -199,9 +199,9 @@ def test_multiply_adds_of_the_usual_operations() -> None:
 
 
 def test_the_run_s_settings_reach_the_task() -> None:
-    settings = TrainerSettings(steps=7, batch_size=3)
+    settings = TrainerConfig(steps=7, batch_size=3)
     assert load(f"{HERE}:Line", {}, settings).settings is settings
-    assert load(f"{HERE}:Line", {}).settings == TrainerSettings()
+    assert load(f"{HERE}:Line", {}).settings == TrainerConfig()
 
 
 def test_the_guide_s_task_is_a_right_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,7 +218,7 @@ def test_the_guide_s_task_is_a_right_one(tmp_path: Path, monkeypatch: pytest.Mon
                     for name, value in numbers.items()
                 }
                 writer.write(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
-    settings = TrainerSettings(task="line_of_the_guide:Line", batch_size=4, steps=10)
+    settings = TrainerConfig(task="line_of_the_guide:Line", batch_size=4, steps=10)
     report = check.check(settings, str(tmp_path))
     assert (report.parameters, report.inputs, report.outputs) == (4, "float32 [4, 3]", "float32 [4, 1]")
     assert set(report.metrics) == {"error"}

@@ -14,8 +14,8 @@ from trainer.storage.checkpoints import (
     incomplete,
     keep,
     newest_complete,
+    remove_partial,
     set_aside,
-    sweep,
 )
 
 
@@ -60,7 +60,7 @@ def test_what_is_not_complete_is_named_and_what_is_left_of_a_save_deleted(
     (directory / "ckpt-120_temp").mkdir()
     (directory / "ckpt-120_temp" / "part-00000-of-00001.data").write_text("")
     assert incomplete(str(directory)) == [60, 90, 120]
-    sweep(str(directory))
+    remove_partial(str(directory))
     assert incomplete(str(directory)) == [60, 90]
     set_aside(all_complete(str(directory))[0])
     assert all_complete(str(directory)) == []

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from trainer.runtime.config import load_record, load_settings, parse_record
-from trainer.runtime.errors import BAD_CONFIG, ConfigError
+from trainer.runtime.config import load_record, load_runtime_env, parse_record
+from trainer.runtime.errors import ConfigError
+from trainer.runtime.exit_codes import BAD_CONFIG
 
 
 def test_defaults_of_a_record_without_a_trainer_block(raw: dict[str, Any]) -> None:
@@ -84,7 +85,7 @@ def test_the_record_file(tmp_path: Path, raw: dict[str, Any]) -> None:
 
 
 def test_settings_from_the_environment() -> None:
-    settings = load_settings(
+    settings = load_runtime_env(
         {"RUN_DIR": "/runs/a/", "TRAINER_START_TIMEOUT": "7", "TRAINER_MAX_IN_PLACE_RESTARTS": "0"}
     )
     assert settings.run_dir == "/runs/a"
@@ -97,12 +98,12 @@ def test_settings_from_the_environment() -> None:
 @pytest.mark.parametrize("value", ["-1", "1.5", "x", "0"])
 def test_a_wrong_setting_is_named(value: str) -> None:
     with pytest.raises(ConfigError, match=rf"TRAINER_START_TIMEOUT: got '{value}': must be a whole number, 1 or more"):
-        load_settings({"RUN_DIR": "/runs/a", "TRAINER_START_TIMEOUT": value})
+        load_runtime_env({"RUN_DIR": "/runs/a", "TRAINER_START_TIMEOUT": value})
 
 
 def test_the_run_directory_is_required() -> None:
     with pytest.raises(ConfigError, match="RUN_DIR: not set"):
-        load_settings({})
+        load_runtime_env({})
 
 
 def test_early_stopping(raw: dict[str, Any]) -> None:
@@ -140,6 +141,6 @@ def test_profile_steps(raw: dict[str, Any], steps: object) -> None:
 
 
 def test_gpus_of_the_environment() -> None:
-    assert load_settings({"RUN_DIR": "/runs/x"}).gpus == 0
-    found = load_settings({"RUN_DIR": "/runs/x", "TRAINER_GPUS": "2", "TRAINER_GPUS_OPTIONAL": "1"})
+    assert load_runtime_env({"RUN_DIR": "/runs/x"}).gpus == 0
+    found = load_runtime_env({"RUN_DIR": "/runs/x", "TRAINER_GPUS": "2", "TRAINER_GPUS_OPTIONAL": "1"})
     assert (found.gpus, found.gpus_optional) == (2, True)

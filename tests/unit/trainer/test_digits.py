@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from trainer.engine import evaluation, steps
-from trainer.runtime.config import TrainerSettings
+from trainer.runtime.config import TrainerConfig
 from trainer.runtime.errors import ConfigError
 from trainer.storage.checkpoints import Checkpoints, newest_complete
 from trainer.task import DataContext, load
@@ -24,15 +24,15 @@ def held_out() -> list[tuple[np.ndarray, np.ndarray]]:
     return [(x.numpy(), y.numpy()) for x, y in load("digits", {}).dataset(DataContext(batch_size=100), "eval")]
 
 
-def trainee_and_stepper(settings: TrainerSettings) -> tuple[steps.Trainee, steps.SyncStepper]:
+def trainee_and_stepper(settings: TrainerConfig) -> tuple[steps.TrainState, steps.SyncStepRunner]:
     keras.utils.set_random_seed(0)
     strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
     task = load("digits", {"width": 4})
-    trainee = steps.build(task, strategy, settings)
-    step = steps.replica_step(task, trainee, global_batch=settings.batch_size, replicas=1, jit_compile=False)
+    state = steps.build(task, strategy, settings)
+    step = steps.replica_step(task, state, global_batch=settings.batch_size, replicas=1, jit_compile=False)
     pipeline = steps.pipeline_function(task, settings, replicas=1, data_dir=None, seed=0)
     data = strategy.distribute_datasets_from_function(pipeline)
-    return trainee, steps.SyncStepper(strategy, trainee, step, data)
+    return state, steps.SyncStepRunner(strategy, state, step, data)
 
 
 def test_the_network_has_the_size_it_had() -> None:
@@ -66,16 +66,16 @@ def test_pipelines_share_the_training_images_out() -> None:
 
 
 def test_steps_lower_the_loss_and_are_counted(tmp_path: Path) -> None:
-    settings = TrainerSettings(batch_size=32)
-    trainee, stepper = trainee_and_stepper(settings)
-    first = stepper.run(1)
+    settings = TrainerConfig(batch_size=32)
+    state, runner = trainee_and_stepper(settings)
+    first = runner.run(1)
     assert first == pytest.approx(np.log(10), rel=0.2)
-    last = [stepper.run(20) for _ in range(3)][-1]
+    last = [runner.run(20) for _ in range(3)][-1]
     assert last < first
-    assert stepper.step() == 61
-    assert int(trainee.optimizer.iterations.value) == 61
+    assert runner.step() == 61
+    assert int(state.optimizer.iterations.value) == 61
 
-    parts = {"step": trainee.step, "model": trainee.model, "optimizer": trainee.optimizer}
+    parts = {"step": state.step, "model": state.model, "optimizer": state.optimizer}
     Checkpoints(str(tmp_path), keep=2, writer=True, on_chief=False, **parts).save(61)
     found = newest_complete(str(tmp_path))
     assert found is not None
@@ -84,7 +84,7 @@ def test_steps_lower_the_loss_and_are_counted(tmp_path: Path) -> None:
     parts = {"step": again.step, "model": again.model, "optimizer": again.optimizer}
     Checkpoints(str(tmp_path), keep=2, writer=True, on_chief=False, **parts).restore(found.path)
     assert int(again.step) == int(again.optimizer.iterations.value) == 61
-    for before, after in zip(trainee.model.weights, again.model.weights, strict=True):
+    for before, after in zip(state.model.weights, again.model.weights, strict=True):
         np.testing.assert_array_equal(before.numpy(), after.numpy())
 
     local = evaluation.Evaluation(load("digits", {"width": 4}), batch_size=64, data_dir=None)
@@ -116,13 +116,13 @@ def test_a_batch_that_replicas_can_not_share_is_refused() -> None:
         num_replicas_in_sync = 2
 
     with pytest.raises(ConfigError, match=r"batchSize: got 33: must be a multiple of the 2 replicas.* to 32"):
-        steps.build(load("digits", {}), TwoReplicas(), TrainerSettings(batch_size=33))
+        steps.build(load("digits", {}), TwoReplicas(), TrainerConfig(batch_size=33))
 
 
 def test_xla_under_parameter_server_is_refused() -> None:
     strategy = object.__new__(tf.distribute.ParameterServerStrategy)
     with pytest.raises(ConfigError, match=r"trainer\.jitCompile: got true: XLA can't read variables of another task"):
-        steps.build(load("digits", {}), strategy, TrainerSettings(jit_compile=True))
+        steps.build(load("digits", {}), strategy, TrainerConfig(jit_compile=True))
 
 
 def test_a_model_that_is_not_built_is_refused() -> None:
@@ -131,7 +131,7 @@ def test_a_model_that_is_not_built_is_refused() -> None:
             return keras.Sequential([keras.layers.Dense(1)])
 
     with pytest.raises(ValueError, match=r"begin it with keras\.Input"):
-        steps.build(Unbuilt({}), tf.distribute.OneDeviceStrategy("/cpu:0"), TrainerSettings())
+        steps.build(Unbuilt({}), tf.distribute.OneDeviceStrategy("/cpu:0"), TrainerConfig())
 
 
 def test_losses_are_one_per_example() -> None:
@@ -157,8 +157,8 @@ def test_regularisers_count_once_over_all_replicas() -> None:
             return tf.zeros_like(labels, tf.float32)
 
     task = Regularised({"learning_rate": 1e-3})
-    trainee = steps.build(task, tf.distribute.OneDeviceStrategy("/cpu:0"), TrainerSettings())
-    step = steps.replica_step(task, trainee, global_batch=2, replicas=2, jit_compile=False)
+    state = steps.build(task, tf.distribute.OneDeviceStrategy("/cpu:0"), TrainerConfig())
+    step = steps.replica_step(task, state, global_batch=2, replicas=2, jit_compile=False)
     assert float(step((tf.zeros([1, 8, 8, 1]), tf.zeros([1], tf.int64)))) == pytest.approx(640 / 2)
 
 

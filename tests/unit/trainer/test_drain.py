@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import pytest
 import tensorflow as tf
 
-from trainer.peers.preemption import SETTLE_SECONDS, Drain
-from trainer.runtime.errors import STOPPED
+from trainer.peers.preemption import SETTLE_SECONDS, PreemptionHandler
+from trainer.runtime.exit_codes import STOPPED
 
 from .conftest import Clock
 
@@ -37,8 +37,8 @@ class Servers:
         self.stopping = False
         self.leaving = {name: Box() for name in ("ps-0", "ps-1", "worker-0", "worker-1")}
         self.mail = {name: Box() for name in self.leaving}
-        self.drain = Drain(
-            {"ps-0": "a", "ps-1": "b"}, {"worker-0": "c", "worker-1": "d"}, told_to_stop=lambda: self.stopping,
+        self.preemption = PreemptionHandler(
+            {"ps-0": "a", "ps-1": "b"}, {"worker-0": "c", "worker-1": "d"}, stop_requested=lambda: self.stopping,
             leaving=lambda name, _: self.leaving[name], mailbox=lambda name, _: self.mail[name], clock=clock,
         )  # fmt: skip
 
@@ -55,25 +55,25 @@ def test_a_worker_may_leave_when_it_is_clear_that_not_all_are_told_to_stop(
     servers: Servers, clock: Clock, lines: list[str]
 ) -> None:
     servers.leaving["worker-1"].put(1)
-    servers.drain.look()
+    servers.preemption.poll()
     assert servers.told() == []
     clock.sleep(SETTLE_SECONDS)
-    servers.drain.look()
-    servers.drain.look()
+    servers.preemption.poll()
+    servers.preemption.poll()
     assert servers.mail["worker-1"].messages == [STOPPED], "once"
     assert servers.told() == ["worker-1"]
-    assert servers.drain.leaving() == []
+    assert servers.preemption.leaving() == []
 
 
 def test_a_ps_may_leave_when_the_loop_has_saved(servers: Servers, clock: Clock, lines: list[str]) -> None:
     servers.leaving["ps-1"].put(1)
-    servers.drain.look()
-    assert servers.drain.leaving() == []
+    servers.preemption.poll()
+    assert servers.preemption.leaving() == []
     clock.sleep(SETTLE_SECONDS)
-    servers.drain.look()
-    assert servers.drain.leaving() == ["ps-1"]
+    servers.preemption.poll()
+    assert servers.preemption.leaving() == ["ps-1"]
     assert servers.told() == []
-    servers.drain.let_go(["ps-1"])
+    servers.preemption.release(["ps-1"])
     assert servers.told() == ["ps-1"]
 
 
@@ -82,32 +82,32 @@ def test_nobody_leaves_early_when_the_chief_is_told_to_stop_too(
 ) -> None:
     for box in servers.leaving.values():
         box.put(1)
-    servers.drain.look()
+    servers.preemption.poll()
     servers.stopping = True
     clock.sleep(60)
-    servers.drain.look()
-    assert (servers.told(), servers.drain.leaving()) == ([], [])
+    servers.preemption.poll()
+    assert (servers.told(), servers.preemption.leaving()) == ([], [])
 
 
 def test_the_last_worker_does_not_leave_early(servers: Servers, clock: Clock, lines: list[str]) -> None:
     for name in ("worker-0", "worker-1"):
         servers.leaving[name].put(1)
-    servers.drain.look()
+    servers.preemption.poll()
     clock.sleep(60)
-    servers.drain.look()
+    servers.preemption.poll()
     assert servers.told() == []
 
 
 def test_one_that_is_gone_or_new_is_not_leaving(servers: Servers, clock: Clock, lines: list[str]) -> None:
     servers.leaving["ps-0"].put(1)
-    servers.drain.look()
+    servers.preemption.poll()
     clock.sleep(SETTLE_SECONDS)
     servers.leaving["ps-0"].gone = True
-    servers.drain.look()
-    assert servers.drain.leaving() == []
+    servers.preemption.poll()
+    assert servers.preemption.leaving() == []
     servers.leaving["ps-0"] = Box()
-    servers.drain.look()
-    assert servers.drain.leaving() == []
+    servers.preemption.poll()
+    assert servers.preemption.leaving() == []
     servers.mail["ps-0"].gone = True
-    servers.drain.let_go(["ps-0"])
+    servers.preemption.release(["ps-0"])
     assert "could not tell ps-0" in lines[-1]

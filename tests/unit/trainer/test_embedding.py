@@ -12,7 +12,7 @@ import tensorflow as tf
 from trainer import embedding
 from trainer.embedding import Embedding
 from trainer.engine import steps
-from trainer.runtime.config import TrainerSettings
+from trainer.runtime.config import TrainerConfig
 from trainer.runtime.errors import ConfigError
 from trainer.tasks.recommender import Recommender
 
@@ -75,7 +75,7 @@ def test_tables_are_cut_by_size_and_nothing_else_is(rows: int, servers: int, pie
 def test_loss_scaling_is_refused() -> None:
     task = Recommender({**Recommender.defaults, "users": 50, "items": 20})
     with pytest.raises(ConfigError, match=r"trainer\.precision: got 'mixed_float16'.* mixed_bfloat16"):
-        steps.build(task, tf.distribute.OneDeviceStrategy("/cpu:0"), TrainerSettings(precision="mixed_float16"))
+        steps.build(task, tf.distribute.OneDeviceStrategy("/cpu:0"), TrainerConfig(precision="mixed_float16"))
 
 
 def test_a_table_that_no_loss_depends_on_stays_as_it_is() -> None:
@@ -87,10 +87,10 @@ def test_a_table_that_no_loss_depends_on_stays_as_it_is() -> None:
             return keras.Model(ids, keras.layers.Dense(1)(kept)[:, 0])
 
     task = Unused(Recommender.defaults)
-    trainee = steps.build(task, tf.distribute.OneDeviceStrategy("/cpu:0"), TrainerSettings())
-    used, unused = embedding.tables(trainee.model)
+    state = steps.build(task, tf.distribute.OneDeviceStrategy("/cpu:0"), TrainerConfig())
+    used, unused = embedding.tables(state.model)
     before = used.table.numpy(), unused.table.numpy()
-    step = steps.replica_step(task, trainee, global_batch=4, replicas=1, jit_compile=False)
+    step = steps.replica_step(task, state, global_batch=4, replicas=1, jit_compile=False)
     tf.function(step)((tf.zeros([4, 5], tf.int64), tf.ones([4], tf.int64)))
     assert (used.table.numpy() != before[0]).sum() == 1
     np.testing.assert_array_equal(unused.table.numpy(), before[1])

@@ -12,10 +12,10 @@ import pytest
 import tensorflow as tf
 
 from trainer.roles.evaluator import Evaluator
-from trainer.runtime.config import Record
+from trainer.runtime.config import RunRecord
 from trainer.storage import checkpoints
-from trainer.storage.checkpoints import DamagedError, Found
-from trainer.storage.evaluation_record import Verdict
+from trainer.storage.checkpoints import CheckpointRef, DamagedError
+from trainer.storage.evaluation_record import EvaluationRecord
 from trainer.storage.run_dir import RunDir
 
 pytestmark = pytest.mark.slow
@@ -31,7 +31,7 @@ class Local:
         self.model = tf.Module()
         self.before_run: Callable[[], None] = lambda: None
 
-    def restore(self, found: Found) -> None:
+    def restore(self, found: CheckpointRef) -> None:
         if error := self.trouble.get(found.step):
             raise error
         self.restored.append(found.step)
@@ -41,7 +41,7 @@ class Local:
         return {"loss": self.losses[self.restored[-1]]}
 
 
-class Curves:
+class EvalSummaryWriter:
     def __init__(self) -> None:
         self.points: list[tuple[int, dict[str, float]]] = []
 
@@ -52,17 +52,17 @@ class Curves:
 class World:
     """A run directory with checkpoints, and an evaluator."""
 
-    def __init__(self, path: Path, record: Record) -> None:
+    def __init__(self, path: Path, record: RunRecord) -> None:
         self.run_dir = RunDir(str(path / "little"), record)
         self.run_dir.claim()
         self.folder = Path(self.run_dir.checkpoints)
         self.folder.mkdir()
-        self.local, self.curves = Local(), Curves()
+        self.local, self.summaries = Local(), EvalSummaryWriter()
         self.evaluator = self.new_evaluator()
 
     def new_evaluator(self) -> Evaluator:
-        verdict = Verdict(run_dir=self.run_dir, early_stopping=None)
-        return Evaluator(self.run_dir, self.local, self.curves, verdict)  # type: ignore[arg-type]
+        record = EvaluationRecord(run_dir=self.run_dir, early_stopping=None)
+        return Evaluator(self.run_dir, self.local, self.summaries, record)  # type: ignore[arg-type]
 
     def save(self, step: int, loss: float) -> None:
         for part in ("data-00000-of-00001", "index"):
@@ -83,24 +83,24 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path, record: Record, lines: list[str]) -> World:
+def world(tmp_path: Path, record: RunRecord, lines: list[str]) -> World:
     return World(tmp_path, record)
 
 
 def test_each_checkpoint_once_in_order_and_the_best_is_kept(world: World) -> None:
     for step, loss in ((10, 3.0), (20, 1.0), (30, 2.0)):
         world.save(step, loss)
-    world.evaluator.look()
-    world.evaluator.look()
+    world.evaluator.poll()
+    world.evaluator.poll()
     assert world.local.restored == [10, 20, 30]
-    assert [step for step, _ in world.curves.points] == [10, 20, 30]
+    assert [step for step, _ in world.summaries.points] == [10, 20, 30]
     assert world.best == ["checkpoint", "ckpt-20.data-00000-of-00001", "ckpt-20.index"]
     path = f"{world.run_dir.path}/best/ckpt-20"
     assert world.written["best"] == {"step": 20, "metric": "loss", "value": 1.0, "path": path}
     assert Path(f"{path}.index").read_text() == "20 index"
     world.evaluator = world.new_evaluator()
     world.save(40, 5.0)
-    world.evaluator.look()
+    world.evaluator.poll()
     assert world.local.restored == [10, 20, 30, 40], "a new evaluator goes on, it does not begin anew"
 
 
@@ -108,20 +108,20 @@ def test_a_checkpoint_that_is_gone_or_damaged_is_passed_over(world: World, lines
     for step in (10, 20, 30):
         world.save(step, 1.0)
     world.local.trouble = {10: tf.errors.NotFoundError(None, None, "x"), 20: DamagedError("x")}
-    world.evaluator.look()
+    world.evaluator.poll()
     assert world.local.restored == [30]
     assert "checkpoint 10 was deleted before it could be evaluated" in lines
     assert "checkpoint 20 is damaged" in lines
     world.save(40, 1.0)
     world.local.trouble[40] = tf.errors.InvalidArgumentError(None, None, "another model")
     with pytest.raises(tf.errors.InvalidArgumentError):
-        world.evaluator.look()
+        world.evaluator.poll()
 
 
 def test_of_the_best_one_that_is_deleted_during_its_evaluation_the_weights_are_kept(world: World) -> None:
     world.save(10, 1.0)
     world.local.before_run = lambda: world.delete(10)
-    world.evaluator.look()
+    world.evaluator.poll()
     assert world.best == ["checkpoint", "ckpt-10.data-00000-of-00001", "ckpt-10.index"]
     assert world.written["best"]["path"].endswith("best/ckpt-10")  # type: ignore[index]
 
@@ -129,10 +129,10 @@ def test_of_the_best_one_that_is_deleted_during_its_evaluation_the_weights_are_k
 def test_a_full_storage_does_not_end_the_evaluator(
     world: World, monkeypatch: pytest.MonkeyPatch, lines: list[str]
 ) -> None:
-    def full(found: Found, directory: str) -> None:
+    def full(found: CheckpointRef, directory: str) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     world.save(10, 1.0)
     monkeypatch.setattr(checkpoints, "keep", full)
-    world.evaluator.look()
+    world.evaluator.poll()
     assert "can't write what came out: the storage is full" in lines[-1]

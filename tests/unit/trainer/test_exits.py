@@ -6,7 +6,7 @@ import os
 import pytest
 import tensorflow as tf
 
-from trainer.runtime import errors
+from trainer.runtime import errors, exit_codes
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from trainer.runtime import errors
 )
 def test_a_lost_peer_is_worth_another_try(error: Exception) -> None:
     assert errors.is_lost_peer(error)
-    assert errors.code_for(error) == errors.RETRYABLE
+    assert errors.code_for(error) == exit_codes.RETRYABLE
 
 
 @pytest.mark.parametrize(
@@ -44,13 +44,13 @@ def test_a_lost_peer_is_worth_another_try(error: Exception) -> None:
     ids=lambda error: type(error).__name__,
 )
 def test_everything_else_is_the_task_s_own_failure(error: Exception) -> None:
-    assert errors.code_for(error) == errors.FAILED
+    assert errors.code_for(error) == exit_codes.FAILED
 
 
 def test_a_lost_peer_is_found_behind_the_error_that_it_caused() -> None:
     error = RuntimeError("saving failed")
     error.__cause__ = tf.errors.UnavailableError(None, None, "x")
-    assert errors.code_for(error) == errors.RETRYABLE
+    assert errors.code_for(error) == exit_codes.RETRYABLE
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_failing_peer_s_message_wins_over_the_error_that_carries_it() -> None:
     text = f"Collective ops is aborted by: {errors.TASK_FAILED_MARK}: worker-1: ValueError: boom\nmore"
     told = errors.from_peer(tf.errors.UnavailableError(None, None, text))
     assert told is not None
-    assert errors.code_for(told) == errors.FAILED
+    assert errors.code_for(told) == exit_codes.FAILED
     assert errors.summary(told) == "a peer has failed: worker-1: ValueError: boom"
     assert errors.from_peer(ValueError("boom")) is None
 

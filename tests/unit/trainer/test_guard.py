@@ -1,4 +1,4 @@
-"""The guard ends a chief that TensorFlow has frozen, and no other."""
+"""The watchdog ends a chief that TensorFlow has frozen, and no other."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ import pytest
 # A chief that beats for a while and then holds Python's lock, as TensorFlow does: PyDLL does not release it.
 CHIEF = """
 import ctypes, sys, time
-from trainer.peers.watchdog import Duty, Guard
+from trainer.peers.watchdog import WatchdogConfig, Watchdog
 
 address, log, beats, frozen = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-duty = Duty(task="chief-0", servers={"ps-0": address}, log_format="text", termination_log=log, frozen_after=1.0)
-guard = Guard(duty)
+config = WatchdogConfig(
+    task="chief-0", servers={"ps-0": address}, log_format="text", termination_log=log, frozen_after=1.0
+)
+watchdog = Watchdog(config)
 for _ in range(beats):
-    guard.beat()
+    watchdog.beat()
     time.sleep(0.2)
 ctypes.PyDLL(None).sleep(frozen)
-guard.close()
+watchdog.close()
 print("closed")
 """
 

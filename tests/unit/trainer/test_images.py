@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer.runtime.config import TrainerSettings
+from trainer.runtime.config import TrainerConfig
 from trainer.runtime.errors import ConfigError
 from trainer.task import DataContext, load
 from trainer.tasks.images import ImageClassification
@@ -27,9 +27,9 @@ class Small(ImageClassification):
         return keras.Sequential([keras.Input((side, side, 3)), keras.layers.GlobalAveragePooling2D()])
 
 
-def small(settings: TrainerSettings | None = None, **hp: Any) -> Small:
+def small(settings: TrainerConfig | None = None, **hp: Any) -> Small:
     task = Small({**Small.defaults, "image_size": SIDE, "classes": 10, "synthetic_examples": 16, **hp})
-    task.settings = settings or TrainerSettings()
+    task.settings = settings or TrainerConfig()
     return task
 
 
@@ -108,7 +108,7 @@ def test_made_up_images_are_shared_out_and_held_out_ones_are_others() -> None:
 
 
 def test_the_learning_rate_grows_and_falls() -> None:
-    settings = TrainerSettings(steps=110, batch_size=512)
+    settings = TrainerConfig(steps=110, batch_size=512)
     rate = small(settings, learning_rate=0.1, warmup_steps=10).schedule()
     values = [float(rate(step)) for step in (0, 5, 10, 60, 110)]
     assert values == pytest.approx([0.0, 0.1, 0.2, 0.1, 0.0], abs=1e-6)
@@ -118,7 +118,7 @@ def test_the_learning_rate_grows_and_falls() -> None:
 
 
 def test_only_kernels_decay() -> None:
-    task = small(TrainerSettings(steps=10), warmup_steps=0, weight_decay=0.5)
+    task = small(TrainerConfig(steps=10), warmup_steps=0, weight_decay=0.5)
     optimizer = task.optimizer()
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3), keras.layers.BatchNormalization()])
     optimizer.build(model.trainable_variables)

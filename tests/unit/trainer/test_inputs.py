@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from trainer import inputs
 from trainer.engine import steps
-from trainer.runtime.config import TrainerSettings
+from trainer.runtime.config import TrainerConfig
 from trainer.runtime.errors import ConfigError
 from trainer.task import DataContext
 
@@ -89,7 +89,7 @@ def from_pipeline(paths: list[str], seed: int | None) -> Callable[[], list[bytes
     """Return a graph that builds the pipeline and reads it, as a worker of a ParameterServer run does."""
     function = steps.pipeline_function(
         Files(paths),
-        TrainerSettings(),
+        TrainerConfig(),
         replicas=1,
         data_dir=None,
         seed=seed,  # type: ignore[arg-type]

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from trainer.peers.barrier import SILENT, probe
-from trainer.peers.health import PS_PATIENCE, WORKER_PATIENCE, ServerWatch, cut_connections
+from trainer.peers.health import PS_PATIENCE, WORKER_PATIENCE, ServerHealthMonitor, cut_connections
+from trainer.peers.probe import SILENT, probe
 from trainer.runtime.errors import GaveUp, LostPeer
 
 from .conftest import Clock
@@ -22,7 +22,7 @@ class Servers:
     def __init__(self, clock: Clock) -> None:
         self.answers: dict[str, str | None] = {"p0": None, "p1": None, "w0": None, "w1": None}
         self.cut: list[str] = []
-        self.watch = ServerWatch(
+        self.watch = ServerHealthMonitor(
             {"ps-0": "p0", "ps-1": "p1"}, {"worker-0": "w0", "worker-1": "w1"},
             orphan_timeout=60, probe=lambda address: self.answers[address], cut=self._cut, clock=clock,
         )  # fmt: skip
@@ -31,9 +31,9 @@ class Servers:
         self.cut.append(address)
         return 1
 
-    def look(self, times: int = 1) -> None:
+    def poll(self, times: int = 1) -> None:
         for _ in range(times):
-            self.watch.look()
+            self.watch.poll()
             self.watch.cut()
 
 
@@ -44,45 +44,45 @@ def servers(clock: Clock) -> Servers:
 
 def test_a_worker_that_says_nothing_is_cut_off_until_it_speaks(servers: Servers, lines: list[str]) -> None:
     servers.answers["w1"] = SILENT
-    servers.look(WORKER_PATIENCE - 1)
+    servers.poll(WORKER_PATIENCE - 1)
     assert servers.cut == [], "one missed answer may be a busy machine"
-    servers.look(3)
+    servers.poll(3)
     assert servers.cut == ["w1"] * 3
     servers.answers["w1"] = "hung up"
-    servers.look()
+    servers.poll()
     assert servers.cut == ["w1"] * 4, "it was the cut that hung up"
     servers.answers["w1"] = None
-    servers.look()
+    servers.poll()
     assert servers.cut == ["w1"] * 4
     assert ["hangs:" in lines[0], "hangs no longer" in lines[1], len(lines)] == [True, True, 2]
 
 
 def test_a_ps_that_says_nothing_is_lost(servers: Servers) -> None:
     servers.answers["p1"] = SILENT
-    servers.look(PS_PATIENCE - 1)
+    servers.poll(PS_PATIENCE - 1)
     servers.answers["p1"] = None
-    servers.look()
+    servers.poll()
     servers.answers["p1"] = SILENT
-    servers.look(PS_PATIENCE - 1)
+    servers.poll(PS_PATIENCE - 1)
     with pytest.raises(LostPeer, match="ps-1 hangs"):
-        servers.look()
+        servers.poll()
 
 
 def test_servers_that_are_gone_are_tensorflow_s_business(servers: Servers) -> None:
     servers.answers.update(p0=REFUSED, w0=REFUSED)
-    servers.look(20)
+    servers.poll(20)
     assert servers.cut == []
 
 
 @pytest.mark.parametrize("reason", [REFUSED, SILENT])
 def test_no_worker_at_all_is_given_up_in_the_end(servers: Servers, clock: Clock, reason: str, lines: list[str]) -> None:
     servers.answers.update(w0=reason, w1=reason)
-    servers.look()
+    servers.poll()
     clock.sleep(59)
-    servers.look()
+    servers.poll()
     clock.sleep(1)
     with pytest.raises(GaveUp, match="no worker has answered for 60 s: worker-0, worker-1"):
-        servers.look()
+        servers.poll()
 
 
 def test_the_thread_ends_the_process_once(servers: Servers) -> None:
@@ -92,7 +92,7 @@ def test_the_thread_ends_the_process_once(servers: Servers) -> None:
     done = threading.Event()
     servers.watch.start(lambda error: (told.append(error), done.set()), lambda: beats.append(1), every=0.01)
     assert done.wait(10)
-    assert len(beats) == PS_PATIENCE, "the guard hears of every round"
+    assert len(beats) == PS_PATIENCE, "the watchdog hears of every round"
     assert [type(error) for error in told] == [LostPeer]
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from trainer.engine.loop import Loop, Pace, crossed, until_boundary
+from trainer.engine.loop import Loop, SegmentSizer, crossed, until_boundary
 from trainer.engine.progress import Rate
-from trainer.runtime.config import TrainerSettings
+from trainer.runtime.config import TrainerConfig
 from trainer.runtime.errors import LostPeer, Stopped
 
 from .conftest import Clock
@@ -45,13 +45,13 @@ class Silent:
         return 1000
 
 
-SETTINGS = TrainerSettings(steps=100, checkpoint_every=30, summary_every=20)
+SETTINGS = TrainerConfig(steps=100, checkpoint_every=30, summary_every=20)
 
 
 def loop(counter: Counter, saved: list[int], **changes: object) -> Loop:
     defaults = {
-        "settings": SETTINGS, "stepper": counter, "progress": Silent(), "save": saved.append,
-        "told_to_stop": lambda: False, "pace": Pace(),
+        "settings": SETTINGS, "runner": counter, "progress": Silent(), "save": saved.append,
+        "stop_requested": lambda: False, "sizer": SegmentSizer(),
     }  # fmt: skip
     return Loop(**{**defaults, **changes})  # type: ignore[arg-type]
 
@@ -87,21 +87,21 @@ def test_steps_too_many_move_no_checkpoint_past_the_end() -> None:
 def test_told_to_stop_it_saves_first() -> None:
     counter, saved = Counter(), []
     with pytest.raises(Stopped, match="checkpoint of step 40 saved"):
-        loop(counter, saved, told_to_stop=lambda: counter.now > 30).run()
+        loop(counter, saved, stop_requested=lambda: counter.now > 30).run()
     assert saved == [30, 40]
 
 
 def test_told_to_stop_right_after_a_checkpoint_it_saves_no_second_one() -> None:
     counter, saved = Counter(), []
     with pytest.raises(Stopped):
-        loop(counter, saved, told_to_stop=lambda: counter.now >= 30).run()
+        loop(counter, saved, stop_requested=lambda: counter.now >= 30).run()
     assert saved == [30]
 
 
 def test_it_does_what_all_have_agreed_on() -> None:
     counter, saved = Counter(), []
     agreed = iter([(False, False, 7), (False, False, 3), (False, True, 1)])
-    assert loop(counter, saved, agree=lambda *_: next(agreed)).run() == 10
+    assert loop(counter, saved, decide=lambda *_: next(agreed)).run() == 10
     assert counter.segments == [7, 3]
     assert saved == [10]
 
@@ -110,14 +110,14 @@ def test_a_task_that_was_not_told_itself_saves_and_stays() -> None:
     counter, saved = Counter(), []
     agreed = iter([(False, False, 7), (True, False, 1)])
     with pytest.raises(LostPeer, match="another task was told to stop, checkpoint of step 7 saved"):
-        loop(counter, saved, agree=lambda *_: next(agreed), settle_seconds=0.01).run()
+        loop(counter, saved, decide=lambda *_: next(agreed), settle_seconds=0.01).run()
     assert saved == [7]
 
 
 def test_told_a_moment_later_than_the_others_it_stops_with_them() -> None:
     answers = iter([False, False, True, True])
     with pytest.raises(Stopped, match="told to stop at step 0"):
-        loop(Counter(), [], agree=lambda *_: (True, False, 1), told_to_stop=lambda: next(answers)).run()
+        loop(Counter(), [], decide=lambda *_: (True, False, 1), stop_requested=lambda: next(answers)).run()
 
 
 @pytest.mark.parametrize(
@@ -134,18 +134,18 @@ def test_crossing() -> None:
 
 
 def test_a_segment_becomes_about_a_second() -> None:
-    pace = Pace()
-    pace.ran(1, 20.0)
-    assert pace.count == 1, "the first call is tracing"
-    pace.ran(1, 0.01)
-    assert pace.count == 8, "it grows step by step"
+    sizer = SegmentSizer()
+    sizer.ran(1, 20.0)
+    assert sizer.count == 1, "the first call is tracing"
+    sizer.ran(1, 0.01)
+    assert sizer.count == 8, "it grows step by step"
     for _ in range(5):
-        pace.ran(pace.count, pace.count * 0.01)
-    assert pace.count == 100
-    pace.ran(100, 50.0)
-    assert pace.count == 2
-    pace.ran(2, 90.0)
-    assert pace.count == 1
+        sizer.ran(sizer.count, sizer.count * 0.01)
+    assert sizer.count == 100
+    sizer.ran(100, 50.0)
+    assert sizer.count == 2
+    sizer.ran(2, 90.0)
+    assert sizer.count == 1
 
 
 def test_the_rate_leaves_out_the_first_segment(clock: Clock) -> None:
@@ -165,15 +165,15 @@ def test_the_rate_leaves_out_the_first_segment(clock: Clock) -> None:
 
 def test_told_to_end_it_saves_and_that_is_the_last_step() -> None:
     counter, saved = Counter(), []
-    assert loop(counter, saved, told_to_end=lambda: counter.now > 30).run() == 40
+    assert loop(counter, saved, end_requested=lambda: counter.now > 30).run() == 40
     assert saved == [30, 40]
-    assert loop(counter, saved, told_to_end=lambda: True).run() == 40, "also when there is nothing to do any more"
+    assert loop(counter, saved, end_requested=lambda: True).run() == 40, "also when there is nothing to do any more"
     assert saved == [30, 40]
 
 
 def test_told_to_stop_and_to_end_it_stops() -> None:
     with pytest.raises(Stopped):
-        loop(Counter(), [], told_to_end=lambda: True, told_to_stop=lambda: True).run()
+        loop(Counter(), [], end_requested=lambda: True, stop_requested=lambda: True).run()
 
 
 class Leaving:
@@ -185,14 +185,14 @@ class Leaving:
     def leaving(self) -> list[str]:
         return ["ps-1"] if self.counter.now > 30 else []
 
-    def let_go(self, names: list[str]) -> None:
+    def release(self, names: list[str]) -> None:
         assert self.saved[-1] == self.counter.now, "not before all is saved"
         self.gone += names
 
 
 def test_a_ps_that_is_told_to_stop_leaves_after_the_save() -> None:
     counter, saved = Counter(), []
-    drain = Leaving(counter, saved)
+    preemption = Leaving(counter, saved)
     with pytest.raises(LostPeer, match="ps-1 told to stop, checkpoint of step 40 saved"):
-        loop(counter, saved, drain=drain).run()
-    assert (saved, drain.gone) == ([30, 40], ["ps-1"])
+        loop(counter, saved, preemption=preemption).run()
+    assert (saved, preemption.gone) == ([30, 40], ["ps-1"])

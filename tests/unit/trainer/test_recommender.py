@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from trainer.engine import steps
-from trainer.runtime.config import TrainerSettings
+from trainer.runtime.config import TrainerConfig
 from trainer.task import DataContext
 from trainer.tasks import recommender
 from trainer.tasks.recommender import Recommender, auc
@@ -84,17 +84,17 @@ def test_effects_are_spread_evenly_for_any_size_of_table() -> None:
 def test_it_learns_on_one_device() -> None:
     keras.utils.set_random_seed(0)
     small = task(users=300, items=100, eval_examples=8192)
-    settings = TrainerSettings(batch_size=1024)
+    settings = TrainerConfig(batch_size=1024)
     strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
-    trainee = steps.build(small, strategy, settings)
-    step = steps.replica_step(small, trainee, global_batch=1024, replicas=1, jit_compile=False)
+    state = steps.build(small, strategy, settings)
+    step = steps.replica_step(small, state, global_batch=1024, replicas=1, jit_compile=False)
     pipeline = steps.pipeline_function(small, settings, replicas=1, data_dir=None, seed=0)
-    stepper = steps.SyncStepper(strategy, trainee, step, strategy.distribute_datasets_from_function(pipeline))
-    stepper.run(400)
+    runner = steps.SyncStepRunner(strategy, state, step, strategy.distribute_datasets_from_function(pipeline))
+    runner.run(400)
     [metric] = small.metrics()
     scores, labels = [], []
     for ids, clicked in small.dataset(DataContext(batch_size=1024), "eval"):
-        outputs = trainee.model(ids, training=False)
+        outputs = state.model(ids, training=False)
         metric.update_state(clicked, outputs)
         scores.append(outputs.numpy())
         labels.append(clicked.numpy())

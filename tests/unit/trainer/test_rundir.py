@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from trainer.runtime.config import Record
+from trainer.runtime.config import RunRecord
 from trainer.runtime.errors import ConfigError
 from trainer.storage import files
-from trainer.storage.run_dir import RunDir, Status
+from trainer.storage.run_dir import RunDir
+from trainer.storage.status import Status
 
 
 @pytest.fixture
-def run_dir(tmp_path: Path, record: Record) -> RunDir:
+def run_dir(tmp_path: Path, record: RunRecord) -> RunDir:
     return RunDir(str(tmp_path / "little"), record)
 
 
@@ -31,7 +32,7 @@ def test_claiming_writes_the_record_with_versions_and_keeps_it(run_dir: RunDir) 
 
 
 @pytest.mark.parametrize("name", ["run.json", "DONE"])
-def test_the_directory_of_another_run_is_refused(run_dir: RunDir, record: Record, name: str) -> None:
+def test_the_directory_of_another_run_is_refused(run_dir: RunDir, record: RunRecord, name: str) -> None:
     run_dir.claim()
     run_dir.write_done({"hash": record.hash})
     other = RunDir(run_dir.path, replace(record, hash="sha256:2222"))
@@ -39,7 +40,7 @@ def test_the_directory_of_another_run_is_refused(run_dir: RunDir, record: Record
         other.check() if name == "run.json" else other.done()
 
 
-def test_done_is_found_only_once_it_is_there(run_dir: RunDir, record: Record) -> None:
+def test_done_is_found_only_once_it_is_there(run_dir: RunDir, record: RunRecord) -> None:
     assert run_dir.done() is None
     run_dir.claim()
     assert run_dir.done() is None
@@ -47,7 +48,7 @@ def test_done_is_found_only_once_it_is_there(run_dir: RunDir, record: Record) ->
     assert run_dir.done() == {"hash": record.hash, "step": 5}
 
 
-def test_a_sibling_lives_beside_it(record: Record) -> None:
+def test_a_sibling_lives_beside_it(record: RunRecord) -> None:
     assert RunDir("/runs/little", record).sibling_checkpoints("big") == "/runs/big/checkpoints"
     assert RunDir("gs://b/x/little", record).sibling_checkpoints("big") == "gs://b/x/big/checkpoints"
 

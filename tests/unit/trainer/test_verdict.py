@@ -7,25 +7,25 @@ from pathlib import Path
 
 import pytest
 
-from trainer.runtime.config import EarlyStopping, Record
+from trainer.runtime.config import EarlyStopping, RunRecord
 from trainer.runtime.errors import ConfigError
-from trainer.storage.evaluation_record import Verdict
+from trainer.storage.evaluation_record import EvaluationRecord
 from trainer.storage.run_dir import RunDir
 
 
 @pytest.fixture
-def run_dir(tmp_path: Path, record: Record) -> RunDir:
+def run_dir(tmp_path: Path, record: RunRecord) -> RunDir:
     found = RunDir(str(tmp_path / "little"), record)
     found.claim()
     return found
 
 
-def verdict(run_dir: RunDir, **rule: object) -> Verdict:
-    return Verdict(run_dir=run_dir, early_stopping=EarlyStopping(**rule) if rule else None)  # type: ignore[arg-type]
+def record(run_dir: RunDir, **rule: object) -> EvaluationRecord:
+    return EvaluationRecord(run_dir=run_dir, early_stopping=EarlyStopping(**rule) if rule else None)  # type: ignore[arg-type]
 
 
 def test_without_early_stopping_the_lowest_loss_is_best_and_the_run_never_ends_early(run_dir: RunDir) -> None:
-    it = verdict(run_dir)
+    it = record(run_dir)
     assert [it.add(i, {"loss": loss}) for i, loss in enumerate((3.0, 2.0, 2.5, float("nan"), 2.0, 1.0))] == [
         True, True, False, False, False, True
     ]  # fmt: skip
@@ -35,7 +35,7 @@ def test_without_early_stopping_the_lowest_loss_is_best_and_the_run_never_ends_e
 
 @pytest.mark.parametrize(("mode", "sign"), [("max", 1), ("min", -1)])
 def test_patience_counts_evaluations_that_bring_nothing(run_dir: RunDir, mode: str, sign: int) -> None:
-    it = verdict(run_dir, metric="auc", mode=mode, patience=2, min_delta=0.1)
+    it = record(run_dir, metric="auc", mode=mode, patience=2, min_delta=0.1)
     for step, value in enumerate((1.0, 1.05, 1.2, 1.25)):
         it.add(step, {"auc": sign * value})
         assert it.stop is None
@@ -50,12 +50,12 @@ def test_patience_counts_evaluations_that_bring_nothing(run_dir: RunDir, mode: s
 
 
 def test_a_new_evaluator_goes_on_where_the_one_before_it_was(run_dir: RunDir) -> None:
-    it = verdict(run_dir, metric="accuracy", patience=2)
+    it = record(run_dir, metric="accuracy", patience=2)
     for step, value in ((10, 0.9), (20, 0.8)):
         it.add(step, {"accuracy": value})
     it.write()
     assert run_dir.early_stop() is None
-    again = verdict(run_dir, metric="accuracy", patience=2)
+    again = record(run_dir, metric="accuracy", patience=2)
     assert (again.evaluated, again.since_best, again.best) == (20, 1, it.best)
     again.add(30, {"accuracy": 0.85})
     again.write()
@@ -65,8 +65,8 @@ def test_a_new_evaluator_goes_on_where_the_one_before_it_was(run_dir: RunDir) ->
 
 def test_a_metric_that_the_task_does_not_have_is_named(run_dir: RunDir) -> None:
     with pytest.raises(ConfigError, match=r"earlyStopping\.metric: got 'auc': the task's metrics are accuracy, loss"):
-        verdict(run_dir, metric="auc").add(1, {"loss": 1.0, "accuracy": 0.5})
-    assert not verdict(run_dir).add(1, {}), "no held-out data is fine without early stopping"
+        record(run_dir, metric="auc").add(1, {"loss": 1.0, "accuracy": 0.5})
+    assert not record(run_dir).add(1, {}), "no held-out data is fine without early stopping"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"stop": "now"}'])

@@ -17,7 +17,7 @@ from .conftest import Clock
 
 @dataclass
 class Fake:
-    """A stepper, the reports, and the status in one."""
+    """A runner, the reports, and the status in one."""
 
     segments: list[tuple[float, float]] = field(default_factory=lambda: [(0.0, 0.0)])
     seen: list[Any] = field(default_factory=list)
@@ -77,7 +77,7 @@ def test_much_waiting_is_said_once_in_a_while(clock: Clock, lines: list[str]) ->
 
 
 class Slow:
-    """A stepper over data of which each batch takes some milliseconds, and a step some others."""
+    """A runner over data of which each batch takes some milliseconds, and a step some others."""
 
     def __init__(self, data_ms: int, step_ms: int) -> None:
         def sleep(milliseconds: int, value: Any) -> Any:
@@ -95,16 +95,16 @@ class Slow:
         counter = tf.Variable(0, dtype=tf.int64)
         data = tf.data.Dataset.from_tensors(1.0).repeat().map(lambda each: sleep(data_ms, each)).prefetch(2)
         strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
-        trainee = steps.Trainee(model=None, optimizer=None, step=counter)
-        self.stepper = steps.SyncStepper(
-            strategy, trainee, step, strategy.distribute_datasets_from_function(lambda _: data)
+        state = steps.TrainState(model=None, optimizer=None, step=counter)
+        self.runner = steps.SyncStepRunner(
+            strategy, state, step, strategy.distribute_datasets_from_function(lambda _: data)
         )
 
     def share(self) -> float:
-        self.stepper.run(2)
-        assert self.stepper.waited() == (0.0, 0.0), "the first segment is tracing"
-        assert self.stepper.run(40) == pytest.approx(1.0)
-        waited, seconds = self.stepper.waited()
+        self.runner.run(2)
+        assert self.runner.waited() == (0.0, 0.0), "the first segment is tracing"
+        assert self.runner.run(40) == pytest.approx(1.0)
+        waited, seconds = self.runner.waited()
         return waited / seconds
 
 
