@@ -79,7 +79,7 @@ def test_prose_is_words_and_inline_code_only(text: str) -> None:
         elif not in_code:
             assert child.type in ("text", "code_inline")
             outside += child.content if child.type == "text" else ""
-    assert re.fullmatch(r"[A-Za-z0-9,.;:?() -]*", outside)
+    assert re.fullmatch(r"[A-Za-z0-9,.;:?()' -]*", outside)
 
 
 @pytest.mark.parametrize(
@@ -96,3 +96,4 @@ def test_sentence_stays_a_sentence() -> None:
     text = "Merging starts 1 run: 4 GPUs (12.5 h), at most 1,096 GPU-hours; the rest waits."
     assert prose(text) == text
     assert prose("Set worker.replicas: 1 or more.") == "Set `worker.replicas`: 1 or more."
+    assert prose("Set storage: {claim: NAME}.") == "Set storage: `{claim: NAME}`."

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from enum import Enum
 
+_JSON = re.compile(r'["\[{0-9-].*|true|false|null', re.DOTALL)
 _GRAMMAR = re.compile(r"(?P<key>\S.*?): got (?P<value>.+?); expected (?P<rest>.+\. [A-Z].+\.)", re.DOTALL)
 
 
@@ -51,7 +52,11 @@ def parsed(message: str) -> Message:
     rendered as plain words only.
     """
     if found := _GRAMMAR.fullmatch(message):
-        return Message((Value(found["key"]), ": got ", Value(found["value"]), f"; expected {found['rest']}"))
+        got, rest = found["value"], f"; expected {found['rest']}"
+        value = (": got ", Value(got), rest) if _JSON.fullmatch(got) else (f": got {got}{rest}",)
+        if found["key"] == "file":  # The place of the finding names the file already.
+            return Message((value[0].removeprefix(": "), *value[1:]))
+        return Message((Value(found["key"]), *value))
     return Message((message,))
 
 

@@ -52,9 +52,10 @@ class Policy:
                 seen.add(secret.key)
                 yield from self._violation(
                     "literalSecrets", job, secret.key,
-                    "got a value that looks like a secret ({}); expected a reference to a Kubernetes Secret. Move the "
-                    "value to a Secret, read it with valueFrom.secretKeyRef in env, and revoke the old value.",
-                    secret.why,
+                    f"got a value that looks like a secret ({secret.why}); expected a reference to a Kubernetes "
+                    "Secret. Move the value to a Secret, read it with valueFrom.secretKeyRef in env, and revoke the old "
+                    "value.",
+                    *filter(None, [secret.name]),
                 )  # fmt: skip
 
     def of_team(self, team: str, base_gpus: int, merged_gpus: int) -> Iterator[Finding]:

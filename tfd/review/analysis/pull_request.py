@@ -12,7 +12,7 @@ from tfd.jobfile import helm
 from tfd.review.analysis import policy
 from tfd.review.analysis.actions import STARTING, Action
 from tfd.review.analysis.argocd import Emulation, emulate
-from tfd.review.analysis.findings import Finding, Level, Message, sentence
+from tfd.review.analysis.findings import Finding, Level, parsed, sentence
 from tfd.review.analysis.history import History, deleted_jobs
 from tfd.review.analysis.policy import Policy
 from tfd.review.analysis.policy_file import FILE, RulesError, load_rules
@@ -132,7 +132,7 @@ def _invalid_policy(repository: Repository, merged: str) -> Iterator[Finding]:
     try:
         load_rules(repository, merged)
     except RulesError as error:
-        yield Finding(Level.REFUSED, FILE, Message((error.message,)), error.line, error.column)
+        yield Finding(Level.REFUSED, FILE, parsed(error.message), error.line, error.column)
 
 
 def _renamed(runs: list[RunReview], history: History) -> Iterator[Finding]:

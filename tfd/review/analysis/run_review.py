@@ -237,9 +237,9 @@ class RunReviewer:
             if job.path in self.merged_tree.jobs or job.path in deleted
         ]
         if found:
-            names = ", ".join(f"{path} (deleted)" if path in deleted else path for path in found[:3])
+            names = ", ".join("{} (deleted)" if path in deleted else "{}" for path in found[:3])
             more = f" and {len(found) - 3} more" if len(found) > 3 else ""  # noqa: PLR2004
-            message = sentence(f"Repeats the training of {{}}{more}. The identity hash is the same.", names)
+            message = sentence(f"Repeats the training of {names}{more}. The identity hash is the same.", *found[:3])
             yield Finding(Level.WARNING, new.path, message)
 
     def _changed_keys(self, base: CommittedJobFile, merged: CommittedJobFile) -> list[KeyChange]:
@@ -259,7 +259,7 @@ class RunReviewer:
         path = f"jobs/{job.team}/{name}.yaml"
         parent = self.merged_tree.jobs.get(path)
         if parent is None:
-            template = "warmStartFrom: {} does not exist. The run needs its run directory in the storage."
+            template = "warmStartFrom: {} does not exist. The storage must contain the run directory of that run."
         elif parent.state == "active":
             template = "warmStartFrom: {} is active. The run starts from the newest checkpoint at that time."
         else:
@@ -270,8 +270,9 @@ class RunReviewer:
         if base.state == "active" and not base.tensorboard_only:
             message = sentence(
                 "got a deletion, which ends all pods of an active run; expected a suspended or archived run. "
-                "Restore the file and merge state: suspended or state: archived before you delete it."
-            )
+                "Restore the file and merge {} or {} before you delete it.",
+                "state: suspended", "state: archived",
+            )  # fmt: skip
             fix = f"git checkout {self.base_commit[:12]} -- {base.path}"
             yield Finding(Level.REFUSED, base.path, message, fix=fix)
 

@@ -71,7 +71,9 @@ class Secret:
 
     key: Key
     why: str
+    """A reason, with `{}` for the name of the variable if the name is the reason."""
     text: str
+    name: str = ""
 
 
 def find_secrets(values: dict[str, Any]) -> Iterator[Secret]:
@@ -79,7 +81,7 @@ def find_secrets(values: dict[str, Any]) -> Iterator[Secret]:
     for index, variable in enumerate(_mappings(values.get("env"))):
         name, text = variable.get("name"), variable.get("value")
         if isinstance(name, str) and isinstance(text, str) and text and _SECRET_NAME.search(name):
-            yield Secret(("env", index, "value"), f"the name of the variable is {name}", text)
+            yield Secret(("env", index, "value"), "the name of the variable is {}", text, name)
     for top in _TOP_KEYS:
         for key, text in _strings(values.get(top), (top,)):
             if tokens := list(_tokens(text)):

@@ -11,8 +11,10 @@ _LONGEST_PROSE = 400
 _PLAIN = re.compile(r"[^`|\\]+")
 # A word, number or punctuation mark that neither Markdown nor GitHub interprets; 7 hex digits could be a commit.
 _WORD = re.compile(
-    r"\(?(?![a-f]{7,}\b)(?:(?:[A-Z]?[a-z]+|[A-Z]+|[A-Z]+s)(?:-[A-Za-z]+)*|[0-9]{1,3}(?:,[0-9]{3})*(?:\.[0-9])?)?[,.;:?)]*"
+    r"\(?(?![a-f]{7,}\b)(?:(?:[A-Z]?[a-z]+|[A-Z]+|[A-Z]+s)(?:['-][A-Za-z]+)*|[0-9]{1,3}(?:,[0-9]{3})*(?:\.[0-9])?)?[,.;:?)]*"
 )
+# A part in braces is one token, as in `{claim: NAME}`.
+_TOKEN = re.compile(r"[^ {]*\{[^{}]*\}[^ ]*|[^ ]+")
 _MARKS = re.compile(r"(\(?)(.*?)([,.;:?)]*)", re.DOTALL)
 
 
@@ -48,11 +50,11 @@ def prose(text: str, longest: int = _LONGEST_PROSE) -> str:
     shown = visible(text[: longest + 1])
     if len(shown) > longest:
         shown = f"{shown[: longest - 1]}…"
-    return " ".join(_word(word) for word in shown.split(" "))
+    return _TOKEN.sub(lambda token: _word(token[0]), shown)
 
 
 def _word(word: str) -> str:
-    if not word or _WORD.fullmatch(word):
+    if _WORD.fullmatch(word):
         return word
     before, inner, after = _MARKS.fullmatch(word).groups()  # type: ignore[union-attr]
     return f"{before}{code(inner)}{after}" if inner else code(word)

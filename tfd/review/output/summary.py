@@ -76,7 +76,8 @@ def _active(runs: list[RunReview]) -> str:
     counts = Counter(run.action for run in runs)
     parts = [verb.format(_count(counts[action], "run")) for action, (verb, _, _) in _VERBS.items() if counts[action]]
     if counts[Action.CHECKED]:
-        parts.append(f"starts nothing in {_count(counts[Action.CHECKED], 'file')} outside the deployed folders")
+        many = counts[Action.CHECKED] > 1
+        parts.append(f"changes {_count(counts[Action.CHECKED], 'file')} that start{'s'[: not many]} no run")
     return _joined(parts) or "changes no run"
 
 
