@@ -8,9 +8,9 @@ from tests.conventions.repository import ROOT, tracked
 TEXTS = {
     "training from step ": "training from step %d to %d",
     "was done already": "was done already",
-    "still missing ": "still missing {",
+    "missing ps-0": "missing {describe(",
     "serving on": "serving on %s",
-    "starting from the weights and the optimizer of ": "starting from the weights and the optimizer of %s",
+    "warm start: weights and optimizer state of ": "warm start: weights and optimizer state of %s",
     "exit 0:": "exit %d: %s",
     r"step \d+/\d+ loss": "step %d/%d loss %s",
     "ps.replicas: got 3; expected 0 for OneDevice.": '"key" "ps.replicas"',

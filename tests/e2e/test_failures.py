@@ -80,7 +80,7 @@ def test_missing_image_ends_the_run_after_the_start_timeout(team: Team) -> None:
     assert team.gpus_held(run) == 0
     now = team.tfd_status(run)
     assert now["state"] == "failed"
-    assert "still missing ps-0" in now["why"]
+    assert "missing ps-0" in now["why"]
     team.uninstall(run)
     team.wait("the pod of the ps to be deleted", lambda: not team.pods(run))
 

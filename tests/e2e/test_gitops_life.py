@@ -92,6 +92,6 @@ def test_new_run_warm_starts_from_an_archived_run(team: Team, gitops: GitOps) ->
     gitops.merge(team, "new", values | {"warmStartFrom": "old", "trainer": values["trainer"] | {"steps": 200}})
     gitops.healthy(team, "new")
     log = team.log("new", "chief-0")
-    assert "starting from the weights and the optimizer of /runs/old/checkpoints/ckpt-100" in log
+    assert "warm start: weights and optimizer state of /runs/old/checkpoints/ckpt-100" in log
     assert "training from step 0 to 200" in log
     assert team.done("new")["step"] == 200
