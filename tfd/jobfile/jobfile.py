@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -136,24 +136,33 @@ def find(paths: Iterable[Path]) -> list[Path]:
     return files
 
 
-def check(files: Sequence[JobFile]) -> list[Problem]:
-    """Return what `problems` returns for each of the files, with one Helm process for all of them."""
-    found: list[Problem] = []
-    sound: dict[Path, list[tuple[JobFile, Document]]] = defaultdict(list)
+def check(files: Iterable[JobFile]) -> list[Problem]:
+    """Return what `problems` returns for each of the files, with one Helm process for many of them."""
+    by_chart: dict[Path, list[JobFile]] = defaultdict(list)
     for file in files:
-        document, problems = file._read()
-        found += problems
-        if document is not None:
-            sound[file.chart].append((file, document))
-    for chart, group in sound.items():
-        if not rules.has_rules(chart):
-            found += [problem for file, document in group for problem in file._broken_rules(document)]
-            continue
-        candidates = [file._candidate(document) for file, document in group]
-        for (file, document), messages in zip(group, rules.broken(candidates, chart), strict=True):
-            one = file._broken_rules(document) if messages is None else file._where_written(document, messages)
-            found += one
-    return _sorted(found)
+        by_chart[file.chart].append(file)
+    return _sorted(problem for chart, group in by_chart.items() for problem in _check_with(chart, group))
+
+
+def _check_with(chart: Path, files: Iterable[JobFile]) -> list[Problem]:
+    if not rules.has_rules(chart):
+        return [problem for file in files for problem in file.problems()]
+    found: list[Problem] = []
+    sound: list[tuple[JobFile, Document]] = []
+
+    def candidates() -> Iterator[rules.Candidate]:
+        for file in files:
+            document, problems = file._read()
+            found.extend(problems)
+            if document is not None:
+                sound.append((file, document))
+                yield file._candidate(document)
+
+    # Helm works on the first files while the next ones are read.
+    broken = list(rules.broken(candidates(), chart))
+    for (file, document), messages in zip(sound, broken, strict=True):
+        found += file._broken_rules(document) if messages is None else file._where_written(document, messages)
+    return found
 
 
 def _sorted(problems: Iterable[Problem]) -> list[Problem]:

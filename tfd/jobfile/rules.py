@@ -11,9 +11,10 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,13 @@ def has_rules(chart: Path) -> bool:
     return any(_DEFINE in path.read_text(encoding="utf-8") for path in _defines(chart))
 
 
-def broken(candidates: Sequence[Candidate], chart: Path) -> Iterator[list[str] | None]:
-    """Yield for each candidate the messages of all rules that it breaks; None where Helm failed on it."""
-    groups = [candidates[first : first + _GROUP] for first in range(0, len(candidates), _GROUP)]
+def broken(candidates: Iterable[Candidate], chart: Path) -> Iterator[list[str] | None]:
+    """Yield for each candidate the messages of all rules that it breaks; None where Helm failed on it.
+
+    A group of candidates is checked as soon as it is complete, so `candidates` may read files.
+    """
+    remaining = iter(candidates)
+    groups = iter(lambda: list(islice(remaining, _GROUP)), [])
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for found in pool.map(lambda group: _split(group, chart), groups):
             yield from found
