@@ -1,9 +1,10 @@
-"""Draw docs/review-card.png, the card of a pull request as GitHub shows it, and put its text beside it.
+"""Draw docs/review-card.png, a review comment as GitHub shows it, and write its text to docs/review-card.md.
 
-Usage: python scripts/card_picture.py      when `make docs` says that the picture is of an older card
+Usage: python scripts/card_picture.py      when `make docs` reports that the picture is stale
 
-Needs what only this needs: npm, and the Debian packages chromium, fonts-liberation and fonts-noto-color-emoji. GitHub's
-own style sheet comes from the npm package github-markdown-css; what reads the Markdown is rich's own markdown-it.
+It needs npm and the Debian packages chromium, fonts-liberation and fonts-noto-color-emoji, which nothing else needs.
+The style sheet of GitHub comes from the npm package github-markdown-css. markdown-it, which rich installs, reads the
+Markdown.
 """
 
 import hashlib
@@ -31,18 +32,18 @@ body {{ margin: 0; padding: 16px; background: #fff }}
 
 
 def style(folder: Path) -> str:
-    """Return GitHub's style sheet for Markdown, in its light colors."""
+    """Return the light style sheet of GitHub for Markdown."""
     subprocess.run(["npm", "pack", "--silent", STYLE], cwd=folder, check=True, stdout=subprocess.DEVNULL)
     [package] = folder.glob("*.tgz")
     if (found := hashlib.sha256(package.read_bytes()).hexdigest()) != STYLE_SHA256:
-        sys.exit(f"{STYLE}: got sha256 {found}, but {STYLE_SHA256} was pinned: see what has changed, and pin it anew")
+        sys.exit(f"{STYLE}: got sha256 {found}; expected {STYLE_SHA256}. Review the change and pin the new sum.")
     with tarfile.open(package) as files:
         files.extract("package/github-markdown-light.css", folder, filter="data")
     return (folder / "package" / "github-markdown-light.css").read_text(encoding="utf-8")
 
 
 def chromium(folder: Path, *options: str) -> str:
-    """Let the browser do something with the page, with everything that it keeps in `folder`."""
+    """Run the browser on the page and return its output; its profile is in `folder`."""
     words = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
     words += [f"--user-data-dir={folder}", *options, f"file://{folder}/card.html"]
     done = subprocess.run(words, check=True, capture_output=True, text=True)
@@ -50,9 +51,9 @@ def chromium(folder: Path, *options: str) -> str:
 
 
 def main() -> None:
-    """Draw it."""
-    with tempfile.TemporaryDirectory() as made:
-        folder = Path(made)
+    """Draw the picture."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         text = MarkdownIt("commonmark", {"html": True}).enable("table").render(card())
         (folder / "card.html").write_text(PAGE.format(style=style(folder), card=text), encoding="utf-8")
         page = chromium(folder, f"--window-size={WIDTH},100", "--dump-dom")

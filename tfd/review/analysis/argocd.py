@@ -1,9 +1,14 @@
 """Emulates the ApplicationSet of each team, to list the Applications that Argo CD would have.
 
-It follows argocd/templates/teams/runs.yaml and the source of Argo CD 3.6 (parseFileParams, Reconcile and
-createOrUpdateInCluster below its applicationset/). tests/e2e/test_gitops_emulated.py compares it with the real one.
-Argo CD accepts more than a job file: an empty file is an Application without values, and a list is one Application for
-each of its elements.
+It follows two sources:
+
+- argocd/templates/teams/runs.yaml
+- Argo CD 3.6 below applicationset/: parseFileParams, Reconcile and createOrUpdateInCluster
+
+tests/e2e/test_gitops_emulated.py compares the emulation with the real Argo CD.
+
+Argo CD accepts more than a job file. An empty file gives an Application without values. A list gives one Application
+for each of its elements.
 """
 
 from __future__ import annotations

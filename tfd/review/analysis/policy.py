@@ -53,8 +53,8 @@ class Policy:
                 yield from self._violation(
                     "literalSecrets", job, secret.key,
                     f"got a value that looks like a secret ({secret.why}); expected a reference to a Kubernetes "
-                    "Secret. Move the value to a Secret, read it with valueFrom.secretKeyRef in env, and revoke the old "
-                    "value.",
+                    "Secret. Move the value to a Secret, read it with valueFrom.secretKeyRef in env, and revoke "
+                    "the old value.",
                     *filter(None, [secret.name]),
                 )  # fmt: skip
 

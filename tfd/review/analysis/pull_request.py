@@ -67,7 +67,7 @@ def review_pull_request(
     """Return the review of merging `head_ref` into `base_ref`.
 
     Raises:
-        GitError, RulesError, HelmError: the merge cannot be judged; the message says why.
+        GitError, RulesError, HelmError: the merge cannot be judged; the message is the reason.
 
     """
     base, head = repository.commit(base_ref), repository.commit(head_ref)

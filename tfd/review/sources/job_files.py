@@ -118,8 +118,8 @@ def _refusal(entry: Entry) -> str | None:
         return None
     if not is_job_path(entry.path):
         return (
-            "got this path; expected jobs/TEAM/RUN.yaml with TEAM of at most 63 and RUN of at most 40 lower-case "
-            "letters, digits and hyphens, where RUN starts with a letter. Move or rename the file."
+            "got this path; expected jobs/TEAM/RUN.yaml with lower-case letters, digits and hyphens. Move or "
+            "rename the file. Start RUN with a letter, and use at most 63 characters for TEAM and 40 for RUN."
         )
     if entry.mode not in REGULAR_FILES:
         return f"got git mode {entry.mode}; expected a regular file. Replace the link with its content."
