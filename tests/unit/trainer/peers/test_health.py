@@ -53,7 +53,7 @@ def test_a_worker_that_says_nothing_is_cut_off_until_it_speaks(servers: Servers,
     servers.answers["w1"] = None
     servers.poll()
     assert servers.cut == ["w1"] * 4
-    assert ["hangs:" in lines[0], "answers again" in lines[1], len(lines)] == [True, True, 2]
+    assert ["is unresponsive:" in lines[0], "answers again" in lines[1], len(lines)] == [True, True, 2]
 
 
 def test_a_ps_that_says_nothing_is_lost(servers: Servers) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 
 import pytest
 import tensorflow as tf
@@ -56,7 +57,7 @@ def test_a_lost_peer_is_found_behind_the_error_that_it_caused() -> None:
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (errors.ConfigError("x"), 2),
+        (errors.ConfigError("x", got=1, expected="2", fix="Set x: 2"), 2),
         (errors.TaskFailed("x"), 1),
         (errors.GaveUp("x"), 76),
         (errors.Stopped("x"), 143),
@@ -118,3 +119,21 @@ def test_full_storage_is_retryable_and_its_message_names_the_fix(error: Exceptio
 )
 def test_other_errors_are_not_taken_for_full_storage(error: Exception) -> None:
     assert not errors.is_storage_full(error)
+
+
+@pytest.mark.parametrize(
+    ("got", "text"),
+    [
+        (0, "0"),
+        ("a", '"a"'),
+        (None, "null"),
+        (True, "true"),
+        (errors.NOTHING, "nothing"),
+        (errors.Words("invalid JSON (line 1\nline 2)"), "invalid JSON (line 1 line 2)"),
+        ("x" * 200, f'"{"x" * 79}...'),
+    ],
+)
+def test_refusals_have_the_one_grammar(got: object, text: str) -> None:
+    error = errors.ConfigError("worker.replicas", got=got, expected="1 or more", fix="Set worker.replicas: 1")
+    assert str(error) == f"worker.replicas: got {text}; expected 1 or more. Set worker.replicas: 1."
+    assert re.fullmatch(r"\S.*?: got .+; expected .+\. [A-Z].+\.", str(error))
