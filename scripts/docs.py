@@ -2,13 +2,15 @@
 
 Usage: python scripts/docs.py [--check]
 
-README.md: the table of keys, from the descriptions and limits in the schema and the defaults in values.yaml.
-templates/rules/_defaults.tpl: the keys that have a default, because no template can read the values.yaml of its chart.
+charts/tf-distributed/README.md: the table of keys, from the schema and the defaults in values.yaml.
+charts/tf-distributed/values.yaml: the comments that begin with `# --`, from the descriptions in the schema.
+charts/tf-distributed/templates/rules/_defaults.tpl: the keys with a default, because no template can read values.yaml.
 README.md and docs/reference/exit-codes.md: the tables of exit codes, from trainer/runtime/exit_codes.json.
 The picture of a card is one of tests/golden/review; scripts/card_picture.py draws it.
 """
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +21,8 @@ from tfd.text import dotted
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
-DEFAULT_KEYS = ROOT / "charts" / "tf-distributed" / "templates" / "rules" / "_defaults.tpl"
+CHART = ROOT / "charts" / "tf-distributed"
+DEFAULT_KEYS = CHART / "templates" / "rules" / "_defaults.tpl"
 EXIT_CODES = ROOT / "trainer" / "runtime" / "exit_codes.json"
 EXIT_CODE_TABLES = {
     README: ("code", "meaning", "retried"),
@@ -82,9 +85,30 @@ def cell(text: str) -> str:
 
 def table() -> str:
     """Return the table of values as Markdown."""
-    lines = ["| key | class | default | allowed | what it is |", "| --- | --- | --- | --- | --- |"]
+    lines = ["| key | class | default | allowed | description |", "| --- | --- | --- | --- | --- |"]
     lines += ["| " + " | ".join(map(cell, row)) + " |" for row in rows(schema())]
     return "\n".join(lines)
+
+
+def described(path: tuple[str, ...]) -> str:
+    """Return the description of a key."""
+    node = schema()
+    for name in path:
+        node = resolved(node["properties"][name])
+    description: str = node["description"]
+    return description
+
+
+def values_yaml(text: str) -> str:
+    """Return values.yaml with the description of the next key after each `# --`; a key may be a comment itself."""
+    lines = text.splitlines()
+    block: list[str] = []
+    for number, line in enumerate(lines):
+        if found := re.match(r"( *)(?:# )?(\w+):", line):
+            block = [*block[: len(found[1]) // 2], found[2]]
+            if mark := re.match(r" *# --", lines[number - 1]):
+                lines[number - 1] = f"{mark[0]} {described(tuple(block))}"
+    return "\n".join(lines) + "\n"
 
 
 def default_keys() -> str:
@@ -120,9 +144,12 @@ def replaced(path: Path, begin: str, new: str, end: str) -> str:
 
 def generated() -> dict[Path, str]:
     """Return the text of each file with a generated part."""
-    begin, end = "<!-- values: made by `make docs` -->", "<!-- /values -->"
+    chart_readme = CHART / "README.md"
     return {
-        README: replaced(README, begin, f"\n\n{table()}\n\n", end),
+        chart_readme: replaced(
+            chart_readme, "<!-- keys: made by `make docs` -->", f"\n\n{table()}\n\n", "<!-- /keys -->"
+        ),
+        CHART / "values.yaml": values_yaml((CHART / "values.yaml").read_text(encoding="utf-8")),
         DEFAULT_KEYS: replaced(
             DEFAULT_KEYS, 'define "tf-distributed.defaultKeys" -}}\n', default_keys(), "\n{{- end }}"
         ),
