@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tfd.local.processes import Process
 from tfd.text import plain
+
+# Information and warnings that TensorFlow's C++ code writes at its start. Which ones come depends on the processor, and
+# none of them is about the run. Errors are shown, and the log file keeps every line.
+_NATIVE_START_UP = re.compile(
+    r"WARNING: All log messages before absl::InitializeLog\(\)"
+    r"|[IW]\d{4} \d\d:\d\d:\d+\.\d+ +\d+ \S+:\d+\] "
+    r"|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] \S+:\d+\] "
+    r"|To enable the following instructions: "
+)
 
 
 def read_json(path: Path | None) -> dict[str, Any]:
@@ -38,7 +48,7 @@ class LogTail:
             self._offset = self.process.log.stat().st_size
 
     def new_lines(self) -> list[str]:
-        """Return the complete lines that were written since the last call."""
+        """Return the complete lines that were written since the last call, without TensorFlow's start-up messages."""
         try:
             with self.process.log.open("rb") as log:
                 log.seek(self._offset)
@@ -48,7 +58,7 @@ class LogTail:
         self._offset += len(data)
         *lines, self._rest = (self._rest + data).split(b"\n")
         texts = [plain(line.decode(errors="replace")).rstrip() for line in lines]
-        texts = [text for text in texts if text]
+        texts = [text for text in texts if text and not _NATIVE_START_UP.match(text)]
         if texts:
             self.last = texts[-1]
         return texts

@@ -90,6 +90,20 @@ def test_log_is_followed_line_by_line_and_stripped_of_control_characters(tmp_pat
     assert tail.last == "\N{REPLACEMENT CHARACTER}"
 
 
+def test_start_up_messages_of_tensorflow_stay_in_the_log_file_alone(tmp_path: Path) -> None:
+    [process] = place([pod()], Layout(tmp_path, "run"), {})
+    process.log.write_text(
+        "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n"
+        "I0000 00:00:1795896653.306245   31076 cpu_feature_guard.cc:227] This TensorFlow binary is optimized.\n"
+        "To enable the following instructions: AVX2 FMA, in other operations, rebuild TensorFlow.\n"
+        "2026-11-28 18:30:14.123456: W tensorflow/core/util/port.cc:153] oneDNN custom operations are on.\n"
+        "E0000 00:00:1795896653.306245   31076 server.cc:7] The address is in use.\n"
+        "step 7/10 loss 0.5\n"
+    )
+    shown = LogTail(process).new_lines()
+    assert [line.partition(" ")[0] for line in shown] == ["E0000", "step"]
+
+
 def little_task(tmp_path: Path) -> tuple[Task, LogTail]:
     [process] = place([pod()], Layout(tmp_path, "run"), {})
     task = Task(process, State.RUNNING, attempts=2)
