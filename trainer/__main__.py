@@ -1,4 +1,7 @@
-"""The command line, `python -m trainer`: the image's entry point. Everything else comes from the environment."""
+"""The command line `python -m trainer`, which is the entry point of the image.
+
+Almost all settings come from environment variables.
+"""
 
 from __future__ import annotations
 
@@ -18,37 +21,37 @@ from trainer.runtime.process import leave
 from trainer.runtime.signals import StopSignal
 
 _DESCRIPTION: Final = """\
-Play one task's part of a training run.
+Run one task of a training run.
 
-  python -m trainer                       train the task that the run record names
-  python -m trainer -- SCRIPT ARGS        run a custom script with the same start, end and failure handling
-  python -m trainer check MODULE:CLASS    try a task on one device: see `python -m trainer check --help`
+  python -m trainer                       train the task in the run record
+  python -m trainer -- SCRIPT ARGS        run a custom script with the same startup, exit and failure handling
+  python -m trainer check MODULE:CLASS    test a task on one device; see `python -m trainer check --help`
 """
 _EPILOG: Final = """\
-environment, set by the chart and by `tfd run`:
-  TF_CONFIG                  who takes part, and which task this is; without it a lone chief
-  TRAINER_RECORD             file with the run record: what is trained
-  RUN_DIR                    the run's directory, a path or gs://...: checkpoints, logs, status.json, export, DONE
-  DATA_DIR                   the user's data, if any
-  TRAINER_START_TIMEOUT      seconds that all tasks may take to appear (1800)
-  TRAINER_ORPHAN_TIMEOUT     seconds that a task lives without its chief (1800)
-  TRAINER_GRACE_PERIOD       seconds between the signal to stop and the kill (60)
-  TRAINER_MAX_IN_PLACE_RESTARTS  lost peers in a row that this process gets over by itself (3)
-  TRAINER_LEASE_TIMEOUT      seconds without a heartbeat after which another chief's lease is stale (10)
+environment variables that the chart and `tfd run` set:
+  TF_CONFIG                  addresses of all tasks, and the role and index of this task (unset: a single chief)
+  TRAINER_RECORD             file with the run record
+  RUN_DIR                    run directory, a path or gs://...: checkpoints, logs, status.json, export, DONE
+  DATA_DIR                   directory of the user's data (optional)
+  TRAINER_START_TIMEOUT      maximum seconds until all tasks of the run answer (1800)
+  TRAINER_ORPHAN_TIMEOUT     maximum seconds that a task waits for an unreachable chief (1800)
+  TRAINER_GRACE_PERIOD       seconds between SIGTERM and SIGKILL (60)
+  TRAINER_MAX_IN_PLACE_RESTARTS  maximum consecutive in-place restarts after lost peers (3)
+  TRAINER_LEASE_TIMEOUT      seconds without a heartbeat after which the lease of another chief is stale (10)
   TRAINER_TERMINATION_LOG    file for the one-line result
   TRAINER_LOG_FORMAT         text or json
-  TRAINER_GPUS               GPUs that this task was given; fewer in sight is an error (0)
-  TRAINER_GPUS_OPTIONAL      1: a machine without GPUs will do
-to be set by hand:
-  TRAINER_LOGICAL_CPUS       split the CPU into so many devices, so that Mirrored can be tried without GPUs
+  TRAINER_GPUS               number of requested GPUs; fewer visible GPUs are an error (0)
+  TRAINER_GPUS_OPTIONAL      1: missing GPUs cause a warning instead of an error
+environment variable for manual use:
+  TRAINER_LOGICAL_CPUS       number of logical CPU devices, to try Mirrored without GPUs
 
 exit codes:
 """
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of what comes before `--`."""
-    made = ArgumentParser(
+    """Return the parser of the arguments before `--`."""
+    created = ArgumentParser(
         prog="python -m trainer",
         usage="python -m trainer [--log-format FORMAT] [-- SCRIPT ARGS | check MODULE:CLASS]",
         description=_DESCRIPTION,
@@ -56,18 +59,23 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    made.add_argument(
+    created.add_argument(
         "--log-format",
         metavar="FORMAT",
-        help=f"how log lines are written: {' or '.join(LOG_FORMATS)} (TRAINER_LOG_FORMAT, else text)",
+        help=f"format of log lines: {' or '.join(LOG_FORMATS)} (default: TRAINER_LOG_FORMAT, or text)",
     )
-    return made
+    return created
 
 
 def main(words: Sequence[str]) -> None:
-    """Play this process's part of the run and end the process."""
+    """Run this task of the run, or the `check` command, and exit.
+
+    Args:
+        words: The command-line arguments after the program name.
+
+    """
     if words[:1] == ["check"]:
-        # By name, because it imports TensorFlow, and needs nothing of a run.
+        # `check` imports modules of TensorFlow and needs no run, so it is only imported here.
         sys.exit(importlib.import_module("trainer.check").main(list(words[1:])))
     stop = StopSignal()
     stop.install()

@@ -1,7 +1,8 @@
-"""`python -m trainer check`: try a task on one device, and say what it is or what is wrong with it.
+"""Test a task on one device, and print a description of the task or its first error.
 
-Every method of the task is called as the trainer calls it, one step is taken and some more are timed. What goes wrong
-first is reported in one line that names the method; exit code 2 for a wrong argument, 1 for an error in the task.
+The command calls every method of the task as the trainer does. It runs one training step and then measures the time of
+further steps. An error is one line with the name of the method. The exit code is 2 for an invalid argument and 1 for an
+error in the task.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _PAIR, _TRIPLE = 2, 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a task turned out to be. Shapes are those of a batch; memory is bytes, times are seconds."""
+    """The description of a task. Shapes include the batch dimension, memory is in bytes, times are in seconds."""
 
     task: str
     batchSize: int  # noqa: N815, RUF100 - keys of the JSON are written as in status.json
@@ -58,17 +59,19 @@ def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="python -m trainer check", description=__doc__, allow_abbrev=False)
     parser.add_argument("task", help="a built-in task, or package.module:Class")
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="examples per step (8)")
-    parser.add_argument("--steps", type=int, default=1000, metavar="N", help="trainer.steps, for schedules (1000)")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a hyperparameter")
-    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="as trainer.precision")
-    parser.add_argument("--jit-compile", action="store_true", help="as trainer.jitCompile")
-    parser.add_argument("--data-dir", metavar="DIR", help="as DATA_DIR in a run")
-    parser.add_argument("--json", action="store_true", help="write JSON")
+    parser.add_argument(
+        "--steps", type=int, default=1000, metavar="N", help="same as trainer.steps, for schedules (1000)"
+    )
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a hyperparameter")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="same as trainer.precision")
+    parser.add_argument("--jit-compile", action="store_true", help="same as trainer.jitCompile")
+    parser.add_argument("--data-dir", metavar="DIR", help="same as DATA_DIR in a run")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
 
 def main(words: Sequence[str]) -> int:
-    """Check the task that `words` name, write what came out; return the exit code."""
+    """Run the command with the arguments `words`, print the result, and return the exit code."""
     env = threads.environment()
     logs.configure("check")
     try:
@@ -110,7 +113,7 @@ def _assignment(text: str) -> tuple[str, Scalar]:
 
 @contextmanager
 def _calling(method: str) -> Iterator[None]:
-    """Report an error of the task as one of `method`."""
+    """Raise `TaskFailed` with the name of `method` for any error of the task within the block."""
     try:
         yield
     except TrainerExit:
@@ -120,11 +123,15 @@ def _calling(method: str) -> Iterator[None]:
 
 
 def check(settings: TrainerConfig, data_dir: str | None) -> Report:
-    """Try the task of `settings` on one device.
+    """Test the task in `settings` on one device and return its description.
+
+    Args:
+        settings: The `trainer` block, with the task and its hyperparameters.
+        data_dir: The directory of the task's data, or None.
 
     Raises:
-        ConfigError: there is no such task, or a setting is wrong.
-        TaskFailed: a method of the task is wrong.
+        ConfigError: the task does not exist, or a setting is invalid.
+        TaskFailed: a method of the task raises an error or returns an invalid value.
 
     """
     import keras
@@ -170,7 +177,7 @@ def check(settings: TrainerConfig, data_dir: str | None) -> Report:
 
 
 def _dataset(task: Task, context: DataContext, split: str) -> Dataset:
-    """Return the task's data, whose elements are known to be right as far as their spec tells."""
+    """Return the task's dataset of `split`, after a check of its element spec."""
     import tensorflow as tf
 
     with _calling(f'dataset(context, "{split}")'):
@@ -189,13 +196,13 @@ def _dataset(task: Task, context: DataContext, split: str) -> Dataset:
             if each.shape.rank == 0 or (split == "train" and size not in (None, context.batch_size)):
                 raise ValueError(
                     f"yields {each}: the first dimension must be the batch, of context.batch_size examples "
-                    f"({context.batch_size}): end with .batch(context.batch_size, drop_remainder=True)"
+                    f"({context.batch_size}). End it with .batch(context.batch_size, drop_remainder=True)"
                 )
     return dataset
 
 
 def _outputs(task: Task, model: Model, spec: Json) -> Tensor:
-    """Return the specs of the model's outputs; model and loss are known to fit the data."""
+    """Return the specs of the model's outputs, after a check that model and loss accept the data."""
     import tensorflow as tf
 
     from trainer.engine import steps
@@ -213,7 +220,7 @@ def _outputs(task: Task, model: Model, spec: Json) -> Tensor:
 
 
 def _steps(task: Task, state: TrainState, settings: TrainerConfig, dataset: Dataset) -> tuple[float, float, float]:
-    """Return the loss of the first step, how long it took, and the median of some more."""
+    """Return the loss of the first step, its seconds, and the median seconds of further steps."""
     import tensorflow as tf
 
     from trainer.engine import steps
@@ -225,10 +232,10 @@ def _steps(task: Task, state: TrainState, settings: TrainerConfig, dataset: Data
         iterator = iter(dataset)
         batch = next(iterator, None)
         if batch is None:
-            raise ValueError("is empty: it must repeat indefinitely: end with repeat()")
+            raise ValueError("is empty: it must repeat indefinitely. End it with repeat()")
         size = tf.nest.flatten(batch)[0].shape[0]
         if size != settings.batch_size:
-            raise ValueError(f"yields batches of {size} examples: must be context.batch_size, {settings.batch_size}")
+            raise ValueError(f"yields batches of {size} examples: expected context.batch_size, {settings.batch_size}")
     with _calling("a step"):
         start = time.monotonic()
         loss = float(step(batch))
@@ -240,7 +247,7 @@ def _steps(task: Task, state: TrainState, settings: TrainerConfig, dataset: Data
             times.append(time.monotonic() - start)
     if loss != loss or loss in (float("inf"), float("-inf")):  # noqa: PLR0124 - not a number
         raise TaskFailed(
-            f"loss(): the first step's loss is {loss}: look for log(0), 0/0 or features that are not scaled"
+            f"loss(): the first step's loss is {loss}. Look for log(0), 0/0 or features that are not scaled"
         )
     return loss, first, statistics.median(times)
 
@@ -255,7 +262,7 @@ def _evaluate(task: Task, model: Model, context: DataContext) -> dict[str, float
     with _calling('dataset(context, "eval")'):
         batch = next(iter(dataset), None)
         if batch is None:
-            raise ValueError("is empty: return None when there is no evaluation data")
+            raise ValueError("is empty: return None if the task has no evaluation data")
     with _calling("metrics()"):
         features, labels, *weights = batch
         outputs = model(features, training=False)
@@ -265,7 +272,7 @@ def _evaluate(task: Task, model: Model, context: DataContext) -> dict[str, float
 
 
 def count(model: Model) -> tuple[int, int]:
-    """Return the model's parameters, all and the trainable ones; embedding tables are both."""
+    """Return the numbers of all and of the trainable parameters. Both include the embedding tables."""
     from trainer import embedding
 
     tables = sum(table.rows * table.width for table in embedding.tables(model))
@@ -289,7 +296,7 @@ def _graph(model: Model, features: Json) -> Json:
 
 
 def _operations(function: Json) -> Iterator[Json]:
-    """Yield every operation of `function` and of the functions in its graph."""
+    """Yield every operation of `function` and of the nested functions in its graph."""
     graph = function.graph
     yield from graph.get_operations()
     for name in graph._functions:
@@ -298,7 +305,13 @@ def _operations(function: Json) -> Iterator[Json]:
 
 
 def multiply_adds(model: Model, features: Json) -> int:
-    """Return the multiply-adds of all convolutions and matrix products of one example."""
+    """Return the number of multiply-adds in all convolutions and matrix products for one example.
+
+    Args:
+        model: The model, of which the forward pass is counted.
+        features: The specs of its features, `[batch, ...]`.
+
+    """
     total = 0
     for operation in _operations(_graph(model, features)):
         match operation.type:
@@ -320,23 +333,31 @@ def multiply_adds(model: Model, features: Json) -> int:
 
 
 def flops(model: Model, features: Json) -> int:
-    """Return TensorFlow's profiler's count of floating point operations of one example, forward."""
+    """Return the number of floating-point operations in the forward pass of one example.
+
+    TensorFlow's profiler counts them.
+
+    Args:
+        model: The model.
+        features: The specs of its features, `[batch, ...]`.
+
+    """
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     frozen = convert_variables_to_constants_v2(_graph(model, features))
     profiler = tf.compat.v1.profiler
     options = profiler.ProfileOptionBuilder(profiler.ProfileOptionBuilder.float_operation())
-    tf.get_logger().setLevel("ERROR")  # the profiler warns about a deprecated function that it calls itself
+    tf.get_logger().setLevel("ERROR")  # The profiler warns about a deprecated function in its own code.
     found = profiler.profile(frozen.graph, options=options.with_empty_output().build())
     return int(found.total_float_ops)
 
 
 def _or_none(count_them: Callable[[], int]) -> int | None:
-    """Return a count, None where the model has something (an unknown shape) that cannot be counted."""
+    """Return the count, or None if the model contains something uncountable, such as an unknown shape."""
     try:
         return count_them()
-    except Exception as error:  # noqa: BLE001, RUF100 - a count that is missing is no error of the task
+    except Exception as error:  # noqa: BLE001, RUF100 - a missing count is not an error of the task
         logs.log.info("not counted: %s", errors.summary(error))
         return None
 
@@ -350,7 +371,7 @@ def _peak_memory() -> tuple[int, str]:
 
 
 def _shape(spec: Json, batch: int | None = None) -> str:
-    """Return `float32 [8, 10]`."""
+    """Return dtype and shape of `spec` as text, such as `float32 [8, 10]`."""
     sizes = list(spec.shape)
     if sizes and sizes[0] is None and batch:
         sizes[0] = batch

@@ -1,9 +1,10 @@
-"""Embedding tables that ParameterServer shards over its ps, and that are updated row by row.
+"""Embedding tables that ParameterServer shards over its ps and updates row by row.
 
-A step that touches a thousand rows of a million must cost what a thousand rows cost. So only these rows are looked up,
-and only their gradients are sent and applied, on the ps that holds them. Keras' own layer cannot do this, because a
-Keras variable is never sharded. So `Embedding` owns plain TensorFlow variables and updates them itself; the task's
-optimizer trains everything else. A checkpoint holds each table as one tensor, so that it fits any number of ps.
+The cost of a step depends on the number of rows in its batch, not on the size of the table. The layer looks up only
+these rows, and sends and applies only their gradients, on the ps that stores them. Keras' own embedding layer cannot do
+this, because a Keras variable is never sharded. Therefore `Embedding` creates plain TensorFlow variables and updates
+them itself. The task's optimizer trains all other variables. A checkpoint stores each table as one tensor, so that a
+run with another number of ps can restore it.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from trainer.runtime.logs import log
 from trainer.runtime.types import Json, Model, Strategy, Tensor, Variable
 
 SHARD_BYTES: Final = 256 * 1024
-"""A table is cut into pieces of this size or larger ones, one per ps at most: each costs every step some requests."""
+"""Minimum size of a shard. Each shard costs some requests per step. A table has at most one shard per ps."""
 _is_table: ContextVar[bool] = ContextVar("is_table", default=False)
 
 
 def partitioner(servers: int) -> Callable[..., list[int]]:
-    """Return what tells a ParameterServerStrategy with so many ps into how many pieces to cut a new variable.
+    """Return the variable partitioner of a ParameterServerStrategy with `servers` ps.
 
-    It cuts the variables of `Embedding` by their size, and no others: a Keras variable cannot be cut.
+    It shards only the tables of `Embedding`, by their size, because a Keras variable cannot be sharded.
     """
     by_size = tf.distribute.experimental.partitioners.MinSizePartitioner(SHARD_BYTES, max_shards=servers)
 
@@ -49,20 +50,29 @@ def _creating_a_table() -> Iterator[None]:
 class Embedding(keras.layers.Layer):  # type: ignore[misc]
     """A table of `rows` x `width` float32: ids `[...]` (integers from 0 to `rows` - 1) -> vectors `[..., width]`.
 
-    Trained by Adagrad: rows that are seen rarely take larger steps.
+    Adagrad trains the table: rare rows take larger steps.
     """
 
     def __init__(
         self, rows: int, width: int, *, learning_rate: float = 0.05, spread: float = 0.05, **kwargs: Json
     ) -> None:
-        """Take the size; `spread`: the rows start uniformly between -spread and spread."""
+        """Set the size and the training of the table.
+
+        Args:
+            rows: Number of ids.
+            width: Length of each vector.
+            learning_rate: Learning rate of Adagrad.
+            spread: The initial values are uniform between -spread and spread.
+            kwargs: Arguments of `keras.layers.Layer`.
+
+        """
         super().__init__(**kwargs)
         self.rows, self.width, self.learning_rate, self.spread = rows, width, learning_rate, spread
         self.table: Variable = None
         self.accumulator: Variable = None
 
     def build(self, input_shape: object) -> None:
-        """Create the table and its accumulators: under a ParameterServerStrategy in pieces, spread over the ps."""
+        """Create the table and its accumulator. A ParameterServerStrategy shards both over its ps."""
         del input_shape
         shape = (self.rows, self.width)
 
@@ -71,13 +81,13 @@ class Embedding(keras.layers.Layer):  # type: ignore[misc]
 
         with _creating_a_table():
             self.table = tf.Variable(initial, shape=shape, dtype=tf.float32, name=f"{self.name}_table")
-        self.accumulator = self._beside_the_table()
+        self.accumulator = self._colocated_accumulator()
         self.built = True
         if len(self.pieces) > 1:
             log.info("embedding table %s: %d x %d in %d shards", self.name, self.rows, self.width, len(self.pieces))
 
-    def _beside_the_table(self) -> Variable:
-        """Return Adagrad's sums of squares, each where its number in the table is."""
+    def _colocated_accumulator(self) -> Variable:
+        """Return Adagrad's sums of squares. Each piece is on the device of its piece of the table."""
         pieces = []
         for piece in self.pieces:
             with tf.distribute.get_strategy().extended.colocate_vars_with(piece):
@@ -87,11 +97,11 @@ class Embedding(keras.layers.Layer):  # type: ignore[misc]
 
     @property
     def pieces(self) -> list[Variable]:
-        """The variables that the table consists of."""
+        """The variables of the table, one per shard."""
         return _pieces(self.table)
 
     def call(self, ids: Tensor) -> Tensor:
-        """Return the rows of `ids`."""
+        """Return the vectors `[..., width]` of `ids` `[...]`."""
         return tf.cast(tf.nn.embedding_lookup(self.table, ids), self.compute_dtype)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
@@ -99,13 +109,13 @@ class Embedding(keras.layers.Layer):  # type: ignore[misc]
         return (*input_shape, self.width)
 
     def get_config(self) -> dict[str, Json]:
-        """Return what `from_config` needs."""
+        """Return the arguments of `from_config`."""
         own = {"rows": self.rows, "width": self.width, "learning_rate": self.learning_rate, "spread": self.spread}
         return {**super().get_config(), **own}
 
     def apply_gradients(self, gradients: Sequence[Tensor]) -> None:
-        """Train the rows that have `gradients` (`tf.IndexedSlices`, one per piece); to be called in a replica."""
-        if any(each is None for each in gradients):  # the loss does not depend on the table
+        """Apply Adagrad to the rows in `gradients` (a `tf.IndexedSlices` per piece). Call it in a replica context."""
+        if any(each is None for each in gradients):  # The loss does not depend on the table.
             return
         context = tf.distribute.get_replica_context()
         if context.strategy.num_replicas_in_sync > 1:
@@ -118,23 +128,23 @@ class Embedding(keras.layers.Layer):  # type: ignore[misc]
             strategy.extended.update(piece, self._adagrad, args=(accumulator, indices, values), group=False)
 
     def _adagrad(self, table: Variable, accumulator: Variable, indices: Tensor, values: Tensor) -> None:
-        """Runs on the device that holds the rows."""
+        """Update the rows `indices` on the device that stores them."""
         accumulator.scatter_add(tf.IndexedSlices(tf.square(values), indices))
         rate = self.learning_rate * tf.math.rsqrt(tf.gather(accumulator, indices))
         table.scatter_sub(tf.IndexedSlices(values * rate, indices))
 
 
 def _pieces(variable: Variable) -> list[Variable]:
-    # A ShardedVariable; TensorFlow does not export its class.
+    # TensorFlow does not export the class ShardedVariable, so its attribute identifies it.
     return list(variable.variables) if hasattr(variable, "variables") else [variable]
 
 
 def _sum_by_row(gradient: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the rows that `gradient` has, each once, and their sums."""
+    """Return the distinct rows in `gradient` and the sum of the gradients of each row."""
     indices, place = tf.unique(gradient.indices)
     return indices, tf.math.unsorted_segment_sum(gradient.values, place, tf.size(indices))
 
 
 def tables(model: Model) -> list[Embedding]:
-    """Return the embedding tables in `model`."""
+    """Return the embedding tables in `model` and in its nested models."""
     return [layer for layer in model._flatten_layers() if isinstance(layer, Embedding)]

@@ -1,4 +1,4 @@
-"""Helpers for `Task.dataset`: which files this pipeline reads and in which order.
+"""Helpers for `Task.dataset`: they select the files of an input pipeline and their order.
 
     def dataset(self, context, split):
         training = split == "train"
@@ -7,8 +7,8 @@
         data = data.repeat() if training else data
         return data.batch(context.batch_size, drop_remainder=training).map(parse).prefetch(tf.data.AUTOTUNE)
 
-The order under a seed is the same each time; another seed gives another order. The trainer changes the seed with the
-step that a run continues from, so a resumed run sees other examples first than the ones it has seen last.
+The same seed always gives the same order, and another seed gives another order. When a run resumes, the trainer derives
+a new seed from the step, so that the run does not read the same examples again in the same order.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def find_files(data_dir: str | None, pattern: str) -> list[str]:
     """Return the paths in `data_dir` (local or gs://) that match `pattern`, sorted.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: DATA_DIR is not set, or no file matches.
 
     """
     if not data_dir:
@@ -50,29 +50,37 @@ def find_files(data_dir: str | None, pattern: str) -> list[str]:
 
 
 def shard_files(paths: Sequence[str], context: DataContext, *, shuffle: bool = True) -> Dataset:
-    """Return a dataset of the file names of which this pipeline reads all records: every `pipelines`-th one.
+    """Return a dataset of the file names that this pipeline reads: every `pipelines`-th of the sorted `paths`.
 
-    With `shuffle` their order is drawn again for each epoch, from `context.seed`.
+    Args:
+        paths: The files of the split.
+        context: The context from `Task.dataset`.
+        shuffle: Whether to shuffle the names again for each epoch, with `context.seed`.
 
     Raises:
-        ValueError: there are fewer files than pipelines, so that one would have nothing to read.
+        ValueError: there are fewer files than pipelines, so that a pipeline would read nothing.
 
     """
     share = sorted(paths)[context.pipeline :: context.pipelines]
     if not share:
         raise ValueError(
-            f"{len(paths)} files cannot be shared out to {context.pipelines} input pipelines: "
-            "write at least one file per worker, better 4 or more, or use read_records, which shares out records"
+            f"{len(paths)} files cannot be divided among {context.pipelines} input pipelines. "
+            "Write at least one file per worker, better 4 or more, or use read_records, which divides the records"
         )
     names = tf.data.Dataset.from_tensor_slices(share)
     return names.shuffle(len(share), seed=context.seed) if shuffle else names
 
 
 def read_records(paths: Sequence[str], context: DataContext, *, shuffle: int) -> Dataset:
-    """Return the serialized records of the TFRecord files that this pipeline reads, once.
+    """Return a dataset of this pipeline's serialized records, for one epoch.
 
-    `shuffle` is the number of records in the shuffle buffer; 0 keeps the order of the files, for the evaluation.
-    With fewer files than pipelines each pipeline reads all files and takes every `pipelines`-th record.
+    If there are fewer files than pipelines, each pipeline reads all files and keeps every `pipelines`-th record.
+
+    Args:
+        paths: The TFRecord files of the split.
+        context: The context from `Task.dataset`.
+        shuffle: Number of records in the shuffle buffer. 0 keeps the order of the files, for the evaluation.
+
     """
     by_file = len(paths) >= context.pipelines
     names = shard_files(paths, context if by_file else _alone(context), shuffle=bool(shuffle))
@@ -88,20 +96,21 @@ def read_records(paths: Sequence[str], context: DataContext, *, shuffle: int) ->
 
 
 def _alone(context: DataContext) -> DataContext:
-    # All pipelines must see the files in the same order, or two of them would take the same record.
+    # All pipelines must read the files in the same order. Otherwise two of them would keep the same record.
     return DataContext(batch_size=context.batch_size, seed=0)
 
 
 def example_seeds(context: DataContext) -> Dataset:
-    """Return an endless dataset of seeds `[2]` int64, for `tf.random.stateless_*`: zip it with examples to augment.
+    """Return an endless dataset of seeds `[2]` int64 for `tf.random.stateless_*`.
 
-    Unlike the plain random operations they stay the same under a seed, however many threads augment.
+    Zip it with the examples to augment. The results do not depend on the number of threads, unlike those of the other
+    random operations.
     """
     return tf.data.Dataset.random(seed=context.seed).batch(2, drop_remainder=True)
 
 
 def first_seed(context: DataContext) -> Tensor:
-    """Return `context.seed`; without one a number that each pipeline draws for itself when it starts."""
+    """Return `context.seed` as int64. If it is None, return a random number, a new one at each start of a pipeline."""
     if context.seed is not None:
         return tf.constant(context.seed, tf.int64)
     return tf.random.uniform([], maxval=2**62, dtype=tf.int64)
@@ -109,9 +118,9 @@ def first_seed(context: DataContext) -> Tensor:
 
 @contextmanager
 def unseeded() -> Iterator[None]:
-    """Let random operations made within, in a graph, draw their own order each time they start.
+    """Remove the seed of the current graph within the block, so that its random operations differ at each start.
 
-    A ParameterServer run builds one input graph, and all its workers run it: under the run's global seed all would read
+    In a ParameterServer run all workers run the same input graph. With the run's global seed, all workers would read
     the same examples in the same order.
     """
     graph = tf.compat.v1.get_default_graph()

@@ -37,7 +37,7 @@ def test_each_parameter_server_role_may_be_told_to_stop_alone(local_run: LocalRu
     local_run.kill("worker-0", signal.SIGTERM)
     says(local_run, "worker-0", "exit 143")
     recovered("worker", "term-left", time.monotonic() - began)
-    says(local_run, "chief-0", "worker-0 was released")
+    says(local_run, "chief-0", "sent exit code 143 to worker-0")
     says(local_run, "worker-0", "serving on", 2)
     assert len(starts(local_run, "chief-0")) == 2, "the other worker trains on"
 

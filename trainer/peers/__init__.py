@@ -1,1 +1,1 @@
-"""How the tasks of a run find, watch and stop each other."""
+"""Communication between the tasks of a run: start barrier, health checks, preemption and exit."""

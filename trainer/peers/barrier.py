@@ -1,7 +1,7 @@
-"""The start barrier: wait until every peer answers, and say which are missing and why.
+"""The start barrier: wait until every peer answers, and log which peers are missing and why.
 
-TensorFlow itself waits silently and indefinitely, and lets no other Python thread run in the meantime. So each task
-waits here, until each has answered, and lets TensorFlow build the strategy when all are there.
+TensorFlow itself waits silently and indefinitely, and blocks all other Python threads while it waits. Therefore each
+task waits here first. TensorFlow builds the strategy only after every peer has answered.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ _SHOWN: Final = 10
 
 
 def describe(missing: Mapping[str, str]) -> str:
-    """Return `missing` (task -> reason) as one line, grouped by reason and cut after ten names per reason."""
+    """Return `missing` (task -> reason) as one line.
+
+    The line groups the tasks by reason and shows at most ten names per reason.
+    """
     groups: dict[str, list[str]] = {}
     for name, reason in missing.items():
         groups.setdefault(reason, []).append(name)
@@ -36,7 +39,7 @@ def describe(missing: Mapping[str, str]) -> str:
 
 
 class Barrier:
-    """Waits for a set of tasks, each of which counts as there once it has answered."""
+    """Waits until each of a set of tasks has answered once."""
 
     def __init__(
         self,
@@ -47,8 +50,18 @@ class Barrier:
         probe: Probe = probe,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Start the clock of the barrier.
+
+        Args:
+            tasks: Task name -> address (host:port).
+            timeout: Seconds after which the barrier gives up.
+            waited: Seconds that this task waited before an in-place restart. They count toward the timeout.
+            probe: Returns why an address does not answer, None if it does.
+            clock: Returns a time in seconds.
+
+        """
         self._tasks = dict(tasks)
-        self._missing = dict.fromkeys(tasks, "not asked yet")
+        self._missing = dict.fromkeys(tasks, "not probed yet")
         self._timeout = timeout
         self._probe = probe
         self._clock = clock
@@ -57,14 +70,16 @@ class Barrier:
 
     @property
     def missing(self) -> dict[str, str]:
-        """Task -> why it is not there."""
+        """The tasks that have not answered yet, each with the reason."""
         return dict(self._missing)
 
     def check(self) -> bool:
-        """Ask the missing tasks once and report if it is time to; return whether all are there.
+        """Probe each missing task once; return whether every task has answered.
+
+        Also log the missing tasks after `FIRST_REPORT_AFTER` seconds, and then every `REPORT_EVERY` seconds.
 
         Raises:
-            GaveUp: the time is over.
+            GaveUp: the timeout has passed.
 
         """
         names = list(self._missing)
@@ -79,18 +94,18 @@ class Barrier:
             raise GaveUp(f"gave up after {waited:.0f} s: missing {describe(self._missing)}")
         if self._clock() >= self._report_at:
             self._report_at = self._clock() + REPORT_EVERY
-            there = len(self._tasks) - len(self._missing)
+            ready = len(self._tasks) - len(self._missing)
             log.info(
-                "waiting for %d of %d tasks (%d there, %.0f s of %.0f s): missing %s",
-                len(self._missing), len(self._tasks), there, waited, self._timeout, describe(self._missing),
+                "waiting for %d of %d tasks (%d ready, %.0f s of %.0f s): missing %s",
+                len(self._missing), len(self._tasks), ready, waited, self._timeout, describe(self._missing),
             )  # fmt: skip
         return False
 
     def wait(self, sleep: Callable[[float], object] = time.sleep) -> None:
-        """Return once every task has answered.
+        """Return when every task has answered.
 
         Raises:
-            GaveUp: the time is over.
+            GaveUp: the timeout has passed.
 
         """
         while not self.check():
@@ -98,10 +113,15 @@ class Barrier:
 
 
 def wait_for_all(barrier: Barrier, address: str | None, sleep: Callable[[float], object]) -> None:
-    """Return once every task of `barrier` has answered; answer the others on this task's own `address` in the meantime.
+    """Return when every task of `barrier` has answered.
+
+    Args:
+        barrier: The tasks to wait for.
+        address: This task's own host:port. The function answers the other tasks there while it waits. None: no port.
+        sleep: Waits for a number of seconds.
 
     Raises:
-        GaveUp: the time is over.
+        GaveUp: the timeout of the barrier has passed.
 
     """
     presence = ReadinessListener(address)
@@ -112,9 +132,10 @@ def wait_for_all(barrier: Barrier, address: str | None, sleep: Callable[[float],
 
 
 class ReadinessListener:
-    """Answers on this task's own port until TensorFlow takes it over.
+    """Accepts connections on this task's own port until TensorFlow opens the port.
 
-    A task that waits for its peers has no TensorFlow server yet; without this they would wait for it as well.
+    A task that waits for its peers does not run a TensorFlow server yet. Without this listener, two tasks would wait
+    for each other until both time out.
     """
 
     def __init__(self, address: str | None) -> None:
@@ -133,14 +154,14 @@ class ReadinessListener:
         while True:
             try:
                 connection, _ = server.accept()
-            except OSError:  # closed
+            except OSError:  # `close` closed the socket
                 return
             connection.close()
 
     def close(self) -> None:
-        """Give the port back."""
+        """Close the port, so that TensorFlow can open it."""
         if self._socket is not None:
-            # shutdown() first: it wakes the thread in accept(), which otherwise keeps the port open.
+            # shutdown() ends the accept() of the thread. Otherwise the port stays open.
             self._socket.shutdown(socket.SHUT_RDWR)
             self._socket.close()
             self._socket = None

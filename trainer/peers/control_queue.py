@@ -1,8 +1,8 @@
-"""The end of a ParameterServer run: the chief tells every ps and worker with which code to leave.
+"""The end of a ParameterServer run: the chief sends each ps and worker the code to exit with.
 
-A TensorFlow server cannot be stopped from outside and does not know that its run has ended. So each one keeps a queue
-in its own process, under a name that both sides know. It needs no further port and no file, and nothing of an earlier
-run can be left in it, because it goes with the process.
+A TensorFlow server cannot be stopped from outside, and TensorFlow does not report the end of a run to it. Therefore
+each server holds a queue with a fixed name, and the chief puts the exit code into it. The queue uses the server's own
+port and no files. It ends with the process, so it never contains messages of an earlier run.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _CALL_TIMEOUT_MS: Final = 5000
 
 
 class ControlQueue:
-    """The queue of one server, seen from that server or from the chief."""
+    """One queue of one server, opened by that server or by the chief."""
 
     def __init__(self, target: str, role: str, index: int, queue_name: str = _QUEUE) -> None:
-        """Open the queue of `role` `index` over the server at `target` (grpc://host:port)."""
+        """Open the queue `queue_name` of task `role`-`index`, whose server is at `target` (grpc://host:port)."""
         own = f"/job:{role}/task:{index}"
         with tf.Graph().as_default() as graph, tf.device(f"{own}/device:CPU:0"):
             queue = tf.queue.FIFOQueue(8, [tf.int32], shapes=[()], shared_name=queue_name)
@@ -38,48 +38,51 @@ class ControlQueue:
             self._get: Tensor = queue.dequeue()
             self._value: Tensor = tf.compat.v1.placeholder(tf.int32, [])
             self._put: Tensor = queue.enqueue(self._value)
-        # Without the filter a session waits for every other task of the cluster.
+        # Without the filter, a session waits for all other tasks of the cluster.
         config = tf.compat.v1.ConfigProto(device_filters=[own], operation_timeout_in_ms=_CALL_TIMEOUT_MS)
         self._session = tf.compat.v1.Session(target, graph=graph, config=config)
 
     def size(self) -> int:
-        """Return how many messages there are."""
+        """Return the number of messages in the queue."""
         return int(self._session.run(self._size))
 
     def take(self) -> int | None:
-        """Return the next message, None when there is none."""
+        """Remove and return the next message; return None if the queue is empty."""
         if not self.size():
             return None
         return int(self._session.run(self._get))
 
     def put(self, code: int) -> None:
-        """Leave a message."""
+        """Add the message `code` to the queue."""
         self._session.run(self._put, {self._value: code})
 
 
 def broadcast_exit(code: int, tasks: Mapping[str, str], linger: float) -> None:
-    """Tell the servers `tasks` (name -> address) to leave with `code`; try the silent ones for `linger` seconds."""
-    until = time.monotonic() + linger
-    unheard = set(tasks)
+    """Send the exit code `code` to the servers `tasks` (name -> address).
 
-    def tell(name: str, address: str) -> None:
+    Retry servers that do not answer for `linger` seconds, and log the ones that never answered.
+    """
+    until = time.monotonic() + linger
+    pending = set(tasks)
+
+    def send(name: str, address: str) -> None:
         role, _, index = name.rpartition("-")
         while True:
             try:
                 ControlQueue(f"grpc://{address}", role, int(index)).put(code)
             except tf.errors.OpError:
-                # One that is down finds DONE when it starts again; a failure it would hear from nobody.
+                # An unreachable server finds the DONE marker when it starts again. A failure leaves no such marker.
                 if time.monotonic() >= until or (code == DONE and probe(address) is not None):
                     return
                 time.sleep(_RETRY_EVERY)
             else:
-                unheard.discard(name)
+                pending.discard(name)
                 return
 
-    threads = [threading.Thread(target=tell, args=item, daemon=True) for item in tasks.items()]
+    threads = [threading.Thread(target=send, args=item, daemon=True) for item in tasks.items()]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(max(0.0, until - time.monotonic()) + 1.0)
-    if unheard:
-        log.info("cannot notify %s of the end of the run", ", ".join(sorted(unheard)))
+    if pending:
+        log.info("cannot send the exit code to %s", ", ".join(sorted(pending)))

@@ -1,11 +1,12 @@
-"""The chief of a ParameterServer run probes its servers, because TensorFlow waits indefinitely for an unresponsive one.
+"""Health checks by the chief of a ParameterServer run.
 
-An unreachable server refuses connections, which TensorFlow detects itself. A server that is stopped or whose node is
-lost keeps its connections: steps on a worker never return, and without a ps no step runs at all. So:
+TensorFlow detects an unreachable server itself, because the server refuses connections. A server that is frozen or
+whose node is lost keeps its connections, and TensorFlow waits for it indefinitely. Therefore the chief probes each
+server and reacts as follows:
 
-    unresponsive worker   its connections are cut, and TensorFlow runs its step on another worker at once
+    unresponsive worker   the chief closes its connections; TensorFlow runs the step on another worker at once
     unresponsive ps       the run restarts from its checkpoint, as after the loss of that ps
-    no worker at all      the run gives up after the orphan timeout
+    no worker answers     the run gives up after the orphan timeout
 """
 
 from __future__ import annotations
@@ -26,18 +27,18 @@ from trainer.runtime.logs import log
 
 WATCH_EVERY: Final = 1.0
 CUT_EVERY: Final = 0.1
-"""TensorFlow reconnects at once, and its calls wait while a connection exists."""
+"""Seconds between two cuts. TensorFlow reconnects at once, and its calls wait while a connection exists."""
 WORKER_PATIENCE: Final = 2
-"""Probes in a row without an answer after which a worker's connections are cut: a step is run again, no more."""
+"""Consecutive probes without an answer after which a worker is unresponsive. The cut only repeats one step."""
 PS_PATIENCE: Final = 4
-"""The same for a ps: the run goes back to its checkpoint, so a little more patience is due."""
+"""Consecutive probes without an answer after which a ps is lost. More than for a worker: the run loses steps."""
 
 _ANSWER_SECONDS: Final = 2.5
 _HUNG_UP: Final = "hung up"
 
 
 class ServerHealthMonitor:
-    """Decides what to do about servers that do not answer; call `poll` repeatedly."""
+    """Probes the servers of a run and reacts to those that do not answer."""
 
     def __init__(
         self,
@@ -49,6 +50,17 @@ class ServerHealthMonitor:
         cut: Callable[[str], int] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Create a monitor that probes nothing yet; call `start`, or call `poll` and `cut` repeatedly.
+
+        Args:
+            ps: Name -> address (host:port) of each parameter server.
+            workers: Name -> address (host:port) of each worker.
+            orphan_timeout: Seconds without an answer of any worker after which the run gives up.
+            probe: Returns why an address does not answer, None if it does.
+            cut: Closes this process's connections to an address and returns their number.
+            clock: Returns a time in seconds.
+
+        """
         self._ps, self._workers = dict(ps), dict(workers)
         self._orphan_timeout = orphan_timeout
         self._probe = probe or _ask
@@ -59,22 +71,22 @@ class ServerHealthMonitor:
         self._pool = ThreadPoolExecutor(max_workers=min(32, max(1, len(self._silent))))
 
     def poll(self) -> None:
-        """Ask every server once and do what is due.
+        """Probe every server once and log changes.
 
         Raises:
-            LostPeer: a ps hangs.
-            GaveUp: no worker has answered for too long.
+            LostPeer: a ps is unresponsive.
+            GaveUp: no worker has answered for the orphan timeout.
 
         """
         tasks = {**self._ps, **self._workers}
         reasons = dict(zip(tasks, self._pool.map(self._probe, tasks.values()), strict=True))
         for name, reason in reasons.items():
-            if reason != _HUNG_UP:  # the connection was one of those that are cut
+            if reason != _HUNG_UP:  # `cut` closed the connection, so the result means nothing
                 self._count(name, self._silent[name] + 1 if reason == SILENT else 0)
         if any(reasons[name] is None for name in self._workers):
             self._seen = self._clock()
-        elif (gone := self._clock() - self._seen) >= self._orphan_timeout:
-            raise GaveUp(f"no worker has answered for {gone:.0f} s: {', '.join(self._workers)}")
+        elif (absent := self._clock() - self._seen) >= self._orphan_timeout:
+            raise GaveUp(f"no worker has answered for {absent:.0f} s: {', '.join(self._workers)}")
 
     def _count(self, name: str, silent: int) -> None:
         before, self._silent[name] = self._silent[name], silent
@@ -89,7 +101,7 @@ class ServerHealthMonitor:
             log.info("%s answers again", name)
 
     def cut(self) -> None:
-        """Cut the connections of the workers that hang."""
+        """Close the connections to the unresponsive workers."""
         for name, address in self._workers.items():
             if self._silent[name] >= WORKER_PATIENCE:
                 self._cut(address)
@@ -97,9 +109,13 @@ class ServerHealthMonitor:
     def start(
         self, end: Callable[[TrainerExit], None], beat: Callable[[], None], every: float = WATCH_EVERY
     ) -> Callable[[], None]:
-        """Look every `every` seconds in a thread, and `end` the process when it is time; return what stops that.
+        """Poll in a background thread; return a function that stops the thread.
 
-        `beat` is called in each round.
+        Args:
+            end: Ends the process. The thread calls it at most once, with the error of `poll`.
+            beat: The thread calls it before each poll.
+            every: Seconds between two polls.
+
         """
         stop = threading.Event()
 
@@ -127,14 +143,17 @@ def _ask(address: str) -> str | None:
 
 
 def cut_connections(address: str) -> int:
-    """Shut down this process's TCP connections to `address` (host:port), but for our probes'; return how many."""
+    """Shut down this process's TCP connections to `address` (host:port), except those of probes.
+
+    Return the number of connections.
+    """
     host, _, port = address.rpartition(":")
     try:
         infos = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
     except OSError:
         return 0
     wanted = {_plain(info[4][0]) for info in infos}
-    return sum(_cut(name, wanted, int(port)) for name in os.listdir("/proc/self/fd"))  # noqa: PTH208 - names will do
+    return sum(_cut(name, wanted, int(port)) for name in os.listdir("/proc/self/fd"))  # noqa: PTH208 - names only
 
 
 def _cut(name: str, hosts: set[str], port: int) -> bool:
@@ -152,5 +171,5 @@ def _cut(name: str, hosts: set[str], port: int) -> bool:
 
 
 def _plain(host: object) -> str:
-    """Return an IPv4 address that is written as an IPv6 one as IPv4."""
+    """Return the IPv4 form of an IPv4-mapped IPv6 address, and any other address unchanged."""
     return str(host).removeprefix("::ffff:")

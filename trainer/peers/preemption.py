@@ -1,11 +1,13 @@
-"""A ps or worker that alone receives SIGTERM, as when its node is drained, exits soon and loses no step.
+"""Preemption of a single server: a ps or worker that alone receives SIGTERM exits early without loss of steps.
 
-The server announces its exit in a queue of its own (see `trainer.peers.control_queue`), which the chief polls:
+This happens when a node is drained. The server announces its exit in a queue (see `trainer.peers.control_queue`). The
+chief polls that queue and sends the server its exit code:
 
-    worker   released at once: the other workers run its steps
-    ps       released as soon as the chief has saved; the chief then restarts in place and waits for the replacement
+    worker   at once, because the other workers run its steps
+    ps       after the chief has saved a checkpoint; the chief then restarts in place and waits for the replacement
 
-When a whole run is stopped, the chief receives SIGTERM too and none of this happens: the servers wait for its save.
+When a whole run is stopped, the chief receives SIGTERM too. Then it sends no early exit code, and all servers wait
+until it has saved the checkpoint.
 """
 
 from __future__ import annotations
@@ -24,21 +26,21 @@ from trainer.runtime.logs import log
 
 _LOOK_EVERY: Final = 1.0
 SETTLE_SECONDS: Final = 3.0
-"""The signal reaches the tasks of a run that is stopped as a whole within so many seconds."""
+"""Seconds within which SIGTERM reaches all tasks when a whole run is stopped."""
 
 
 class Queue(Protocol):
     """One queue of one server."""
 
     def size(self) -> int:
-        """Return how many messages are in it."""
+        """Return the number of messages in the queue."""
 
     def put(self, code: int) -> None:
-        """Leave a message."""
+        """Add the message `code` to the queue."""
 
 
 class PreemptionHandler:
-    """Knows which servers are leaving, and lets them go."""
+    """Tracks the servers that received SIGTERM, and sends them the code to exit with."""
 
     def __init__(
         self,
@@ -50,7 +52,17 @@ class PreemptionHandler:
         mailbox: Callable[[str, str], Queue] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Watch the servers `ps` and `workers` (name -> address) until this task itself has `stop_requested`."""
+        """Create a handler that polls nothing yet.
+
+        Args:
+            ps: Name -> address (host:port) of each parameter server.
+            workers: Name -> address (host:port) of each worker.
+            stop_requested: Returns whether this task itself received SIGTERM. Then no server exits early.
+            leaving: Opens the queue in which a server (name, address) announces its exit.
+            mailbox: Opens the queue in which a server (name, address) receives its exit code.
+            clock: Returns a time in seconds.
+
+        """
         self._ps, self._workers = dict(ps), dict(workers)
         self._stop_requested = stop_requested
         self._leaving = leaving or (lambda name, address: _open(name, address, LEAVING))
@@ -58,39 +70,39 @@ class PreemptionHandler:
         self._clock = clock
         self._queues: dict[str, Queue] = {}
         self._since: dict[str, float] = {}
-        self._gone: set[str] = set()
+        self._released: set[str] = set()
         self._pool = ThreadPoolExecutor(max_workers=min(32, max(1, len(ps) + len(workers))))
 
     def poll(self) -> None:
-        """Look into every queue once, and let the workers go that are leaving."""
+        """Poll every queue once, and release the workers that received SIGTERM."""
         tasks = {**self._ps, **self._workers}
-        for name, leaves in zip(tasks, self._pool.map(self._asks, tasks.items()), strict=True):
-            if not leaves:
+        for name, leaving in zip(tasks, self._pool.map(self._is_leaving, tasks.items()), strict=True):
+            if not leaving:
                 self._since.pop(name, None)
-                self._gone.discard(name)
+                self._released.discard(name)
             elif name not in self._since:
                 self._since[name] = self._clock()
                 log.info("%s received SIGTERM", name)
-        due = [name for name in self._due(self._workers) if name not in self._gone]
+        due = [name for name in self._due(self._workers) if name not in self._released]
         if due and len(self._since.keys() & self._workers.keys()) < len(self._workers):
             self.release(due)
 
     def leaving(self) -> list[str]:
-        """Return the ps that are leaving: they may as soon as the checkpoint is saved."""
+        """Return the names of the ps that received SIGTERM and exit after the next checkpoint."""
         return self._due(self._ps)
 
     def release(self, names: list[str]) -> None:
-        """Tell the servers `names` to leave now."""
+        """Send the servers `names` the code STOPPED, with which they exit at once."""
         for name in names:
-            self._gone.add(name)
+            self._released.add(name)
             try:
                 self._mailbox(name, (self._ps | self._workers)[name]).put(STOPPED)
-                log.info("%s was released", name)
+                log.info("sent exit code %d to %s", STOPPED, name)
             except tf.errors.OpError as error:
-                log.info("cannot release %s: %s", name, str(error).partition("\n")[0])
+                log.info("cannot send the exit code to %s: %s", name, str(error).partition("\n")[0])
 
     def start(self) -> Callable[[], None]:
-        """Look again and again in a thread; return what stops that."""
+        """Poll every second in a background thread; return a function that stops the thread."""
         stop = threading.Event()
 
         def run() -> None:
@@ -106,13 +118,13 @@ class PreemptionHandler:
         now = self._clock()
         return [name for name, since in dict(self._since).items() if name in among and now - since >= SETTLE_SECONDS]
 
-    def _asks(self, task: tuple[str, str]) -> bool:
+    def _is_leaving(self, task: tuple[str, str]) -> bool:
         name, address = task
         try:
             if name not in self._queues:
                 self._queues[name] = self._leaving(name, address)
             return self._queues[name].size() > 0
-        except tf.errors.OpError:  # unreachable or unresponsive: the health monitor handles that
+        except tf.errors.OpError:  # The health monitor handles unreachable and unresponsive servers.
             self._queues.pop(name, None)
             return False
 

@@ -1,4 +1,7 @@
-"""Whether a process answers at an address, as opposed to a kernel that accepts connections for it."""
+"""A probe that detects whether a process answers at an address.
+
+A successful connection is not enough, because the kernel accepts connections for a frozen process too.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,22 @@ SILENT: Final = "no answer"
 _HTTP2_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 
 probing: set[int] = set()
-"""Local ports of the connections that `probe` has open."""
+"""Local ports of the open connections of `probe`."""
 
 Probe = Callable[[str], str | None]
 
 
 def probe(address: str, timeout: float = ANSWER_SECONDS, hung_up: str | None = None) -> str | None:
-    """Return why nobody answers at `address` (host:port), None when somebody does.
+    """Return the reason why no process answers at `address` (host:port), None if one answers.
 
-    A connection alone proves nothing: the kernel also accepts it for a process that hangs. So this function sends the
-    HTTP/2 preface, as gRPC does, and waits for the first byte of a reply. A task that is not a server yet
-    (`ReadinessListener`) closes the connection instead; then the result is `hung_up`.
+    The function sends the HTTP/2 preface, as gRPC does, and waits for the first byte of a reply. A task that does not
+    run a TensorFlow server yet (`ReadinessListener`) closes the connection instead.
+
+    Args:
+        address: The host and the port.
+        timeout: Seconds to wait for the connection, and again for the reply.
+        hung_up: The result when the other side closes the connection without a reply.
+
     """
     host, _, port = address.rpartition(":")
     try:

@@ -1,9 +1,10 @@
-"""A process next to the chief of a ParameterServer run, which kills the chief when TensorFlow blocks it.
+"""A separate process that kills the chief of a ParameterServer run when TensorFlow blocks the chief.
 
-TensorFlow registers each new function with every server and holds Python's lock until all have answered. A server that
-becomes unresponsive at that moment blocks every thread of the chief, the health monitor included. So the monitor writes
-a byte to this process in each round. When no byte arrives and a server accepts connections without answering, this
-process kills the chief. Its Job restarts it from the checkpoint, and the start barrier waits for the server.
+TensorFlow registers each new function with every server, and holds Python's global interpreter lock until all servers
+have answered. A server that becomes unresponsive at that moment blocks every thread of the chief, including the health
+monitor. Therefore the health monitor writes one byte to the watchdog process in each round. When no byte arrives and a
+server accepts connections without answering, the watchdog kills the chief. The Kubernetes Job then starts the chief
+again from the checkpoint, and the start barrier waits for the server.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from trainer.runtime.exit_codes import KILLED
 from trainer.storage import termination_log as report
 
 FROZEN_AFTER: Final = 10.0
-"""Seconds without a byte; a round of the watch takes four at most."""
+"""Seconds without a byte after which the chief counts as frozen. A round of the health monitor takes at most four."""
 _PROBES: Final = 3
-"""In a row without an answer until a server counts as hanging: the machine may just be busy."""
+"""Consecutive probes without an answer after which a server is unresponsive. One may fail on a busy machine."""
 _ANSWER_SECONDS: Final = 2.0
 _BEATS: Final = 0  # standard input
 _ALL_WAITING: Final = 4096
@@ -36,52 +37,55 @@ _ALL_WAITING: Final = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchdogConfig:
-    """What the watchdog process needs to know."""
+    """The settings of the watchdog process."""
 
     task: str
-    """Name of the task that it watches, for the log."""
+    """Name of the watched task, for the log."""
     servers: Mapping[str, str]
     """Task -> address (host:port) of every ps and worker."""
     log_format: str
+    """`text` or `json`."""
     termination_log: str | None
+    """File for the one-line result; None: no file."""
     frozen_after: float = FROZEN_AFTER
+    """Seconds without a byte after which the watched task counts as frozen."""
 
 
 class Watchdog:
-    """The watchdog process, as its chief sees it."""
+    """The chief's handle of its watchdog process."""
 
     def __init__(self, config: WatchdogConfig) -> None:
-        """Start the process; it ends with this one."""
+        """Start the watchdog process. It ends when the current process ends."""
         packages = str(Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, (packages, os.environ.get("PYTHONPATH"))))
-        heard, self._beats = os.pipe()
+        reader, self._beats = os.pipe()
         os.set_blocking(self._beats, False)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "trainer.peers.watchdog", json.dumps(asdict(config))],
-            stdin=heard,
+            stdin=reader,
             env={**os.environ, "PYTHONPATH": path},
         )
-        os.close(heard)
+        os.close(reader)
 
     def beat(self) -> None:
-        """Say that this process is alive."""
-        with contextlib.suppress(OSError):  # training continues without its watchdog
+        """Write one byte to the watchdog: this process is not frozen."""
+        with contextlib.suppress(OSError):  # Training continues if the watchdog has exited.
             os.write(self._beats, b".")
 
     def close(self) -> None:
-        """End it. The pipe stays open: another thread may be about to `beat`."""
+        """Kill the watchdog process. The pipe stays open, because another thread may call `beat` at the same time."""
         self._process.kill()
         self._process.wait()
 
 
 def watch(config: WatchdogConfig, parent: int) -> None:
-    """Return when process `parent` has exited or has closed this one's standard input; kill it if it is frozen."""
+    """Kill the process `parent` if it is frozen; return after that, or when `parent` has closed standard input."""
     while True:
         if select.select([_BEATS], [], [], config.frozen_after)[0]:
             if not os.read(_BEATS, _ALL_WAITING):
                 return
             continue
-        silent = [name for name, address in config.servers.items() if _hangs(address)]
+        silent = [name for name, address in config.servers.items() if _is_unresponsive(address)]
         if silent and not select.select([_BEATS], [], [], 0)[0] and not _is_stopped(parent):
             message = (
                 f"{silent[0]} is unresponsive: it accepts connections but does not answer, and TensorFlow waits for it"
@@ -92,12 +96,12 @@ def watch(config: WatchdogConfig, parent: int) -> None:
             return
 
 
-def _hangs(address: str) -> bool:
+def _is_unresponsive(address: str) -> bool:
     return all(probe(address, _ANSWER_SECONDS) == SILENT for _ in range(_PROBES))
 
 
 def _is_stopped(pid: int) -> bool:
-    """Return whether process `pid` is itself stopped (SIGSTOP): it may resume later."""
+    """Return whether the process `pid` itself received SIGSTOP. Such a process may resume later."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] in "Tt"
     except OSError:
@@ -105,7 +109,7 @@ def _is_stopped(pid: int) -> bool:
 
 
 def main() -> None:
-    """Watch the process that started this one."""
+    """Watch the parent process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     config = WatchdogConfig(**json.loads(sys.argv[1]))
     logs.configure(config.task, config.log_format)

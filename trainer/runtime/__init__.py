@@ -1,1 +1,1 @@
-"""What each process needs: configuration, errors, logs, signals, threads, devices."""
+"""Services for every process: configuration, errors, logs, signals, threads and devices."""

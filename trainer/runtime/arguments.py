@@ -1,4 +1,4 @@
-"""The base of both command lines: `python -m trainer` and `python -m trainer check`."""
+"""The argument parser of `python -m trainer` and `python -m trainer check`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ from trainer.runtime.errors import ConfigError, Words
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """An argument parser whose errors are refusals like those of any other input."""
+    """An argument parser that raises a `ConfigError` for an invalid command line."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise a `ConfigError` in place of argparse's own exit."""
+        """Raise a `ConfigError` instead of an exit.
+
+        Raises:
+            ConfigError: always, with the `message` of argparse.
+
+        """
         raise ConfigError(
             "args",
             got=Words(f"an invalid command line ({message})"),

@@ -1,6 +1,6 @@
-"""The trainer's configuration: the run record (what is trained) and the environment (where it runs).
+"""The configuration of the trainer: the run record (what to train) and the environment (where to train it).
 
-Both are checked completely before TensorFlow is imported. An invalid value ends the process with BAD_CONFIG and a
+The trainer checks both completely before it imports TensorFlow. An invalid value ends the process with BAD_CONFIG and a
 message that names the key, the value, the rule and the fix. A new `trainer.*` key is one field of `TrainerConfig`.
 """
 
@@ -18,7 +18,7 @@ from trainer.runtime.types import Json
 
 STRATEGIES: Final = ("OneDevice", "Mirrored", "MultiWorkerMirrored", "ParameterServer")
 DISTRIBUTED: Final = ("MultiWorkerMirrored", "ParameterServer")
-"""The strategies of several tasks."""
+"""The strategies with several tasks."""
 PRECISIONS: Final = ("float32", "mixed_bfloat16", "mixed_float16")
 LOG_FORMATS: Final = ("text", "json")
 Scalar = str | int | float | bool
@@ -28,13 +28,13 @@ _MAX_SEED: Final = 2**32 - 1
 
 
 def _setting(default: Any, **rule: Any) -> Any:  # noqa: ANN401, RUF100 - as dataclasses.field
-    """Return a field that `_read` fills from a record, with the `rule` (least, most, choices) of its values."""
+    """Return a dataclass field with a `default` and the `rule` (least, most, choices) that `_read` checks."""
     return field(default=default, metadata=rule)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EarlyStopping:
-    """When the evaluator ends the run before its last step."""
+    """The rule by which the evaluator ends the run before its last step."""
 
     metric: str
     """Name of one of the task's metrics, or `loss`, on the evaluation data."""
@@ -46,7 +46,7 @@ class EarlyStopping:
     """Smallest change that counts as an improvement, as in Keras `EarlyStopping`."""
 
     def better(self, value: float, than: float | None) -> bool:
-        """Return whether `value` improves on the best value so far (None: no evaluation yet). NaN never does."""
+        """Return whether `value` is finite and improves on the best value `than` (None: no evaluation yet)."""
         if not math.isfinite(value):
             return False
         if than is None:
@@ -58,7 +58,8 @@ class EarlyStopping:
 class TrainerConfig:
     """The `trainer` block of a job file.
 
-    A run record has every key. The defaults are those of the chart, for tasks that are tried without a run.
+    A run record contains every key. The defaults equal those of the chart and apply to tasks outside a run, such as in
+    `python -m trainer check`.
     """
 
     task: str = "digits"
@@ -80,63 +81,63 @@ class TrainerConfig:
     jit_compile: bool = False
     """Compile the forward and backward pass with XLA."""
     hyperparameters: Mapping[str, Scalar] = field(default_factory=dict)
-    """Override the task's own defaults."""
+    """Values that replace defaults of the task's hyperparameters."""
     early_stopping: EarlyStopping | None = None
-    """None: the run continues to its last step."""
+    """The rule of early stopping. None: the run continues to its last step."""
     profile_steps: int = _setting(0, least=0, most=1000)
     """Steps to profile for TensorBoard, once per run. 0: none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """The run record: what is trained. It never changes while the run lives."""
+    """The run record: what to train. It never changes during a run."""
 
     run: str
     """Name of the run."""
     hash: str
-    """Hash of the identity; another one in the same run directory is refused."""
+    """Identity hash. The trainer refuses a run directory with another one."""
     strategy: str
     """One of `STRATEGIES`."""
     trainer: TrainerConfig
     """What to train."""
     evaluators: int = 0
-    """How many evaluator tasks the run has (0 or 1)."""
+    """Number of evaluator tasks (0 or 1)."""
     warm_start_from: str | None = None
-    """Name of another run in the same storage whose weights and optimizer state this one starts from."""
+    """Name of another run in the same storage. This run starts from its weights and optimizer state."""
     raw: Mapping[str, Any] = field(default_factory=dict)
-    """The whole record as it was read."""
+    """The whole record as decoded JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeEnv:
-    """The environment: where this task runs and how long it waits. Times are seconds."""
+    """The settings from environment variables: paths, timeouts and devices of this task. Times are in seconds."""
 
     run_dir: str
     """RUN_DIR: the run directory, local or a URL such as gs://bucket/x/run."""
     data_dir: str | None = None
-    """DATA_DIR: the user's data, None when the run has none."""
+    """DATA_DIR: the directory of the user's data. None: the run has no data directory."""
     start_timeout: int = 1800
-    """TRAINER_START_TIMEOUT: how long all tasks may take to appear."""
+    """TRAINER_START_TIMEOUT: maximum time until all tasks of the run answer."""
     orphan_timeout: int = 1800
-    """TRAINER_ORPHAN_TIMEOUT: how long a task lives without its chief."""
+    """TRAINER_ORPHAN_TIMEOUT: maximum time that a task waits for an unreachable chief."""
     grace_period: int = 60
-    """TRAINER_GRACE_PERIOD: time between the signal to stop and the kill."""
+    """TRAINER_GRACE_PERIOD: time between SIGTERM and SIGKILL."""
     max_in_place_restarts: int = 3
-    """TRAINER_MAX_IN_PLACE_RESTARTS: lost peers in a row that this process gets over without a new container."""
+    """TRAINER_MAX_IN_PLACE_RESTARTS: maximum number of consecutive in-place restarts after lost peers."""
     lease_timeout: int = 10
-    """TRAINER_LEASE_TIMEOUT: how long a new chief watches the lease of another one before it takes over."""
+    """TRAINER_LEASE_TIMEOUT: time without a heartbeat after which a new chief takes over the lease."""
     termination_log: str | None = None
     """TRAINER_TERMINATION_LOG: file for the one-line result."""
     logical_cpus: int = 0
-    """TRAINER_LOGICAL_CPUS: split the CPU into so many devices, to try Mirrored without GPUs. 0: do not."""
+    """TRAINER_LOGICAL_CPUS: number of logical CPU devices, to try Mirrored without GPUs. 0: one device."""
     gpus: int = 0
-    """TRAINER_GPUS: GPUs that this task was given; it must see at least this many."""
+    """TRAINER_GPUS: number of GPUs that this task requests. Fewer visible GPUs are an error."""
     gpus_optional: bool = False
-    """TRAINER_GPUS_OPTIONAL=1: a machine without GPUs will do, with a warning. Set by `tfd run`."""
+    """TRAINER_GPUS_OPTIONAL=1: missing GPUs cause a warning instead of an error. `tfd run` sets it."""
 
 
 def load_runtime_env(env: Mapping[str, str]) -> RuntimeEnv:
-    """Return the settings in `env`.
+    """Return the settings from the environment variables `env`.
 
     Raises:
         ConfigError: RUN_DIR is missing, or a number is invalid.
@@ -162,10 +163,10 @@ def load_runtime_env(env: Mapping[str, str]) -> RuntimeEnv:
 
 
 def load_log_format(env: Mapping[str, str], given: str | None = None) -> str:
-    """Return the log format: `given` on the command line, else TRAINER_LOG_FORMAT.
+    """Return the log format: `given` from the command line, or else TRAINER_LOG_FORMAT.
 
     Raises:
-        ConfigError: it is not one of `LOG_FORMATS`.
+        ConfigError: the format is not one of `LOG_FORMATS`.
 
     """
     name, value = ("--log-format", given) if given else ("TRAINER_LOG_FORMAT", env.get("TRAINER_LOG_FORMAT") or "text")
@@ -180,10 +181,10 @@ def _env_number(env: Mapping[str, str], key: str, default: int, *, least: int) -
 
 
 def load_record(env: Mapping[str, str]) -> RunRecord:
-    """Return the run record in the file that TRAINER_RECORD names.
+    """Return the run record from the file at the path in TRAINER_RECORD.
 
     Raises:
-        ConfigError: the file does not exist, or a value in it is invalid.
+        ConfigError: the file cannot be read, or a value in it is invalid.
 
     """
     path = env.get("TRAINER_RECORD", "")
@@ -202,7 +203,7 @@ def load_record(env: Mapping[str, str]) -> RunRecord:
 
 
 def parse_record(raw: Json) -> RunRecord:
-    """Return the record that the decoded JSON `raw` holds.
+    """Return the run record from the decoded JSON `raw`.
 
     Raises:
         ConfigError: a key is missing, or a value is invalid.
@@ -212,7 +213,7 @@ def parse_record(raw: Json) -> RunRecord:
     if not isinstance(identity, dict):
         got = NOTHING if identity is None else identity
         fix = "Use the run.json of the chart"
-        raise ConfigError("run.json: identity", got=got, expected="a mapping of what is trained", fix=fix)
+        raise ConfigError("run.json: identity", got=got, expected="a mapping of the training settings", fix=fix)
     replicas = identity.get("replicas") or {}
     return RunRecord(
         run=_string(raw.get("run", NOTHING), "run"),
@@ -226,7 +227,7 @@ def parse_record(raw: Json) -> RunRecord:
 
 
 def _read(cls: type[_Block], block: Json, key: str) -> _Block:
-    """Return the dataclass `cls` with the values of `block`, whose keys are its fields in camel case."""
+    """Return the dataclass `cls` with the values of `block`. The keys of `block` are the field names in camel case."""
     if not isinstance(block, dict):
         raise ConfigError(key, got=block, expected="a mapping", fix=f"Set the keys of {key}, one per line")
     values = {}
@@ -289,4 +290,4 @@ _READERS: Final[dict[str, Callable[..., Any]]] = {
     "Mapping[str, Scalar]": _scalars,
     "EarlyStopping | None": _early_stopping,
 }
-"""Type of a field -> how its value is checked and read."""
+"""Type annotation of a field -> function that checks and converts its value."""

@@ -1,4 +1,4 @@
-"""The GPUs that this task was given, and those that TensorFlow sees."""
+"""The check that TensorFlow finds the GPUs that this task requests."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from trainer.runtime.logs import log
 
 
 def check(settings: RuntimeEnv) -> None:
-    """Make sure that TensorFlow sees as many GPUs as this task was given.
+    """Check that TensorFlow finds at least the number of GPUs in `settings`.
 
-    Without that check it would train on the CPU, a hundred times slower, and hold the GPU all the same.
+    Without this check, the task would train on the CPU, about a hundred times slower, while it still occupies the GPU.
 
     Raises:
-        ConfigError: it sees fewer.
+        ConfigError: TensorFlow finds fewer GPUs, and GPUs are not optional.
 
     """
     if not settings.gpus:
         return
     import tensorflow as tf
 
-    # Lists them without touching any: a device that is in use cannot be set up by a strategy any more.
+    # This only lists the devices. A strategy cannot configure a device that TensorFlow has already initialized.
     seen = len(tf.config.list_physical_devices("GPU"))
     if seen >= settings.gpus:
         return

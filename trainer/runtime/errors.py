@@ -6,11 +6,11 @@
     +-- LostPeer     RETRYABLE   another task of the run became unreachable: a retry helps
     +-- LostLease    RETRYABLE   another chief took over the run directory
     +-- GaveUp       GAVE_UP     a wait exceeded its time limit
-    +-- Stopped      STOPPED     SIGTERM or SIGINT
+    +-- Stopped      STOPPED     this process received SIGTERM or SIGINT
 
-`trainer.runtime.exit_codes` has the numbers. Full storage exits with RETRYABLE, because a retry may find free space.
-Any other exception comes from the task's own code and exits with FAILED. The watchdog (`trainer.peers.watchdog`) kills
-the process when TensorFlow blocks it, which Kubernetes reports as KILLED.
+`trainer.runtime.exit_codes` defines the numbers. If the storage is full, the process exits with RETRYABLE, because a
+retry may find free space. Any other exception comes from the task's own code, and the process exits with FAILED. The
+watchdog (`trainer.peers.watchdog`) kills the process when TensorFlow blocks it. Kubernetes reports that as KILLED.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from typing import ClassVar, Final
 from trainer.runtime import exit_codes
 
 TASK_FAILED_MARK: Final = "tf-distributed task failed"
-"""Starts the message by which a failing MultiWorkerMirrored worker tells its peers that there is no next attempt."""
+"""Start of the message that a MultiWorkerMirrored worker sends to its peers when it fails permanently."""
 
 _LOST_PEER_ERRORS: Final = frozenset({"UnavailableError", "AbortedError", "DeadlineExceededError", "CancelledError"})
 
-# Errors of other classes that TensorFlow raises when a peer became unreachable or came back as a new process.
+# TensorFlow also raises errors of other classes when a peer became unreachable or restarted. They contain these texts.
 _LOST_PEER_TEXTS: Final = (
     "collective ops is aborted",
     "connection reset by peer",
@@ -53,7 +53,7 @@ _PLACES: Final = ("Detected at node", "<stack traces", "File ", "[[", "The error
 
 
 class TrainerExit(Exception):
-    """Ends this process with `code`; its text is the last line of the log."""
+    """The process exits with `code` and logs the message as its last line."""
 
     default_code: ClassVar[int] = exit_codes.FAILED
 
@@ -63,7 +63,7 @@ class TrainerExit(Exception):
 
 
 class Words(str):
-    """A few plain words in place of a value in a `ConfigError`, such as `nothing` or `invalid JSON (...)`."""
+    """A phrase that a `ConfigError` shows without quotes in place of a value, such as `nothing`."""
 
     __slots__ = ()
 
@@ -75,19 +75,19 @@ _LONGEST_VALUE: Final = 80
 class ConfigError(TrainerExit):
     """An input is invalid.
 
-    The text has the one grammar of all refusals: `KEY: got VALUE; expected RULE. FIX.`
+    The message follows the grammar of all refusals: `KEY: got VALUE; expected RULE. FIX.`
     """
 
     default_code = exit_codes.BAD_CONFIG
 
     def __init__(self, key: str, *, got: object, expected: str, fix: str) -> None:
-        """Refuse the value `got` of `key` (a dotted key, a variable, an option or a path).
+        """Compose the message from its four parts.
 
         Args:
-            key: As users write it.
-            got: The value, which the text shows as JSON, or `Words`.
-            expected: What is allowed, as a noun phrase.
-            fix: What to do, as an imperative sentence without its full stop.
+            key: The dotted key, environment variable, option or path, as users write it.
+            got: The invalid value, which the message shows as JSON, or `Words`.
+            expected: The allowed values, as a noun phrase.
+            fix: The next action of the user, as an imperative sentence without its full stop.
 
         """
         super().__init__(f"{key}: got {_shown(got)}; expected {expected}. {fix}.")
@@ -101,7 +101,7 @@ def _shown(value: object) -> str:
 
 
 def one_of(choices: Iterable[str]) -> str:
-    """Return the rule "one of" for the `expected` of a `ConfigError`."""
+    """Return the rule "one of `choices`" for the `expected` of a `ConfigError`."""
     return f"one of {', '.join(json.dumps(each) for each in choices)}"
 
 
@@ -116,19 +116,19 @@ class LostPeer(TrainerExit):
 
 
 class LostLease(TrainerExit):
-    """Another chief took over the run directory, so this one must neither write to it nor end the other tasks."""
+    """Another chief took over the run directory. This process must not write to it, and must not end other tasks."""
 
     default_code = exit_codes.RETRYABLE
 
 
 class GaveUp(TrainerExit):
-    """Waited as long as the run allows."""
+    """A wait exceeded its time limit."""
 
     default_code = exit_codes.GAVE_UP
 
 
 class Stopped(TrainerExit):
-    """Received SIGTERM or SIGINT."""
+    """The process received SIGTERM or SIGINT."""
 
     default_code = exit_codes.STOPPED
 
@@ -141,9 +141,9 @@ _BY_CODE: Final[dict[int, type[TrainerExit]]] = {
 
 
 def from_code(code: int, message: str) -> TrainerExit:
-    """Return the exception with which this task ends after another task of its run has exited with `code`.
+    """Return the exception that ends this task after another task of the run has exited with `code`.
 
-    Codes that are not the trainer's own (those of custom scripts) become a permanent failure.
+    Codes that the trainer does not use, such as those of custom scripts, become a permanent failure.
     """
     if cls := _BY_CODE.get(code):
         return cls(message)
@@ -151,21 +151,24 @@ def from_code(code: int, message: str) -> TrainerExit:
 
 
 def is_tensorflow_error(error: BaseException) -> bool:
-    """Return whether `error` is one of `tf.errors` (told by class name and module: TensorFlow need not be imported)."""
+    """Return whether `error` is one of `tf.errors`.
+
+    The function compares the names of class and module, so that it does not import TensorFlow.
+    """
     return any(cls.__name__ == "OpError" and cls.__module__.startswith("tensorflow") for cls in type(error).__mro__)
 
 
 def is_lost_peer(error: BaseException) -> bool:
-    """Return whether `error`, or what it was raised from, means that another task of the run became unreachable."""
+    """Return whether `error` or one of its causes means that another task of the run became unreachable."""
     chain: BaseException | None = error
     while chain is not None:
-        if isinstance(chain, LostPeer) or (is_tensorflow_error(chain) and _tells_lost_peer(chain)):
+        if isinstance(chain, LostPeer) or (is_tensorflow_error(chain) and _means_lost_peer(chain)):
             return True
         chain = getattr(chain, "original_exception", None) or chain.__cause__
     return False
 
 
-def _tells_lost_peer(error: BaseException) -> bool:
+def _means_lost_peer(error: BaseException) -> bool:
     names = {cls.__name__ for cls in type(error).__mro__}
     if names & _LOST_PEER_ERRORS:
         return True
@@ -174,7 +177,7 @@ def _tells_lost_peer(error: BaseException) -> bool:
 
 
 def is_storage_full(error: BaseException) -> bool:
-    """Return whether `error`, or what it was raised from, means that the storage has no room left."""
+    """Return whether `error` or one of its causes means that the storage is full."""
     chain: BaseException | None = error
     while chain is not None:
         if isinstance(chain, OSError) and chain.errno in _NO_ROOM:
@@ -186,20 +189,20 @@ def is_storage_full(error: BaseException) -> bool:
 
 
 def code_for(error: BaseException) -> int:
-    """Return the exit code that `error` ends this process with."""
+    """Return the exit code of this process for `error`."""
     if isinstance(error, TrainerExit):
         return error.code
     return exit_codes.RETRYABLE if is_lost_peer(error) or is_storage_full(error) else exit_codes.FAILED
 
 
 def summary(error: BaseException) -> str:
-    """Return one line that says what `error` is: the text for our own exits, `Class: text` for all others."""
+    """Return `error` as one line: the message of a `TrainerExit`, and `Class: message` for other errors."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
     if isinstance(error, TrainerExit):
         return " ".join(lines)
-    if lines[0] == "in user code:":  # TensorFlow's graph tracing wraps an error and puts it last
+    if lines[0] == "in user code:":  # AutoGraph wraps an error and puts the cause on the last line.
         return lines[-1]
-    if lines[0] == "Graph execution error:":  # then come the places it passed through, and the reason
+    if lines[0] == "Graph execution error:":  # A list of graph nodes follows, then the cause.
         lines = [line for line in lines[1:] if not line.startswith(_PLACES)] or lines
     if is_storage_full(error):
         return f"the storage is full: {lines[0]}. Free some space; the run resumes from its last checkpoint."
@@ -207,8 +210,8 @@ def summary(error: BaseException) -> str:
 
 
 def from_peer(error: BaseException) -> TaskFailed | None:
-    """Return what a peer that failed for good has told this task through `error`, None when it is another error."""
-    _, mark, told = str(error).partition(TASK_FAILED_MARK)
+    """Return the permanent failure of a peer that `error` reports, or None if `error` does not report one."""
+    _, mark, reported = str(error).partition(TASK_FAILED_MARK)
     if not mark or isinstance(error, TrainerExit):
         return None
-    return TaskFailed(f"a peer has failed{told.splitlines()[0]}")
+    return TaskFailed(f"a peer has failed{reported.splitlines()[0]}")

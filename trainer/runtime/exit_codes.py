@@ -1,6 +1,6 @@
-"""The exit codes of a task, read from `exit_codes.json`, the only place that defines them.
+"""The exit codes of a task. The file `exit_codes.json` defines them.
 
-`tfd`, the README, the reference pages and `python -m trainer --help` take their tables from the same file.
+The tables of `tfd`, the README, the reference pages and `python -m trainer --help` come from the same file.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ class ExitCode:
     meaning: str
     """What happened, as a sentence."""
     retried: bool
-    """Whether Kubernetes starts the task again by default."""
+    """Whether Kubernetes retries the task by default."""
     next: str
-    """What the user should do, as sentences."""
+    """The next action of the user, as sentences."""
 
 
 def _read() -> tuple[ExitCode, ...]:
@@ -31,7 +31,7 @@ def _read() -> tuple[ExitCode, ...]:
 
 
 EXIT_CODES: Final = _read()
-"""Every code in ascending order, those that Kubernetes or the kernel sets included."""
+"""All exit codes in ascending order, including those that Kubernetes or the kernel sets."""
 _BY_NAME: Final = {each.name: each.code for each in EXIT_CODES}
 
 DONE: Final = _BY_NAME["DONE"]
@@ -42,4 +42,4 @@ GAVE_UP: Final = _BY_NAME["GAVE_UP"]
 KILLED: Final = _BY_NAME["KILLED"]
 STOPPED: Final = _BY_NAME["STOPPED"]
 OWN_CODES: Final = (DONE, FAILED, BAD_CONFIG, RETRYABLE, GAVE_UP, STOPPED)
-"""The codes that the trainer itself exits with."""
+"""The exit codes of the trainer itself."""

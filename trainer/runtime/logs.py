@@ -1,7 +1,7 @@
-"""Log lines on standard error.
+"""Log lines on standard error, as text or JSON.
 
-As text `HH:MM:SS <role>-<i> message`; as JSON one object per line with `time`, `task`, `level`, `message`, and `step`,
-`steps`, `loss`, `stepsPerSecond` and the like where the message tells of them.
+A text line is `HH:MM:SS <role>-<index> message`. A JSON line is an object with `time`, `task`, `level` and `message`.
+It also contains the values in the message as fields, such as `step`, `steps`, `loss` and `stepsPerSecond`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ log: Final = logging.getLogger("trainer")
 
 
 class _Json(logging.Formatter):
-    """One JSON object per record."""
+    """Formats each log record as one JSON object."""
 
     def __init__(self, task: str) -> None:
         super().__init__()
         self._task = task
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record as one line."""
+        """Return the record as one line of JSON."""
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC)
             .isoformat(timespec="milliseconds")
@@ -43,9 +43,15 @@ class _Json(logging.Formatter):
 
 
 def configure(task: str, style: str = "text") -> None:
-    """Send the trainer's log to standard error under the name of this task, one flushed line per message.
+    """Write the trainer's log to standard error, one flushed line per message.
 
-    As `json` the lines of TensorFlow's and other Python loggers, too, and Python's warnings; what C++ prints is text.
+    The style `json` also covers TensorFlow's and other Python loggers, and Python's warnings. The output of C++ code
+    remains text.
+
+    Args:
+        task: Name of this task, for each line.
+        style: `text` or `json`.
+
     """
     handler = logging.StreamHandler(sys.stderr)
     if style == "json":
@@ -54,29 +60,29 @@ def configure(task: str, style: str = "text") -> None:
         logging.captureWarnings(True)
     else:
         handler.setFormatter(logging.Formatter(f"%(asctime)s {task} %(message)s", datefmt="%H:%M:%S"))
-    logging.raiseExceptions = False  # a line that cannot be written must neither end a training nor fill the log
+    logging.raiseExceptions = False  # A failed write must neither end the training nor fill the log.
     log.handlers[:] = [handler]
     log.propagate = False
     log.setLevel(logging.INFO)
 
 
 def fields(**values: object) -> dict[str, dict[str, object]]:
-    """Return the `extra` of a log line whose message tells of `values`: as JSON it has them as fields, too."""
+    """Return the `extra` argument of a log call that adds `values` to the JSON line as fields."""
     return {"fields": values}
 
 
 def describe(metrics: Mapping[str, float]) -> str:
-    """Return `metrics` as text for one log line."""
+    """Return `metrics` (name -> value) as text for one log line."""
     return " ".join(f"{name} {value:.4f}" for name, value in metrics.items()) or "no evaluation data"
 
 
 def style() -> str:
-    """Return how the trainer's log is written, as `configure` set it."""
+    """Return the style that `configure` set: `text` or `json`."""
     return "json" if any(isinstance(handler.formatter, _Json) for handler in log.handlers) else "text"
 
 
 def show(error: BaseException) -> None:
-    """Print where `error` comes from."""
+    """Log `error` with its traceback."""
     if style() == "json":
         log.error("%s", type(error).__name__, exc_info=error)
     else:

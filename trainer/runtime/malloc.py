@@ -1,9 +1,9 @@
-"""Lets the C library keep the memory of large tensors from step to step.
+"""Settings of the C library, so that it reuses the memory of large tensors between steps.
 
-The first batch that a strategy hands to its replicas comes through TensorFlow's GeneratorDataset, which sets glibc's
-M_TRIM_THRESHOLD to 128 KiB ("Memory patch applied" in its log). By that glibc also stops to adapt its M_MMAP_THRESHOLD
-(mallopt(3)): each tensor of 128 KiB or more is mapped, filled with zeros page by page and unmapped again, in each step.
-In the digits task these were 1,300 page faults a step instead of 10, and on two busy cores nearly half of the speed.
+A strategy reads its first batch through TensorFlow's GeneratorDataset, which sets glibc's M_TRIM_THRESHOLD to 128 KiB
+and logs "Memory patch applied". As a side effect, glibc no longer adapts M_MMAP_THRESHOLD (see mallopt(3)). From then
+on, each step maps, zeroes and unmaps the memory of each tensor of 128 KiB or more. In the digits task this caused 1,300
+page faults per step instead of 10, and nearly halved the speed on two busy cores.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ import contextlib
 import ctypes
 from typing import Final
 
-# Where glibc's own adaptation ends: DEFAULT_MMAP_THRESHOLD_MAX, and twice as much.
+# The upper limits of glibc's own adaptation: DEFAULT_MMAP_THRESHOLD_MAX, and twice that value.
 _MMAP_THRESHOLD: Final = (-3, 32 * 2**20)
 _TRIM_THRESHOLD: Final = (-1, 64 * 2**20)
 
 
 def keep_large_blocks() -> None:
-    """Undo what TensorFlow may have set since the last call; cheap. Nothing happens with another C library."""
+    """Reset the thresholds that TensorFlow may have changed since the last call.
+
+    The call is cheap. It has no effect with a C library other than glibc.
+    """
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)
         for option, value in (_MMAP_THRESHOLD, _TRIM_THRESHOLD):

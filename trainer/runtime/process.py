@@ -1,4 +1,4 @@
-"""The end of this process."""
+"""The exit of this process."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from trainer.runtime.logs import fields, log
 
 
 def leave(code: int, message: str) -> NoReturn:
-    """Say `message` on the last line and end the process with `code`.
+    """Log `message` as the last line and exit with `code`.
 
-    Not through `sys.exit`: dropping a strategy and its iterators takes seconds, and TensorFlow's servers cannot be
-    stopped.
+    The function does not use `sys.exit`. The destruction of a strategy and its iterators would take seconds, and
+    TensorFlow's servers cannot be stopped.
     """
     log.info("exit %d: %s", code, message, extra=fields(exitCode=code))
     logging.shutdown()

@@ -1,4 +1,4 @@
-"""Times and JSON as the files of a run directory contain them."""
+"""The formats of times and JSON in the files of a run directory."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from trainer.runtime.types import Json
 
 
 def now() -> str:
-    """Return the time as ISO 8601 in UTC."""
+    """Return the current time in UTC as ISO 8601 with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def to_json(value: Json, *, indent: int | None = None) -> str:
-    """Return `value` as JSON; a number that is none (a diverged loss) becomes null, which every reader accepts."""
+    """Return `value` as JSON with a final newline.
+
+    NaN and infinity, as in a diverged loss, become null, because they are not valid JSON.
+    """
 
     def clean(part: Json) -> Json:
         if isinstance(part, dict):

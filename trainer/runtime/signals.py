@@ -1,7 +1,7 @@
-"""SIGTERM and SIGINT: both mean stop.
+"""Handling of SIGTERM and SIGINT, which both stop the task.
 
-TensorFlow's C++ calls may block the main thread for minutes, and Python runs signal handlers in the main thread only.
-So the signal's number goes through a wake-up pipe to a thread of its own.
+TensorFlow's C++ calls may block the main thread for minutes, and Python runs signal handlers only in the main thread.
+Therefore Python writes the number of each signal to a wake-up pipe, and a separate thread reads it.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 def _handler(_signum: int, _frame: FrameType | None) -> None:
-    """Only there so that Python writes the signal's number to the wake-up pipe."""
+    """Do nothing. Python writes to the wake-up pipe only for signals that have a handler."""
 
 
 class StopSignal:
-    """Whether this process received SIGTERM, and what happens then.
+    """Records whether this process received SIGTERM or SIGINT, and ends the process.
 
-    At first a signal ends the process at once through `action`. While training, `hold` keeps it alive so that the
-    loop can save a checkpoint, with a watchdog that ends it before the kernel would.
+    Initially a signal ends the process at once through the action of `on_stop`. During training, `hold` delays that
+    action so that the loop can save a checkpoint. A timer runs the action before the end of the grace period.
     """
 
     def __init__(self) -> None:
@@ -37,21 +37,21 @@ class StopSignal:
         self._sender: socket.socket | None = None
 
     def install(self) -> None:
-        """Take over SIGTERM and SIGINT; call from the main thread, before TensorFlow is imported."""
+        """Start to handle SIGTERM and SIGINT. Call this from the main thread, before TensorFlow is imported."""
         receiver, self._sender = socket.socketpair()
         self._sender.setblocking(False)
         signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
         self.take_over()
         threading.Thread(target=self._listen, args=(receiver,), name="stop-signal", daemon=True).start()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # an in-place restart blocks them across the exec
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # An in-place restart blocks them across its exec().
 
     def take_over(self) -> None:
-        """Put the handlers in place, again after TensorFlow put its own there (MultiWorkerMirroredStrategy does)."""
+        """Set the signal handlers. Call this again after MultiWorkerMirroredStrategy has set its own."""
         for signum in SIGNALS:
             signal.signal(signum, _handler)
 
     def uninstall(self) -> None:
-        """Give back what `install` took, but for the handlers."""
+        """Close the wake-up pipe. The signal handlers stay."""
         signal.set_wakeup_fd(-1)
         if self._sender:
             self._sender.close()
@@ -59,12 +59,12 @@ class StopSignal:
     def _listen(self, receiver: socket.socket) -> None:
         with receiver:
             while data := receiver.recv(64):
-                # A user's script may have put its own handler in our place: then the signal is its business.
+                # A custom script may have set its own handler. Then that handler alone handles the signal.
                 if any(n in SIGNALS and signal.getsignal(n) is _handler for n in data):
                     self.set()
 
     def set(self) -> None:
-        """Do what a signal does."""
+        """Act as if a signal had arrived."""
         with self._lock:
             first, self._at = self._at is None, self._at or time.monotonic()
             self._event.set()
@@ -81,16 +81,16 @@ class StopSignal:
             self._action()
 
     def on_stop(self, action: Callable[[], None]) -> None:
-        """Set what ends the process."""
+        """Set the action that ends the process."""
         self._action = action
 
     def hold(self, seconds: float) -> None:
-        """From now on a signal only sets the flag; `action` follows `seconds` later."""
+        """Delay the action: from now on, it runs `seconds` after the first signal."""
         with self._lock:
             self._hold_seconds = seconds
 
     def release(self) -> None:
-        """Undo `hold`: from now on, and if a signal came in the meantime at once, a signal ends the process."""
+        """Undo `hold`. If a signal has arrived in the meantime, run the action at once."""
         with self._lock:
             self._hold_seconds = None
             came = self._event.is_set()
@@ -98,13 +98,13 @@ class StopSignal:
             self._action()
 
     def is_set(self) -> bool:
-        """Return whether a signal came."""
+        """Return whether a signal has arrived."""
         return self._event.is_set()
 
     def seconds_since(self) -> float:
-        """Return the seconds since the first signal, 0 when none came."""
+        """Return the seconds since the first signal, or 0 if none has arrived."""
         return time.monotonic() - self._at if self._at is not None else 0.0
 
     def wait(self, seconds: float) -> bool:
-        """Sleep until a signal comes, at most `seconds`; return whether one did."""
+        """Wait at most `seconds` for a signal; return whether one has arrived."""
         return self._event.wait(seconds)

@@ -1,4 +1,4 @@
-"""`TF_CONFIG`, parsed once into a typed value."""
+"""The parser of the environment variable `TF_CONFIG`."""
 
 from __future__ import annotations
 
@@ -19,51 +19,51 @@ _MAX_PORT: Final = 65535
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    """Who takes part in the run, and which of them this process is."""
+    """The tasks of the run, and the role and index of this task."""
 
     role: str = "chief"
     """One of `ROLES`."""
     index: int = 0
     """Number within the role, from 0."""
     tasks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Role -> `host:port` of its tasks, in order. The evaluator is never in it."""
+    """Role -> `host:port` of each task of that role, by index. It never contains the evaluator."""
 
     @property
     def name(self) -> str:
-        """The task's name, such as `worker-1`."""
+        """The name of this task, such as `worker-1`."""
         return f"{self.role}-{self.index}"
 
     @property
     def address(self) -> str | None:
-        """The task's own `host:port`, None when it takes no connections."""
+        """The `host:port` of this task, None if it accepts no connections."""
         addresses = self.tasks.get(self.role, ())
         return addresses[self.index] if self.index < len(addresses) else None
 
     @property
     def chief_address(self) -> str | None:
-        """The chief's `host:port` (worker 0's when there is no chief)."""
+        """The `host:port` of the chief, or of worker 0 in a cluster without a chief."""
         addresses = self.tasks.get("chief") or self.tasks.get("worker") or ()
         return addresses[0] if addresses else None
 
     @property
     def is_chief(self) -> bool:
-        """Whether this task writes the run directory: the chief, or worker 0 when there is no chief."""
+        """Whether this task writes the run directory: the chief, or worker 0 in a cluster without a chief."""
         if self.role == "worker":
             return self.index == 0 and not self.tasks.get("chief")
         return self.role == "chief"
 
     def peers(self, *roles: str) -> dict[str, str]:
-        """Return name -> address of all tasks of `roles` except this one."""
+        """Return name -> address (host:port) of all tasks of `roles` except this task."""
         named = {f"{role}-{i}": a for role in roles for i, a in enumerate(self.tasks.get(role, ()))}
         named.pop(self.name, None)
         return named
 
 
 def parse(text: str | None) -> Cluster:
-    """Return the cluster that `text` (the value of TF_CONFIG) describes; a lone chief when it is None or empty.
+    """Return the cluster in `text`, the value of TF_CONFIG. If `text` is None or empty, return a single chief.
 
     Raises:
-        ConfigError: it is no JSON, or a role, index or address is not what TensorFlow accepts.
+        ConfigError: `text` is not valid JSON, or TensorFlow does not accept a role, index or address in it.
 
     """
     if not text:

@@ -1,4 +1,7 @@
-"""How many threads TensorFlow may use: it sees the CPU affinity but not the container's CPU quota."""
+"""The number of threads of TensorFlow.
+
+TensorFlow itself respects the CPU affinity of the process, but ignores the CPU quota of the container.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,19 @@ CGROUPS = Path("/sys/fs/cgroup")
 OWN_GROUPS = Path("/proc/self/cgroup")
 INTRA = "TF_NUM_INTRAOP_THREADS"
 INTER = "TF_NUM_INTEROP_THREADS"
-_MIN_INTER = 2  # with one inter-op thread a ParameterServer worker hangs indefinitely at its first step
+_MIN_INTER = 2  # With one inter-op thread, a ParameterServer worker blocks indefinitely at its first step.
 
 
 def cgroup_quota(root: Path = CGROUPS, own: Path = OWN_GROUPS) -> float | None:
-    """Return the CPU quota in CPUs (cgroup v2 `cpu.max`, else v1 `cpu.cfs_*`), or None when there is none.
+    """Return the CPU quota in CPUs (cgroup v2 `cpu.max`, or else v1 `cpu.cfs_*`), or None without a quota.
 
-    The smallest one counts of this process's group and the groups around it. In a container its own group is `root`;
-    `own` (/proc/self/cgroup) may then name a path that exists outside only.
+    The result is the smallest quota of this process's group and its parent groups. In a container, the group of the
+    process is `root`. The path in `own` may then exist only outside the container.
+
+    Args:
+        root: The folder of the cgroup file system.
+        own: The file /proc/self/cgroup.
+
     """
     groups = _own_groups(own)
     v2 = [quota for folder in _upwards(root, groups.get("", "/")) if (quota := _quota_v2(folder))]
@@ -27,7 +35,7 @@ def cgroup_quota(root: Path = CGROUPS, own: Path = OWN_GROUPS) -> float | None:
 
 
 def _own_groups(own: Path) -> dict[str, str]:
-    """Return controller -> path of this process's group; that of cgroup v2 has no name."""
+    """Return controller -> path of this process's group. The controller of cgroup v2 is the empty string."""
     try:
         lines = own.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -40,7 +48,7 @@ def _own_groups(own: Path) -> dict[str, str]:
 
 
 def _upwards(root: Path, path: str) -> list[Path]:
-    """Return the folder of the group `path` and those around it, up to `root`."""
+    """Return the folder of the group `path` and the folders of its parent groups, up to `root`."""
     folder = root / path.lstrip("/")
     return [folder, *(each for each in folder.parents if each.is_relative_to(root))]
 
@@ -71,22 +79,25 @@ def _cpus(quota: str, period: str) -> float | None:
 
 
 def available_cpus(root: Path = CGROUPS, own: Path = OWN_GROUPS) -> int:
-    """Return the whole CPUs this process may use: the smaller of affinity and quota, rounded up, at least 1."""
+    """Return the number of CPUs for this process: the smaller of affinity and quota, rounded up, at least 1."""
     affinity = len(os.sched_getaffinity(0))
     quota = cgroup_quota(root, own)
     return max(1, min(affinity, math.ceil(quota))) if quota else max(1, affinity)
 
 
 def configure(env: MutableMapping[str, str], cpus: int) -> None:
-    """Set TensorFlow's thread counts in `env` for `cpus` CPUs; what the user set stays. Call before its import."""
+    """Set TensorFlow's numbers of threads in `env` for `cpus` CPUs, unless the user has set them.
+
+    Call this before TensorFlow is imported.
+    """
     env.setdefault(INTRA, str(cpus))
     env.setdefault(INTER, str(max(_MIN_INTER, cpus)))
 
 
 def environment() -> Mapping[str, str]:
-    """Return this process's environment, with what TensorFlow reads at its import."""
+    """Set the variables that TensorFlow reads at its import; return the environment of this process."""
     configure(os.environ, available_cpus())
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # Otherwise the first process on a GPU takes all of its memory, wanted or not.
+    # Otherwise the first process on a GPU reserves all of its memory.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     return os.environ

@@ -1,4 +1,4 @@
-"""Names for TensorFlow's and Keras' objects, which ship no types of their own: all stand for `Any`."""
+"""Type aliases for objects of TensorFlow and Keras. All are `Any`, because both ship no type annotations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Metric: TypeAlias = Any
 Model: TypeAlias = Any
 """A `keras.Model`."""
 Module: TypeAlias = Any
-"""A Python module that is imported late."""
+"""A Python module that is imported inside a function."""
 Optimizer: TypeAlias = Any
 """A `keras.Optimizer`."""
 Strategy: TypeAlias = Any

@@ -1,1 +1,1 @@
-"""What a run writes: its directory, checkpoints, lease and results."""
+"""The files of a run: run directory, checkpoints, lease, status and results."""

@@ -1,4 +1,4 @@
-"""Checkpoints: which is the newest complete one, saving and restoring."""
+"""Saving, finding and restoring checkpoints."""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ class CheckpointRef:
     """A checkpoint in storage."""
 
     step: int
-    """The step it was saved at."""
+    """The training step of the checkpoint."""
     path: str
-    """Its prefix, as TensorFlow's `restore` takes it."""
+    """The common prefix of its files, which is what TensorFlow's `restore` expects."""
 
 
 def all_complete(directory: str) -> list[CheckpointRef]:
     """Return the complete checkpoints in `directory`, oldest first.
 
-    The index file is written last, so with all the data files that its name promises a checkpoint is complete.
+    A checkpoint is complete when its index file and all of its data files exist. TensorFlow writes the index last, and
+    the name of each data file contains the number of data files.
     """
     names = files.names_in(directory)
     data: dict[str, list[str]] = {}
@@ -53,56 +54,60 @@ def all_complete(directory: str) -> list[CheckpointRef]:
 
 
 def incomplete(directory: str) -> list[int]:
-    """Return the steps of checkpoints in `directory` of which a file is missing: the process ended as it wrote them."""
+    """Return the steps of the incomplete checkpoints in `directory`, in ascending order.
+
+    A checkpoint is incomplete when the process ended while it wrote or deleted the files.
+    """
     complete = {found.step for found in all_complete(directory)}
     steps = {int(match[1]) for name in files.names_in(directory) if (match := _ANY.match(name))}
     return sorted(steps - complete)
 
 
 def remove_partial(directory: str) -> None:
-    """Delete what saves that did not come to their end have left in `directory`."""
+    """Delete the temporary directories of interrupted saves in `directory`."""
     for name in files.names_in(directory):
         if _TEMPORARY.match(name):
             files.remove_tree(files.join(directory, name))
 
 
 class DamagedError(Exception):
-    """A file of a checkpoint is cut off or overwritten."""
+    """A file of a checkpoint is truncated or corrupt."""
 
 
 @contextmanager
 def _reading(path: str) -> Iterator[None]:
-    """Tell damage by one error: TensorFlow has several for it, depending on which part of a file it is in."""
+    """Raise `DamagedError` in place of the several errors that TensorFlow raises for a damaged checkpoint."""
     try:
         yield
     except (tf.errors.OpError, IndexError) as error:
-        # An index that is cut off comes as the bare base class.
+        # For a truncated index, TensorFlow raises the base class OpError itself.
         if isinstance(error, tf.errors.OpError) and type(error) not in _DAMAGES:
             raise
         raise DamagedError(f"{path}: {str(error).partition(chr(10))[0]}") from error
 
 
 def set_aside(found: CheckpointRef) -> None:
-    """Rename the index of a damaged checkpoint, so that nobody takes it for complete again."""
+    """Rename the index of a damaged checkpoint, so that the checkpoint no longer counts as complete."""
     files.rename(f"{found.path}.index", f"{found.path}.index.damaged")
 
 
 def newest_complete(directory: str) -> CheckpointRef | None:
-    """Return the newest complete checkpoint in `directory`, None when there is none."""
+    """Return the newest complete checkpoint in `directory`, or None if there are no complete checkpoints."""
     found = all_complete(directory)
     return found[-1] if found else None
 
 
 def keep(found: CheckpointRef, directory: str) -> str | None:
-    """Copy a checkpoint to `directory` and delete the older ones there; return its new path.
+    """Copy the checkpoint `found` to `directory` and delete the other checkpoints there; return the new path.
 
-    None when it was deleted before it was copied. As long as the copy is not complete the older one stays.
+    Return None if another process deleted the checkpoint before the copy was complete. The other checkpoints stay until
+    the copy is complete.
     """
     source, name = found.path.rpartition("/")[0], f"ckpt-{found.step}"
     files.make_directory(directory)
     parts = [each for each in files.names_in(source) if each.startswith(f"{name}.data-")]
     try:
-        for part in [*parts, f"{name}.index"]:  # the index last: with it the copy counts as complete
+        for part in [*parts, f"{name}.index"]:  # The index comes last, because it makes the copy complete.
             files.copy(files.join(source, part), files.join(directory, part))
     except (FileNotFoundError, tf.errors.NotFoundError):
         return None
@@ -110,7 +115,10 @@ def keep(found: CheckpointRef, directory: str) -> str | None:
 
 
 def keep_model(model: Tensor, step: int, directory: str) -> str:
-    """Save the weights alone of a deleted checkpoint, as `keep` would have copied it; return its path."""
+    """Save the weights of `model` as the only checkpoint in `directory`; return its path.
+
+    This replaces `keep` when the original checkpoint of `step` was deleted.
+    """
     name = f"ckpt-{step}"
     files.make_directory(directory)
     tf.train.Checkpoint(model=model).write(files.join(directory, name))
@@ -118,7 +126,7 @@ def keep_model(model: Tensor, step: int, directory: str) -> str:
 
 
 def keep_only(directory: str, name: str) -> str:
-    """Make `name` the one checkpoint in `directory`; return its path."""
+    """Delete all checkpoints in `directory` except `name`; return the path of `name`."""
     _point_to(directory, name)
     for each in files.names_in(directory):
         if each.startswith("ckpt-") and not each.startswith(f"{name}."):
@@ -127,12 +135,12 @@ def keep_only(directory: str, name: str) -> str:
 
 
 def _point_to(directory: str, name: str) -> None:
-    """Make `name` what `tf.train.latest_checkpoint` finds in `directory`."""
+    """Write the checkpoint state file, so that `tf.train.latest_checkpoint` returns `name`."""
     files.write_text(files.join(directory, "checkpoint"), f'model_checkpoint_path: "{name}"\n')
 
 
 def _delete(directory: str, found: CheckpointRef) -> None:
-    """Delete a checkpoint in `directory`, its index first: without it the rest is not taken for complete."""
+    """Delete a checkpoint in `directory`. The index goes first, so that a partial rest never counts as complete."""
     prefix = f"ckpt-{found.step}."
     parts = [each for each in files.names_in(directory) if each.startswith(prefix)]
     for each in sorted(parts, key=lambda name: not name.endswith(".index")):
@@ -140,16 +148,23 @@ def _delete(directory: str, found: CheckpointRef) -> None:
 
 
 class Checkpoints:
-    """Saves and restores what one run trains.
+    """Saves and restores the checkpoints of one run.
 
-    Saving a MultiWorkerMirrored model is a collective: every worker must call `save`, but only worker 0 may write to
-    the run directory. The others (`writer=False`) write to a scratch directory of their own.
+    Saving a MultiWorkerMirrored model is a collective operation: every worker must call `save`. Only worker 0 may write
+    to the run directory. The other workers (`writer=False`) write to a temporary directory.
     """
 
     def __init__(self, directory: str, *, keep: int, writer: bool, on_chief: bool, **trackables: object) -> None:
-        """Take what to save as `trackables`; `on_chief` lets the chief alone touch the files of a ParameterServer run.
+        """Prepare saving; nothing is written yet.
 
-        Otherwise each ps would write its own part, and would need the storage.
+        Args:
+            directory: The directory of the checkpoints.
+            keep: Number of newest checkpoints to keep.
+            writer: Whether this task writes to `directory`.
+            on_chief: Whether the chief of a ParameterServer run writes all files. Otherwise each ps would write its own
+                part, and would need access to the storage.
+            trackables: The objects to save, by name.
+
         """
         self.directory = directory
         self._parts = trackables
@@ -157,27 +172,28 @@ class Checkpoints:
         self._checkpoint = tf.train.Checkpoint(**trackables)
         self._target = directory if writer else tempfile.mkdtemp(prefix="not-the-chief-")
         self._keep = keep if writer else 1
-        # TensorFlow saves what is spread over several tasks by a graph. Left to itself (a CheckpointManager does so) it
-        # makes a new one for each checkpoint and registers it with every server: one that hangs then stops the chief.
+        # TensorFlow saves variables of several tasks with a graph. By default, and in a CheckpointManager, it creates a
+        # new graph for each checkpoint and registers it with every server. An unresponsive server would then block the
+        # chief. Therefore this class creates the graph once.
         self._graph = tf.function(self._write, autograph=False) if on_chief else None
 
     def restore(self, path: str) -> None:
-        """Restore everything from the checkpoint at `path`.
+        """Restore all trackables from the checkpoint at `path`.
 
         Raises:
-            DamagedError: it cannot be read.
+            DamagedError: a file of the checkpoint is truncated or corrupt.
 
         """
         with _reading(path):
             self._checkpoint.read(path, options=self._options).assert_existing_objects_matched()
 
     def restore_parts(self, path: str, *names: str) -> None:
-        """Restore only the parts called `names` from the checkpoint at `path`, which another run wrote."""
+        """Restore only the trackables `names` from the checkpoint at `path`, which another run wrote."""
         parts = tf.train.Checkpoint(**{name: self._parts[name] for name in names})
         parts.read(path, options=self._options).assert_existing_objects_matched().expect_partial()
 
     def save(self, step: int) -> CheckpointRef:
-        """Save everything as the checkpoint of `step`, and delete the oldest one when there are too many."""
+        """Save all trackables as the checkpoint of `step`, then delete the oldest ones above `keep`."""
         name = f"ckpt-{step}"
         path = files.join(self._target, name)
         if self._graph:
@@ -194,11 +210,11 @@ class Checkpoints:
 
 
 def restore_model(path: str, model: Tensor) -> None:
-    """Restore the weights of a model that no strategy holds.
+    """Restore the weights of `model`, which was built outside any strategy, from the checkpoint at `path`.
 
     Raises:
         tf.errors.NotFoundError: the checkpoint was deleted in the meantime.
-        DamagedError: it cannot be read.
+        DamagedError: a file of the checkpoint is truncated or corrupt.
 
     """
     with _reading(path):

@@ -1,11 +1,11 @@
-"""evaluation.json: which checkpoint was the best so far, and whether the run should end.
+"""The file evaluation.json: the best checkpoint so far, and whether the run should end.
 
     {"best": {"step", "metric", "value", "path"} | null,
      "last": {"step", "metrics"} | null,
-     "sinceBest": evaluations since the best one,
+     "sinceBest": number of evaluations after the best one,
      "stop": {"step", "reason"} | null}
 
-The evaluator alone writes it; the chief (or worker 0) reads `stop`.
+Only the evaluator writes the file. The chief (or worker 0) reads `stop`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from trainer.storage import files
 from trainer.storage.run_dir import RunDir
 
 LOWEST_LOSS: Final = EarlyStopping(metric="loss", mode="min")
-"""What is best in a run without early stopping."""
+"""The rule for the best checkpoint in a run without early stopping."""
 
 
 @dataclass(slots=True, kw_only=True)
 class EvaluationRecord:
-    """What the evaluations of a run have come to so far."""
+    """The results of the evaluations of a run so far."""
 
     run_dir: RunDir
     early_stopping: EarlyStopping | None
@@ -36,7 +36,7 @@ class EvaluationRecord:
     _rule: EarlyStopping = field(init=False)
 
     def __post_init__(self) -> None:
-        """Continue from what an earlier evaluator of this run has written."""
+        """Continue from the file of an earlier evaluator of this run."""
         self._rule = self.early_stopping or LOWEST_LOSS
         before = self.run_dir.read_evaluation()
         self.best, self.last, self.stop = before.get("best"), before.get("last"), before.get("stop")
@@ -44,20 +44,20 @@ class EvaluationRecord:
 
     @property
     def evaluated(self) -> int:
-        """Step of the last evaluation, -1 before the first."""
+        """The step of the last evaluation, -1 before the first one."""
         return int(self.last["step"]) if self.last else -1
 
     def add(self, step: int, metrics: dict[str, float]) -> bool:
-        """Take in the `metrics` of the checkpoint of `step`; return whether it is the best so far.
+        """Add the `metrics` of the checkpoint of `step`; return whether that checkpoint is the best so far.
 
         Raises:
-            ConfigError: early stopping goes by a metric that the task does not have.
+            ConfigError: the task does not have the metric of early stopping.
 
         """
         rule = self._rule
         self.last = {"step": step, "metrics": metrics}
         if rule.metric not in metrics:
-            if self.early_stopping is None:  # no evaluation data
+            if self.early_stopping is None:  # The task has no evaluation data.
                 return False
             known = one_of(sorted(metrics)) if metrics else "a task with evaluation data"
             raise ConfigError(
@@ -70,8 +70,8 @@ class EvaluationRecord:
             return True
         self.since_best += 1
         if self.early_stopping and self.stop is None and self.since_best >= rule.patience:
-            best = f"the best is {self.best['value']} at step {self.best['step']}" if self.best else "there was none"
-            reason = f"{rule.metric} did not get better in {self.since_best} evaluations: {best}"
+            best = f"the best is {self.best['value']} at step {self.best['step']}" if self.best else "no finite value"
+            reason = f"{rule.metric} did not improve in {self.since_best} evaluations: {best}"
             self.stop = {"step": step, "reason": reason}
         return False
 

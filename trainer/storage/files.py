@@ -1,7 +1,7 @@
-"""Reading and writing the run directory, which is a local path or a URL such as gs://bucket/x.
+"""Reading and writing files of the run directory, which is a local path or a URL such as gs://bucket/x.
 
-Local paths go through `pathlib`, so that they work before TensorFlow is imported (an import takes seconds, and a run
-that is done should say so at once); everything with a scheme goes through `tf.io.gfile`.
+Local paths use `pathlib`, which works before TensorFlow is imported. The import takes seconds, and a task of a finished
+run should exit at once. URLs use `tf.io.gfile`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from trainer.runtime.types import Module
 
 
 def is_remote(path: str) -> bool:
-    """Return whether `path` is a URL, which only TensorFlow can read."""
+    """Return whether `path` is a URL, which only `tf.io.gfile` can read."""
     return "://" in path
 
 
@@ -30,7 +30,7 @@ def _gfile() -> Module:
 
 
 def read_text(path: str) -> str | None:
-    """Return the file's text, or None when there is no such file."""
+    """Return the text of the file at `path`, or None if the file does not exist."""
     if not is_remote(path):
         try:
             return Path(path).read_text(encoding="utf-8")
@@ -46,7 +46,10 @@ def read_text(path: str) -> str | None:
 
 
 def write_text(path: str, text: str) -> None:
-    """Write `text` so that readers see the old or the new content, never a part: a temporary name, then rename."""
+    """Replace the content of the file at `path` with `text` atomically.
+
+    The function writes a temporary file and renames it. Readers see the old or the new content, never a part of it.
+    """
     temporary = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
     if is_remote(path):
         with _gfile().GFile(temporary, "w") as file:
@@ -61,7 +64,10 @@ def write_text(path: str, text: str) -> None:
 
 
 def overwrite_text(path: str, text: str) -> None:
-    """Write a short `text` into the file itself: a reader on NFS sees it at once, but perhaps only a part of it."""
+    """Write a short `text` into the existing file at `path`, without a rename.
+
+    A reader on NFS sees the new content at once, but may see only a part of it.
+    """
     if is_remote(path):
         with _gfile().GFile(path, "w") as file:
             file.write(text)
@@ -72,7 +78,7 @@ def overwrite_text(path: str, text: str) -> None:
 
 
 def make_directory(path: str) -> None:
-    """Create the directory and its parents; an existing one is fine."""
+    """Create the directory `path` and its parents if they do not exist."""
     if is_remote(path):
         _gfile().makedirs(path)
     else:
@@ -80,7 +86,7 @@ def make_directory(path: str) -> None:
 
 
 def names_in(path: str) -> list[str]:
-    """Return the names in a directory, sorted; none when there is no such directory."""
+    """Return the sorted names in the directory `path`; return an empty list if it does not exist."""
     if not is_remote(path):
         try:
             return sorted(each.name for each in Path(path).iterdir())
@@ -92,7 +98,7 @@ def names_in(path: str) -> list[str]:
 
 
 def copy(source: str, target: str) -> None:
-    """Copy a file; `target` is there as a whole or not at all."""
+    """Copy a file. `target` never exists with a part of the content."""
     if is_remote(target):
         _gfile().copy(source, target, overwrite=True)
         return
@@ -105,7 +111,7 @@ def copy(source: str, target: str) -> None:
 
 
 def rename(source: str, target: str) -> None:
-    """Rename a file, over an existing one."""
+    """Rename a file, and replace an existing `target`."""
     if is_remote(target):
         _gfile().rename(source, target, overwrite=True)
     else:
@@ -113,7 +119,7 @@ def rename(source: str, target: str) -> None:
 
 
 def remove(path: str) -> None:
-    """Delete a file; nothing happens when there is none."""
+    """Delete the file at `path` if it exists."""
     if not is_remote(path):
         Path(path).unlink(missing_ok=True)
     elif _gfile().exists(path):
@@ -121,7 +127,7 @@ def remove(path: str) -> None:
 
 
 def remove_tree(path: str) -> None:
-    """Delete a directory and all in it; nothing happens when there is none."""
+    """Delete the directory `path` with its content if it exists."""
     if not is_remote(path):
         shutil.rmtree(path, ignore_errors=True)
     elif _gfile().isdir(path):
@@ -129,7 +135,7 @@ def remove_tree(path: str) -> None:
 
 
 def replace_tree(source: str, target: str) -> None:
-    """Move the directory `source` to `target`, in place of what was there."""
+    """Replace the directory `target` with the directory `source`."""
     remove_tree(target)
     if is_remote(target):
         _gfile().rename(source, target, overwrite=True)

@@ -1,9 +1,9 @@
 """The lease on a run directory: one chief (or worker 0) at a time writes to it.
 
 The holder rewrites lease.json every two seconds. A new chief watches an existing lease for `stale_after` seconds. If
-its heartbeat advances, the lease is live and the new chief is refused; if not, the new chief takes over. The lease
-needs no clock of another machine, no file lock and no rename, so it works on volumes, NFS and gs://. Before each
-checkpoint the holder checks that it still has the lease: another chief may have taken over while this one was blocked.
+its heartbeat advances, the lease is live and the trainer refuses the new chief. If not, the new chief takes over. The
+lease depends neither on clocks of other machines nor on file locks and renames, so it works on volumes, NFS and gs://.
+Before each checkpoint the holder checks its lease, because another chief may have taken over while it was blocked.
 """
 
 from __future__ import annotations
@@ -27,17 +27,18 @@ _LOOK_EVERY: Final = 0.5
 
 
 def new_token() -> str:
-    """Return a name for one holder; an in-place restart keeps it."""
+    """Return a unique name for a lease holder. A process keeps its token across in-place restarts."""
     return uuid.uuid4().hex[:12]
 
 
 @dataclass(slots=True, kw_only=True)
 class Lease:
-    """The lease on one run directory, held by this process or not."""
+    """The lease on one run directory, which this process may or may not hold."""
 
     path: str
-    """Of lease.json."""
+    """Path of lease.json."""
     token: str
+    """Unique name of this holder, from `new_token`."""
     stale_after: float
     """Seconds without a heartbeat after which the lease of another chief counts as stale."""
     sleep: Callable[[float], object] = time.sleep
@@ -51,10 +52,10 @@ class Lease:
         self._lock, self._stop = threading.Lock(), threading.Event()
 
     def take(self) -> None:
-        """Take the lease, after its former holder has been seen to be gone.
+        """Take the lease. If another holder exists, first watch its heartbeat for `stale_after` seconds.
 
         Raises:
-            ConfigError: another chief is active in this directory.
+            ConfigError: the heartbeat advanced, so another chief is active in this run directory.
 
         """
         text = files.read_text(self.path)
@@ -65,12 +66,12 @@ class Lease:
 
     def _watch_holder(self, text: str | None, holder: dict[str, Any]) -> None:
         who = f"{holder.get('host')}, process {holder.get('pid')}"
-        log.info("the run directory was in use by %s: watching its lease for %.0f s", who, self.stale_after)
+        log.info("lease of another chief (%s) found: watching its heartbeat for %.0f s", who, self.stale_after)
         until = self.clock() + self.stale_after
         while self.clock() < until:
             self.sleep(_LOOK_EVERY)
             now = files.read_text(self.path)
-            if _parse(now) is None:  # given back, or being written at this moment
+            if _parse(now) is None:  # The holder released the lease, or writes it at this moment.
                 if not (now or "").strip():
                     return
             elif now != text:
@@ -83,7 +84,7 @@ class Lease:
         log.info("the lease is stale: taking over")
 
     def start(self, lost: Callable[[LostLease], None], every: float = BEAT_EVERY) -> None:
-        """Renew the lease again and again in a thread; call `lost` when another one has taken over."""
+        """Renew the lease every `every` seconds in a background thread; call `lost` when another chief took over."""
 
         def beat() -> None:
             while not self._stop.wait(every):
@@ -94,16 +95,16 @@ class Lease:
                     if not self._stop.is_set():
                         lost(error)
                     return
-                except Exception as error:  # noqa: BLE001, RUF100 - a storage that fails now and then, gfile's own errors
+                except Exception as error:  # noqa: BLE001, RUF100 - gfile has its own classes
                     log.info("cannot renew %s: %s", self.path, str(error).partition("\n")[0])
 
         threading.Thread(target=beat, name="lease", daemon=True).start()
 
     def check(self) -> None:
-        """Make sure that nobody else has taken over.
+        """Check that no other chief has taken over the lease.
 
         Raises:
-            LostLease: somebody has.
+            LostLease: another chief has taken over.
 
         """
         holder = _parse(files.read_text(self.path))
@@ -112,17 +113,17 @@ class Lease:
             raise LostLease(f"another chief ({who}) took over {self.path.rpartition('/')[0]}")
 
     def give_back(self) -> None:
-        """Give the lease back, so that the next chief need not look on; without an error if that fails."""
+        """Release the lease, so that the next chief can take it without a wait. Errors are only logged."""
         self._stop.set()
         with self._lock:
             try:
                 self.check()
                 files.overwrite_text(self.path, "\n")
-            except Exception as error:  # noqa: BLE001, RUF100 - the process ends anyway
+            except Exception as error:  # noqa: BLE001, RUF100 - the process ends next
                 log.info("cannot release %s: %s", self.path, str(error).partition("\n")[0])
 
     def pause(self) -> None:
-        """Renew it no more, but keep it: this process executes its program again."""
+        """Stop the renewal but keep the lease, because an in-place restart follows."""
         self._stop.set()
 
     def _write(self) -> None:

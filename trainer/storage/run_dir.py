@@ -1,11 +1,13 @@
-"""The run directory: what is in it, and the two rules that keep it sound.
+"""The run directory, its files and its two rules.
 
-In it are:
-    run.json      the record and the versions; another identity hash in the same directory is refused
-    DONE          the result; makes a run at most once: a task that finds it ends with 0
-    status.json   where the run is, for people and programs
-    lease.json    which chief is active here (`trainer.storage.lease`)
-    evaluation.json, best/    the evaluator's (`trainer.roles.evaluator`)
+The first rule: a run directory belongs to one identity hash. The second rule: a run with a DONE marker never trains
+again. The files are:
+
+    run.json      the run record and the package versions; the trainer refuses another identity hash
+    DONE          the result; a task that finds this marker exits with 0
+    status.json   the state of the run (`trainer.storage.status`)
+    lease.json    the active chief (`trainer.storage.lease`)
+    evaluation.json, best/    written by the evaluator (`trainer.roles.evaluator`)
     checkpoints/  logs/train/  logs/eval/  export/
 """
 
@@ -39,23 +41,23 @@ def _versions() -> dict[str, str]:
 
 
 class RunDir:
-    """One run's directory."""
+    """The directory of one run."""
 
     def __init__(self, path: str, record: RunRecord) -> None:
         self.path = path
         self._record = record
 
     def at(self, *names: str) -> str:
-        """Return the path of something in the directory."""
+        """Return the path of an entry of the directory."""
         return files.join(self.path, *names)
 
     @property
     def checkpoints(self) -> str:
-        """Where the checkpoints are."""
+        """The path of the directory of checkpoints."""
         return self.at("checkpoints")
 
     def sibling_checkpoints(self, run: str) -> str:
-        """Return where the checkpoints of another run in the same storage are."""
+        """Return the path of the checkpoints of another run in the same storage."""
         return files.join(self.path.rpartition("/")[0], run, "checkpoints")
 
     def _read(self, name: str) -> dict[str, Any] | None:
@@ -78,10 +80,10 @@ class RunDir:
             )
 
     def done(self) -> dict[str, Any] | None:
-        """Return the result if the run is done.
+        """Return the content of the DONE marker, or None if the run is not done.
 
         Raises:
-            ConfigError: another run was done in this directory.
+            ConfigError: the marker belongs to another identity hash.
 
         """
         result = self._read("DONE")
@@ -90,17 +92,22 @@ class RunDir:
         return result
 
     def check(self) -> None:
-        """Check that the directory belongs to this run.
+        """Check that the directory belongs to this run or is unused.
 
         Raises:
-            ConfigError: it belongs to another one.
+            ConfigError: run.json has another identity hash.
 
         """
         if (found := self._read("run.json")) is not None:
             self._check_hash("run.json", found.get("hash"))
 
     def claim(self) -> None:
-        """Create the directory and its run.json, if they are not there yet."""
+        """Create the directory and run.json if they do not exist.
+
+        Raises:
+            ConfigError: run.json has another identity hash.
+
+        """
         files.make_directory(self.path)
         self.check()
         if self._read("run.json") is None:
@@ -109,10 +116,10 @@ class RunDir:
 
     @contextmanager
     def must_be_writable(self) -> Iterator[None]:
-        """Turn the refusal of the storage to write into a wrong configuration.
+        """Raise a `ConfigError` when the storage denies write access within the block.
 
         Raises:
-            ConfigError: the storage has refused.
+            ConfigError: the storage is read-only, or permissions are missing.
 
         """
         try:
@@ -131,18 +138,18 @@ class RunDir:
             ) from error
 
     def write_done(self, result: dict[str, Any]) -> None:
-        """Write DONE, the last thing a run does."""
+        """Write the DONE marker with `result`. This is the last write of a run."""
         files.write_text(self.at("DONE"), to_json(result, indent=2))
 
     def read_status(self) -> dict[str, Any] | None:
-        """Return the content of status.json, None when there is none."""
+        """Return the content of status.json, or None if it does not exist."""
         return self._read("status.json")
 
     def read_evaluation(self) -> dict[str, Any]:
-        """Return the content of evaluation.json (`trainer.storage.evaluation_record`), empty when there is none."""
+        """Return the content of evaluation.json (`trainer.storage.evaluation_record`), or {} if it does not exist."""
         return self._read("evaluation.json") or {}
 
     def early_stop(self) -> dict[str, Any] | None:
-        """Return where and why the evaluator has told the run to end, None when it has not."""
+        """Return the step and the reason of early stopping, or None if the evaluator has not stopped the run."""
         stop = self.read_evaluation().get("stop")
         return stop if isinstance(stop, dict) else None

@@ -1,4 +1,4 @@
-"""status.json: where the run is, for people and programs."""
+"""The file status.json: the current state of a run, for people and programs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ HEARTBEAT_EVERY: Final = 10.0
 
 
 class Status:
-    """Writes status.json, by one task only: the chief, or worker 0."""
+    """Writes status.json. Only one task of a run does so: the chief, or worker 0."""
 
     def __init__(self, run_dir: RunDir, steps: int | None) -> None:
         self._path = run_dir.at("status.json")
         self._lock = threading.Lock()
         self._stop = threading.Event()
         before = run_dir.read_status() or {}
-        # A task that only waited for its peers has not run yet, so that was no restart.
+        # The state "starting" means that the task only waited for its peers. That does not count as a restart.
         restarts = int(before.get("restarts") or 0) + (before.get("state") not in (None, "starting"))
         self._fields: dict[str, Any] = {
             "state": "starting", "exitCode": None, "step": int(before.get("step") or 0), "steps": steps,
@@ -35,7 +35,7 @@ class Status:
         return self._fields[name]
 
     def update(self, **fields: Json) -> None:
-        """Change `fields` and write the file; a storage that fails now and then must not end a training."""
+        """Change `fields` and write the file. Errors are only logged, because they must not end the training."""
         with self._lock:
             self._fields.update(fields)
             text = to_json({**self._fields, "updated": now()})
@@ -45,12 +45,12 @@ class Status:
                 log.info("cannot write %s: %s", self._path, error)
 
     def note(self, **fields: Json) -> None:
-        """Change `fields` and leave the writing to the next `update` or heartbeat."""
+        """Change `fields`. The next `update` or heartbeat writes them to the file."""
         with self._lock:
             self._fields.update(fields)
 
     def start_heartbeat(self, every: float = HEARTBEAT_EVERY) -> None:
-        """Write the file again and again, so that readers can tell a slow step from a dead chief."""
+        """Write the file every `every` seconds, so that readers can distinguish a slow step from a dead chief."""
 
         def beat() -> None:
             while not self._stop.wait(every):
@@ -59,5 +59,5 @@ class Status:
         threading.Thread(target=beat, name="heartbeat", daemon=True).start()
 
     def stop_heartbeat(self) -> None:
-        """Write no more on one's own: the state is final."""
+        """Stop the heartbeat, because the state is final."""
         self._stop.set()

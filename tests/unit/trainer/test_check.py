@@ -138,7 +138,7 @@ def test_a_right_task_is_described() -> None:
         ("NoLabels", 'dataset(context, "train"): ValueError: yields TensorSpec'),
         ("NotBatched", "the first dimension must be the batch, of context.batch_size examples (8)"),
         ("NoDataset", 'dataset(context, "train"): ValueError: returned list: it must return a tf.data.Dataset'),
-        ("NothingToTrainOn", "is empty: it must repeat indefinitely: end with repeat()"),
+        ("NothingToTrainOn", "is empty: it must repeat indefinitely. End it with repeat()"),
         ("NotANumber", "loss(): the first step's loss is nan"),
         ("WrongMetric", "metrics(): "),
     ],

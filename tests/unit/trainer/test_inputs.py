@@ -64,7 +64,7 @@ def test_pipelines_share_out_all_records(paths: list[str], pipelines: int, shuff
 
 
 def test_fewer_files_than_pipelines_is_an_error_for_files(paths: list[str]) -> None:
-    with pytest.raises(ValueError, match=r"2 files cannot be shared out to 3 input pipelines: write at least one"):
+    with pytest.raises(ValueError, match=r"2 files cannot be divided among 3 input pipelines. Write at least one"):
         inputs.shard_files(paths[:2], context(pipeline=2, pipelines=3))
 
 

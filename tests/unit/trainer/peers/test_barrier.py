@@ -41,7 +41,7 @@ def test_it_reports_after_five_seconds_and_then_every_minute(clock: Clock, lines
     with pytest.raises(GaveUp, match=r"gave up after 200 s: missing ps-0 \(connection refused\)"):
         barrier.wait(clock.sleep)
     assert len(lines) == 4
-    assert lines[0] == "waiting for 1 of 1 tasks (0 there, 5 s of 200 s): missing ps-0 (connection refused)"
+    assert lines[0] == "waiting for 1 of 1 tasks (0 ready, 5 s of 200 s): missing ps-0 (connection refused)"
     assert [line.split(", ")[1].split(" s of")[0] for line in lines] == ["5", "65", "125", "185"]
 
 

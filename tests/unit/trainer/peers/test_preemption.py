@@ -109,4 +109,4 @@ def test_one_that_is_gone_or_new_is_not_leaving(servers: Servers, clock: Clock, 
     assert servers.preemption.leaving() == []
     servers.mail["ps-0"].gone = True
     servers.preemption.release(["ps-0"])
-    assert "could not tell ps-0" in lines[-1]
+    assert "cannot send the exit code to ps-0" in lines[-1]

@@ -41,7 +41,7 @@ def test_patience_counts_evaluations_that_bring_nothing(run_dir: RunDir, mode: s
         assert it.stop is None
     it.add(4, {"auc": sign * 1.29})
     assert it.stop == {
-        "step": 4, "reason": f"auc did not get better in 2 evaluations: the best is {sign * 1.2} at step 2"
+        "step": 4, "reason": f"auc did not improve in 2 evaluations: the best is {sign * 1.2} at step 2"
     }  # fmt: skip
     it.add(5, {"auc": sign * 9.0})
     assert it.stop["step"] == 4, "what was said stays said"
