@@ -1,7 +1,7 @@
-"""The contract between the trainer and what it trains: subclass `Task`.
+"""The interface between the trainer and user code: subclass `Task`.
 
 A job file names the class: `trainer.task: my_package.my_module:MyTask`. The same class trains on one CPU, on several
-GPUs and on hundreds of workers; the trainer decides how, the task says what:
+GPUs and on hundreds of workers. The task defines the model and the data, and the trainer distributes the training:
 
     class MyTask(Task):
         defaults = {"learning_rate": 1e-3}
@@ -18,7 +18,7 @@ GPUs and on hundreds of workers; the trainer decides how, the task says what:
         def dataset(self, context, split):
             ...
 
-Try it without a run: `python -m trainer check my_package.my_module:MyTask`. A guide: docs/writing-a-task.md.
+Test the class without a run: `python -m trainer check my_package.my_module:MyTask`. See docs/writing-a-task.md.
 """
 
 from __future__ import annotations
@@ -54,95 +54,108 @@ BUILT_IN: Final = {
     "recommender": "trainer.tasks.recommender:Recommender",
     "resnet50": "trainer.tasks.resnet50:ResNet50",
 }
-"""Short name -> class, for the tasks that come with the trainer."""
+"""Short name -> class of each built-in task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataContext:
-    """What a task needs to know to build the part of a dataset that one input pipeline reads."""
+    """The parameters of one input pipeline."""
 
     batch_size: int
-    """Examples per batch that this pipeline must yield: those of one replica and one step."""
+    """Number of examples in each batch of this pipeline: the examples of one replica in one step."""
     pipelines: int = 1
-    """How many pipelines read the split together: each must yield its own share. See `trainer.inputs`, or use
-    `dataset.shard(pipelines, pipeline)`. Each worker of a ParameterServer run is alone (1) and reads everything."""
+    """Number of pipelines that divide the split. Each must yield its own share: use `trainer.inputs`, or
+    `dataset.shard(pipelines, pipeline)`. It is 1 in a ParameterServer run, in which each worker reads all examples."""
     pipeline: int = 0
-    """Number of this pipeline, from 0."""
+    """Index of this pipeline, from 0."""
     seed: int | None = None
-    """Seed for `shuffle`, `random` and the like; another one for each pipeline and after each restart. None where every
-    pipeline draws its own order (ParameterServer): pass it on as it is, TensorFlow understands None."""
+    """Seed for random operations such as `shuffle`. It differs for each pipeline and after each restart. None in a
+    ParameterServer run, in which each pipeline has a random order: TensorFlow accepts None as a seed."""
     data_dir: str | None = None
-    """DATA_DIR: where the user's data is, None when the run has none."""
+    """DATA_DIR: the directory of the user's data. None: the run has no data directory."""
 
 
 class Task(ABC):
-    """What is trained. Methods are called in this order; `model` and `optimizer` under the strategy's scope.
+    """The base class of tasks: it defines model, optimizer, loss and data.
 
-    The model is built a second time, outside the strategy, for the evaluation and the export at the end.
+    The trainer calls the methods in the order of this class. It calls `model` and `optimizer` in the strategy's scope.
+    For the evaluation and the final export it calls `model` again, outside the strategy.
     """
 
     defaults: ClassVar[Mapping[str, Scalar]] = {}
-    """The task's hyperparameters with their defaults. A job file may set these names and no others, to values of the
-    default's type."""
+    """The task's hyperparameters with their defaults. A job file may set only these names, to values of the same type
+    as the default."""
     settings: TrainerConfig = TrainerConfig()
-    """The run's `trainer` block: `self.settings.steps` for a schedule, `.batch_size` (examples per step over all
-    replicas) for a learning rate that grows with it. Set once the task is made: not yet in `__init__`."""
+    """The run's `trainer` block. For example, a schedule may use `steps` and `batch_size` (examples per step over all
+    replicas). The trainer sets it after `__init__`."""
 
     def __init__(self, hp: Mapping[str, Scalar]) -> None:
         self.hp: dict[str, Scalar] = dict(hp)
-        """The hyperparameters: `defaults` with the job file's values over them."""
+        """The hyperparameters: the values of the job file, or else the `defaults`."""
 
     @abstractmethod
     def model(self) -> Model:
         """Return a new `keras.Model`: features as `dataset` yields them, `[batch, ...]` -> outputs `[batch, ...]`.
 
-        It must be built, so that its variables exist: begin it with `keras.Input`. In mixed precision let the last
-        layer compute in float32 (`dtype="float32"`). Large embeddings: `trainer.embedding.Embedding`.
+        The model must be built, so that its variables exist: begin it with `keras.Input`. For mixed precision, set
+        `dtype="float32"` in the last layer. For large embedding tables, use `trainer.embedding.Embedding`.
         """
 
     @abstractmethod
     def optimizer(self) -> Optimizer:
-        """Return a new `keras.Optimizer`. Its learning rate may be a schedule, which counts steps.
+        """Return a new `keras.Optimizer`. Its learning rate may be a schedule over training steps.
 
-        Under ParameterServer each worker's batch is a step, so a run of `trainer.steps` makes as many updates under
-        every strategy. Loss scaling for mixed_float16 is added by the trainer.
+        With every strategy, a run makes `trainer.steps` updates. In a ParameterServer run, each batch of a worker is a
+        step. The trainer adds loss scaling for mixed_float16.
         """
 
     @abstractmethod
     def loss(self, labels: Tensor, outputs: Tensor) -> Tensor:
         """Return the loss of each example: labels and outputs `[batch, ...]` -> float `[batch]`.
 
-        A result `[batch, ...]` is averaged over the rest. No mean over the batch: the trainer takes it over all
-        replicas. Regularisers of the model come on top.
+        The trainer averages further dimensions of the result. Do not average over the batch, because the trainer does
+        so over all replicas. The trainer also adds the regularization losses of the model.
         """
 
     @abstractmethod
     def dataset(self, context: DataContext, split: str) -> Dataset | None:
         """Return the `tf.data.Dataset` of `split`: tuples `(features, labels)` or `(features, labels, weights)`.
 
-        Each is `[context.batch_size, ...]`; weights `[batch]` multiply the losses. `"train"` never ends (`repeat()`)
-        and has full batches only (`drop_remainder=True`). `"eval"` ends and holds every evaluation example once; return
-        None when there is no such data. End it with `prefetch`: what the steps wait for data is `inputWaitShare` in
-        status.json.
+        Each element is `[context.batch_size, ...]`. Weights `[batch]` multiply the losses. End the dataset with
+        `prefetch`. The field `inputWaitShare` of status.json is the share of time in which the steps wait for data.
+
+        Args:
+            context: The parameters of this input pipeline.
+            split: `"train"` or `"eval"`. The training data must be endless (`repeat()`) and have only full batches
+                (`drop_remainder=True`). The evaluation data must contain each example once. Return None for `"eval"` if
+                there is no evaluation data.
+
         """
 
     def metrics(self) -> list[Metric]:
-        """Return new Keras metrics for the evaluation, updated with labels and outputs (and weights) of each batch.
+        """Return new Keras metrics for the evaluation.
 
-        Their names are the names in TensorBoard, in DONE and for `trainer.earlyStopping`.
+        The trainer updates them with the labels, outputs and weights of each batch. TensorBoard, the DONE marker and
+        `trainer.earlyStopping` use their names.
         """
         return []
 
     def signature(self) -> object | None:
-        """Return the `input_signature` of the exported model, None for the one Keras derives."""
+        """Return the `input_signature` of the exported model, or None for the signature that Keras derives."""
         return None
 
 
 def load(name: str, hyperparameters: Mapping[str, Scalar], settings: TrainerConfig | None = None) -> Task:
-    """Return the task called `name` with `hyperparameters` over its defaults.
+    """Return a new instance of the task `name`.
+
+    Args:
+        name: The name of a built-in task, or `package.module:Class`.
+        hyperparameters: Values that replace defaults of the task.
+        settings: The run's `trainer` block. None: the defaults.
 
     Raises:
-        ConfigError: there is no such class, or it lacks a method, or a hyperparameter is unknown or of the wrong type.
+        ConfigError: the class does not exist or has unimplemented methods, or a hyperparameter is unknown or has a
+            value of the wrong type.
 
     """
     target = BUILT_IN.get(name, name)
@@ -193,10 +206,10 @@ def _import(module_name: str, name: str) -> object:
 
 
 def merge(defaults: Mapping[str, Scalar], given: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    """Return `defaults` with `given` over them.
+    """Return `defaults`, with the values of `given` in place of their defaults.
 
     Raises:
-        ConfigError: a name that `defaults` lacks, or a value of another type.
+        ConfigError: `defaults` does not contain a name of `given`, or a value has another type than its default.
 
     """
     merged = dict(defaults)

@@ -1,1 +1,1 @@
-"""The tasks that come with the trainer."""
+"""The built-in tasks."""

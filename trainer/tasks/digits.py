@@ -1,7 +1,8 @@
-"""Handwritten digits: 1,797 images of 8x8 pixels, real data that comes with the package.
+"""Classification of handwritten digits: 1,797 images of 8x8 pixels, which the package contains.
 
-A small convolutional network reaches an accuracy of about 0.98 on the evaluation fifth of the data after 600 steps of
-64 images, in well under a minute on one core. The data are scikit-learn's `load_digits`, see scripts/make_digits.py.
+One fifth of the images is the evaluation data. A small convolutional network reaches an accuracy of about 0.98 on it
+after 600 steps of 64 images. This takes less than a minute on one core. The data is scikit-learn's `load_digits`; the
+script scripts/make_digits.py converts it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _FEATURES: Final = {
 
 
 def _decode(serialized: Tensor) -> tuple[Tensor, Tensor]:
-    """Return images `[batch, 8, 8, 1]` (uint8, 0 to 16) and labels `[batch]` of a batch of records."""
+    """Return images `[batch, 8, 8, 1]` (uint8, 0 to 16) and labels `[batch]` (int64) of a batch of records."""
     parsed = tf.io.parse_example(serialized, _FEATURES)
     pixels = tf.io.decode_raw(parsed["image"], tf.uint8, fixed_length=None)
     return tf.reshape(pixels, [-1, _SIDE, _SIDE, 1]), parsed["label"]
@@ -73,5 +74,5 @@ class Digits(Task):
         return batches.map(_decode, num_parallel_calls=1).prefetch(2)
 
     def metrics(self) -> list[Metric]:
-        """Return the accuracy."""
+        """Return the metric `accuracy`."""
         return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]

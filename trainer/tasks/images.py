@@ -1,12 +1,13 @@
-"""Image classification: what `inception_v3` and `resnet50` share.
+"""Image classification: the common base class of `inception_v3` and `resnet50`.
 
-Images come from TFRecord files in DATA_DIR, `train-*` and `validation-*` (hyperparameters `train_files`,
-`validation_files`), as ImageNet is usually stored. Each record is a `tf.train.Example` with
+The task reads TFRecord files in DATA_DIR, `train-*` and `validation-*` (hyperparameters `train_files` and
+`validation_files`). This is the usual format of ImageNet. Each record is a `tf.train.Example` with
 
     image/encoded      bytes   a JPEG or PNG file of any size
-    image/class/label  int64   the class; `first_label` names the smallest (0; 1 in the usual files of ImageNet)
+    image/class/label  int64   the class; `first_label` is the smallest one (0, but 1 in the usual files of ImageNet)
 
-Without DATA_DIR they are synthetic: patterns of their class under noise, to measure a step or to see a loss fall.
+Without DATA_DIR the images are synthetic: a pattern of the class with noise. They serve to measure the time of a step,
+or to observe a falling loss.
 """
 
 from __future__ import annotations
@@ -27,36 +28,36 @@ _FEATURES: Final = {
 _BATCH_OF_RATE: Final = 256
 _CHANNELS: Final = 3
 _CENTRE: Final = 0.875
-"""Share of each side of an evaluation image that is used."""
+"""Share of each side of an evaluation image that the central crop keeps."""
 _SMALLEST_CROP: Final = 0.08
 _SYNTHETIC_SEED: Final = 20_000
 
 
 class ImageClassification(Task):
-    """Classifies images; a subclass names the network."""
+    """Classifies images. A subclass defines the network."""
 
     defaults: ClassVar[dict[str, Scalar]] = {
         "image_size": 224,  # pixels, both sides
         "classes": 1000,
-        "learning_rate": 0.1,  # for 256 examples per step, the highest; scaled to the batch size
-        "warmup_steps": 500,  # of linear growth; then it falls like a cosine to 0 at the last step
+        "learning_rate": 0.1,  # the maximum for 256 examples per step; scaled with the batch size
+        "warmup_steps": 500,  # linear increase of the learning rate; then cosine decay to 0 at the last step
         "momentum": 0.9,
-        "weight_decay": 1e-4,  # per step and learning rate, of kernels only
+        "weight_decay": 1e-4,  # decoupled, times the learning rate per step, only for kernels
         "label_smoothing": 0.1,
-        "colour": 0.2,  # how much brightness, contrast and saturation vary
+        "colour": 0.2,  # maximum change of brightness, contrast and saturation
         "first_label": 0,
         "train_files": "train-*",
         "validation_files": "validation-*",
-        "shuffle": 4096,  # records in the shuffle buffer, as encoded files
+        "shuffle": 4096,  # encoded records in the shuffle buffer
         "synthetic_examples": 256,
     }
 
     @abstractmethod
     def network(self, side: int) -> Model:
-        """Return the network without its classifier: `[batch, side, side, 3]`, -1 to 1 -> features `[batch, n]`."""
+        """Return the network without its classifier: `[batch, side, side, 3]` (-1 to 1) -> features `[batch, n]`."""
 
     def model(self) -> Model:
-        """Return network and classifier: images `[batch, side, side, 3]` (0 to 255) -> logits `[batch, classes]`."""
+        """Return the whole model: images `[batch, side, side, 3]` (0 to 255) -> logits `[batch, classes]`."""
         side = int(self.hp["image_size"])
         images = keras.Input((side, side, _CHANNELS), dtype="uint8", name="images")
         network = self.network(side)
@@ -66,7 +67,7 @@ class ImageClassification(Task):
         return keras.Model(images, logits, name=type(self).__name__.lower())
 
     def optimizer(self) -> Optimizer:
-        """Return SGD with Nesterov momentum, decoupled weight decay, and the schedule."""
+        """Return SGD with Nesterov momentum, decoupled weight decay and the learning rate of `schedule`."""
         optimizer = keras.optimizers.SGD(
             self.schedule(),
             momentum=float(self.hp["momentum"]),
@@ -77,10 +78,10 @@ class ImageClassification(Task):
         return optimizer
 
     def schedule(self) -> keras.optimizers.schedules.LearningRateSchedule:
-        """Return the learning rate over `trainer.steps`: linear from 0 to the highest, then a cosine to 0.
+        """Return the learning rate over `trainer.steps`: linear warm-up from 0, then cosine decay to 0.
 
         Raises:
-            ConfigError: the warm-up takes all the steps.
+            ConfigError: `warmup_steps` is not less than `trainer.steps`.
 
         """
         steps, warmup = self.settings.steps, int(self.hp["warmup_steps"])
@@ -112,7 +113,7 @@ class ImageClassification(Task):
         return examples.batch(context.batch_size, drop_remainder=training).prefetch(tf.data.AUTOTUNE)
 
     def metrics(self) -> list[Metric]:
-        """Return the accuracy: the right class is the first guess, or among the first five."""
+        """Return the metrics `accuracy` and, with more than five classes, `top5` (top-5 accuracy)."""
         found: list[Metric] = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
         if int(self.hp["classes"]) > 5:  # noqa: PLR2004
             found.append(keras.metrics.SparseTopKCategoricalAccuracy(5, name="top5"))
@@ -132,7 +133,7 @@ class ImageClassification(Task):
         return parsed["image/encoded"], parsed["image/class/label"] - int(self.hp["first_label"])
 
     def _augmented(self, record: Tensor, seed: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a random part of the image, perhaps mirrored, in slightly other colours."""
+        """Return a random crop of the image, with a random flip and random changes of color, and its label."""
         encoded, label = self._parse(record)
         image = tf.io.decode_image(encoded, channels=_CHANNELS, expand_animations=False)
         begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
@@ -158,7 +159,7 @@ class ImageClassification(Task):
         return tf.saturate_cast(tf.ensure_shape(image, [side, side, _CHANNELS]), tf.uint8)
 
     def _held_out(self, record: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the middle of the image."""
+        """Return the central crop of the image, and its label."""
         encoded, label = self._parse(record)
         side = int(self.hp["image_size"])
         image = tf.io.decode_image(encoded, channels=_CHANNELS, expand_animations=False)
@@ -166,7 +167,7 @@ class ImageClassification(Task):
         return tf.saturate_cast(tf.ensure_shape(image, [side, side, _CHANNELS]), tf.uint8), label
 
     def _synthetic(self, context: DataContext, *, training: bool) -> Dataset:
-        """Return made-up images; the training ones are made once and kept in memory."""
+        """Return synthetic images. The training images are generated once and cached in memory."""
         examples, side = int(self.hp["synthetic_examples"]), int(self.hp["image_size"])
         first = 0 if training else examples
 

@@ -16,7 +16,7 @@ class InceptionV3(ImageClassification):
     defaults: ClassVar = {**ImageClassification.defaults, "image_size": 299}
 
     def network(self, side: int) -> Model:
-        """Return Keras' architecture with new weights; `side` is 75 or more."""
+        """Return the network of Keras with random weights. `side` must be 75 or more."""
         return keras.applications.InceptionV3(
             include_top=False, weights=None, input_shape=(side, side, 3), pooling="avg"
         )

@@ -1,8 +1,8 @@
-"""Will this user click on this item? Embedding tables, which parameter servers are for, on synthetic data.
+"""Click prediction with embedding tables on synthetic data, an example for ParameterServer.
 
-The clicks are drawn from a known model (`_true_logits`), so it is known how well any model can do: `reachable_auc`.
-Nothing is stored: each example is computed from its number, the same on every machine. The defaults are a run of a
-minute; `users: 5000000` makes a table of 340 MB.
+The clicks are drawn from a known probability model (`_true_logits`). Therefore the best possible AUC is known too:
+`reachable_auc`. The task stores no data. It computes each example from its number, with the same result on every
+machine. A run with the defaults takes a minute. With `users: 5000000`, the largest table has 340 MB.
 """
 
 from __future__ import annotations
@@ -20,18 +20,21 @@ from trainer.task import DataContext, Dataset, Metric, Model, Optimizer, Task, T
 _FEATURES: Final = ("user", "item", "city", "hour", "device")
 _USER, _ITEM = 0, 1
 _EFFECTS: Final = (1.0, 0.8, 0.5, 0.3, 0.3)
-"""Standard deviation of each feature's own part of the true logit."""
+"""Standard deviation of each feature's additive term in the true logit."""
 _TASTES: Final = 1
-"""Length of the hidden vectors of user and item whose product is the rest of it."""
+"""Length of the hidden vectors of user and item. Their product is the remaining term of the true logit."""
 _TASTE_EFFECT: Final = 0.5
 _MEAN_LOGIT: Final = -1.0
 _SKEW: Final = 4.0
-"""Ids are `rows * uniform ** _SKEW`: a few are seen often, most of them rarely."""
+"""Ids are `rows * uniform ** _SKEW`: a few ids are frequent, most are rare."""
 _EVAL_STREAM: Final = -1
 
 
 def _hash(numbers: Tensor, salt: int) -> Tensor:
-    """Return well mixed 32-bit numbers (int64) for `numbers`, the same on every machine and for any size of table."""
+    """Return a hash (0 to 2**32 - 1, int64) of each of `numbers` (int64), the same on every machine.
+
+    Another `salt` gives independent hashes.
+    """
     mask = 0xFFFFFFFF
     mixed = (numbers + 0x9E3779B9 * (salt + 1)) & mask
     for factor in (0x45D9F3B, 0x2C1B3C6D, 0x297A2D39):
@@ -40,7 +43,7 @@ def _hash(numbers: Tensor, salt: int) -> Tensor:
 
 
 def _effect(ids: Tensor, salt: int) -> Tensor:
-    """Return a fixed number per id, with mean 0 and standard deviation 1."""
+    """Return a fixed number for each id, with mean 0 and standard deviation 1 over all ids."""
     return (tf.cast(_hash(ids, salt), tf.float32) / 2.0**31 - 1.0) * 3.0**0.5
 
 
@@ -54,16 +57,28 @@ def _true_logits(ids: Tensor) -> Tensor:
 
 
 def auc(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Return the area under the ROC curve: how often a clicked example has a higher score than another one."""
+    """Return the area under the ROC curve.
+
+    This is the probability that a random clicked example has a higher score than a random other example.
+
+    Args:
+        labels: 1 for clicked examples, 0 for others, `[examples]`.
+        scores: The predictions, `[examples]`.
+
+    """
     _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]  # the mean rank of equal scores
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]  # Equal scores have their mean rank.
     clicked = int(np.sum(labels == 1))
     others = len(labels) - clicked
     return float((np.sum(ranks[labels == 1]) - clicked * (clicked + 1) / 2) / (clicked * others))
 
 
 class Recommender(Task):
-    """Predicts clicks: wide (a weight per id), products of pairs, and deep (a network over all vectors)."""
+    """Predicts clicks by the sum of three parts.
+
+    The wide part is a weight per id, the pair part is the product of the vectors of user and item, and the deep part is
+    a network over all vectors.
+    """
 
     defaults: ClassVar = {
         "learning_rate": 1e-3,
@@ -80,7 +95,7 @@ class Recommender(Task):
     def model(self) -> Model:
         """Return ids `[batch, 5]` int64 -> logits `[batch]`.
 
-        A table's first column is the wide part's weight, the others are the vector.
+        The first column of each table is the weight of the wide part. The other columns are the vector.
         """
         ids = keras.Input((len(_FEATURES),), dtype="int64", name="ids")
         rate, width = float(self.hp["table_learning_rate"]), int(self.hp["width"])
@@ -99,7 +114,7 @@ class Recommender(Task):
         return keras.Model(ids, keras.layers.Flatten(dtype="float32", name="logits")(logits)[:, 0], name="recommender")
 
     def optimizer(self) -> Optimizer:
-        """Return Adam, for all but the tables."""
+        """Return Adam, for all variables except the tables."""
         return keras.optimizers.Adam(float(self.hp["learning_rate"]))
 
     def loss(self, labels: Tensor, outputs: Tensor) -> Tensor:
@@ -116,24 +131,27 @@ class Recommender(Task):
         return self._held_out(context.batch_size).map(lambda ids, clicked, _: (ids, clicked)).prefetch(2)
 
     def metrics(self) -> list[Metric]:
-        """Return the area under the ROC curve, to be compared with `reachable_auc`."""
+        """Return the metric `auc`, which is comparable with `reachable_auc`."""
         return [keras.metrics.AUC(num_thresholds=1000, from_logits=True, name="auc")]
 
     def reachable_auc(self) -> float:
-        """Return the AUC of the true probabilities on the evaluation examples: no model can do better but by luck."""
+        """Return the AUC of the true probabilities on the evaluation examples.
+
+        A model can exceed it only by chance.
+        """
         batches = [(clicked.numpy(), logits.numpy()) for _, clicked, logits in self._held_out(4096)]
         labels, scores = (np.concatenate(each) for each in zip(*batches, strict=True))
         return auc(labels, scores)
 
     def _held_out(self, batch_size: int) -> Dataset:
-        """Return the evaluation `(ids, clicked, true logits)`, the same examples for each batch size."""
+        """Return the evaluation batches `(ids, clicked, true logits)`. The examples do not depend on the batch size."""
         examples, chunk = int(self.hp["eval_examples"]), 1024
         chunks = tf.data.Dataset.range(-(-examples // chunk))
         made = chunks.map(lambda number: self._batch(tf.constant(_EVAL_STREAM, tf.int64), number, chunk))
         return made.unbatch().take(examples).batch(batch_size)
 
     def _batch(self, stream: Tensor, number: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the `number`-th batch of a stream of examples: ids, clicked, true logits."""
+        """Return the ids, clicks and true logits of the `number`-th batch of the random `stream`."""
         uniform = tf.random.stateless_uniform([size, len(_FEATURES) + 1], tf.stack([stream, number]))
         rows = tf.constant(self._rows(), tf.float32)
         ids = tf.cast(tf.math.floor(uniform[:, :-1] ** _SKEW * rows), tf.int64)

@@ -12,5 +12,5 @@ class ResNet50(ImageClassification):
     """Classifies images with ResNet-50 (He et al., 2015)."""
 
     def network(self, side: int) -> Model:
-        """Return Keras' architecture with new weights; `side` is 32 or more."""
+        """Return the network of Keras with random weights. `side` must be 32 or more."""
         return keras.applications.ResNet50(include_top=False, weights=None, input_shape=(side, side, 3), pooling="avg")

@@ -1,4 +1,4 @@
-"""What the trainer's tests share. They run in one process and need no network but loopback."""
+"""Fixtures of the trainer's unit tests, which run in one process and use only the loopback network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RECORD: dict[str, Any] = {
 
 @pytest.fixture
 def raw() -> dict[str, Any]:
-    """A run record as JSON, to be changed."""
+    """A run record as decoded JSON, which the test may change."""
     return copy.deepcopy(RECORD)
 
 
@@ -49,13 +49,13 @@ class Clock:
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock that stands still until it is moved."""
+    """A clock that only the test moves."""
     return Clock()
 
 
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the trainer logs."""
+    """The lines that the trainer logs."""
     from trainer.runtime.logs import log
 
     logged: list[str] = []
@@ -65,7 +65,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def checkpoint_files(tmp_path: Path) -> Callable[..., Path]:
-    """Return a function that puts the files of checkpoints into a directory."""
+    """Return a function that creates empty checkpoint files in a directory."""
 
     def make(*steps: int, shards: int = 1) -> Path:
         for step in steps:

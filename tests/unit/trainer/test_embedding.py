@@ -1,4 +1,4 @@
-"""Embedding tables: looked up, trained row by row, saved as one tensor."""
+"""Embedding tables: lookup, training row by row, and checkpoints."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def built(rows: int = 6, width: int = 2) -> Embedding:
     return layer
 
 
-def test_ids_become_vectors() -> None:
+def test_embedding_returns_the_rows_of_the_ids() -> None:
     layer = built()
     rows = layer.table.numpy()
     assert np.abs(rows).max() <= 0.05
@@ -33,7 +33,7 @@ def test_ids_become_vectors() -> None:
     assert (again.rows, again.width, again.learning_rate) == (6, 2, 0.5)
 
 
-def test_training_is_adagrad_of_the_rows_that_were_seen() -> None:
+def test_embedding_applies_adagrad_only_to_the_rows_of_the_batch() -> None:
     layer = built()
     expected = layer.table.numpy().copy()
     squares = np.full_like(expected, 1e-8)
@@ -43,14 +43,14 @@ def test_training_is_adagrad_of_the_rows_that_were_seen() -> None:
             loss = tf.reduce_sum(layer(ids) * [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
         tf.function(layer.apply_gradients)(tape.gradient(loss, layer.pieces))
         gradient = np.zeros_like(expected)
-        gradient[1], gradient[4] = (6, 8), (3, 4)  # row 1 is in the batch twice
+        gradient[1], gradient[4] = (6, 8), (3, 4)  # The batch contains row 1 twice.
         squares += gradient**2
         expected -= 0.5 * gradient / np.sqrt(squares)
     np.testing.assert_allclose(layer.table.numpy(), expected, rtol=1e-5)
     np.testing.assert_allclose(layer.accumulator.numpy(), squares, rtol=1e-5)
 
 
-def test_a_checkpoint_holds_each_table_as_one_tensor(tmp_path: Path) -> None:
+def test_checkpoint_contains_each_table_as_one_tensor(tmp_path: Path) -> None:
     model = Recommender({**Recommender.defaults, "users": 50, "items": 20}).model()
     path = tf.train.Checkpoint(model=model).write(str(tmp_path / "ckpt"))
     shapes = [shape for name, shape in tf.train.list_variables(path) if "/table/" in name]
@@ -63,7 +63,7 @@ def test_a_checkpoint_holds_each_table_as_one_tensor(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "servers", "pieces"), [(100, 3, 1), (12_000, 1, 1), (12_000, 2, 2), (12_000, 3, 3), (12_000, 9, 4)]
 )  # fmt: skip
-def test_tables_are_cut_by_size_and_nothing_else_is(rows: int, servers: int, pieces: int) -> None:
+def test_partitioner_shards_only_tables_and_by_size(rows: int, servers: int, pieces: int) -> None:
     cut = embedding.partitioner(servers)
     shape = tf.TensorShape([rows, 17])
     assert cut(shape=shape, dtype=tf.float32) == [1, 1]
@@ -72,13 +72,13 @@ def test_tables_are_cut_by_size_and_nothing_else_is(rows: int, servers: int, pie
     assert cut(shape=shape, dtype=tf.float32) == [1, 1]
 
 
-def test_loss_scaling_is_refused() -> None:
+def test_mixed_float16_is_refused_for_a_task_with_tables() -> None:
     task = Recommender({**Recommender.defaults, "users": 50, "items": 20})
     with pytest.raises(ConfigError, match=r'precision: got "mixed_float16"; expected one of "mixed_bfloat16"'):
         steps.build(task, tf.distribute.OneDeviceStrategy("/cpu:0"), TrainerConfig(precision="mixed_float16"))
 
 
-def test_a_table_that_no_loss_depends_on_stays_as_it_is() -> None:
+def test_table_without_gradients_does_not_change() -> None:
     class Unused(Recommender):
         def model(self) -> keras.Model:
             ids = keras.Input((5,), dtype="int64")

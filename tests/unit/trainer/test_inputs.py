@@ -1,4 +1,4 @@
-"""Which pipeline reads what, in which order."""
+"""The division of files and records among input pipelines, and their order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FILES, EACH = 6, 10
 
 @pytest.fixture
 def paths(tmp_path: Path) -> list[str]:
-    """Files of records `<file>-<record>`."""
+    """Paths of TFRecord files with records `<file>-<record>`."""
     for number in range(FILES):
         with tf.io.TFRecordWriter(str(tmp_path / f"train-{number}")) as writer:
             for record in range(EACH):
@@ -40,35 +40,35 @@ def everything() -> list[str]:
     return sorted(f"{number}-{record}" for number in range(FILES) for record in range(EACH))
 
 
-def test_the_order_is_the_seed_s(paths: list[str]) -> None:
+def test_seed_determines_the_order_of_the_records(paths: list[str]) -> None:
     first = order(paths, context(seed=1), epochs=2)
     assert first == order(paths, context(seed=1), epochs=2)
     assert first != order(paths, context(seed=2), epochs=2)
     assert sorted(first[: FILES * EACH]) == everything()
-    assert first[: FILES * EACH] != first[FILES * EACH :], "each epoch has an order of its own"
+    assert first[: FILES * EACH] != first[FILES * EACH :], "each epoch has another order"
 
 
-def test_the_evaluation_keeps_the_order(paths: list[str]) -> None:
+def test_records_keep_their_order_without_shuffling(paths: list[str]) -> None:
     assert order(paths, context(seed=None), shuffle=0) == everything()
 
 
 @pytest.mark.parametrize("pipelines", [1, 2, 4, 6, 7, 10])
 @pytest.mark.parametrize("shuffle", [0, 20])
-def test_pipelines_share_out_all_records(paths: list[str], pipelines: int, shuffle: int) -> None:
-    """By file as long as there are enough of them, then by record."""
+def test_pipelines_together_read_every_record_once(paths: list[str], pipelines: int, shuffle: int) -> None:
+    """With at least one file per pipeline, the pipelines divide the files, otherwise the records."""
     shares = [order(paths, context(seed=n, pipeline=n, pipelines=pipelines), shuffle) for n in range(pipelines)]
     assert sorted(record for share in shares for record in share) == everything()
     if pipelines <= FILES:
         files = [{record.partition("-")[0] for record in share} for share in shares]
-        assert sum(len(each) for each in files) == FILES, "no file is read twice"
+        assert sum(len(each) for each in files) == FILES, "two pipelines must not read the same file"
 
 
-def test_fewer_files_than_pipelines_is_an_error_for_files(paths: list[str]) -> None:
+def test_shard_files_refuses_fewer_files_than_pipelines(paths: list[str]) -> None:
     with pytest.raises(ValueError, match=r"2 files cannot be divided among 3 input pipelines. Write at least one"):
         inputs.shard_files(paths[:2], context(pipeline=2, pipelines=3))
 
 
-def test_files_that_are_missing_are_named(tmp_path: Path) -> None:
+def test_refusal_names_the_pattern_of_missing_files(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"expected a directory with files that match train-\*"):
         inputs.find_files(str(tmp_path), "train-*")
     with pytest.raises(ConfigError, match="DATA_DIR: got nothing"):
@@ -76,7 +76,7 @@ def test_files_that_are_missing_are_named(tmp_path: Path) -> None:
 
 
 class Files:
-    """Of a task, what reads files."""
+    """The `dataset` method of a task that reads files."""
 
     def __init__(self, paths: list[str]) -> None:
         self._paths = paths
@@ -86,7 +86,7 @@ class Files:
 
 
 def from_pipeline(paths: list[str], seed: int | None) -> Callable[[], list[bytes]]:
-    """Return a graph that builds the pipeline and reads it, as a worker of a ParameterServer run does."""
+    """Return a function that builds and reads the pipeline in a graph, as a worker of a ParameterServer run does."""
     function = steps.pipeline_function(
         Files(paths),
         TrainerConfig(),
@@ -103,17 +103,17 @@ def from_pipeline(paths: list[str], seed: int | None) -> Callable[[], list[bytes
     return lambda: list(read().numpy())
 
 
-def test_every_worker_of_a_parameter_server_run_draws_its_own_order(paths: list[str]) -> None:
+def test_workers_of_a_parameter_server_run_read_in_different_orders(paths: list[str]) -> None:
     tf.random.set_seed(0)
     worker = from_pipeline(paths, seed=None)
     one, other = worker(), worker()
     assert one != other
     assert sorted(one) == sorted(other) == [each.encode() for each in everything()]
     same = from_pipeline(paths, seed=5)
-    assert same() == same(), "with a seed they would all read the same"
+    assert same() == same(), "a seed would give all workers the same order"
 
 
-def test_the_number_that_a_stream_starts_from() -> None:
+def test_first_seed_is_the_seed_of_the_context_or_random() -> None:
     assert int(inputs.first_seed(context(seed=5))) == 5
 
     @tf.function
@@ -125,7 +125,7 @@ def test_the_number_that_a_stream_starts_from() -> None:
     assert int(draw()) != int(draw())
 
 
-def test_seeds_for_augmentation() -> None:
+def test_example_seeds_depend_on_the_seed_and_differ_per_example() -> None:
     def first(seed: int) -> list[list[int]]:
         return [each.numpy().tolist() for each in inputs.example_seeds(context(seed=seed)).take(3)]
 

@@ -16,21 +16,21 @@ KNOWN = 'one of "learning_rate", "name", "nesterov", "width"'
 
 
 class Half(Digits):
-    """A task with a method that is still to be written."""
+    """A task with an abstract method."""
 
     @abstractmethod
     def missing(self) -> None: ...
 
 
 class NoTask:
-    """A class that is none."""
+    """A class that is not a task."""
 
 
-def test_a_built_in_task_by_its_short_name() -> None:
+def test_built_in_task_loads_by_its_short_name() -> None:
     assert isinstance(task.load("digits", {}), Digits)
 
 
-def test_a_task_of_one_s_own_by_module_and_class() -> None:
+def test_task_loads_by_module_and_class() -> None:
     loaded = task.load("trainer.tasks.digits:Digits", {"width": 8})
     assert loaded.hp == {"learning_rate": 1e-3, "width": 8, "dropout": 0.2}
     assert Digits.defaults["width"] == 32
@@ -57,13 +57,13 @@ def test_a_task_of_one_s_own_by_module_and_class() -> None:
         ),
     ],
 )
-def test_unknown_task_is_refused_by_name(name: str, rule: str) -> None:
+def test_refusal_of_an_invalid_task_has_its_name_and_the_rule(name: str, rule: str) -> None:
     with pytest.raises(ConfigError) as error:
         task.load(name, {})
     assert str(error.value).startswith(f'trainer.task: got "{name}"; expected {rule}')
 
 
-def test_values_of_the_default_s_type_are_taken() -> None:
+def test_hyperparameters_are_converted_to_the_types_of_the_defaults() -> None:
     given = {"learning_rate": 1, "width": 64.0, "name": "sgd", "nesterov": True}
     merged = task.merge(DEFAULTS, given)
     assert merged == given
@@ -83,12 +83,12 @@ def test_values_of_the_default_s_type_are_taken() -> None:
         ("nesterov", 1, "1; expected true or false"),
     ],
 )  # fmt: skip
-def test_wrong_hyper_parameters_are_named(name: str, value: object, rule: str) -> None:
+def test_refusal_of_an_invalid_hyperparameter_has_its_name_and_the_rule(name: str, value: object, rule: str) -> None:
     with pytest.raises(ConfigError) as error:
         task.merge(DEFAULTS, {name: value})  # type: ignore[dict-item]
     assert str(error.value).startswith(f"trainer.hyperparameters.{name}: got {rule}")
 
 
-def test_a_task_without_hyper_parameters_says_so() -> None:
+def test_task_without_hyperparameters_refuses_every_name() -> None:
     with pytest.raises(ConfigError, match="expected no hyperparameters for this task"):
         task.merge({}, {"a": 1})

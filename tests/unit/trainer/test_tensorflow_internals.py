@@ -1,4 +1,7 @@
-"""Every private, undocumented or textual part of TensorFlow and Keras in use: one check per row of the page."""
+"""Checks of the private, undocumented and textual parts of TensorFlow and Keras that the trainer uses.
+
+There is one check for each row of docs/contributing/tensorflow-internals.md.
+"""
 
 from __future__ import annotations
 
@@ -168,7 +171,7 @@ def listed() -> list[tuple[str, str]]:
 
 
 def private_uses(path: Path) -> Iterator[str]:
-    """Yield the private attributes of others and the private modules that a file uses."""
+    """Yield the private attributes of other objects and the private modules that a file uses."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Attribute) and re.fullmatch(r"_\w*[^_]|__internal__", node.attr):
             own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls", "os")

@@ -15,7 +15,7 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def test_presence_answers_until_it_is_closed_and_then_the_port_is_free() -> None:
+def test_readiness_listener_answers_until_close_and_then_frees_the_port() -> None:
     address = f"127.0.0.1:{free_port()}"
     assert probe(address) == "connection refused"
     presence = ReadinessListener(address)
@@ -25,18 +25,18 @@ def test_presence_answers_until_it_is_closed_and_then_the_port_is_free() -> None
     ReadinessListener(address).close()
 
 
-def test_a_host_without_a_name() -> None:
+def test_probe_of_an_unknown_host_reports_the_missing_dns_name() -> None:
     assert probe("no-such-host.invalid:2222") == "no DNS name"
 
 
-def test_reasons_are_grouped_and_long_lists_cut() -> None:
+def test_description_groups_tasks_by_reason_and_shortens_long_lists() -> None:
     missing = {f"worker-{i}": "no DNS name" for i in range(12)} | {"ps-0": "timeout"}
     text = describe(missing)
     assert text.startswith("worker-0, worker-1, ")
     assert "worker-9 and 2 more (no DNS name); ps-0 (timeout)" in text
 
 
-def test_it_reports_after_five_seconds_and_then_every_minute(clock: Clock, lines: list[str]) -> None:
+def test_barrier_logs_after_five_seconds_and_then_every_minute(clock: Clock, lines: list[str]) -> None:
     barrier = Barrier({"ps-0": "a:1"}, timeout=200, probe=lambda _: "connection refused", clock=clock)
     with pytest.raises(GaveUp, match=r"gave up after 200 s: missing ps-0 \(connection refused\)"):
         barrier.wait(clock.sleep)
@@ -45,7 +45,7 @@ def test_it_reports_after_five_seconds_and_then_every_minute(clock: Clock, lines
     assert [line.split(", ")[1].split(" s of")[0] for line in lines] == ["5", "65", "125", "185"]
 
 
-def test_a_task_that_answered_once_is_not_asked_again(clock: Clock) -> None:
+def test_task_that_has_answered_is_not_probed_again(clock: Clock) -> None:
     asked: list[str] = []
 
     def answer(address: str) -> str | None:
@@ -56,7 +56,7 @@ def test_a_task_that_answered_once_is_not_asked_again(clock: Clock) -> None:
     assert asked.count("a:1") == 1
 
 
-def test_time_waited_before_a_restart_in_place_counts(clock: Clock) -> None:
+def test_time_before_an_in_place_restart_counts_toward_the_timeout(clock: Clock) -> None:
     barrier = Barrier({"ps-0": "a:1"}, timeout=100, waited=99.8, probe=lambda _: "timeout", clock=clock)
     start = clock.now
     with pytest.raises(GaveUp):
@@ -64,13 +64,13 @@ def test_time_waited_before_a_restart_in_place_counts(clock: Clock) -> None:
     assert clock.now - start <= 1
 
 
-def test_nobody_to_wait_for(clock: Clock) -> None:
+def test_barrier_without_tasks_returns_at_once(clock: Clock) -> None:
     wait_for_all(Barrier({}, timeout=1, clock=clock), None, clock.sleep)
 
 
-def test_two_tasks_that_wait_for_each_other_meet(clock: Clock) -> None:
+def test_task_that_waits_answers_another_waiting_task(clock: Clock) -> None:
     mine, other = (f"127.0.0.1:{free_port()}" for _ in range(2))
     presence = ReadinessListener(other)
     wait_for_all(Barrier({"worker-1": other}, timeout=10), mine, clock.sleep)
-    assert probe(mine) == "connection refused", "TensorFlow needs the port now"
+    assert probe(mine) == "connection refused", "the port must be free for TensorFlow"
     presence.close()

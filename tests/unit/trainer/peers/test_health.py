@@ -1,4 +1,4 @@
-"""What the chief does about servers that hang, and how it tells."""
+"""The reactions of the chief to servers that do not answer, and its log lines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REFUSED = "connection refused"
 
 
 class Servers:
-    """Two ps and two workers that do as the test says."""
+    """Two ps and two workers whose answers the test sets."""
 
     def __init__(self, clock: Clock) -> None:
         self.answers: dict[str, str | None] = {"p0": None, "p1": None, "w0": None, "w1": None}
@@ -41,22 +41,22 @@ def servers(clock: Clock) -> Servers:
     return Servers(clock)
 
 
-def test_a_worker_that_says_nothing_is_cut_off_until_it_speaks(servers: Servers, lines: list[str]) -> None:
+def test_connections_of_an_unresponsive_worker_are_cut_until_it_answers(servers: Servers, lines: list[str]) -> None:
     servers.answers["w1"] = SILENT
     servers.poll(WORKER_PATIENCE - 1)
-    assert servers.cut == [], "one missed answer may be a busy machine"
+    assert servers.cut == [], "a single probe may fail on a busy machine"
     servers.poll(3)
     assert servers.cut == ["w1"] * 3
     servers.answers["w1"] = "hung up"
     servers.poll()
-    assert servers.cut == ["w1"] * 4, "it was the cut that hung up"
+    assert servers.cut == ["w1"] * 4, "the cut itself closed the connection"
     servers.answers["w1"] = None
     servers.poll()
     assert servers.cut == ["w1"] * 4
     assert ["is unresponsive:" in lines[0], "answers again" in lines[1], len(lines)] == [True, True, 2]
 
 
-def test_a_ps_that_says_nothing_is_lost(servers: Servers) -> None:
+def test_unresponsive_ps_is_a_lost_peer(servers: Servers) -> None:
     servers.answers["p1"] = SILENT
     servers.poll(PS_PATIENCE - 1)
     servers.answers["p1"] = None
@@ -67,14 +67,16 @@ def test_a_ps_that_says_nothing_is_lost(servers: Servers) -> None:
         servers.poll()
 
 
-def test_servers_that_are_gone_are_tensorflow_s_business(servers: Servers) -> None:
+def test_servers_that_refuse_connections_are_not_cut(servers: Servers) -> None:
     servers.answers.update(p0=REFUSED, w0=REFUSED)
     servers.poll(20)
     assert servers.cut == []
 
 
 @pytest.mark.parametrize("reason", [REFUSED, SILENT])
-def test_no_worker_at_all_is_given_up_in_the_end(servers: Servers, clock: Clock, reason: str, lines: list[str]) -> None:
+def test_run_without_an_answering_worker_gives_up_after_the_orphan_timeout(
+    servers: Servers, clock: Clock, reason: str, lines: list[str]
+) -> None:
     servers.answers.update(w0=reason, w1=reason)
     servers.poll()
     clock.sleep(59)
@@ -84,18 +86,18 @@ def test_no_worker_at_all_is_given_up_in_the_end(servers: Servers, clock: Clock,
         servers.poll()
 
 
-def test_the_thread_ends_the_process_once(servers: Servers) -> None:
+def test_health_thread_ends_the_process_once(servers: Servers) -> None:
     servers.answers["p0"] = SILENT
-    told: list[Exception] = []
+    errors: list[Exception] = []
     beats: list[int] = []
     done = threading.Event()
-    servers.watch.start(lambda error: (told.append(error), done.set()), lambda: beats.append(1), every=0.01)
+    servers.watch.start(lambda error: (errors.append(error), done.set()), lambda: beats.append(1), every=0.01)
     assert done.wait(10)
-    assert len(beats) == PS_PATIENCE, "the watchdog hears of every round"
-    assert [type(error) for error in told] == [LostPeer]
+    assert len(beats) == PS_PATIENCE, "the watchdog receives a byte in every round"
+    assert [type(error) for error in errors] == [LostPeer]
 
 
-def test_a_listener_that_never_accepts_does_not_count_as_an_answer() -> None:
+def test_listener_that_never_accepts_does_not_count_as_an_answer() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         assert probe(address, timeout=0.2) == SILENT
@@ -103,7 +105,7 @@ def test_a_listener_that_never_accepts_does_not_count_as_an_answer() -> None:
         connection.close()
 
 
-def test_a_word_counts_and_a_hang_up_as_the_caller_says() -> None:
+def test_probe_accepts_any_byte_and_returns_hung_up_for_a_closed_connection() -> None:
     def serve(word: bytes) -> str:
         server = socket.create_server(("127.0.0.1", 0))
 
@@ -120,7 +122,7 @@ def test_a_word_counts_and_a_hang_up_as_the_caller_says() -> None:
     assert probe(serve(b"")) is None
 
 
-def test_connections_to_one_address_are_cut_and_no_others() -> None:
+def test_only_connections_to_the_given_address_are_cut() -> None:
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{one.getsockname()[1]}"
         first, second = (socket.create_connection(each.getsockname()) for each in (one, other))

@@ -1,4 +1,4 @@
-"""Servers that receive SIGTERM alone, with queues that are lists and a clock that the test moves."""
+"""Single servers that receive SIGTERM, with lists as queues and a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ pytestmark = pytest.mark.slow
 
 @dataclass
 class Box:
-    """A queue; a server that is unreachable has none."""
+    """A queue of a server, which raises an error when the server is unreachable."""
 
     messages: list[int] = field(default_factory=list)
-    gone: bool = False
+    unreachable: bool = False
 
     def size(self) -> int:
-        if self.gone:
+        if self.unreachable:
             raise tf.errors.UnavailableError(None, None, "connection refused")
         return len(self.messages)
 
@@ -50,7 +50,7 @@ def servers(clock: Clock) -> Servers:
     return Servers(clock)
 
 
-def test_a_worker_may_leave_when_it_is_clear_that_not_all_are_told_to_stop(
+def test_worker_is_released_when_not_all_tasks_receive_sigterm(
     servers: Servers, clock: Clock, lines: list[str]
 ) -> None:
     servers.leaving["worker-1"].put(1)
@@ -59,12 +59,12 @@ def test_a_worker_may_leave_when_it_is_clear_that_not_all_are_told_to_stop(
     clock.sleep(SETTLE_SECONDS)
     servers.preemption.poll()
     servers.preemption.poll()
-    assert servers.mail["worker-1"].messages == [STOPPED], "once"
+    assert servers.mail["worker-1"].messages == [STOPPED], "the handler sends the code once"
     assert servers.told() == ["worker-1"]
     assert servers.preemption.leaving() == []
 
 
-def test_a_ps_may_leave_when_the_loop_has_saved(servers: Servers, clock: Clock, lines: list[str]) -> None:
+def test_ps_is_released_after_the_loop_has_saved(servers: Servers, clock: Clock, lines: list[str]) -> None:
     servers.leaving["ps-1"].put(1)
     servers.preemption.poll()
     assert servers.preemption.leaving() == []
@@ -76,7 +76,7 @@ def test_a_ps_may_leave_when_the_loop_has_saved(servers: Servers, clock: Clock, 
     assert servers.told() == ["ps-1"]
 
 
-def test_nobody_leaves_early_when_the_chief_is_told_to_stop_too(
+def test_no_server_is_released_when_the_chief_receives_sigterm_too(
     servers: Servers, clock: Clock, lines: list[str]
 ) -> None:
     for box in servers.leaving.values():
@@ -88,7 +88,7 @@ def test_nobody_leaves_early_when_the_chief_is_told_to_stop_too(
     assert (servers.told(), servers.preemption.leaving()) == ([], [])
 
 
-def test_the_last_worker_does_not_leave_early(servers: Servers, clock: Clock, lines: list[str]) -> None:
+def test_last_worker_is_not_released(servers: Servers, clock: Clock, lines: list[str]) -> None:
     for name in ("worker-0", "worker-1"):
         servers.leaving[name].put(1)
     servers.preemption.poll()
@@ -97,16 +97,16 @@ def test_the_last_worker_does_not_leave_early(servers: Servers, clock: Clock, li
     assert servers.told() == []
 
 
-def test_one_that_is_gone_or_new_is_not_leaving(servers: Servers, clock: Clock, lines: list[str]) -> None:
+def test_unreachable_or_restarted_server_is_not_leaving(servers: Servers, clock: Clock, lines: list[str]) -> None:
     servers.leaving["ps-0"].put(1)
     servers.preemption.poll()
     clock.sleep(SETTLE_SECONDS)
-    servers.leaving["ps-0"].gone = True
+    servers.leaving["ps-0"].unreachable = True
     servers.preemption.poll()
     assert servers.preemption.leaving() == []
     servers.leaving["ps-0"] = Box()
     servers.preemption.poll()
     assert servers.preemption.leaving() == []
-    servers.mail["ps-0"].gone = True
+    servers.mail["ps-0"].unreachable = True
     servers.preemption.release(["ps-0"])
     assert "cannot send the exit code to ps-0" in lines[-1]

@@ -13,7 +13,7 @@ from trainer.runtime.errors import ConfigError
 from trainer.runtime.exit_codes import BAD_CONFIG
 
 
-def test_defaults_of_a_record_without_a_trainer_block(raw: dict[str, Any]) -> None:
+def test_record_without_a_trainer_block_has_the_defaults(raw: dict[str, Any]) -> None:
     del raw["identity"]["trainer"]
     settings = parse_record(raw).trainer
     assert (settings.task, settings.steps, settings.batch_size, settings.seed) == ("digits", 1000, 64, 0)
@@ -21,7 +21,7 @@ def test_defaults_of_a_record_without_a_trainer_block(raw: dict[str, Any]) -> No
     assert (settings.precision, settings.jit_compile, settings.hyperparameters) == ("float32", False, {})
 
 
-def test_a_whole_number_may_be_written_as_a_float(raw: dict[str, Any]) -> None:
+def test_integer_may_be_written_as_a_float(raw: dict[str, Any]) -> None:
     raw["identity"]["trainer"]["steps"] = 1e6
     assert parse_record(raw).trainer.steps == 1_000_000
 
@@ -51,7 +51,9 @@ def test_a_whole_number_may_be_written_as_a_float(raw: dict[str, Any]) -> None:
         ("hyperparameters", {"a": [1]}, "trainer.hyperparameters.a: got [1]"),
     ],
 )
-def test_a_wrong_value_is_named_with_its_rule(raw: dict[str, Any], key: str, value: object, rule: str) -> None:
+def test_refusal_of_an_invalid_value_has_its_key_and_the_rule(
+    raw: dict[str, Any], key: str, value: object, rule: str
+) -> None:
     raw["identity"]["trainer"][key] = value
     with pytest.raises(ConfigError) as error:
         parse_record(raw)
@@ -60,19 +62,19 @@ def test_a_wrong_value_is_named_with_its_rule(raw: dict[str, Any], key: str, val
 
 
 @pytest.mark.parametrize("strategy", ["None", None, "mirrored"])
-def test_only_the_four_strategies_train(raw: dict[str, Any], strategy: str | None) -> None:
+def test_unknown_strategy_is_refused(raw: dict[str, Any], strategy: str | None) -> None:
     raw["identity"]["strategy"] = strategy
     with pytest.raises(ConfigError, match=r'strategy: got .*; expected one of "OneDevice", "Mirrored"'):
         parse_record(raw)
 
 
 @pytest.mark.parametrize("broken", [None, [], {}, {"identity": 3}])
-def test_a_record_without_an_identity_is_refused(broken: object) -> None:
+def test_record_without_an_identity_is_refused(broken: object) -> None:
     with pytest.raises(ConfigError, match=r"run\.json: identity: got "):
         parse_record(broken)
 
 
-def test_the_record_file(tmp_path: Path, raw: dict[str, Any]) -> None:
+def test_record_file_must_be_readable_json(tmp_path: Path, raw: dict[str, Any]) -> None:
     path = tmp_path / "run.json"
     with pytest.raises(ConfigError, match="TRAINER_RECORD: got nothing"):
         load_record({})
@@ -85,7 +87,7 @@ def test_the_record_file(tmp_path: Path, raw: dict[str, Any]) -> None:
     assert load_record({"TRAINER_RECORD": str(path)}).run == "little"
 
 
-def test_settings_from_the_environment() -> None:
+def test_settings_come_from_the_environment() -> None:
     settings = load_runtime_env(
         {"RUN_DIR": "/runs/a/", "TRAINER_START_TIMEOUT": "7", "TRAINER_MAX_IN_PLACE_RESTARTS": "0"}
     )
@@ -97,17 +99,17 @@ def test_settings_from_the_environment() -> None:
 
 
 @pytest.mark.parametrize("value", ["-1", "1.5", "x", "0"])
-def test_a_wrong_setting_is_named(value: str) -> None:
+def test_refusal_of_an_invalid_setting_has_its_variable_and_the_rule(value: str) -> None:
     with pytest.raises(ConfigError, match=rf'TRAINER_START_TIMEOUT: got "{value}"; expected an integer, 1 or more'):
         load_runtime_env({"RUN_DIR": "/runs/a", "TRAINER_START_TIMEOUT": value})
 
 
-def test_the_run_directory_is_required() -> None:
+def test_run_directory_is_required() -> None:
     with pytest.raises(ConfigError, match="RUN_DIR: got nothing"):
         load_runtime_env({})
 
 
-def test_early_stopping(raw: dict[str, Any]) -> None:
+def test_early_stopping_has_defaults_except_for_its_metric(raw: dict[str, Any]) -> None:
     assert parse_record(raw).trainer.early_stopping is None
     raw["identity"]["trainer"]["earlyStopping"] = {"metric": "auc"}
     found = parse_record(raw).trainer.early_stopping
@@ -126,14 +128,14 @@ def test_early_stopping(raw: dict[str, Any]) -> None:
         ({"metric": "auc", "minDelta": True}, "minDelta"),
     ],
 )
-def test_a_wrong_early_stopping_is_named(raw: dict[str, Any], block: dict[str, Any], key: str) -> None:
+def test_refusal_of_an_invalid_early_stopping_has_its_key(raw: dict[str, Any], block: dict[str, Any], key: str) -> None:
     raw["identity"]["trainer"]["earlyStopping"] = block
     with pytest.raises(ConfigError, match=rf"^trainer\.earlyStopping\.{key}: got "):
         parse_record(raw)
 
 
 @pytest.mark.parametrize("steps", [-1, 1001, 1.5, "5"])
-def test_profile_steps(raw: dict[str, Any], steps: object) -> None:
+def test_profile_steps_have_bounds(raw: dict[str, Any], steps: object) -> None:
     raw["identity"]["trainer"]["profileSteps"] = 1000
     assert parse_record(raw).trainer.profile_steps == 1000
     raw["identity"]["trainer"]["profileSteps"] = steps
@@ -141,7 +143,7 @@ def test_profile_steps(raw: dict[str, Any], steps: object) -> None:
         parse_record(raw)
 
 
-def test_gpus_of_the_environment() -> None:
+def test_gpus_come_from_the_environment() -> None:
     assert load_runtime_env({"RUN_DIR": "/runs/x"}).gpus == 0
     found = load_runtime_env({"RUN_DIR": "/runs/x", "TRAINER_GPUS": "2", "TRAINER_GPUS_OPTIONAL": "1"})
     assert (found.gpus, found.gpus_optional) == (2, True)

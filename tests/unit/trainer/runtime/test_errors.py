@@ -48,7 +48,7 @@ def test_other_errors_are_task_failures(error: Exception) -> None:
     assert errors.code_for(error) == exit_codes.FAILED
 
 
-def test_a_lost_peer_is_found_behind_the_error_that_it_caused() -> None:
+def test_lost_peer_is_detected_as_the_cause_of_another_error() -> None:
     error = RuntimeError("saving failed")
     error.__cause__ = tf.errors.UnavailableError(None, None, "x")
     assert errors.code_for(error) == exit_codes.RETRYABLE
@@ -67,12 +67,12 @@ def test_trainer_exits_carry_their_code(error: errors.TrainerExit, code: int) ->
     assert errors.code_for(error) == code
 
 
-def test_a_failing_peer_s_message_wins_over_the_error_that_carries_it() -> None:
+def test_permanent_failure_of_a_peer_is_read_from_the_error_text() -> None:
     text = f"Collective ops is aborted by: {errors.TASK_FAILED_MARK}: worker-1: ValueError: boom\nmore"
-    told = errors.from_peer(tf.errors.UnavailableError(None, None, text))
-    assert told is not None
-    assert errors.code_for(told) == exit_codes.FAILED
-    assert errors.summary(told) == "a peer has failed: worker-1: ValueError: boom"
+    reported = errors.from_peer(tf.errors.UnavailableError(None, None, text))
+    assert reported is not None
+    assert errors.code_for(reported) == exit_codes.FAILED
+    assert errors.summary(reported) == "a peer has failed: worker-1: ValueError: boom"
     assert errors.from_peer(ValueError("boom")) is None
 
 
@@ -93,7 +93,7 @@ def test_a_failing_peer_s_message_wins_over_the_error_that_carries_it() -> None:
         ),
     ],
 )
-def test_the_summary_is_one_line(error: Exception, line: str) -> None:
+def test_summary_of_an_error_is_one_line(error: Exception, line: str) -> None:
     assert errors.summary(error) == line
 
 
@@ -117,7 +117,7 @@ def test_full_storage_is_retryable_and_its_message_names_the_fix(error: Exceptio
     "error",
     [OSError(errno.ENOENT, "x"), tf.errors.ResourceExhaustedError(None, None, "OOM when allocating"), ValueError("x")],
 )
-def test_other_errors_are_not_taken_for_full_storage(error: Exception) -> None:
+def test_other_errors_do_not_count_as_full_storage(error: Exception) -> None:
     assert not errors.is_storage_full(error)
 
 
@@ -133,7 +133,7 @@ def test_other_errors_are_not_taken_for_full_storage(error: Exception) -> None:
         ("x" * 200, f'"{"x" * 79}...'),
     ],
 )
-def test_refusals_have_the_one_grammar(got: object, text: str) -> None:
+def test_refusals_follow_the_message_grammar(got: object, text: str) -> None:
     error = errors.ConfigError("worker.replicas", got=got, expected="1 or more", fix="Set worker.replicas: 1")
     assert str(error) == f"worker.replicas: got {text}; expected 1 or more. Set worker.replicas: 1."
     assert re.fullmatch(r"\S.*?: got .+; expected .+\. [A-Z].+\.", str(error))

@@ -1,4 +1,4 @@
-"""The file of exit codes, and the exceptions that its codes become."""
+"""The file of exit codes, and the exception for each code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Log lines, the termination log, arguments, GPUs: what one sees of a task from outside."""
+"""Log lines, the termination log, command-line arguments and the GPU check."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trainer.storage import termination_log
 
 @pytest.fixture
 def restored_logging() -> Iterator[None]:
-    """Give logging back as it was."""
+    """Restore the state of Python's logging after the test."""
     root, handlers = logging.getLogger(), list(logging.getLogger().handlers)
     own, propagate, raises = list(logs.log.handlers), logs.log.propagate, logging.raiseExceptions
     yield
@@ -29,13 +29,13 @@ def restored_logging() -> Iterator[None]:
     logging.captureWarnings(False)
 
 
-def test_text_lines(restored_logging: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_line_has_time_task_and_message(restored_logging: None, capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("worker-1")
     logs.log.info("step %d", 3, extra=logs.fields(step=3))
     assert capsys.readouterr().err[8:] == " worker-1 step 3\n"
 
 
-def test_json_lines_have_the_fields_and_are_json_whatever_comes(
+def test_json_lines_have_all_fields_and_are_valid_json(
     restored_logging: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     logs.configure("worker-1", "json")
@@ -58,7 +58,7 @@ def test_json_lines_have_the_fields_and_are_json_whatever_comes(
 
 @pytest.mark.parametrize("character", ["x", '"', "\n", "é", "😀"])
 @pytest.mark.parametrize("length", [10, 4000, 100_000])
-def test_the_result_fits_into_the_termination_log(character: str, length: int) -> None:
+def test_result_fits_into_the_termination_log(character: str, length: int) -> None:
     text = termination_log.line(1, character * length, {"step": 5, "metrics": {"loss": float("nan")}})
     assert len(text.encode()) <= 4096
     assert text.count("\n") == 1
@@ -68,12 +68,12 @@ def test_the_result_fits_into_the_termination_log(character: str, length: int) -
     assert (character * length).startswith(result["message"])
 
 
-def test_details_that_are_too_long_go_before_the_message() -> None:
+def test_long_details_are_removed_and_the_message_stays() -> None:
     result = json.loads(termination_log.line(0, "done", {"metrics": {f"metric_{i}": 0.5 for i in range(500)}}))
     assert result == {"exitCode": 0, "message": "done"}
 
 
-def test_the_log_format_comes_from_the_arguments_then_from_the_environment() -> None:
+def test_log_format_comes_from_the_arguments_or_the_environment() -> None:
     assert load_log_format({}) == "text"
     assert load_log_format({"TRAINER_LOG_FORMAT": "json"}) == "json"
     assert load_log_format({"TRAINER_LOG_FORMAT": "json"}, "text") == "text"
@@ -84,7 +84,7 @@ def test_the_log_format_comes_from_the_arguments_then_from_the_environment() -> 
 
 
 @pytest.mark.parametrize("words", [["train.py"], ["--log"], ["--log-format"], ["--verbose"]])
-def test_wrong_arguments_are_wrong_configuration(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_arguments_raise_config_error(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["trainer", *words])
     with pytest.raises(
         ConfigError,
@@ -93,7 +93,7 @@ def test_wrong_arguments_are_wrong_configuration(words: list[str], monkeypatch: 
         __main__.parser().parse_args(words)
 
 
-def test_the_help_names_every_variable_and_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_every_variable_and_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         __main__.parser().parse_args(["--help"])
     text = capsys.readouterr().out
@@ -106,7 +106,7 @@ def test_the_help_names_every_variable_and_every_exit_code(capsys: pytest.Captur
 
 
 @pytest.mark.slow
-def test_a_gpu_that_was_asked_for_and_is_not_there(lines: list[str]) -> None:
+def test_missing_gpus_are_refused_unless_they_are_optional(lines: list[str]) -> None:
     env = {"RUN_DIR": "/runs/x", "TRAINER_GPUS": "64"}
     with pytest.raises(ConfigError, match=r"TRAINER_GPUS: got \d+ visible GPUs.*; expected 64\. Set image to one"):
         devices.check(load_runtime_env(env))

@@ -1,4 +1,4 @@
-"""The thresholds that `keep_large_blocks` gives to the C library, and when training calls it."""
+"""The thresholds that `keep_large_blocks` sets in the C library, and its call during training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 class Library:
-    """A C library that remembers the calls."""
+    """A C library that records the calls."""
 
     def __init__(self) -> None:
         self.calls: dict[int, int] = {}
@@ -23,7 +23,7 @@ class Library:
         self.calls[option] = value
 
 
-def test_both_thresholds_are_raised_above_the_128_kib_of_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_thresholds_exceed_the_128_kib_of_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
     library = Library()
     monkeypatch.setattr(ctypes, "CDLL", lambda name: library)
     malloc.keep_large_blocks()
@@ -32,7 +32,7 @@ def test_both_thresholds_are_raised_above_the_128_kib_of_tensorflow(monkeypatch:
 
 
 @pytest.mark.parametrize("error", [OSError, AttributeError])
-def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
+def test_other_c_libraries_are_ignored(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
     def missing(name: None) -> None:
         raise error
 

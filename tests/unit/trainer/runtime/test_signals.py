@@ -1,4 +1,4 @@
-"""What a signal does before, during and after training."""
+"""The effect of a signal before, during and after training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_signal_ends_the_process_at_once_unless_it_is_held() -> None:
     stop.hold(30)
     stop.set()
     assert stop.is_set()
-    assert not ended.is_set(), "the loop has to save first"
+    assert not ended.is_set(), "the loop must be able to save first"
     stop.release()
     assert ended.is_set()
 

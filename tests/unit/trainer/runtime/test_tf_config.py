@@ -15,26 +15,26 @@ def config(cluster: object, role: object, index: object = 0) -> str:
 
 
 @pytest.mark.parametrize("text", [None, ""])
-def test_without_tf_config_this_is_a_lone_chief(text: str | None) -> None:
+def test_task_without_tf_config_is_a_single_chief(text: str | None) -> None:
     cluster = parse(text)
     assert (cluster.name, cluster.is_chief, cluster.address, cluster.chief_address) == ("chief-0", True, None, None)
 
 
-def test_a_worker_beside_a_chief() -> None:
+def test_worker_in_a_cluster_with_a_chief_is_not_the_chief() -> None:
     cluster = parse(config(CLUSTER, "worker", 1))
     assert (cluster.name, cluster.is_chief, cluster.address) == ("worker-1", False, "b:2")
     assert cluster.chief_address == "run-chief-0.run:2222"
     assert cluster.peers("ps", "worker") == {"ps-0": "run-ps-0.run:2222", "worker-0": "a:1"}
 
 
-def test_worker_0_is_the_chief_where_there_is_none() -> None:
+def test_worker_0_is_the_chief_in_a_cluster_without_a_chief() -> None:
     cluster = {"worker": ["a:1", "b:2"]}
     assert [parse(config(cluster, "worker", i)).is_chief for i in (0, 1)] == [True, False]
     assert parse(config(cluster, "worker", 1)).chief_address == "a:1"
     assert not parse(config(CLUSTER, "worker", 0)).is_chief
 
 
-def test_the_evaluator_is_not_in_the_cluster() -> None:
+def test_evaluator_has_no_address_in_the_cluster() -> None:
     cluster = parse(config(CLUSTER, "evaluator"))
     assert (cluster.name, cluster.is_chief, cluster.address) == ("evaluator-0", False, None)
 
@@ -69,7 +69,7 @@ def test_the_evaluator_is_not_in_the_cluster() -> None:
         (config(["a:1"], "chief"), 'TF_CONFIG.cluster: got ["a:1"]'),
     ],
 )
-def test_what_tensorflow_would_not_accept_is_named(text: str, rule: str) -> None:
+def test_refusal_of_an_invalid_tf_config_has_the_key_and_the_fix(text: str, rule: str) -> None:
     with pytest.raises(ConfigError) as error:
         parse(text)
     assert str(error.value).startswith(rule)

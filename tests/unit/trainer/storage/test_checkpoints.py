@@ -19,7 +19,7 @@ from trainer.storage.checkpoints import (
 )
 
 
-def test_the_newest_by_number_not_by_name(checkpoint_files: Callable[..., Path]) -> None:
+def test_newest_checkpoint_has_the_highest_step(checkpoint_files: Callable[..., Path]) -> None:
     directory = str(checkpoint_files(200, 1000, 30))
     assert [found.step for found in all_complete(directory)] == [30, 200, 1000]
     newest = newest_complete(directory)
@@ -27,19 +27,19 @@ def test_the_newest_by_number_not_by_name(checkpoint_files: Callable[..., Path])
     assert newest.path == f"{directory}/ckpt-1000"
 
 
-def test_without_its_index_a_checkpoint_is_not_complete(checkpoint_files: Callable[..., Path]) -> None:
+def test_checkpoint_without_its_index_is_incomplete(checkpoint_files: Callable[..., Path]) -> None:
     directory = checkpoint_files(30, 60)
     (directory / "ckpt-60.index").unlink()
     assert [found.step for found in all_complete(str(directory))] == [30]
 
 
-def test_without_all_its_data_a_checkpoint_is_not_complete(checkpoint_files: Callable[..., Path]) -> None:
+def test_checkpoint_without_a_data_file_is_incomplete(checkpoint_files: Callable[..., Path]) -> None:
     directory = checkpoint_files(30, 60, shards=3)
     (directory / "ckpt-60.data-00001-of-00003").unlink()
     assert [found.step for found in all_complete(str(directory))] == [30]
 
 
-def test_what_a_killed_save_leaves_behind_is_no_checkpoint(checkpoint_files: Callable[..., Path]) -> None:
+def test_files_of_an_interrupted_save_are_not_a_checkpoint(checkpoint_files: Callable[..., Path]) -> None:
     directory = checkpoint_files(30)
     (directory / "ckpt-60_temp").mkdir()
     (directory / "ckpt-60.index.tempstate123").write_text("")
@@ -47,11 +47,11 @@ def test_what_a_killed_save_leaves_behind_is_no_checkpoint(checkpoint_files: Cal
     assert [found.step for found in all_complete(str(directory))] == [30]
 
 
-def test_no_directory_no_checkpoint(tmp_path: Path) -> None:
+def test_missing_directory_contains_no_checkpoint(tmp_path: Path) -> None:
     assert newest_complete(str(tmp_path / "nothing")) is None
 
 
-def test_what_is_not_complete_is_named_and_what_is_left_of_a_save_deleted(
+def test_incomplete_checkpoints_are_listed_and_partial_saves_deleted(
     checkpoint_files: Callable[..., Path],
 ) -> None:
     directory = checkpoint_files(30, 60, 90)
@@ -79,7 +79,7 @@ def saved(tmp_path: Path) -> tuple[tf.Variable, Checkpoints]:
 
 @pytest.mark.parametrize("cut", [0, 1, 100, 3000])
 @pytest.mark.parametrize("part", ["data-00000-of-00001", "index"])
-def test_wherever_a_file_is_cut_off_it_is_found(saved: tuple[tf.Variable, Checkpoints], cut: int, part: str) -> None:
+def test_truncated_file_raises_damaged_error(saved: tuple[tf.Variable, Checkpoints], cut: int, part: str) -> None:
     value, saver = saved
     path = Path(saver.directory) / f"ckpt-20.{part}"
     os.truncate(path, min(cut, path.stat().st_size - 1))
@@ -89,7 +89,7 @@ def test_wherever_a_file_is_cut_off_it_is_found(saved: tuple[tf.Variable, Checkp
     assert float(value[999]) == 10
 
 
-def test_overwritten_bytes_are_found(saved: tuple[tf.Variable, Checkpoints]) -> None:
+def test_overwritten_bytes_raise_damaged_error(saved: tuple[tf.Variable, Checkpoints]) -> None:
     _, saver = saved
     path = Path(saver.directory) / "ckpt-20.data-00000-of-00001"
     content = bytearray(path.read_bytes())
@@ -99,9 +99,7 @@ def test_overwritten_bytes_are_found(saved: tuple[tf.Variable, Checkpoints]) -> 
         saver.restore(f"{saver.directory}/ckpt-20")
 
 
-def test_the_best_checkpoint_takes_the_place_of_the_one_before(
-    saved: tuple[tf.Variable, Checkpoints], tmp_path: Path
-) -> None:
+def test_best_checkpoint_replaces_the_previous_one(saved: tuple[tf.Variable, Checkpoints], tmp_path: Path) -> None:
     value, saver = saved
     best = str(tmp_path / "best")
     for found in all_complete(saver.directory):
@@ -113,7 +111,7 @@ def test_the_best_checkpoint_takes_the_place_of_the_one_before(
     assert float(value[0]) == 20
 
 
-def test_the_best_one_stays_when_the_next_was_deleted_meanwhile(
+def test_best_checkpoint_stays_when_the_next_one_was_deleted(
     saved: tuple[tf.Variable, Checkpoints], tmp_path: Path
 ) -> None:
     _, saver = saved

@@ -1,4 +1,4 @@
-"""Which checkpoint is the best, when a run ends early, and what survives a restart of the evaluator."""
+"""The best checkpoint, early stopping, and a restart of the evaluator."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def record(run_dir: RunDir, **rule: object) -> EvaluationRecord:
     return EvaluationRecord(run_dir=run_dir, early_stopping=EarlyStopping(**rule) if rule else None)  # type: ignore[arg-type]
 
 
-def test_without_early_stopping_the_lowest_loss_is_best_and_the_run_never_ends_early(run_dir: RunDir) -> None:
+def test_lowest_loss_is_best_without_early_stopping(run_dir: RunDir) -> None:
     it = record(run_dir)
     assert [it.add(i, {"loss": loss}) for i, loss in enumerate((3.0, 2.0, 2.5, float("nan"), 2.0, 1.0))] == [
         True, True, False, False, False, True
@@ -34,7 +34,7 @@ def test_without_early_stopping_the_lowest_loss_is_best_and_the_run_never_ends_e
 
 
 @pytest.mark.parametrize(("mode", "sign"), [("max", 1), ("min", -1)])
-def test_patience_counts_evaluations_that_bring_nothing(run_dir: RunDir, mode: str, sign: int) -> None:
+def test_patience_counts_evaluations_without_an_improvement(run_dir: RunDir, mode: str, sign: int) -> None:
     it = record(run_dir, metric="auc", mode=mode, patience=2, min_delta=0.1)
     for step, value in enumerate((1.0, 1.05, 1.2, 1.25)):
         it.add(step, {"auc": sign * value})
@@ -44,12 +44,12 @@ def test_patience_counts_evaluations_that_bring_nothing(run_dir: RunDir, mode: s
         "step": 4, "reason": f"auc did not improve in 2 evaluations: the best is {sign * 1.2} at step 2"
     }  # fmt: skip
     it.add(5, {"auc": sign * 9.0})
-    assert it.stop["step"] == 4, "what was said stays said"
+    assert it.stop["step"] == 4, "the first stop is final"
     assert it.best is not None
     assert it.best["step"] == 5
 
 
-def test_a_new_evaluator_goes_on_where_the_one_before_it_was(run_dir: RunDir) -> None:
+def test_restarted_evaluator_continues_from_the_file(run_dir: RunDir) -> None:
     it = record(run_dir, metric="accuracy", patience=2)
     for step, value in ((10, 0.9), (20, 0.8)):
         it.add(step, {"accuracy": value})
@@ -63,13 +63,13 @@ def test_a_new_evaluator_goes_on_where_the_one_before_it_was(run_dir: RunDir) ->
     assert json.loads(Path(run_dir.at("evaluation.json")).read_text())["sinceBest"] == 2
 
 
-def test_a_metric_that_the_task_does_not_have_is_named(run_dir: RunDir) -> None:
+def test_refusal_of_an_unknown_metric_lists_the_metrics_of_the_task(run_dir: RunDir) -> None:
     with pytest.raises(ConfigError, match=r'earlyStopping\.metric: got "auc"; expected one of "accuracy", "loss"'):
         record(run_dir, metric="auc").add(1, {"loss": 1.0, "accuracy": 0.5})
-    assert not record(run_dir).add(1, {}), "no evaluation data is fine without early stopping"
+    assert not record(run_dir).add(1, {}), "evaluation data is optional without early stopping"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"stop": "now"}'])
-def test_a_broken_file_stops_nothing(run_dir: RunDir, text: str) -> None:
+def test_malformed_file_does_not_stop_the_run(run_dir: RunDir, text: str) -> None:
     Path(run_dir.at("evaluation.json")).write_text(text)
     assert run_dir.early_stop() is None

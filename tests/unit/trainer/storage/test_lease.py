@@ -1,4 +1,4 @@
-"""Who may write to a run directory, with a clock that the test moves."""
+"""The lease on a run directory, with a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_chief_takes_a_free_lease_and_takes_its_own_lease_again(make: Callable[.
     make("a").take()
     make("a").take()
     assert content(make("a"))["pid"] == os.getpid()
-    assert clock() == started, "nobody had to wait"
+    assert clock() == started, "a free lease needs no wait"
 
 
 def test_live_lease_refuses_a_new_chief(make: Callable[..., Lease], clock: Clock, lines: list[str]) -> None:
@@ -73,7 +73,7 @@ def test_released_lease_is_free_at_once(make: Callable[..., Lease], clock: Clock
     make("b").take()
     assert clock() == started
     first.give_back()
-    assert content(first)["token"] == "b", "only what is one's own can be given back"
+    assert content(first)["token"] == "b", "a chief must not release the lease of another one"
     assert "cannot release" in lines[-1]
 
 

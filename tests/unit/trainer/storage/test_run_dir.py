@@ -21,7 +21,7 @@ def run_dir(tmp_path: Path, record: RunRecord) -> RunDir:
     return RunDir(str(tmp_path / "little"), record)
 
 
-def test_claiming_writes_the_record_with_versions_and_keeps_it(run_dir: RunDir) -> None:
+def test_claim_writes_the_record_with_versions_once(run_dir: RunDir) -> None:
     run_dir.claim()
     first = Path(run_dir.at("run.json")).read_text()
     written = json.loads(first)
@@ -32,7 +32,7 @@ def test_claiming_writes_the_record_with_versions_and_keeps_it(run_dir: RunDir) 
 
 
 @pytest.mark.parametrize("name", ["run.json", "DONE"])
-def test_the_directory_of_another_run_is_refused(run_dir: RunDir, record: RunRecord, name: str) -> None:
+def test_directory_of_another_run_is_refused(run_dir: RunDir, record: RunRecord, name: str) -> None:
     run_dir.claim()
     run_dir.write_done({"hash": record.hash})
     other = RunDir(run_dir.path, replace(record, hash="sha256:2222"))
@@ -42,7 +42,7 @@ def test_the_directory_of_another_run_is_refused(run_dir: RunDir, record: RunRec
         other.check() if name == "run.json" else other.done()
 
 
-def test_done_is_found_only_once_it_is_there(run_dir: RunDir, record: RunRecord) -> None:
+def test_run_is_done_when_the_marker_exists(run_dir: RunDir, record: RunRecord) -> None:
     assert run_dir.done() is None
     run_dir.claim()
     assert run_dir.done() is None
@@ -50,7 +50,7 @@ def test_done_is_found_only_once_it_is_there(run_dir: RunDir, record: RunRecord)
     assert run_dir.done() == {"hash": record.hash, "step": 5}
 
 
-def test_a_sibling_lives_beside_it(record: RunRecord) -> None:
+def test_sibling_checkpoints_are_in_the_parent_directory(record: RunRecord) -> None:
     assert RunDir("/runs/little", record).sibling_checkpoints("big") == "/runs/big/checkpoints"
     assert RunDir("gs://b/x/little", record).sibling_checkpoints("big") == "gs://b/x/big/checkpoints"
 
@@ -71,7 +71,7 @@ def test_status_has_all_fields_and_counts_restarts(run_dir: RunDir) -> None:
     assert (again["restarts"], again["step"]) == (1, 40)
 
 
-def test_a_diverged_loss_is_null(run_dir: RunDir) -> None:
+def test_diverged_loss_is_null_in_status(run_dir: RunDir) -> None:
     run_dir.claim()
     Status(run_dir, 100).update(loss=float("nan"), metrics={"loss": float("inf"), "accuracy": 0.1})
     text = Path(run_dir.at("status.json")).read_text()
@@ -79,13 +79,13 @@ def test_a_diverged_loss_is_null(run_dir: RunDir) -> None:
     assert (written["loss"], written["metrics"]) == (None, {"loss": None, "accuracy": 0.1})
 
 
-def test_waiting_for_peers_is_no_restart(run_dir: RunDir) -> None:
+def test_wait_for_peers_does_not_count_as_a_restart(run_dir: RunDir) -> None:
     run_dir.claim()
     Status(run_dir, 100).update(state="starting")
     assert Status(run_dir, 100)["restarts"] == 0
 
 
-def test_the_heartbeat_writes_until_it_is_stopped(run_dir: RunDir) -> None:
+def test_heartbeat_writes_status(run_dir: RunDir) -> None:
     run_dir.claim()
     status = Status(run_dir, 100)
     written = threading.Event()
@@ -97,8 +97,8 @@ def test_the_heartbeat_writes_until_it_is_stopped(run_dir: RunDir) -> None:
     status.stop_heartbeat()
 
 
-def test_a_status_that_can_not_be_written_ends_nothing(run_dir: RunDir, lines: list[str]) -> None:
-    Status(run_dir, 100).update(state="running")  # the directory is not there
+def test_failed_write_of_status_is_only_logged(run_dir: RunDir, lines: list[str]) -> None:
+    Status(run_dir, 100).update(state="running")  # The directory does not exist.
     assert "cannot write" in lines[0]
 
 
@@ -122,7 +122,7 @@ def test_readers_never_see_a_part_of_a_file(tmp_path: Path) -> None:
     assert files.names_in(str(tmp_path)) == ["file"]
 
 
-def test_trees(tmp_path: Path) -> None:
+def test_directories_are_replaced_and_removed_with_their_content(tmp_path: Path) -> None:
     source, target = tmp_path / "new", tmp_path / "old"
     for folder in (source, target):
         folder.mkdir()
@@ -135,7 +135,7 @@ def test_trees(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EPERM])
-def test_a_storage_that_refuses_to_write_is_named(run_dir: RunDir, number: int) -> None:
+def test_storage_without_write_access_is_refused(run_dir: RunDir, number: int) -> None:
     match = rf"RUN_DIR: got '{run_dir.path}', which cannot be written \(.*\); expected a writable"
     with pytest.raises(ConfigError, match=match), run_dir.must_be_writable():
         raise OSError(number, os.strerror(number))

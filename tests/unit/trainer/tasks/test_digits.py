@@ -1,4 +1,4 @@
-"""The built-in task and one real step of it, in this process."""
+"""The task `digits`, and training steps with it in this process."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def trainee_and_stepper(settings: TrainerConfig) -> tuple[steps.TrainState, step
     return state, steps.SyncStepRunner(strategy, state, step, data)
 
 
-def test_the_network_has_the_size_it_had() -> None:
+def test_network_has_the_expected_number_of_parameters() -> None:
     assert load("digits", {}).model().count_params() == PARAMETERS
 
 
-def test_the_held_out_fifth_has_every_class_and_no_image_twice() -> None:
+def test_evaluation_data_has_the_same_share_of_each_class() -> None:
     batches = held_out()
     labels = np.concatenate([y for _, y in batches])
     images = np.concatenate([x for x, _ in batches])
@@ -47,11 +47,11 @@ def test_the_held_out_fifth_has_every_class_and_no_image_twice() -> None:
     assert (images.dtype, int(images.max())) == (np.uint8, 16)
     counts = Counter(labels.tolist())
     assert sorted(counts) == list(range(10))
-    assert {34} <= set(counts.values()) <= {34, 35, 36}, "the same share of each"
+    assert {34} <= set(counts.values()) <= {34, 35, 36}, "each class has the same share"
     assert [len(y) for _, y in batches] == [100, 100, 100, 55]
 
 
-def test_pipelines_share_the_training_images_out() -> None:
+def test_pipelines_divide_the_training_images() -> None:
     def images(pipeline: int) -> set[bytes]:
         context = DataContext(batch_size=1, pipelines=2, pipeline=pipeline, seed=1)
         count = 1442 // 2
@@ -60,12 +60,12 @@ def test_pipelines_share_the_training_images_out() -> None:
 
     first, second = images(0), images(1)
     assert len(first) + len(second) > 1400
-    assert len(first & second) < 10, "only images that are there twice"
+    assert len(first & second) < 10, "only duplicate images may be in both"
     everything = {x[i].tobytes() + bytes([int(y[i])]) for x, y in held_out() for i in range(len(y))}
     assert len(everything & (first | second)) < 10
 
 
-def test_steps_lower_the_loss_and_are_counted(tmp_path: Path) -> None:
+def test_training_lowers_the_loss_and_counts_steps(tmp_path: Path) -> None:
     settings = TrainerConfig(batch_size=32)
     state, runner = trainee_and_stepper(settings)
     first = runner.run(1)
@@ -91,7 +91,7 @@ def test_steps_lower_the_loss_and_are_counted(tmp_path: Path) -> None:
     local.restore(found)
     metrics = local.run()
     assert set(metrics) == {"accuracy", "loss"}
-    assert metrics == local.run(), "nothing is left over from the first time"
+    assert metrics == local.run(), "a second evaluation starts from zero"
     images, labels = (np.concatenate(each) for each in zip(*held_out(), strict=True))
     right = np.argmax(local.model(images, training=False).numpy(), axis=1) == labels
     assert metrics["accuracy"] == pytest.approx(right.mean(), abs=1e-6)
@@ -111,7 +111,7 @@ def test_older_checkpoints_are_deleted(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.glob("*.index")) == ["ckpt-10.index", "ckpt-15.index"]
 
 
-def test_a_batch_that_replicas_can_not_share_is_refused() -> None:
+def test_batch_size_must_be_a_multiple_of_the_replicas() -> None:
     class TwoReplicas:
         num_replicas_in_sync = 2
 
@@ -125,7 +125,7 @@ def test_xla_under_parameter_server_is_refused() -> None:
         steps.build(load("digits", {}), strategy, TrainerConfig(jit_compile=True))
 
 
-def test_a_model_that_is_not_built_is_refused() -> None:
+def test_model_that_is_not_built_is_refused() -> None:
     class Unbuilt(Digits):
         def model(self) -> object:
             return keras.Sequential([keras.layers.Dense(1)])
@@ -134,15 +134,15 @@ def test_a_model_that_is_not_built_is_refused() -> None:
         steps.build(Unbuilt({}), tf.distribute.OneDeviceStrategy("/cpu:0"), TrainerConfig())
 
 
-def test_losses_are_one_per_example() -> None:
+def test_loss_of_each_example_is_averaged_over_further_dimensions() -> None:
     with pytest.raises(ValueError, match="returned a scalar"):
         steps.per_example(tf.constant(1.0))
     assert steps.per_example(tf.constant([1.0, 2.0])).numpy().tolist() == [1.0, 2.0]
     assert steps.per_example(tf.ones([2, 3, 4]) * 2).numpy().tolist() == [2.0, 2.0]
 
 
-def test_regularisers_count_once_over_all_replicas() -> None:
-    class Regularised(Digits):
+def test_regularization_loss_counts_once_over_all_replicas() -> None:
+    class Regularized(Digits):
         def model(self) -> object:
             regularizer = keras.regularizers.L2(1.0)
             return keras.Sequential(
@@ -156,13 +156,13 @@ def test_regularisers_count_once_over_all_replicas() -> None:
         def loss(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
             return tf.zeros_like(labels, tf.float32)
 
-    task = Regularised({"learning_rate": 1e-3})
+    task = Regularized({"learning_rate": 1e-3})
     state = steps.build(task, tf.distribute.OneDeviceStrategy("/cpu:0"), TrainerConfig())
     step = steps.replica_step(task, state, global_batch=2, replicas=2, jit_compile=False)
     assert float(step((tf.zeros([1, 8, 8, 1]), tf.zeros([1], tf.int64)))) == pytest.approx(640 / 2)
 
 
-def test_iterations_are_counted_by_an_atomic_operation() -> None:
+def test_iterations_are_incremented_by_an_atomic_operation() -> None:
     optimizer = keras.optimizers.SGD()
     optimizer.build([keras.Variable(1.0)])
     steps.make_iterations_atomic(optimizer)

@@ -1,4 +1,4 @@
-"""What the image tasks share: stored and made-up images, augmentation, the schedule. No network is built but one."""
+"""The base class of the image tasks: stored and synthetic images, augmentation, schedule and model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SIDE = 24
 
 
 class Small(ImageClassification):
-    """A task with a network that costs nothing."""
+    """A task with a network of one layer."""
 
     def network(self, side: int) -> Any:
         return keras.Sequential([keras.Input((side, side, 3)), keras.layers.GlobalAveragePooling2D()])
@@ -40,7 +40,10 @@ def context(data_dir: Path | None = None, **changes: Any) -> DataContext:
 
 @pytest.fixture
 def stored(tmp_path: Path) -> Path:
-    """Six red JPEGs of class 1 and six green PNGs of class 2, as large as may be, in two files; one file held out."""
+    """Two training files and one validation file.
+
+    Each file contains three red JPEGs of class 1 and three green PNGs of class 2.
+    """
 
     def image(label: int) -> bytes:
         pixels = np.zeros((40 + label, 60, 3), np.uint8)
@@ -63,22 +66,22 @@ def batches(data: tf.data.Dataset, count: int) -> list[tuple[np.ndarray, np.ndar
     return [(x.numpy(), y.numpy()) for x, y in data.take(count)]
 
 
-def test_stored_images_are_augmented_under_a_seed(stored: Path) -> None:
+def test_augmentation_of_stored_images_depends_on_the_seed(stored: Path) -> None:
     def images(seed: int) -> np.ndarray:
         found = batches(small(first_label=1).dataset(context(stored, seed=seed), "train"), 6)
         for pixels, labels in found:
             assert (pixels.shape, pixels.dtype) == ((4, SIDE, SIDE, 3), np.uint8)
             assert set(labels) <= {0, 1}
-            assert (np.argmax(pixels.mean(axis=(1, 2)), axis=1) == labels).all(), "the colour still tells the class"
+            assert (np.argmax(pixels.mean(axis=(1, 2)), axis=1) == labels).all(), "the dominant color must stay"
         return np.concatenate([pixels for pixels, _ in found])
 
     first = images(1)
     np.testing.assert_array_equal(first, images(1))
     assert (first != images(2)).any()
-    assert len({image.tobytes() for image in first}) > 12, "no image looks the same the second time"
+    assert len({image.tobytes() for image in first}) > 12, "each epoch must have other augmentations"
 
 
-def test_held_out_images_come_once_and_plain(stored: Path) -> None:
+def test_evaluation_images_are_read_once_without_augmentation(stored: Path) -> None:
     found = batches(small().dataset(context(stored), "eval"), 10)
     assert [len(labels) for _, labels in found] == [4, 2]
     assert np.concatenate([labels for _, labels in found]).tolist() == [1, 2, 1, 2, 1, 2]
@@ -87,12 +90,12 @@ def test_held_out_images_come_once_and_plain(stored: Path) -> None:
     np.testing.assert_allclose(green, [0, 200, 0], atol=1)
 
 
-def test_a_folder_without_images_is_named(tmp_path: Path) -> None:
+def test_directory_without_images_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"files that match train-\*"):
         small().dataset(context(tmp_path), "train")
 
 
-def test_made_up_images_are_shared_out_and_held_out_ones_are_others() -> None:
+def test_pipelines_divide_synthetic_images_and_the_splits_are_disjoint() -> None:
     def images(split: str, pipeline: int = 0, pipelines: int = 1, count: int = 2) -> set[bytes]:
         made = small().dataset(context(batch_size=2, pipeline=pipeline, pipelines=pipelines), split)
         return {image.tobytes() for pixels, _ in batches(made, count) for image in pixels}
@@ -107,7 +110,7 @@ def test_made_up_images_are_shared_out_and_held_out_ones_are_others() -> None:
     assert not held_out & everything
 
 
-def test_the_learning_rate_grows_and_falls() -> None:
+def test_learning_rate_warms_up_and_decays() -> None:
     settings = TrainerConfig(steps=110, batch_size=512)
     rate = small(settings, learning_rate=0.1, warmup_steps=10).schedule()
     values = [float(rate(step)) for step in (0, 5, 10, 60, 110)]
@@ -117,7 +120,7 @@ def test_the_learning_rate_grows_and_falls() -> None:
         small(settings, warmup_steps=110).schedule()
 
 
-def test_only_kernels_decay() -> None:
+def test_weight_decay_applies_only_to_kernels() -> None:
     task = small(TrainerConfig(steps=10), warmup_steps=0, weight_decay=0.5)
     optimizer = task.optimizer()
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3), keras.layers.BatchNormalization()])
@@ -126,7 +129,7 @@ def test_only_kernels_decay() -> None:
     assert [path.rpartition("/")[2] for path in decayed] == ["kernel"]
 
 
-def test_smoothed_labels_cost_what_they_must() -> None:
+def test_loss_uses_smoothed_labels() -> None:
     logits = tf.constant([[4.0] + [0.0] * 9])
     log_sum = math.log(math.exp(4) + 9)
     hard = float(small(label_smoothing=0.0).loss(tf.constant([0]), logits)[0])
@@ -150,6 +153,6 @@ def test_logits_are_float32_in_mixed_precision() -> None:
 @pytest.mark.parametrize(
     ("name", "side", "parameters"), [("inception_v3", 75, 23_851_784), ("resnet50", 32, 25_636_712)]
 )
-def test_the_networks_have_the_size_they_had(name: str, side: int, parameters: int) -> None:
-    """Convolutions do not depend on the size of the image, so a small one will do."""
+def test_networks_have_the_expected_number_of_parameters(name: str, side: int, parameters: int) -> None:
+    """The number of parameters does not depend on the size of the images, so the test uses small images."""
     assert load(name, {"image_size": side}).model().count_params() == parameters

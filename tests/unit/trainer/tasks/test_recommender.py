@@ -1,4 +1,4 @@
-"""Clicks that are drawn from a known model, and how well any model can predict them."""
+"""The synthetic clicks of the task `recommender`, and the best possible AUC."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def batches(split: str, count: int = 3, size: int = 64, **context: Any) -> list[
     return [(ids.numpy(), clicked.numpy()) for ids, clicked in data.take(count)]
 
 
-def test_what_can_be_reached_is_known() -> None:
+def test_reachable_auc_is_a_constant() -> None:
     assert task().reachable_auc() == pytest.approx(REACHABLE, abs=1e-4)
     keras.utils.set_random_seed(7)
-    assert task().reachable_auc() == pytest.approx(REACHABLE, abs=1e-4), "it depends on no seed"
+    assert task().reachable_auc() == pytest.approx(REACHABLE, abs=1e-4), "the result must not depend on the global seed"
 
 
-def test_auc_counts_pairs() -> None:
+def test_auc_is_the_share_of_correctly_ordered_pairs() -> None:
     random = np.random.default_rng(0)
     labels, scores = random.integers(0, 2, 60), random.integers(0, 9, 60)
     pairs = [
@@ -42,17 +42,17 @@ def test_auc_counts_pairs() -> None:
     assert auc(labels, scores) == pytest.approx(np.mean(pairs))
 
 
-def test_examples() -> None:
+def test_evaluation_examples_are_valid_and_fixed() -> None:
     ids, clicked = (np.concatenate(each) for each in zip(*batches("eval", 1000, 4096), strict=True))
     assert ids.shape == (32_768, 5)
     assert set(clicked) == {0, 1}
     assert (ids.min(axis=0) >= 0).all()
     assert (ids.max(axis=0) < np.array([12_000, 2_000, 200, 24, 4])).all()
     other = np.concatenate([ids for ids, _ in batches("eval", 1000, 1000)])
-    np.testing.assert_array_equal(ids, other, "the batch size does not matter")
+    np.testing.assert_array_equal(ids, other, "the examples must not depend on the batch size")
 
 
-def test_order_and_shares() -> None:
+def test_seed_determines_the_training_examples_and_pipelines_divide_them() -> None:
     def train(**context: Any) -> list[bytes]:
         return [ids.tobytes() for ids, _ in batches("train", **context)]
 
@@ -71,7 +71,7 @@ def test_clicks_follow_the_true_probabilities() -> None:
         assert clicked.numpy()[there].mean() == pytest.approx(probability[there].mean(), abs=0.03)
 
 
-def test_effects_are_spread_evenly_for_any_size_of_table() -> None:
+def test_effects_have_the_same_distribution_for_any_range_of_ids() -> None:
     for first in (0, 10**9):
         ids = tf.range(first, first + 20_000, dtype=tf.int64)
         one, other = (recommender._effect(ids, salt).numpy() for salt in (0, 1))
@@ -81,7 +81,7 @@ def test_effects_are_spread_evenly_for_any_size_of_table() -> None:
         assert np.corrcoef(one[1:], one[:-1])[0, 1] == pytest.approx(0, abs=0.03)
 
 
-def test_it_learns_on_one_device() -> None:
+def test_recommender_nearly_reaches_the_best_auc_on_one_device() -> None:
     keras.utils.set_random_seed(0)
     small = task(users=300, items=100, eval_examples=8192)
     settings = TrainerConfig(batch_size=1024)
@@ -100,4 +100,4 @@ def test_it_learns_on_one_device() -> None:
         labels.append(clicked.numpy())
     reached = auc(np.concatenate(labels), np.concatenate(scores))
     assert reached > small.reachable_auc() - 0.015
-    assert float(metric.result()) == pytest.approx(reached, abs=1e-3), "Keras' metric has steps, but fine ones"
+    assert float(metric.result()) == pytest.approx(reached, abs=1e-3), "the metric of Keras approximates the AUC"
