@@ -8,7 +8,7 @@
         return data.batch(context.batch_size, drop_remainder=training).map(parse).prefetch(tf.data.AUTOTUNE)
 
 The same seed always gives the same order, and another seed gives another order. When a run resumes, the trainer derives
-a new seed from the step, so that the run does not read the same examples again in the same order.
+a new seed from the step. Therefore the run does not read the same examples again in the same order.
 """
 
 from __future__ import annotations

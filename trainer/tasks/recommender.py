@@ -76,8 +76,8 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> float:
 class Recommender(Task):
     """Predicts clicks by the sum of three parts.
 
-    The wide part is a weight per id, the pair part is the product of the vectors of user and item, and the deep part is
-    a network over all vectors.
+    The wide part is a weight per id. The pair part is the product of the vectors of user and item. The deep part is a
+    network over all vectors.
     """
 
     defaults: ClassVar = {

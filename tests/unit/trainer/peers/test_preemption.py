@@ -41,7 +41,7 @@ class Servers:
             leaving=lambda name, _: self.leaving[name], mailbox=lambda name, _: self.mail[name], clock=clock,
         )  # fmt: skip
 
-    def told(self) -> list[str]:
+    def released(self) -> list[str]:
         return [name for name, box in self.mail.items() if box.messages]
 
 
@@ -55,12 +55,12 @@ def test_worker_is_released_when_not_all_tasks_receive_sigterm(
 ) -> None:
     servers.leaving["worker-1"].put(1)
     servers.preemption.poll()
-    assert servers.told() == []
+    assert servers.released() == []
     clock.sleep(SETTLE_SECONDS)
     servers.preemption.poll()
     servers.preemption.poll()
     assert servers.mail["worker-1"].messages == [STOPPED], "the handler sends the code once"
-    assert servers.told() == ["worker-1"]
+    assert servers.released() == ["worker-1"]
     assert servers.preemption.leaving() == []
 
 
@@ -71,9 +71,9 @@ def test_ps_is_released_after_the_loop_has_saved(servers: Servers, clock: Clock,
     clock.sleep(SETTLE_SECONDS)
     servers.preemption.poll()
     assert servers.preemption.leaving() == ["ps-1"]
-    assert servers.told() == []
+    assert servers.released() == []
     servers.preemption.release(["ps-1"])
-    assert servers.told() == ["ps-1"]
+    assert servers.released() == ["ps-1"]
 
 
 def test_no_server_is_released_when_the_chief_receives_sigterm_too(
@@ -85,7 +85,7 @@ def test_no_server_is_released_when_the_chief_receives_sigterm_too(
     servers.stopping = True
     clock.sleep(60)
     servers.preemption.poll()
-    assert (servers.told(), servers.preemption.leaving()) == ([], [])
+    assert (servers.released(), servers.preemption.leaving()) == ([], [])
 
 
 def test_last_worker_is_not_released(servers: Servers, clock: Clock, lines: list[str]) -> None:
@@ -94,7 +94,7 @@ def test_last_worker_is_not_released(servers: Servers, clock: Clock, lines: list
     servers.preemption.poll()
     clock.sleep(60)
     servers.preemption.poll()
-    assert servers.told() == []
+    assert servers.released() == []
 
 
 def test_unreachable_or_restarted_server_is_not_leaving(servers: Servers, clock: Clock, lines: list[str]) -> None:
