@@ -1,9 +1,9 @@
-"""A plain TensorFlow program for parameter servers. It imports nothing of this project: copy it and make it yours.
+"""A plain TensorFlow program for parameter servers. It does not import this project: copy it and change it.
 
-    python -m trainer -- own_ps_script.py     runs it on the chief, the other tasks serve until it has ended
+    python -m trainer -- own_ps_script.py     runs it on the chief; the other tasks serve until it ends
     TF_CONFIG='{...}' python own_ps_script.py    also works alone: then start a tf.distribute.Server per ps and worker
 
-It learns y = 3a - 2b + 1 from made-up data, so that one can see whether it works. Started again it goes on from its
+It learns y = 3a - 2b + 1 from synthetic data, so that you can check the result. After a restart it resumes from its
 newest checkpoint in $RUN_DIR/checkpoints, which only the chief must see.
 """
 

@@ -1,9 +1,9 @@
-"""A plain TensorFlow program for one or many workers. It imports nothing of this project: copy it and make it yours.
+"""A plain TensorFlow program for one or many workers. It does not import this project: copy it and change it.
 
     python own_script.py                      trains alone
     TF_CONFIG='{...}' python own_script.py    trains as one of the workers that TF_CONFIG names, one process per worker
 
-It learns y = 3a - 2b + 1 from made-up data, so that one can see whether it works. Started again it goes on from its
+It learns y = 3a - 2b + 1 from synthetic data, so that you can check the result. After a restart it resumes from its
 newest checkpoint in $RUN_DIR/checkpoints; every worker must see that directory.
 """
 

@@ -14,7 +14,7 @@ SUITES = {path.name: list(yaml.safe_load_all(path.read_text())) for path in FILE
 
 
 def test_helm_unittest_collects_every_file() -> None:
-    """It takes tests/*_test.yaml and leaves everything else without a word."""
+    """It takes tests/*_test.yaml and leaves everything else silently."""
     found = [path for path in (CHART / "tests").rglob("*") if path.is_file() and "__snapshot__" not in path.parts]
     assert [path.name for path in found if path.parent != CHART / "tests" or not path.name.endswith("_test.yaml")] == []
 

@@ -1,7 +1,7 @@
-{{/* What a run is: how many tasks, the cluster that they form, and the identity that is hashed. */}}
+{{/* The replicas of each role, the cluster spec, and the identity of the run, which is hashed. */}}
 
 {{/*
-Number of tasks of a role: what the job file says, else what the strategy needs. There is no chief.replicas.
+Number of tasks of a role: from the job file, else the default of the strategy. A chief always has one replica.
 Argument: dict root, role. Output: a whole number
 */}}
 {{- define "tf-distributed.replicas" -}}
@@ -38,7 +38,7 @@ Argument: dict root. Output: JSON {"chief": [ADDRESS], "ps": [...], "worker": [.
 {{- end }}
 
 {{/*
-TF_CONFIG of a role. The kubelet puts the cluster spec and the index in, so its size in a pod is constant.
+TF_CONFIG of a role. The kubelet inserts the cluster spec and the index, so its size in a pod is constant.
 Argument: dict role. Output: JSON with $(TF_CLUSTER) and $(TASK_INDEX)
 */}}
 {{- define "tf-distributed.tfConfig" -}}
@@ -81,7 +81,7 @@ Argument: dict root. Output: JSON
 {{- end }}
 
 {{/*
-Hash of the identity. Two runs with the same hash train the same.
+Hash of the identity. Two runs with the same hash train the same model.
 Argument: dict root. Output: sha256:HEX
 */}}
 {{- define "tf-distributed.hash" -}}
@@ -89,7 +89,7 @@ sha256:{{ include "tf-distributed.identity" . | sha256sum }}
 {{- end }}
 
 {{/*
-Folder that holds all runs of a storage; a run's own folder is this and its name.
+Folder of all runs in the storage. The run directory is this folder and the name of the run.
 Argument: dict root. Output: /runs or gs://BUCKET/FOLDER
 */}}
 {{- define "tf-distributed.storageDir" -}}

@@ -1,7 +1,7 @@
-{{/* One's own code at /code: from a git commit, or from the job file itself. */}}
+{{/* Your code at /code: from a git commit, or from the job file itself. */}}
 
 {{/*
-Where Python finds one's own code.
+The folder of your code on PYTHONPATH.
 Argument: dict root. Output: YAML list, nothing without code
 */}}
 {{- define "tf-distributed.codeEnv" -}}

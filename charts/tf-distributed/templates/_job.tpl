@@ -1,7 +1,7 @@
-{{/* The one Job of all four roles. */}}
+{{/* The Kubernetes Job that all four roles share. */}}
 
 {{/*
-Indexed Job of a role; nothing for a role without tasks or an archived run.
+Indexed Job of a role. Renders nothing for a role without tasks and for an archived run.
 Mutable keys only reach fields that Kubernetes lets change on a live Job: suspend, activeDeadlineSeconds, backoffLimit.
 Argument: dict root, role. Output: YAML document
 */}}
@@ -23,13 +23,13 @@ spec:
   # Each task has its own budget.
   backoffLimitPerIndex: {{ $values.failure.retriesPerTask | int }}
   {{- if not (and (eq .role "worker") (eq $values.strategy "ParameterServer")) }}
-  # Without this task the others can't go on; only ParameterServer trains on with the workers that are left.
+  # The others cannot continue without this task. Only ParameterServer continues with the remaining workers.
   maxFailedIndexes: 0
   {{- end }}
   {{- else }}
   backoffLimit: {{ $values.retries | int }}
   {{- end }}
-  # No twin of a pod that is still ending: its address is in the cluster spec.
+  # No replacement before the old pod has terminated: both would own one address in TF_CONFIG.
   podReplacementPolicy: Failed
   podFailurePolicy:
     rules:
@@ -51,7 +51,7 @@ spec:
 {{- end }}
 
 {{/*
-Exit codes that end the Job at once, in the ascending order that Kubernetes asks for.
+Exit codes that end the Job at once, in ascending order, which Kubernetes requires.
 1 is what any Python program of one's own leaves with when it lost a peer: not final there by default.
 Argument: dict root. Output: JSON list
 */}}

@@ -1,4 +1,4 @@
-{{/* Every name, address and label of the chart. All other objects of a run are named like the run itself. */}}
+{{/* Every name, address and label of the chart. All other objects of a run have the name of the run. */}}
 
 {{/*
 Prefix of the labels and annotations that the project defines: a DNS subdomain, as Kubernetes asks for.
@@ -9,7 +9,7 @@ tf-distributed.github.io
 {{- end }}
 
 {{/*
-Name of a role's Job; its pods' host names are this and the index.
+Name of a role's Job. The host name of a pod is this name and the index of the task.
 Argument: dict root, role. Output: RUN-ROLE
 */}}
 {{- define "tf-distributed.name" -}}
@@ -25,7 +25,7 @@ Argument: dict root, role, index. Output: RUN-ROLE-INDEX.RUN:PORT
 {{- end }}
 
 {{/*
-Labels that tell the pods of one component of one run; part of immutable selectors, so they never change.
+Labels that select the pods of one component of one run. Immutable selectors contain them, so they never change.
 Argument: dict root, role. Output: YAML map
 */}}
 {{- define "tf-distributed.podLabels" -}}
@@ -35,7 +35,7 @@ app.kubernetes.io/component: {{ .role }}
 {{- end }}
 
 {{/*
-Labels that all task pods of a run have and its TensorBoard has not; what Service and NetworkPolicy select.
+Labels of all task pods of a run, which its TensorBoard pod does not have. Service and NetworkPolicy select by them.
 Argument: dict root. Output: YAML map
 */}}
 {{- define "tf-distributed.taskSelector" -}}

@@ -1,4 +1,4 @@
-{{/* The one pod template of all four roles, and the parts that TensorBoard's pod shares with it. */}}
+{{/* The pod template of all four roles, and the parts that it shares with TensorBoard's pod. */}}
 
 {{/*
 Pod template of a task.
@@ -45,7 +45,7 @@ spec:
 {{- end }}
 
 {{/*
-The container of a task, ours or one's own program.
+The container of a task: the trainer or your program.
 Argument: dict root, role. Output: YAML map
 */}}
 {{- define "tf-distributed.container" -}}
@@ -122,7 +122,7 @@ Argument: dict root, role. Output: YAML list
 {{- end }}
 
 {{/*
-Volumes of a pod: the storage (if it is no bucket), /tmp and, for tasks, the data.
+Volumes of a pod: the storage (unless it is a bucket), /tmp and, for tasks, the data.
 Argument: dict root, role. Output: YAML list
 */}}
 {{- define "tf-distributed.volumes" -}}
@@ -148,7 +148,7 @@ Argument: dict root, role. Output: YAML list
 {{- end }}
 
 {{/*
-Where the volumes are mounted. TensorBoard only reads the runs.
+The mounts of the volumes. TensorBoard mounts the runs read-only.
 Argument: dict root, role. Output: YAML list
 */}}
 {{- define "tf-distributed.mounts" -}}
