@@ -1,4 +1,4 @@
-"""Every key of a job file, and for each two values between which a rendering must tell.
+"""Every key of a job file, and for each two values whose renderings must differ.
 
 `python -m tests.chart.keys` prints all keys and their classes: tests/golden/keys.txt, so that a review sees a new one.
 """
