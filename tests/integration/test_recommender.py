@@ -29,7 +29,7 @@ def test_two_ps_reach_what_can_be_reached_and_three_go_on_from_there(local_run: 
 
     local_run.name = "moved"
     local_run.write(
-        "strategy: ParameterServer\nresumeFrom: little\nps: {replicas: 3}\n"
+        "strategy: ParameterServer\nwarmStartFrom: little\nps: {replicas: 3}\n"
         f"trainer: {{task: recommender, steps: 20, batchSize: 2048}}\n{STORAGE}"
     )
     assert auc(local_run) >= REACHABLE - 0.01, "twenty steps alone would not reach it"

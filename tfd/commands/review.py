@@ -12,9 +12,8 @@ from tfd.commands.options import UNABLE
 from tfd.jobfile.helm import HelmError
 from tfd.review.analysis.policy_file import RulesError
 from tfd.review.analysis.pull_request import review_pull_request
-from tfd.review.output.comment import MARKER, comment, lines
-from tfd.review.output.json_report import as_json
-from tfd.review.output.markdown import prose, visible
+from tfd.review.output import comment, json_report
+from tfd.review.output.markdown import visible
 from tfd.review.sources.git import GitError, Repository
 
 
@@ -41,7 +40,7 @@ def command(base: str, head: str, style: str, folder: Path, approvals: tuple[str
     Exit codes:
       0  The pull request may be merged.
       1  The pull request is refused.
-      2  The review could not be made.
+      2  The effect of the merge cannot be judged.
 
     Example: tfd review --base origin/main --head HEAD
     """  # noqa: D301 - click reads the escape
@@ -49,16 +48,16 @@ def command(base: str, head: str, style: str, folder: Path, approvals: tuple[str
         found = review_pull_request(Repository(folder), base, head, approvals)
     except (GitError, RulesError, HelmError) as error:
         if style == "markdown":
-            click.echo(f"{MARKER}\n### ❔ Cannot judge the effect of this merge\n\n{prose(str(error), 1000)}")
+            click.echo(comment.failure(error))
         elif style == "json":
-            click.echo(json.dumps({"exitCode": UNABLE, "headline": str(error)}, indent=1))
+            click.echo(json.dumps(json_report.failure(error, UNABLE), indent=1))
         click.echo(visible(str(error), lines=True), err=True)
         sys.exit(UNABLE)
     if style == "markdown":
-        click.echo(comment(found), nl=False)
+        click.echo(comment.comment(found), nl=False)
     elif style == "json":
-        click.echo(json.dumps(as_json(found), indent=1))
+        click.echo(json.dumps(json_report.as_json(found), indent=1))
     else:
-        for line in lines(found):
+        for line in comment.lines(found):
             click.echo(visible(line))
     sys.exit(found.exit_code)
