@@ -17,8 +17,10 @@ from tfd.review.output.markdown import visible
 from tfd.review.sources.git import GitError, Repository
 
 
-@click.command("review")
-@click.option("--base", required=True, metavar="REF", help="Commit to merge into. Its chart and its review.yaml apply.")
+@click.command("review", short_help="Show the effect of merging a pull request.")
+@click.option(
+    "--base", required=True, metavar="REF", help="Commit to merge into. The review uses its chart and its review.yaml."
+)
 @click.option("--head", required=True, metavar="REF", help="Commit of the pull request.")
 @click.option("--format", "style", type=click.Choice(["text", "markdown", "json"]), default="text", show_default=True)
 @click.option(
@@ -26,10 +28,14 @@ from tfd.review.sources.git import GitError, Repository
     "folder",
     default=Path(),
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Git repository. Default: the one of this folder.",
+    help="Git repository. Default: the repository of the current folder.",
 )
 @click.option(
-    "--approved-by", "approvals", multiple=True, metavar="LOGIN", help="User who has approved. May be repeated."
+    "--approved-by",
+    "approvals",
+    multiple=True,
+    metavar="LOGIN",
+    help="GitHub user who has approved the pull request. May be repeated.",
 )
 def command(base: str, head: str, style: str, folder: Path, approvals: tuple[str, ...]) -> None:
     """Show what merging HEAD into BASE does to the runs, and whether it may be merged.
