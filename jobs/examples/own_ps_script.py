@@ -1,7 +1,7 @@
 """A plain TensorFlow program for parameter servers. It imports nothing of this project, so you can copy and change it.
 
-    python -m trainer -- own_ps_script.py     runs it on the chief; the other tasks serve until it ends
-    TF_CONFIG='{...}' python own_ps_script.py    also works without the trainer: start a tf.distribute.Server per ps and worker
+    python -m trainer -- own_ps_script.py        runs it on the chief; the other tasks serve until it ends
+    TF_CONFIG='{...}' python own_ps_script.py    runs it alone: start a tf.distribute.Server for each ps and worker
 
 It learns y = 3a - 2b + 1 from synthetic data, so that you can check the result. After a restart it continues from its
 newest checkpoint in $RUN_DIR/checkpoints, which only the chief must see.

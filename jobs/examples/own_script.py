@@ -1,4 +1,4 @@
-"""A plain TensorFlow program for one or many workers. It imports nothing of this project, so you can copy and change it.
+"""A plain TensorFlow program for one or many workers. It does not import this project: copy it and change it.
 
     python own_script.py                      trains alone
     TF_CONFIG='{...}' python own_script.py    trains as one of the workers that TF_CONFIG names, one process per worker
