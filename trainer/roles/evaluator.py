@@ -123,9 +123,9 @@ class Evaluator:
             try:
                 self._local.restore(found)
             except Exception as error:
-                if (trouble := _trouble(error)) is None:
+                if (reason := _unreadable(error)) is None:
                     raise
-                log.info("checkpoint %d %s", found.step, trouble)
+                log.info("checkpoint %d %s", found.step, reason)
                 continue
             metrics = self._local.run()
             log.info("checkpoint %d: %s", found.step, describe(metrics), extra=fields(step=found.step, **metrics))
@@ -155,7 +155,7 @@ class Evaluator:
         self._summaries.add(found.step, metrics)
 
 
-def _trouble(error: BaseException) -> str | None:
+def _unreadable(error: BaseException) -> str | None:
     """Return the reason why a checkpoint could not be read; None if `error` has another cause."""
     from tensorflow.errors import NotFoundError
 

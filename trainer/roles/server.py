@@ -35,8 +35,8 @@ class ChiefMonitor:
     _since: float | None = field(default=None, init=False)
     _probe_at: float = field(default=0.0, init=False)
     _reason: str | None = field(default=None, init=False)
-    _asked_soon: bool = field(default=False, init=False)
-    _asked_anew: bool = field(default=False, init=False)
+    _probe_requested: bool = field(default=False, init=False)
+    _probed_since_request: bool = field(default=False, init=False)
 
     def poll(self) -> bool:
         """Probe the chief if a probe is due; return whether the run is done.
@@ -53,7 +53,7 @@ class ChiefMonitor:
             return False
         self._probe_at = now + PROBE_EVERY
         before, self._reason = self._reason, self.probe()
-        self._asked_anew = self._asked_soon
+        self._probed_since_request = self._probe_requested
         if self._reason is None:
             if self._seen is None or before is not None:
                 log.info("the chief is reachable")
@@ -84,12 +84,12 @@ class ChiefMonitor:
         The server must not exit immediately: the chief may have received SIGTERM too and needs the ps to save a
         checkpoint.
         """
-        chief_gone = self._asked_anew and self._reason is not None
-        return chief_gone or stopped_for >= max(1.0, self.grace_period - _REST_OF_GRACE)
+        chief_unreachable = self._probed_since_request and self._reason is not None
+        return chief_unreachable or stopped_for >= max(1.0, self.grace_period - _REST_OF_GRACE)
 
     def probe_soon(self) -> None:
         """Schedule the next probe within one second, because the last result may be outdated."""
-        self._asked_soon = True
+        self._probe_requested = True
         self._probe_at = min(self._probe_at, self.clock() + 1.0)
 
 
@@ -145,11 +145,11 @@ def serve(tasks: dict[str, list[str]], role: str, index: int, *, watch: ChiefMon
     from trainer.peers.control_queue import LEAVING, ControlQueue
 
     server = tf.distribute.Server(tf.train.ClusterSpec(tasks), job_name=role, task_index=index, protocol="grpc")
-    mailbox = ControlQueue(server.target, role, index)
+    messages = ControlQueue(server.target, role, index)
     leaving: ControlQueue | None = None
     log.info("serving on %s", tasks[role][index])
     while True:
-        code = mailbox.take()
+        code = messages.take()
         if code is not None:
             time.sleep(_ANSWER_SECONDS)
             if (words := outcome(code, stop.is_set())) is not None:

@@ -40,7 +40,7 @@ def finish(context: Context, error: BaseException | None, words: str = "") -> No
     message = words if error is None else errors.summary(error)
     if error is not None and code == exit_codes.FAILED and not isinstance(error, TrainerExit):
         show(error)
-        _tell_workers(context, message)
+        _notify_workers(context, message)
     if isinstance(error, errors.LostLease):
         leave(code, message)  # another chief owns the run directory now
     if code == exit_codes.RETRYABLE:
@@ -53,11 +53,11 @@ def finish(context: Context, error: BaseException | None, words: str = "") -> No
         context.lease.give_back()
     termination_log.write(context.env.termination_log, code, message, details)
     if context.parameter_server and context.cluster.role == "chief" and code != exit_codes.RETRYABLE:
-        _tell_servers(context, code)
+        _notify_servers(context, code)
     leave(code, message)
 
 
-def _tell_servers(context: Context, code: int) -> None:
+def _notify_servers(context: Context, code: int) -> None:
     """Send the exit code to every ps and worker.
 
     After success the servers also find DONE in the run directory, so the chief waits only briefly for their answers.
@@ -70,7 +70,7 @@ def _tell_servers(context: Context, code: int) -> None:
     control_queue.broadcast_exit(code, tasks, _LINGER.get(code, _LINGER_AFTER_FAILURE))
 
 
-def _tell_workers(context: Context, message: str) -> None:
+def _notify_workers(context: Context, message: str) -> None:
     """Report a failure to the other workers of a MultiWorkerMirrored run, so that they fail instead of restarting."""
     if context.record.strategy != "MultiWorkerMirrored" or "tensorflow" not in sys.modules:
         return

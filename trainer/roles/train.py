@@ -41,7 +41,7 @@ from trainer.storage import checkpoints
 from trainer.storage.checkpoints import CheckpointRef, Checkpoints, DamagedError
 from trainer.task import Task, load
 
-_LAST_WORDS_SECONDS: Final = 0.5
+_LAST_REDUCE_SECONDS: Final = 0.5
 _kept: list[object] = []
 """Objects that must live until the process ends, because deleting a strategy takes seconds."""
 
@@ -224,7 +224,7 @@ def _end(context: Context, task: Task, trained: Trained) -> str:
     context.stop.release()
     if not context.writes:
         # The peers may still receive this task's part of the last all-reduce.
-        time.sleep(_LAST_WORDS_SECONDS)
+        time.sleep(_LAST_REDUCE_SECONDS)
         return "trained to the last step"
     settings, run_dir, status = context.record.trainer, context.run_dir, context.status
     last = evaluation.Evaluation(task, batch_size=settings.batch_size, data_dir=context.env.data_dir)

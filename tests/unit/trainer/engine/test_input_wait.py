@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -43,42 +43,30 @@ def test_input_bound_warning_is_logged_once_in_five_minutes(clock: Clock, lines:
     assert len(lines) == 2
 
 
-class TimedRunner:
-    """A SyncStepRunner whose batches and steps each move the clock by a fixed number of seconds."""
-
-    def __init__(self, clock: Clock, monkeypatch: pytest.MonkeyPatch, *, data: float, step: float) -> None:
-        def timestamp() -> Any:
-            return tf.ensure_shape(tf.numpy_function(lambda: np.float64(clock()), [], tf.float64), [])
-
-        def move(seconds: float, value: Any) -> Any:
-            def sleep(each: Any) -> Any:
-                clock.sleep(seconds)
-                return each
-
-            return tf.numpy_function(sleep, [value], value.dtype)
-
-        def one_step(batch: Any) -> Any:
-            with tf.control_dependencies([move(step, batch)]):
-                counter.assign_add(1)
-            return tf.reduce_sum(batch)
-
-        monkeypatch.setattr(tf, "timestamp", timestamp)
-        monkeypatch.setattr(steps, "time", SimpleNamespace(monotonic=clock))
-        counter = tf.Variable(0, dtype=tf.int64)
-        # The dataset is not distributed, because a distributed dataset fetches batches in another thread.
-        dataset = tf.data.Dataset.from_tensors(1.0).repeat().map(lambda each: move(data, each))
-        state = steps.TrainState(model=None, optimizer=None, step=counter)
-        self.runner = steps.SyncStepRunner(tf.distribute.OneDeviceStrategy("/cpu:0"), state, one_step, dataset)
-
-    def last_segment(self) -> tuple[float, float]:
-        """Run a first segment, which traces the graph, and one of 40 steps; return the times of the second."""
-        self.runner.run(2)
-        assert self.runner.waited() == (0.0, 0.0)
-        assert self.runner.run(40) == pytest.approx(1.0)
-        return self.runner.waited()
+@pytest.fixture
+def functions_run_eagerly() -> Iterator[None]:
+    """Run the body of each tf.function as Python code, so that the test controls the order of the operations."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
+@pytest.mark.usefixtures("functions_run_eagerly")
 def test_only_the_time_in_the_dataset_counts_as_waiting(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    waited, seconds = TimedRunner(clock, monkeypatch, data=0.25, step=0.5).last_segment()
-    assert waited == pytest.approx(40 * 0.25)
-    assert seconds == pytest.approx(40 * 0.75)
+    def batches() -> Iterator[Any]:
+        while True:
+            clock.sleep(0.25)
+            yield tf.constant(1.0)
+
+    def step(batch: Any) -> Any:
+        clock.sleep(0.5)
+        return batch
+
+    monkeypatch.setattr(tf, "timestamp", lambda: tf.constant(clock(), tf.float64))
+    monkeypatch.setattr(steps, "time", SimpleNamespace(monotonic=clock))
+    state = steps.TrainState(model=None, optimizer=None, step=tf.Variable(0, dtype=tf.int64))
+    runner = steps.SyncStepRunner(tf.distribute.OneDeviceStrategy("/cpu:0"), state, step, batches())
+    runner.run(2)
+    assert runner.waited() == (0.0, 0.0), "the first segment traces the graph, so its time is ignored"
+    assert runner.run(40) == pytest.approx(1.0)
+    assert runner.waited() == pytest.approx((40 * 0.25, 40 * 0.75))
