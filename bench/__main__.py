@@ -1,7 +1,8 @@
 """`make bench`: the trainer against a hand-written loop with the same model, data and process layout.
 
-Both sides run in turns, so that a slower machine slows both. The result is the median of the ratios of all pairs. The
-command writes build/bench.json and prints a table. The benchmark is not a test, because the rates depend on the host.
+Both sides run in turns, so that a change in the speed of the host affects both. The result is the median of the ratios
+of all pairs. The command writes build/bench.json and prints a table. The benchmark is not a test, because the rates
+depend on the host.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ BATCH_SIZE = 64
 STORAGE = "storage: {claim: runs}\n"
 
 
-def ours(layout: str, steps: int) -> str:
+def trainer_job(layout: str, steps: int) -> str:
     """Return the job file of the trainer's side; it saves only the last checkpoint, as the other side saves none."""
     return (
         LAYOUTS[layout] + STORAGE + f"trainer: {{task: digits, steps: {steps}, batchSize: {BATCH_SIZE}, "
@@ -41,7 +42,7 @@ def ours(layout: str, steps: int) -> str:
     )
 
 
-def script(layout: str, *args: str | int) -> str:
+def script_job(layout: str, *args: str | int) -> str:
     """Return the job file of a custom script; the trainer runs its servers, so both sides have the same processes."""
     return LAYOUTS[layout] + STORAGE + f"args: {json.dumps(['--', *map(str, args)])}\n"
 
@@ -65,15 +66,15 @@ def pair(layout: str, steps: int, folder: Path, other: str) -> dict[str, Any]:
     args: tuple[str | int, ...] = (steps, WARM_UP, BATCH_SIZE)
     if other == "handwritten":
         args = (layout, *args)
-    mine = run(ours(layout, steps), folder)
-    trainer = rate_from_summaries(mine, WARM_UP)  # read first, because the next run deletes this run directory
-    theirs = rate_from_marks(run(script(layout, f"bench/{other}.py", *args), folder))
+    finished = run(trainer_job(layout, steps), folder)
+    trainer = rate_from_summaries(finished, WARM_UP)  # read first, because the next run deletes this run directory
+    theirs = rate_from_marks(run(script_job(layout, f"bench/{other}.py", *args), folder))
     return {
         "trainer": trainer,
         other: theirs,
         "ratio": trainer / theirs,
-        "lastExitAfterLeader": _last_exit(mine),
-        **{name: float(seconds or 0.0) for name, seconds in mine.status["startup"].items()},
+        "lastExitAfterLeader": _last_exit(finished),
+        **{name: float(seconds or 0.0) for name, seconds in finished.status["startup"].items()},
     }
 
 
@@ -97,7 +98,7 @@ def lost_time(role: str, folder: Path) -> float:
         measured.append(time.monotonic() - killed)
 
     steps = 8 * WARM_UP
-    job = ours("ParameterServer", steps).replace(f"checkpointEvery: {steps}", f"checkpointEvery: {WARM_UP}")
+    job = trainer_job("ParameterServer", steps).replace(f"checkpointEvery: {steps}", f"checkpointEvery: {WARM_UP}")
     run(job, folder, disturb=kill)
     return measured[0]
 

@@ -47,7 +47,7 @@ def restore(context: Context, saver: Checkpoints, consensus: Consensus | None) -
         except DamagedError as error:
             leave_out_damaged(context, found, error, together=consensus is not None)
             continue
-        log.info("continuing from %s", found.path)
+        log.info("resuming from %s", found.path)
         return
     if other := context.record.warm_start_from:
         directory = context.run_dir.sibling_checkpoints(other)

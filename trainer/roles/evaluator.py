@@ -91,7 +91,7 @@ def run(context: Context) -> str:
         done = monitor.done()
         evaluator.poll()
         if done:
-            return f"the run is done: checkpoints evaluated: {evaluator.count}, last step: {evaluator.seen}"
+            return f"the run is done (checkpoints evaluated: {evaluator.count}; last step: {evaluator.seen})"
         time.sleep(_POLL_EVERY)
 
 

@@ -16,7 +16,8 @@ from trainer.storage.run_dir import RunDir
 PROBE_EVERY = 5.0
 _POLL_EVERY = 0.25
 _REST_OF_GRACE = 5.0
-_ANSWER_SECONDS = 0.2  # The chief must receive its answer before this process exits.
+# The chief must receive its answer before this process exits.
+_ANSWER_SECONDS = 0.2
 
 
 @dataclass(slots=True, kw_only=True)
@@ -107,7 +108,7 @@ def outcome(code: int, stop_requested: bool) -> str | None:
         if not stop_requested:
             return None
         raise Stopped("received SIGTERM, and the chief has saved a checkpoint")
-    raise errors.from_code(code, f"the chief exited with {code}; see its log")
+    raise errors.from_code(code, f"the chief exited with {code}: see the log of the chief")
 
 
 def run_ended(run_dir: RunDir, started: str) -> Callable[[], TrainerExit | bool]:

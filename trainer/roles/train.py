@@ -134,7 +134,8 @@ def connect(context: Context) -> Strategy:
     context.set_waiting(True, "waiting for the other tasks")
     if name in DISTRIBUTED:
         rendezvous.wait_for_peers(context)
-        # If a peer is lost now, TensorFlow blocks indefinitely without releasing Python's lock.
+        # If a peer is lost now, TensorFlow blocks indefinitely and holds the global interpreter lock. faulthandler then
+        # ends the process from a C thread.
         faulthandler.dump_traceback_later(context.env.start_timeout, exit=True)
     else:
         strategies.split_cpu(context.env.logical_cpus)
