@@ -32,7 +32,7 @@ CARD = ROOT / "tests" / "golden" / "review" / "new-run.md"
 PICTURE = ROOT / "docs" / "review-card.png"
 PICTURED = PICTURE.with_suffix(".md")
 MISSING = object()
-SHORT = 40  # a longer pattern is for programs; the description says it in words
+SHORT = 40  # a longer pattern is for programs; the description states it in words
 
 
 def resolved(node: dict[str, Any]) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def exit_codes(*fields: str) -> str:
 
 
 def card() -> str:
-    """Return the card of a pull request that the README shows."""
+    """Return the review comment that the README shows."""
     return CARD.read_text(encoding="utf-8").removesuffix("exit code 0\n")
 
 

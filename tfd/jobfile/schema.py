@@ -8,13 +8,22 @@ import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tfd import assets
 from tfd.jobfile import helm_yaml
 from tfd.jobfile.helm_yaml import Key
 from tfd.jobfile.validator import errors
 from tfd.text import dotted, refusal, shown
+
+
+class Refusal(NamedTuple):
+    """A key that the schema refuses."""
+
+    key: Key
+    message: str
+    replacement: Key | None = None
+    """The right name of an unknown key, if there is one that the user probably meant."""
 
 
 @cache
@@ -44,52 +53,52 @@ def merged(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def schema_errors(values: dict[str, Any], chart: Path = assets.CHART) -> Iterator[tuple[Key, str]]:
-    """Yield key and refusal of everything in a job file's `values` that the schema refuses, one per key."""
+def schema_errors(values: dict[str, Any], chart: Path = assets.CHART) -> Iterator[Refusal]:
+    """Yield everything in a job file's `values` that the schema refuses, one refusal per key."""
     seen: set[Key] = set()
-    for key, message in (
+    for found in (
         *_removed_defaults(defaults(chart), values, ()),
         *refusals(merged(defaults(chart), values), schema(chart)),
     ):
-        if key not in seen:
-            seen.add(key)
-            yield key, message
+        if found.key not in seen:
+            seen.add(found.key)
+            yield found
 
 
-def refusals(value: Any, root: dict[str, Any]) -> Iterator[tuple[Key, str]]:  # noqa: ANN401 - JSON
-    """Yield key and refusal of everything in `value` that the schema `root` refuses."""
+def refusals(value: Any, root: dict[str, Any]) -> Iterator[Refusal]:  # noqa: ANN401 - JSON
+    """Yield everything in `value` that the schema `root` refuses."""
     for error in errors(value, root):
-        for key, got, expected, fix in _refused(error, root):
-            yield key, refusal(dotted(key) or "file", got, expected, fix)
+        yield from _refused(error, root)
 
 
-def _refused(error: Any, root: dict[str, Any]) -> Iterator[tuple[Key, str, str, str]]:  # noqa: ANN401 - jsonschema's own unions
-    """Yield key, value, rule and fix of each refusal that one error of the schema stands for."""
+def _refusal(key: Key, got: str, expected: str, fix: str, replacement: Key | None = None) -> Refusal:
+    return Refusal(key, refusal(dotted(key) or "file", got, expected, fix), replacement)
+
+
+def _refused(error: Any, root: dict[str, Any]) -> Iterator[Refusal]:  # noqa: ANN401 - jsonschema's own unions
+    """Yield the refusals that one error of the schema stands for."""
     key = tuple(error.absolute_path)
     hint = _hint(error, root)
     if error.validator == "additionalProperties":
         for name in error.instance:
             if not _is_known(name, error.schema):
-                yield (*key, name), *_unknown_key((*key, name), error.schema, hint, root)
+                yield _unknown_key((*key, name), error.schema, hint, root)
     elif "propertyNames" in error.absolute_schema_path:
-        yield (*key, error.instance), f"the name {shown(error.instance)}", _rule(error), hint
+        yield _refusal((*key, error.instance), f"the name {shown(error.instance)}", _rule(error), hint)
     elif error.validator == "required":
         for name in error.validator_value:
             if name not in error.instance:
-                yield (*key, name), "nothing", _kind(error.schema["properties"][name], root), hint
+                yield _refusal((*key, name), "nothing", _kind(error.schema["properties"][name], root), hint)
     else:
-        yield key, shown(error.instance), _rule(error), hint
+        yield _refusal(key, shown(error.instance), _rule(error), hint)
 
 
-def _removed_defaults(base: dict[str, Any], values: dict[str, Any], key: Key) -> Iterator[tuple[Key, str]]:
-    """Yield each null that removes a default, in the words of the chart. A job file may remove a quantity."""
+def _removed_defaults(base: dict[str, Any], values: dict[str, Any], key: Key) -> Iterator[Refusal]:
+    """Yield each null that removes a default. A job file may remove a quantity, so that a pod requests none."""
     for name in base.keys() & values.keys():
         if values[name] is None and "resources" not in key:
-            written = dotted((*key, name))
-            yield (
-                (*key, name),
-                refusal(written, "null", "a value", f"Remove {written} to use the default of the chart."),
-            )
+            fix = f"Remove {dotted((*key, name))} to use the default of the chart."
+            yield _refusal((*key, name), "null", "a value", fix)
         elif isinstance(base[name], dict) and isinstance(values[name], dict):
             yield from _removed_defaults(base[name], values[name], (*key, name))
 
@@ -98,18 +107,19 @@ def _is_known(name: str, block: dict[str, Any]) -> bool:
     return name in block.get("properties", {}) or any(re.search(p, name) for p in block.get("patternProperties", {}))
 
 
-def _unknown_key(key: Key, block: dict[str, Any], hint: str, root: dict[str, Any]) -> tuple[str, str, str]:
-    """Return value, rule and fix for a key that `block`, a node of the schema, does not have."""
+def _unknown_key(key: Key, block: dict[str, Any], hint: str, root: dict[str, Any]) -> Refusal:
+    """Return the refusal of a key that `block`, a node of the schema, does not have."""
     known = list(block.get("properties", {}))
     if new := root.get("x-renamed", {}).get(dotted(key)):
-        return "a renamed key", new, f"Rename it to {new}."
+        return _refusal(key, "a renamed key", new, f"Rename it to {new}.", tuple(new.split(".")))
     if "patternProperties" in block:
-        return "an unknown key", "one of the names that the schema allows", hint
+        return _refusal(key, "an unknown key", "one of the names that the schema allows", hint)
     if place := _meant(key[-1], known, key[:-1], root):
         verb = "Rename" if place[:-1] == key[:-1] else "Move"
         level = "the top-level key " if verb == "Move" and len(place) == 1 else ""
-        return "an unknown key", dotted(place), f"{verb} it to {level}{dotted(place)}."
-    return "an unknown key", f"one of {', '.join(known)}", hint if len(key) > 1 else "Remove it or use another key."
+        return _refusal(key, "an unknown key", dotted(place), f"{verb} it to {level}{dotted(place)}.", place)
+    fix = hint if len(key) > 1 else "Remove it or use another key."
+    return _refusal(key, "an unknown key", f"one of {', '.join(known)}", fix)
 
 
 def _meant(name: Any, known: list[str], block: Key, root: dict[str, Any]) -> Key | None:  # noqa: ANN401 - str or int
@@ -122,7 +132,7 @@ def _meant(name: Any, known: list[str], block: Key, root: dict[str, Any]) -> Key
 
 
 def _keys(node: dict[str, Any], key: Key = ()) -> Iterator[Key]:
-    """Yield all keys of a job file that are no list items and no keys of Kubernetes' own blocks."""
+    """Yield all keys of a job file outside lists and outside the blocks that Kubernetes defines."""
     for name, child in node.get("properties", {}).items():
         yield (*key, name)
         yield from _keys(child, (*key, name))
@@ -133,7 +143,7 @@ def run_name_error(run: str, chart: Path = assets.CHART) -> str | None:
     rule = schema(chart)["$defs"]["runName"]
     if re.search(rule["pattern"], run) and len(run) <= rule["maxLength"]:
         return None
-    allowed = f"at most {rule['maxLength']} characters that match {rule['pattern']}"
+    allowed = f"at most {rule['maxLength']} {rule.get('x-rule') or 'characters that match ' + rule['pattern']}"
     return refusal("release name", shown(run), allowed, "Rename the job file: its name is the release name.")
 
 
@@ -185,6 +195,8 @@ def _count(bound: str, number: int, noun: str) -> str:
 def _rule(error: Any) -> str:  # noqa: ANN401 - jsonschema's own unions
     if error.validator in ("minProperties", "maxProperties") and (choice := _choice(error.schema)):
         return choice
+    if error.validator == "pattern" and "x-rule" in error.schema:
+        return str(error.schema["x-rule"])
     return _RULES[error.validator](error.validator_value)
 
 

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.chart.rendering import ROOT
 from tests.unit.review.repositories import DIGEST, LINK, RUN, VERSION, Case, changed, review_of
 from tfd.review.analysis.policy_file import RulesError
 from tfd.review.output.comment import comment
@@ -19,6 +20,9 @@ MERGED = {OLD: RUN}
 FASTER = changed(RUN, ("1e-3", "3e-3"), ("steps: 20000", "steps: 60000"))
 SUSPENDED = f"{RUN}state: suspended\n"
 ARCHIVED = f"{RUN}state: archived\n"
+NO_CHARTS: dict[str, str | None] = {
+    str(path.relative_to(ROOT)): None for path in (ROOT / "charts").rglob("*") if path.is_file()
+}
 ONE_GPU = changed(RUN, ("replicas: 4", "replicas: 1"))
 BOMB = "storage: {claim: runs}\na: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdef", "bcdefg", strict=True)
@@ -51,6 +55,7 @@ CASES: dict[str, Case] = {
     "new-while-the-base-moved-on": Case({NEW: FASTER}, MERGED, meanwhile={"jobs/vision/other.yaml": ONE_GPU}),
     "new-on-an-unreleased-chart": Case({NEW: FASTER}, MERGED, tagged=False),
     "new-on-a-newer-chart": Case({NEW: changed(FASTER, (VERSION, "9.9.9"))}, MERGED, release="9.9.9"),
+    "new-in-a-repository-without-charts": Case({NEW: FASTER}, MERGED | NO_CHARTS, tagged=False),
     # Changes in place.
     "mutable-deadline-and-retries": Case({OLD: f"{RUN}deadline: 48h\nretries: 9\n"}, MERGED),
     "mutable-suspended": Case({OLD: SUSPENDED}, MERGED),

@@ -9,30 +9,29 @@ from tfd.jobfile.jobfile import Problem
 from tfd.review.analysis.findings import Suggestion
 from tfd.review.sources.job_files import CommittedJobFile
 
-_RENAME = re.compile(r"(\S+): got (?:an unknown|a renamed) key; expected .+\. Rename it to ([\w.]+)\.")
-_VERSION = re.compile(
-    r'chartVersion: got ".*; expected .+\. Set chartVersion: ([0-9]+\.[0-9]+\.[0-9]+) or use chart .*'
-)
+# A version on the line of its key; not a block, an alias or a list.
+_VERSION = re.compile(r"""(chartVersion: *)("[^"]*"|'[^']*'|[\w.][^\s#,}]*)""")
 
 
-def suggestion(job: CommittedJobFile, problem: Problem) -> Suggestion | None:
-    """Return the replacement line that fixes a problem of a job file, if one line is enough."""
+def suggestion(job: CommittedJobFile, problem: Problem, version: str) -> Suggestion | None:
+    """Return the replacement line that fixes a problem of a job file, if one line is enough.
+
+    Args:
+        job: the job file.
+        problem: one of its problems.
+        version: the chart version to set where chartVersion is the problem.
+
+    """
     line = job.data.decode(errors="replace").splitlines()[problem.line - 1 : problem.line]
     if not line:
         return None
     indent, at_key = line[0][: problem.column - 1], line[0][problem.column - 1 :]
-    if (names := _same_block(problem.message)) and at_key.startswith(names[0]):
-        return Suggestion(problem.line, indent + names[1] + at_key.removeprefix(names[0]))
-    if version := _VERSION.match(problem.message):
-        return Suggestion(problem.line, re.sub(r"(chartVersion: *)[^\s#,}]+", rf"\g<1>{version[1]}", line[0]))
-    return None
-
-
-def _same_block(message: str) -> tuple[str, str] | None:
-    """Return the unknown key that a message names and the right one, without their block, if both are in one block."""
-    if found := _RENAME.fullmatch(message):
-        (wrong_block, _, wrong), (right_block, _, right) = found[1].rpartition("."), found[2].rpartition(".")
-        return (wrong, right) if wrong_block == right_block else None
+    if problem.replacement and problem.replacement[:-1] == problem.key[:-1]:
+        wrong, right = str(problem.key[-1]), str(problem.replacement[-1])
+        if at_key.startswith(wrong):
+            return Suggestion(problem.line, indent + right + at_key.removeprefix(wrong))
+    if problem.key == ("chartVersion",) and _VERSION.match(at_key):
+        return Suggestion(problem.line, indent + _VERSION.sub(rf"\g<1>{version}", at_key, count=1))
     return None
 
 

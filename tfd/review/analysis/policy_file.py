@@ -58,6 +58,6 @@ def load_rules(repository: Repository, commit: str) -> Rules:
     except UnicodeDecodeError as error:
         raise RulesError(f"got invalid UTF-8 at byte {error.start}; expected UTF-8. Convert the file.") from None
     schema = json.loads(REVIEW_SCHEMA.read_text(encoding="utf-8"))
-    for key, message in refusals(document.value, schema):
-        raise RulesError(message, *document.position(key))
+    for found in refusals(document.value, schema):
+        raise RulesError(found.message, *document.position(found.key))
     return Rules(frozenset(document.value.get("notDeployed", [])), document.value["rules"])

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tfd import assets
 from tfd.jobfile import helm_yaml
 from tfd.review.sources.git import GitError, Repository
 
 CHART = "charts/tf-distributed"
 _VERSION = re.compile(r"[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}")
-_EXPORTED = (CHART, "schema")
 
 
 def tag(version: str) -> str:
@@ -22,7 +22,7 @@ def tag(version: str) -> str:
 
 @dataclass(frozen=True)
 class Chart:
-    """One version of the chart, exported from git."""
+    """One version of the chart: exported from git, or installed with tfd."""
 
     folder: Path
     version: str
@@ -32,7 +32,10 @@ class Chart:
 
 @dataclass
 class Charts:
-    """The charts of a repository, from its tags and the base branch, never from the pull request."""
+    """The charts of a repository, from its tags and the base branch, never from the pull request.
+
+    The chart that is installed with tfd replaces the chart of a base branch that has none.
+    """
 
     repository: Repository
     base: str
@@ -40,17 +43,12 @@ class Charts:
     _exported: dict[str, Chart | None] = field(default_factory=dict)
 
     def newest(self) -> Chart:
-        """Return the chart of the base branch.
-
-        Raises:
-            GitError: the base branch has no chart.
-
-        """
+        """Return the chart of the base branch, at its tag if there is one."""
         chart = self._export(self.base, released=False)
         return self.of(chart.version) or chart
 
     def of(self, version: str) -> Chart | None:
-        """Return the chart of a version: at its tag, else on the base branch; None when neither exists."""
+        """Return the chart of a version: at its tag, else on the base branch; None if neither has that version."""
         if version not in self._exported:
             try:
                 commit = self.repository.commit(f"refs/tags/{tag(version)}")
@@ -71,6 +69,9 @@ class Charts:
     def _export(self, commit: str, *, released: bool) -> Chart:
         target = self.folder / commit
         if not target.exists():
-            self.repository.export(commit, _EXPORTED, target)
-        facts = helm_yaml.load((target / CHART / "Chart.yaml").read_text(encoding="utf-8")).value
-        return Chart(target / CHART, str(facts["version"]), released)
+            target.mkdir(parents=True)
+            if self.repository.entries(commit, CHART):
+                self.repository.export(commit, (CHART,), target)
+        folder = target / CHART if (target / CHART).exists() else assets.CHART
+        facts = helm_yaml.load((folder / "Chart.yaml").read_text(encoding="utf-8")).value
+        return Chart(folder, str(facts["version"]), released)
