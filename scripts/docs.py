@@ -32,7 +32,6 @@ CARD = ROOT / "tests" / "golden" / "review" / "new-run.md"
 PICTURE = ROOT / "docs" / "review-card.png"
 PICTURED = PICTURE.with_suffix(".md")
 MISSING = object()
-SHORT = 40  # a longer pattern is for programs; the description says it in words
 
 
 def resolved(node: dict[str, Any]) -> dict[str, Any]:
@@ -71,8 +70,8 @@ def limits_of(node: dict[str, Any]) -> str:
     parts = []
     if "minimum" in node:
         parts.append(f"{node['minimum']} to {node['maximum']:,}" if "maximum" in node else f"from {node['minimum']}")
-    if len(node.get("pattern", "")) in range(1, SHORT):
-        parts.append(f"`{node['pattern']}`")
+    if "x-rule" in node:
+        parts.append(node["x-rule"])
     if "maxLength" in node:
         parts.append(f"at most {node['maxLength']} characters")
     return ", ".join(parts) or str(node.get("type", ""))

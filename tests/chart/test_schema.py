@@ -102,8 +102,27 @@ def test_value_has_a_rule_next_to_its_type(where: str) -> None:
         assert node.keys() >= {"items", "maxItems"}
 
 
+def patterns(node: Any) -> Iterator[Node]:
+    """Yield every node of a schema that has a pattern; `propertyNames` also counts."""
+    if isinstance(node, dict):
+        if isinstance(node.get("pattern"), str):
+            yield node
+        for child in node.values():
+            yield from patterns(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from patterns(child)
+
+
+@pytest.mark.parametrize("file", ["job.schema.json", "review.schema.json"])
+def test_each_pattern_has_its_rule_in_words(file: str) -> None:
+    found = list(patterns(json.loads((ROOT / "schema" / file).read_text())))
+    assert found
+    assert [node["pattern"] for node in found if not re.fullmatch(r"[^\^\\]+[^.]", node.get("x-rule", ""))] == []
+
+
 def test_defaults_are_valid_once_storage_is_named() -> None:
-    assert [key for key, _ in schema_errors({})] == [("storage",)]
+    assert [found.key for found in schema_errors({})] == [("storage",)]
     assert list(schema_errors({"storage": {"claim": "runs"}})) == []
 
 
@@ -273,7 +292,7 @@ VIOLATIONS = [(key, keyword, value) for key, node in LEAVES.items() for keyword,
 def test_refusal_names_the_key_the_value_and_what_to_set(key: str, keyword: str, value: Any) -> None:
     job = _with_bad(CHANGES[key].jobs(key)[0], key, value)
     spelt = key.replace("[]", "[0]")
-    messages = {dotted(found): message for found, message in schema_errors(job)}
+    messages = {dotted(found.key): found.message for found in schema_errors(job)}
     found = messages.get(spelt) or next(message for name, message in messages.items() if name.startswith(spelt))
     assert GRAMMAR.fullmatch(found)
     shown = json.dumps(value)
@@ -307,7 +326,7 @@ def test_unknown_key_is_refused_in_every_block(block: str) -> None:
     key = f"{block}.color".lstrip(".")
     job = _with_bad(CHANGES[first].jobs(first)[0], key, "red")
     spelt = key.replace("[]", "[0]")
-    message = {dotted(at): text for at, text in schema_errors(job)}[spelt]
+    message = {dotted(found.key): found.message for found in schema_errors(job)}[spelt]
     assert message.startswith(f"{spelt}: got an unknown key; expected ")
     assert GRAMMAR.fullmatch(message)
 
@@ -326,7 +345,7 @@ def test_helm_refuses_an_unknown_key_in_every_block() -> None:
 def test_null_is_refused_wherever_there_is_a_default() -> None:
     """Helm would remove the default and render without it."""
     for name in defaults():
-        assert (name,) in {key for key, _ in schema_errors({"storage": {"claim": "runs"}, name: None})}
+        assert (name,) in {found.key for found in schema_errors({"storage": {"claim": "runs"}, name: None})}
 
 
 def test_schema_is_read_as_it_is_written() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -12,9 +11,8 @@ from tfd.commands.options import UNABLE
 from tfd.jobfile.helm import HelmError
 from tfd.review.analysis.policy_file import RulesError
 from tfd.review.analysis.pull_request import review_pull_request
-from tfd.review.output.comment import MARKER, comment, lines
-from tfd.review.output.json_report import as_json
-from tfd.review.output.markdown import prose, visible
+from tfd.review.output import report
+from tfd.review.output.markdown import visible
 from tfd.review.sources.git import GitError, Repository
 
 
@@ -48,17 +46,8 @@ def command(base: str, head: str, style: str, folder: Path, approvals: tuple[str
     try:
         found = review_pull_request(Repository(folder), base, head, approvals)
     except (GitError, RulesError, HelmError) as error:
-        if style == "markdown":
-            click.echo(f"{MARKER}\n### ❔ Cannot judge the effect of this merge\n\n{prose(str(error), 1000)}")
-        elif style == "json":
-            click.echo(json.dumps({"exitCode": UNABLE, "headline": str(error)}, indent=1))
+        click.echo(report.of_failure(str(error), style, UNABLE), nl=False)
         click.echo(visible(str(error), lines=True), err=True)
         sys.exit(UNABLE)
-    if style == "markdown":
-        click.echo(comment(found), nl=False)
-    elif style == "json":
-        click.echo(json.dumps(as_json(found), indent=1))
-    else:
-        for line in lines(found):
-            click.echo(visible(line))
+    click.echo(report.of_review(found, style), nl=False)
     sys.exit(found.exit_code)

@@ -28,6 +28,10 @@ class Problem:
     line: int
     column: int
     message: str
+    key: Key = ()
+    """The key of the job file; empty if the problem concerns the whole file."""
+    rename: str = ""
+    """The right name of a misspelled or renamed key, if it is in the same block."""
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}:{self.column}: {self.message}"
@@ -88,8 +92,8 @@ class JobFile:
             message = refusal("file", shown(document.value), "a mapping", "Set at least storage: {claim: NAME}.")
             return None, [Problem(self.path, 1, 1, message)]
         found = [
-            Problem(self.path, *document.position(key), message)
-            for key, message in schema_errors(document.value, self.chart)
+            Problem(self.path, *document.position(key), message, key, rename)
+            for key, message, rename in schema_errors(document.value, self.chart)
         ]
         if document.alias is not None:
             message = refusal(dotted(document.alias), "a YAML alias", "a value at each key", "Write the value out.")
@@ -115,9 +119,8 @@ class JobFile:
         return rules.Candidate(self.run, self.team, merged(defaults(self.chart), document.value))
 
     def _where_written(self, document: Document, messages: Iterable[str]) -> list[Problem]:
-        return [
-            Problem(self.path, *document.position(_written_key(message, document)), message) for message in messages
-        ]
+        keys = [(message, _written_key(message, document)) for message in messages]
+        return [Problem(self.path, *document.position(key), message, key) for message, key in keys]
 
 
 def find(paths: Iterable[Path]) -> list[Path]:

@@ -8,13 +8,22 @@ import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tfd import assets
 from tfd.jobfile import helm_yaml
 from tfd.jobfile.helm_yaml import Key
 from tfd.jobfile.validator import errors
 from tfd.text import dotted, refusal, shown
+
+
+class Refusal(NamedTuple):
+    """Why the schema refuses a key of a job file."""
+
+    key: Key
+    message: str
+    rename: str = ""
+    """For a misspelled or renamed key, the right name; empty where the key belongs in another block."""
 
 
 @cache
@@ -44,52 +53,52 @@ def merged(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def schema_errors(values: dict[str, Any], chart: Path = assets.CHART) -> Iterator[tuple[Key, str]]:
-    """Yield key and refusal of everything in a job file's `values` that the schema refuses, one per key."""
+def schema_errors(values: dict[str, Any], chart: Path = assets.CHART) -> Iterator[Refusal]:
+    """Yield a refusal for each key of a job file's `values` that the schema refuses."""
     seen: set[Key] = set()
-    for key, message in (
+    for found in (
         *_removed_defaults(defaults(chart), values, ()),
         *refusals(merged(defaults(chart), values), schema(chart)),
     ):
-        if key not in seen:
-            seen.add(key)
-            yield key, message
+        if found.key not in seen:
+            seen.add(found.key)
+            yield found
 
 
-def refusals(value: Any, root: dict[str, Any]) -> Iterator[tuple[Key, str]]:  # noqa: ANN401 - JSON
-    """Yield key and refusal of everything in `value` that the schema `root` refuses."""
+def refusals(value: Any, root: dict[str, Any]) -> Iterator[Refusal]:  # noqa: ANN401 - JSON
+    """Yield a refusal of everything in `value` that the schema `root` refuses."""
     for error in errors(value, root):
-        for key, got, expected, fix in _refused(error, root):
-            yield key, refusal(dotted(key) or "file", got, expected, fix)
+        yield from _refused(error, root)
 
 
-def _refused(error: Any, root: dict[str, Any]) -> Iterator[tuple[Key, str, str, str]]:  # noqa: ANN401 - jsonschema's own unions
-    """Yield key, value, rule and fix of each refusal that one error of the schema stands for."""
+def _refusal(key: Key, got: str, expected: str, fix: str, rename: str = "") -> Refusal:
+    return Refusal(key, refusal(dotted(key) or "file", got, expected, fix), rename)
+
+
+def _refused(error: Any, root: dict[str, Any]) -> Iterator[Refusal]:  # noqa: ANN401 - jsonschema's own unions
+    """Yield each refusal that one error of the schema stands for."""
     key = tuple(error.absolute_path)
     hint = _hint(error, root)
     if error.validator == "additionalProperties":
         for name in error.instance:
             if not _is_known(name, error.schema):
-                yield (*key, name), *_unknown_key((*key, name), error.schema, hint, root)
+                yield _unknown_key((*key, name), error.schema, hint, root)
     elif "propertyNames" in error.absolute_schema_path:
-        yield (*key, error.instance), f"the name {shown(error.instance)}", _rule(error), hint
+        yield _refusal((*key, error.instance), f"the name {shown(error.instance)}", _rule(error), hint)
     elif error.validator == "required":
         for name in error.validator_value:
             if name not in error.instance:
-                yield (*key, name), "nothing", _kind(error.schema["properties"][name], root), hint
+                yield _refusal((*key, name), "nothing", _kind(error.schema["properties"][name], root), hint)
     else:
-        yield key, shown(error.instance), _rule(error), hint
+        yield _refusal(key, shown(error.instance), _rule(error), hint)
 
 
-def _removed_defaults(base: dict[str, Any], values: dict[str, Any], key: Key) -> Iterator[tuple[Key, str]]:
+def _removed_defaults(base: dict[str, Any], values: dict[str, Any], key: Key) -> Iterator[Refusal]:
     """Yield each null that removes a default, in the words of the chart. A job file may remove a quantity."""
     for name in base.keys() & values.keys():
         if values[name] is None and "resources" not in key:
-            written = dotted((*key, name))
-            yield (
-                (*key, name),
-                refusal(written, "null", "a value", f"Remove {written} to use the default of the chart."),
-            )
+            fix = f"Remove {dotted((*key, name))} to use the default of the chart."
+            yield _refusal((*key, name), "null", "a value", fix)
         elif isinstance(base[name], dict) and isinstance(values[name], dict):
             yield from _removed_defaults(base[name], values[name], (*key, name))
 
@@ -98,18 +107,22 @@ def _is_known(name: str, block: dict[str, Any]) -> bool:
     return name in block.get("properties", {}) or any(re.search(p, name) for p in block.get("patternProperties", {}))
 
 
-def _unknown_key(key: Key, block: dict[str, Any], hint: str, root: dict[str, Any]) -> tuple[str, str, str]:
-    """Return value, rule and fix for a key that `block`, a node of the schema, does not have."""
+def _unknown_key(key: Key, block: dict[str, Any], hint: str, root: dict[str, Any]) -> Refusal:
+    """Return the refusal of a key that `block`, a node of the schema, does not have."""
     known = list(block.get("properties", {}))
     if new := root.get("x-renamed", {}).get(dotted(key)):
-        return "a renamed key", new, f"Rename it to {new}."
+        block_of_new, _, name = new.rpartition(".")
+        rename = name if block_of_new == dotted(key[:-1]) else ""
+        return _refusal(key, "a renamed key", new, f"Rename it to {new}.", rename)
     if "patternProperties" in block:
-        return "an unknown key", "one of the names that the schema allows", hint
+        return _refusal(key, "an unknown key", "one of the names that the schema allows", hint)
     if place := _meant(key[-1], known, key[:-1], root):
-        verb = "Rename" if place[:-1] == key[:-1] else "Move"
-        level = "the top-level key " if verb == "Move" and len(place) == 1 else ""
-        return "an unknown key", dotted(place), f"{verb} it to {level}{dotted(place)}."
-    return "an unknown key", f"one of {', '.join(known)}", hint if len(key) > 1 else "Remove it or use another key."
+        if place[:-1] == key[:-1]:
+            return _refusal(key, "an unknown key", dotted(place), f"Rename it to {dotted(place)}.", str(place[-1]))
+        level = "the top-level key " if len(place) == 1 else ""
+        return _refusal(key, "an unknown key", dotted(place), f"Move it to {level}{dotted(place)}.")
+    fix = hint if len(key) > 1 else "Remove it or use another key."
+    return _refusal(key, "an unknown key", f"one of {', '.join(known)}", fix)
 
 
 def _meant(name: Any, known: list[str], block: Key, root: dict[str, Any]) -> Key | None:  # noqa: ANN401 - str or int
@@ -133,7 +146,7 @@ def run_name_error(run: str, chart: Path = assets.CHART) -> str | None:
     rule = schema(chart)["$defs"]["runName"]
     if re.search(rule["pattern"], run) and len(run) <= rule["maxLength"]:
         return None
-    allowed = f"at most {rule['maxLength']} characters that match {rule['pattern']}"
+    allowed = f"at most {rule['maxLength']} characters: {_pattern(rule)}"
     return refusal("release name", shown(run), allowed, "Rename the job file: its name is the release name.")
 
 
@@ -166,14 +179,12 @@ _RULES: dict[str, Callable[[Any], str]] = {
     "minimum": lambda rule: f"{rule} or more",
     "exclusiveMinimum": lambda rule: f"more than {rule}",
     "maximum": lambda rule: f"{rule} or less",
-    "pattern": lambda rule: f"a string that matches {rule}",
     "minLength": lambda rule: _count("at least", rule, "character"),
     "maxLength": lambda rule: _count("at most", rule, "character"),
     "minItems": lambda rule: _count("at least", rule, "item"),
     "maxItems": lambda rule: _count("at most", rule, "item"),
     "minProperties": lambda rule: _count("at least", rule, "key"),
     "maxProperties": lambda rule: _count("at most", rule, "key"),
-    "not": lambda rule: f"a string that does not match {rule['pattern']}",
     "uniqueItems": lambda rule: "each value once",
 }
 
@@ -185,7 +196,13 @@ def _count(bound: str, number: int, noun: str) -> str:
 def _rule(error: Any) -> str:  # noqa: ANN401 - jsonschema's own unions
     if error.validator in ("minProperties", "maxProperties") and (choice := _choice(error.schema)):
         return choice
-    return _RULES[error.validator](error.validator_value)
+    return _pattern(error.schema) if error.validator == "pattern" else _RULES[error.validator](error.validator_value)
+
+
+def _pattern(node: dict[str, Any]) -> str:
+    """Return the rule of a pattern. Charts before 0.2 have no x-rule."""
+    rule: str = node.get("x-rule") or f"a string that matches {node['pattern']}"
+    return rule
 
 
 def _choice(node: dict[str, Any]) -> str:

@@ -8,7 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.unit.review.repositories import DIGEST, LINK, RUN, VERSION, Case, changed, review_of
+from tests.chart.rendering import ROOT
+from tests.unit.review.repositories import DIGEST, LINK, RUN, VERSION, Case, Files, changed, review_of
 from tfd.review.analysis.policy_file import RulesError
 from tfd.review.output.comment import comment
 from tfd.review.sources.git import GitError
@@ -34,6 +35,13 @@ description: |
   \u202eright to left\u202c and zero\u200bwidth
 args: ["{EVIL.replace(chr(92), chr(92) * 2)}"]
 """
+
+NO_CHART: Files = {
+    str(path.relative_to(ROOT)): None
+    for folder in ("charts", "schema")
+    for path in (ROOT / folder).rglob("*")
+    if not path.is_dir()
+}
 
 CASES: dict[str, Case] = {
     # New runs.
@@ -105,6 +113,20 @@ CASES: dict[str, Case] = {
     ),
     "rule-chart-and-job": Case({NEW: FASTER, "charts/tf-distributed/README.md": "new\n"}, MERGED),
     "rule-too-many-runs": Case({f"jobs/vision/try-{n}.yaml": changed(RUN, ("20000", f"{n + 1}")) for n in range(21)}),
+    # Repositories without a policy file or a chart.
+    "without-a-policy-file": Case({NEW: f"{FASTER}env: [{{name: API_KEY, value: 0123456789abcdef0123}}]\n"},
+                                  {OLD: RUN, "review.yaml": None}),
+    "without-a-policy-file-and-a-chart": Case(
+        {NEW: FASTER}, MERGED, before=NO_CHART | {"review.yaml": None}, tagged=False
+    ),
+    "policy-file-and-chart-deleted": Case(
+        {
+            NEW: changed(FASTER, (f"@{DIGEST}", ":latest")),
+            "charts/tf-distributed/Chart.yaml": None,
+            "review.yaml": None,
+        },
+        MERGED,
+    ),
     # Files that are not runs.
     "example-changed": Case({"jobs/examples/a.yaml": FASTER}, {"jobs/examples/a.yaml": RUN}),
     "example-with-its-chart": Case(
@@ -156,7 +178,6 @@ CASES: dict[str, Case] = {
     # Merges that cannot be judged.
     "cannot-judge-a-conflict": Case({OLD: f"{RUN}deadline: 1h\n"}, MERGED, meanwhile={OLD: f"{RUN}deadline: 2h\n"}),
     "invalid-policy-file": Case({"review.yaml": "rules: [\n"}, MERGED),
-    "cannot-judge-without-a-policy-file": Case({NEW: FASTER}, {OLD: RUN, "review.yaml": None}),
     "cannot-judge-without-the-chart": Case(
         {OLD: changed(SUSPENDED, (VERSION, "0.0.1"))}, {OLD: changed(RUN, (VERSION, "0.0.1"))}
     ),

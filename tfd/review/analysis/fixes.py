@@ -9,30 +9,26 @@ from tfd.jobfile.jobfile import Problem
 from tfd.review.analysis.findings import Suggestion
 from tfd.review.sources.job_files import CommittedJobFile
 
-_RENAME = re.compile(r"(\S+): got (?:an unknown|a renamed) key; expected .+\. Rename it to ([\w.]+)\.")
-_VERSION = re.compile(
-    r'chartVersion: got ".*; expected .+\. Set chartVersion: ([0-9]+\.[0-9]+\.[0-9]+) or use chart .*'
-)
+_VERSION = re.compile(r"""(chartVersion: *)("(?:[^"\\]|\\.)*"|'[^']*'|[^\s#,}"']+)""")
 
 
-def suggestion(job: CommittedJobFile, problem: Problem) -> Suggestion | None:
-    """Return the replacement line that fixes a problem of a job file, if one line is enough."""
+def suggestion(job: CommittedJobFile, problem: Problem, version: str) -> Suggestion | None:
+    """Return the replacement line that fixes a problem of a job file, if one line is enough.
+
+    Args:
+        job: the job file.
+        problem: what the chart refuses.
+        version: version of that chart.
+
+    """
     line = job.data.decode(errors="replace").splitlines()[problem.line - 1 : problem.line]
     if not line:
         return None
     indent, at_key = line[0][: problem.column - 1], line[0][problem.column - 1 :]
-    if (names := _same_block(problem.message)) and at_key.startswith(names[0]):
-        return Suggestion(problem.line, indent + names[1] + at_key.removeprefix(names[0]))
-    if version := _VERSION.match(problem.message):
-        return Suggestion(problem.line, re.sub(r"(chartVersion: *)[^\s#,}]+", rf"\g<1>{version[1]}", line[0]))
-    return None
-
-
-def _same_block(message: str) -> tuple[str, str] | None:
-    """Return the unknown key that a message names and the right one, without their block, if both are in one block."""
-    if found := _RENAME.fullmatch(message):
-        (wrong_block, _, wrong), (right_block, _, right) = found[1].rpartition("."), found[2].rpartition(".")
-        return (wrong, right) if wrong_block == right_block else None
+    if problem.rename and at_key.startswith(wrong := str(problem.key[-1])):
+        return Suggestion(problem.line, indent + problem.rename + at_key.removeprefix(wrong))
+    if problem.key == ("chartVersion",) and _VERSION.search(line[0]):
+        return Suggestion(problem.line, _VERSION.sub(rf"\g<1>{version}", line[0]))
     return None
 
 

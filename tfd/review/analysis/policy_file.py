@@ -41,6 +41,17 @@ class Rules:
         return replace(found, level=Level.WAIVED if did else Level.REFUSED, rule=rule, waiver=did or may)
 
 
+# The rules that need no setting of the repository. Nobody can waive them.
+DEFAULT = Rules(
+    frozenset(["examples"]), {name: {"waiver": []} for name in ("literalSecrets", "uniqueNames", "sharedOutput")}
+)
+
+
+def has_rules(repository: Repository, commit: str) -> bool:
+    """Return whether a commit has a policy file."""
+    return FILE in repository.entries(commit, FILE)
+
+
 def load_rules(repository: Repository, commit: str) -> Rules:
     """Return the rules of a commit or tree.
 
@@ -58,6 +69,6 @@ def load_rules(repository: Repository, commit: str) -> Rules:
     except UnicodeDecodeError as error:
         raise RulesError(f"got invalid UTF-8 at byte {error.start}; expected UTF-8. Convert the file.") from None
     schema = json.loads(REVIEW_SCHEMA.read_text(encoding="utf-8"))
-    for key, message in refusals(document.value, schema):
-        raise RulesError(message, *document.position(key))
+    for found in refusals(document.value, schema):
+        raise RulesError(found.message, *document.position(found.key))
     return Rules(frozenset(document.value.get("notDeployed", [])), document.value["rules"])

@@ -119,6 +119,7 @@ class RunReviewer:
 
     def _problems(self, job: CommittedJobFile) -> list[Finding]:
         """Return the problems that `tfd check` reports."""
+        version = (self.renderer.chart(job) or self.renderer.charts.newest()).version
         return [
             Finding(
                 Level.REFUSED,
@@ -126,7 +127,7 @@ class RunReviewer:
                 parsed(problem.message),
                 problem.line,
                 problem.column,
-                suggestion=fixes.suggestion(job, problem),
+                suggestion=fixes.suggestion(job, problem, version),
             )
             for problem in self.renderer.problems(job)
         ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tfd import assets
 from tfd.jobfile import helm_yaml
 from tfd.review.sources.git import GitError, Repository
 
@@ -32,21 +33,23 @@ class Chart:
 
 @dataclass
 class Charts:
-    """The charts of a repository, from its tags and the base branch, never from the pull request."""
+    """The charts of a repository, from its tags and the base branch, never from the pull request.
+
+    For a base branch without a chart, the chart that is installed with tfd takes its place.
+    """
 
     repository: Repository
     base: str
     folder: Path
     _exported: dict[str, Chart | None] = field(default_factory=dict)
 
+    def on_base(self) -> bool:
+        """Return whether the base branch has a chart."""
+        return _has_chart(self.repository, self.base)
+
     def newest(self) -> Chart:
-        """Return the chart of the base branch.
-
-        Raises:
-            GitError: the base branch has no chart.
-
-        """
-        chart = self._export(self.base, released=False)
+        """Return the chart of the base branch, or the installed one."""
+        chart = self._current()
         return self.of(chart.version) or chart
 
     def of(self, version: str) -> Chart | None:
@@ -55,8 +58,8 @@ class Charts:
             try:
                 commit = self.repository.commit(f"refs/tags/{tag(version)}")
             except GitError:
-                base = self._export(self.base, released=False)
-                self._exported[version] = base if base.version == version else None
+                current = self._current()
+                self._exported[version] = current if current.version == version else None
             else:
                 self._exported[version] = self._export(commit, released=True)
         return self._exported[version]
@@ -68,9 +71,24 @@ class Charts:
             return self.of(version)
         return self.newest()
 
-    def _export(self, commit: str, *, released: bool) -> Chart:
+    def _current(self) -> Chart:
+        return self._export(self.base, released=False) or _read(assets.CHART, released=False)
+
+    def _export(self, commit: str, *, released: bool) -> Chart | None:
+        """Return the chart of a commit; None where the commit has no chart."""
         target = self.folder / commit
         if not target.exists():
-            self.repository.export(commit, _EXPORTED, target)
-        facts = helm_yaml.load((target / CHART / "Chart.yaml").read_text(encoding="utf-8")).value
-        return Chart(target / CHART, str(facts["version"]), released)
+            if not _has_chart(self.repository, commit):
+                return None
+            folders = [folder for folder in _EXPORTED if self.repository.entries(commit, folder)]
+            self.repository.export(commit, folders, target)
+        return _read(target / CHART, released=released)
+
+
+def _has_chart(repository: Repository, commit: str) -> bool:
+    return bool(repository.entries(commit, f"{CHART}/Chart.yaml"))
+
+
+def _read(folder: Path, *, released: bool) -> Chart:
+    facts = helm_yaml.load((folder / "Chart.yaml").read_text(encoding="utf-8")).value
+    return Chart(folder, str(facts["version"]), released)
