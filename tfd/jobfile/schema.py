@@ -135,7 +135,7 @@ def _meant(name: Any, known: list[str], block: Key, root: dict[str, Any]) -> Key
 
 
 def _keys(node: dict[str, Any], key: Key = ()) -> Iterator[Key]:
-    """Yield all keys of a job file that are no list items and no keys of Kubernetes' own blocks."""
+    """Yield each key of a job file, except for list items and the keys of Kubernetes' own blocks."""
     for name, child in node.get("properties", {}).items():
         yield (*key, name)
         yield from _keys(child, (*key, name))
