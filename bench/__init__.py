@@ -1,1 +1,1 @@
-"""`make bench`: the trainer against a hand-written loop, in turns in one run."""
+"""The benchmark of `make bench`: the trainer against a hand-written loop."""

@@ -1,7 +1,8 @@
 """`make bench`: the trainer against a hand-written loop with the same model, data and process layout.
 
-Both sides run in turns, so that a machine that slows down slows both; what counts is the median of the ratios of the
-pairs. Writes build/bench.json and prints a table. Nothing here is a test: these machines are noisy.
+Both sides run in turns, so that a change in the speed of the host affects both. The result is the median of the ratios
+of all pairs. The command writes build/bench.json and prints a table. The benchmark is not a test, because the rates
+depend on the host.
 """
 
 from __future__ import annotations
@@ -33,43 +34,57 @@ BATCH_SIZE = 64
 STORAGE = "storage: {claim: runs}\n"
 
 
-def ours(layout: str, steps: int) -> str:
-    """Return the job file of the trainer's side: no checkpoint but the last, as the other side saves none."""
+def trainer_job(layout: str, steps: int) -> str:
+    """Return the job file of the trainer's side; it saves only the last checkpoint, as the other side saves none."""
     return (
         LAYOUTS[layout] + STORAGE + f"trainer: {{task: digits, steps: {steps}, batchSize: {BATCH_SIZE}, "
         f"checkpointEvery: {steps}, summaryEvery: {WARM_UP}}}\n"
     )
 
 
-def script(layout: str, *words: str | int) -> str:
-    """Return the job file of a script; the trainer starts and ends its servers, so the processes are the same."""
-    return LAYOUTS[layout] + STORAGE + f"args: {json.dumps(['--', *map(str, words)])}\n"
+def script_job(layout: str, *args: str | int) -> str:
+    """Return the job file of a custom script; the trainer runs its servers, so both sides have the same processes."""
+    return LAYOUTS[layout] + STORAGE + f"args: {json.dumps(['--', *map(str, args)])}\n"
 
 
 def pair(layout: str, steps: int, folder: Path, other: str) -> dict[str, Any]:
-    """Run the trainer and `other` (handwritten or keras_fit) once each; return both rates, steps/s, and the ends."""
-    words: tuple[str | int, ...] = (steps, WARM_UP, BATCH_SIZE)
+    """Run the trainer and the script `other` once each.
+
+    Args:
+        layout: A key of LAYOUTS.
+        steps: The steps of each run.
+        folder: The working directory of the runs.
+        other: `handwritten` or `keras_fit`.
+
+    Returns:
+        Both rates in steps per second, their ratio, and times of the trainer's run in seconds.
+
+    Raises:
+        BenchError: A run failed.
+
+    """
+    args: tuple[str | int, ...] = (steps, WARM_UP, BATCH_SIZE)
     if other == "handwritten":
-        words = (layout, *words)
-    mine = run(ours(layout, steps), folder)
-    trainer = rate_from_summaries(mine, WARM_UP)  # now: the next run deletes this one's directory
-    theirs = rate_from_marks(run(script(layout, f"bench/{other}.py", *words), folder))
+        args = (layout, *args)
+    finished = run(trainer_job(layout, steps), folder)
+    trainer = rate_from_summaries(finished, WARM_UP)  # read first, because the next run deletes this run directory
+    theirs = rate_from_marks(run(script_job(layout, f"bench/{other}.py", *args), folder))
     return {
         "trainer": trainer,
         other: theirs,
         "ratio": trainer / theirs,
-        "goneAfterLeader": _gone_after(mine),
-        **{name: float(seconds or 0.0) for name, seconds in mine.status["startup"].items()},
+        "lastExitAfterLeader": _last_exit(finished),
+        **{name: float(seconds or 0.0) for name, seconds in finished.status["startup"].items()},
     }
 
 
-def _gone_after(finished: Finished) -> float:
-    """Seconds from the leader's end to the end of the last task (the evaluator is none of these runs)."""
+def _last_exit(finished: Finished) -> float:
+    """Return the seconds from the end of the leader to the end of the last task."""
     return max(float(task["secondsAfterLeader"]) for task in finished.result["tasks"].values())
 
 
 def lost_time(role: str, folder: Path) -> float:
-    """Kill one `role` of a ParameterServer run half-way; return the seconds from the kill to the next step."""
+    """Kill task 0 of `role` during a ParameterServer run; return the seconds from the kill to the next step."""
     measured: list[float] = []
 
     def kill(state: Path) -> None:
@@ -83,19 +98,19 @@ def lost_time(role: str, folder: Path) -> float:
         measured.append(time.monotonic() - killed)
 
     steps = 8 * WARM_UP
-    job = ours("ParameterServer", steps).replace(f"checkpointEvery: {steps}", f"checkpointEvery: {WARM_UP}")
+    job = trainer_job("ParameterServer", steps).replace(f"checkpointEvery: {steps}", f"checkpointEvery: {WARM_UP}")
     run(job, folder, disturb=kill)
     return measured[0]
 
 
 @click.command()
-@click.option("--pairs", default=5, show_default=True, help="How many pairs of runs per comparison.")
+@click.option("--pairs", default=5, show_default=True, help="Pairs of runs per comparison.")
 @click.option("--steps", default=1600, show_default=True, help="Steps of each run; the first 200 are not measured.")
 @click.option("--layout", "layouts", multiple=True, type=click.Choice(list(LAYOUTS)), help="Default: all.")
 @click.option("--faults/--no-faults", default=True, help="Also measure the time that a killed task costs.")
 @click.option("--output", default=Path("build/bench.json"), show_default=True, type=click.Path(path_type=Path))
 def main(pairs: int, steps: int, layouts: tuple[str, ...], faults: bool, output: Path) -> None:
-    """Measure the trainer against a hand-written loop, in turns in one run, and print medians."""
+    """Measure the trainer against a hand-written loop in alternating runs, and print the medians."""
     console = Console()
     comparisons = [(layout, "handwritten") for layout in layouts or LAYOUTS]
     if not layouts or "OneDevice" in layouts:
@@ -125,7 +140,7 @@ def main(pairs: int, steps: int, layouts: tuple[str, ...], faults: bool, output:
 
 
 def _save(report: dict[str, Any], output: Path) -> None:
-    """Write what is known so far: a benchmark that is interrupted has still measured something."""
+    """Write all results so far, so that an interrupted benchmark keeps them."""
     report["medians"] = {name: _medians(results) for name, results in report["pairs"].items()}
     output.parent.mkdir(parents=True, exist_ok=True)
     temporary = output.with_suffix(".tmp")
@@ -139,12 +154,12 @@ def _medians(results: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def _print(report: dict[str, Any], console: Console) -> None:
-    table = Table("layout", "against", "trainer steps/s", "other steps/s", "ratio", "all gone after", box=None)
+    table = Table("layout", "against", "trainer steps/s", "other steps/s", "ratio", "last exit after", box=None)
     for name, medians in report["medians"].items():
         layout, other = name.split("/")
-        gone = f"{medians['goneAfterLeader']:.2f} s"
+        last_exit = f"{medians['lastExitAfterLeader']:.2f} s"
         table.add_row(
-            layout, other, f"{medians['trainer']:.1f}", f"{medians[other]:.1f}", f"{medians['ratio']:.3f}", gone
+            layout, other, f"{medians['trainer']:.1f}", f"{medians[other]:.1f}", f"{medians['ratio']:.3f}", last_exit
         )
     console.print(table)
     for name, medians in report["medians"].items():

@@ -1,7 +1,8 @@
-"""The loop that one would write by hand for the digits task: what the trainer is measured against.
+"""A hand-written training loop for the digits task, as the baseline for the trainer.
 
-No checkpoint, no summary, no status, no stop: nothing but steps. Model, optimizer, loss and data are the task's own,
-so both sides compute the same. Prints `MARK STEP SECONDS` at the step where the measurement begins and at its end.
+The loop only runs steps: it has no checkpoints, summaries, status or signal handling. It uses the model, optimizer,
+loss and data of the digits task, so both sides compute the same. It prints `MARK STEP SECONDS` at the start and at the
+end of the measurement.
 
     python bench/handwritten.py STRATEGY STEPS WARM_UP BATCH_SIZE
 """
@@ -14,16 +15,16 @@ import tensorflow as tf
 from trainer.task import DataContext
 from trainer.tasks.digits import Digits
 
-JOIN_EVERY = 100  # ParameterServer: a hand-written loop joins now and then, to look at the loss
+JOIN_EVERY = 100  # ParameterServer: steps between two calls of join, as in a loop that logs the loss
 
 
 def mark(step: int) -> None:
-    """Print when `step` was reached."""
+    """Print `step` and the Unix time in seconds."""
     print(f"MARK {step} {time.time():.6f}", flush=True)
 
 
 def make_strategy(name: str) -> tf.distribute.Strategy:
-    """Return the strategy called `name`."""
+    """Return the strategy with the name `name`."""
     if name == "MultiWorkerMirrored":
         return tf.distribute.MultiWorkerMirroredStrategy()
     if name == "ParameterServer":
@@ -74,7 +75,7 @@ def main(name: str, steps: int, warm_up: int, batch_size: int) -> None:
     for step in range(1, steps + 1):
         loss = train_step(iterator)
         if step in (warm_up, steps):
-            float(loss)  # wait for the step itself, not only for its start
+            float(loss)  # wait until the step has ended
             mark(step)
 
 

@@ -1,4 +1,4 @@
-"""Keras' own `fit` on the digits task, on one device. Marks as in bench/handwritten.py.
+"""`Model.fit` of Keras for the digits task on one device, with the same marks as bench/handwritten.py.
 
 python bench/keras_fit.py STEPS WARM_UP BATCH_SIZE
 """

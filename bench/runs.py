@@ -1,4 +1,4 @@
-"""Starts one side of a comparison as `tfd run` starts any run, and reads when it was at which step."""
+"""Run one side of a comparison with `tfd run`, and read the rate from its output."""
 
 from __future__ import annotations
 
@@ -21,40 +21,45 @@ _MARK = re.compile(r"MARK (\d+) ([\d.]+)")
 
 
 class BenchError(Exception):
-    """A run did not end well; the message holds what it said."""
+    """A run failed; the message contains its output."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A run that ended with 0."""
+    """A run that ended with exit code 0."""
 
     result: dict[str, Any]
-    """What `tfd run --json` printed."""
+    """The output of `tfd run --json`."""
     run_dir: Path
     log: str
-    """Of the task that leads: the chief, or worker 0."""
+    """The log of the chief, or of worker 0 if there is no chief."""
     status: dict[str, Any]
 
 
 def run(job: str, folder: Path, disturb: Callable[[Path], None] | None = None) -> Finished:
-    """Run the job file `job` in `folder`, let `disturb` (called with the folder of tasks.json) act in the meantime.
+    """Run a job file and wait for its end.
+
+    Args:
+        job: The text of the job file.
+        folder: The working directory; its subdirectory runs/ is deleted first.
+        disturb: Called during the run with the directory that contains tasks.json.
 
     Raises:
-        BenchError: it ended with another code than 0.
+        BenchError: The run ended with an exit code other than 0.
 
     """
-    shutil.rmtree(folder / "runs", ignore_errors=True)  # `disturb` must not see what the run before has left
+    shutil.rmtree(folder / "runs", ignore_errors=True)  # `disturb` must not read files of the previous run
     path = folder / "bench.yaml"
     path.write_text(job)
     command = [sys.executable, "-m", "tfd", "run", "--json", "--dir", str(folder / "runs"), str(path)]
-    with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=said, text=True)
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True)
         if disturb is not None:
             disturb(folder / "runs" / ".tfd" / "bench")
         out, _ = process.communicate()
         if process.returncode != 0:
-            said.seek(0)
-            raise BenchError(f"exit code {process.returncode}:\n{said.read()[-4000:]}")
+            errors.seek(0)
+            raise BenchError(f"exit code {process.returncode}:\n{errors.read()[-4000:]}")
     run_dir = folder / "runs" / "bench"
     state = folder / "runs" / ".tfd" / "bench"
     [leader] = [path for name in ("chief-0", "worker-0") if (path := state / f"bench-{name}.log").exists()][:1]
@@ -68,13 +73,13 @@ def run(job: str, folder: Path, disturb: Callable[[Path], None] | None = None) -
 
 
 def rate_from_marks(finished: Finished) -> float:
-    """Steps per second between the two marks that a hand-written loop printed."""
+    """Return the steps per second between the two marks that a script printed."""
     (step0, time0), (step1, time1) = [(int(s), float(t)) for s, t in _MARK.findall(finished.log)]
     return (step1 - step0) / (time1 - time0)
 
 
 def rate_from_summaries(finished: Finished, warm_up: int) -> float:
-    """Steps per second of the trainer from step `warm_up` to its last, by the times of its TensorBoard points."""
+    """Return the steps per second from step `warm_up` to the last step, from the times of the TensorBoard points."""
     events = EventAccumulator(str(finished.run_dir / "logs" / "train"), size_guidance={"tensors": 0})
     events.Reload()
     points = [(int(event.step), float(event.wall_time)) for event in events.Tensors("loss") if event.step >= warm_up]
@@ -83,10 +88,15 @@ def rate_from_summaries(finished: Finished, warm_up: int) -> float:
 
 
 def wait_for(condition: Callable[[], Any], what: str, patience: float = 240.0) -> Any:  # noqa: ANN401
-    """Wait until `condition` is true and return its value.
+    """Wait until `condition` returns a true value, and return that value.
+
+    Args:
+        condition: Called about 20 times per second.
+        what: A noun phrase for the error message.
+        patience: The timeout in seconds.
 
     Raises:
-        BenchError: it never was.
+        BenchError: The timeout has passed.
 
     """
     end = time.monotonic() + patience
@@ -94,4 +104,4 @@ def wait_for(condition: Callable[[], Any], what: str, patience: float = 240.0) -
         if value := condition():
             return value
         time.sleep(0.05)
-    raise BenchError(f"{what} never came")
+    raise BenchError(f"{what} did not appear within {patience:.0f} s")

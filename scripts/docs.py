@@ -32,6 +32,7 @@ CARD = ROOT / "tests" / "golden" / "review" / "new-run.md"
 PICTURE = ROOT / "docs" / "review-card.png"
 PICTURED = PICTURE.with_suffix(".md")
 MISSING = object()
+SHORT = 40  # a longer pattern is for programs; the description states it in words
 
 
 def resolved(node: dict[str, Any]) -> dict[str, Any]:
@@ -70,8 +71,8 @@ def limits_of(node: dict[str, Any]) -> str:
     parts = []
     if "minimum" in node:
         parts.append(f"{node['minimum']} to {node['maximum']:,}" if "maximum" in node else f"from {node['minimum']}")
-    if "x-rule" in node:
-        parts.append(node["x-rule"])
+    if len(node.get("pattern", "")) in range(1, SHORT):
+        parts.append(f"`{node['pattern']}`")
     if "maxLength" in node:
         parts.append(f"at most {node['maxLength']} characters")
     return ", ".join(parts) or str(node.get("type", ""))
@@ -128,7 +129,7 @@ def exit_codes(*fields: str) -> str:
 
 
 def card() -> str:
-    """Return the card of a pull request that the README shows."""
+    """Return the review comment that the README shows."""
     return CARD.read_text(encoding="utf-8").removesuffix("exit code 0\n")
 
 

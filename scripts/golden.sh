@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Rewrites what the tests compare with. Read the diff. Argument: target folder (default: tests).
-#   golden/RUN.yaml           the manifests of each jobs/examples/RUN.yaml
-#   golden/keys.txt           every key of a job file and its class
-#   golden/review/NAME.md     the review comment of each pull request of tests/unit/review/cases.py
-#   job_files/rejected/*.yaml `error` of each rejected job file; every other byte stays
-# With an argument, only the first two are written, because the others take a minute and have tests of their own.
+# Rewrites the files that the tests compare with. Read the diff.
+# Argument: target folder (default: tests).
+#
+#   golden/RUN.yaml           the manifests of each jobs/examples/RUN.yaml.
+#   golden/keys.txt           every key of a job file and its class.
+#   golden/review/NAME.md     the review comment of each pull request of tests/unit/review/cases.py.
+#   job_files/rejected/*.yaml `error` of each rejected job file; every other byte stays.
+# With an argument, only the first two are written: the others take a minute and have their own tests.
 # The chart's version and the identity hash, which includes it, are replaced: a release changes no golden.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,9 +1,9 @@
-"""A plain TensorFlow program for parameter servers. It imports nothing of this project: copy it and make it yours.
+"""A plain TensorFlow program for parameter servers. It imports nothing of this project, so you can copy and change it.
 
-    python -m trainer -- own_ps_script.py     runs it on the chief, the other tasks serve until it has ended
-    TF_CONFIG='{...}' python own_ps_script.py    also works alone: then start a tf.distribute.Server per ps and worker
+    python -m trainer -- own_ps_script.py        runs it on the chief; the other tasks serve until it ends
+    TF_CONFIG='{...}' python own_ps_script.py    runs it alone: start a tf.distribute.Server for each ps and worker
 
-It learns y = 3a - 2b + 1 from made-up data, so that one can see whether it works. Started again it goes on from its
+It learns y = 3a - 2b + 1 from synthetic data, so that you can check the result. After a restart it continues from its
 newest checkpoint in $RUN_DIR/checkpoints, which only the chief must see.
 """
 
@@ -22,7 +22,7 @@ coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
 
 
 def examples(_: tf.distribute.InputContext) -> tf.data.Dataset:
-    """Return the endless data of one worker, in an order of its own: `(inputs [batch, 2], targets [batch, 1])`."""
+    """Return the infinite data of one worker, in its own order: `(inputs [batch, 2], targets [batch, 1])`."""
     inputs = tf.random.stateless_uniform([4096, 2], seed=[1, 2], minval=-1.0, maxval=1.0)
     targets = 3.0 * inputs[:, :1] - 2.0 * inputs[:, 1:] + 1.0
     return tf.data.Dataset.from_tensor_slices((inputs, targets)).shuffle(4096).repeat().batch(BATCH)
@@ -34,7 +34,7 @@ with strategy.scope():
     optimizer.build(model.trainable_variables)
     done = tf.Variable(0, dtype=tf.int64, trainable=False)
 
-# Keras 3 counts its iterations by reading, adding and writing: several workers at once would lose some.
+# Keras 3 reads, adds and writes to count iterations, so concurrent workers would lose some counts.
 iterations = optimizer.iterations.value
 optimizer.iterations.assign_add = lambda delta: iterations.assign_add(tf.cast(delta, iterations.dtype))
 
@@ -51,11 +51,11 @@ def replica_step(batch: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
 
 @tf.function
 def train_step(iterator: tf.data.Iterator) -> tf.Tensor:
-    """Take one step on whichever worker is free; return the loss."""
+    """Take one step on a free worker; return the loss."""
     return strategy.run(replica_step, (next(iterator),))
 
 
-# The chief reads and writes the checkpoints; otherwise every ps would write its own part.
+# The chief reads and writes the checkpoints. By default every ps would write its own part.
 options = tf.train.CheckpointOptions(experimental_io_device="/job:chief/replica:0/task:0/device:CPU:0")
 checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer, done=done)
 manager = tf.train.CheckpointManager(checkpoint, CHECKPOINTS, max_to_keep=2, checkpoint_name="ckpt")
@@ -67,7 +67,7 @@ batches = iter(coordinator.create_per_worker_dataset(lambda: strategy.distribute
 while (step := int(done.numpy())) < STEPS:
     for _ in range(min(CHECKPOINT_EVERY - step % CHECKPOINT_EVERY, STEPS - step)):
         loss = coordinator.schedule(train_step, (batches,))
-    coordinator.join()  # a step whose worker died is done again by another one
+    coordinator.join()  # another worker repeats the step of a worker that died
     manager.save(checkpoint_number=int(done.numpy()), options=options)
     tf.print(f"step {int(done.numpy())}/{STEPS} loss {float(loss.fetch()):.6f}")
 

@@ -1,9 +1,9 @@
-"""A plain TensorFlow program for one or many workers. It imports nothing of this project: copy it and make it yours.
+"""A plain TensorFlow program for one or many workers. It does not import this project: copy it and change it.
 
     python own_script.py                      trains alone
     TF_CONFIG='{...}' python own_script.py    trains as one of the workers that TF_CONFIG names, one process per worker
 
-It learns y = 3a - 2b + 1 from made-up data, so that one can see whether it works. Started again it goes on from its
+It learns y = 3a - 2b + 1 from synthetic data, so that you can check the result. After a restart it continues from its
 newest checkpoint in $RUN_DIR/checkpoints; every worker must see that directory.
 """
 
@@ -18,7 +18,7 @@ BATCH = 64  # over all workers
 CHECKPOINT_EVERY = 100
 CHECKPOINTS = f"{os.environ.get('RUN_DIR', 'run')}/checkpoints"
 
-# First of all: it starts this worker's server, reads TF_CONFIG and waits for the other workers.
+# This line must come first: it reads TF_CONFIG, starts the server of this worker and waits for the other workers.
 strategy = tf.distribute.MultiWorkerMirroredStrategy()
 resolver = strategy.cluster_resolver
 is_first = resolver is None or resolver.task_type in (None, "chief") or (
@@ -27,7 +27,7 @@ is_first = resolver is None or resolver.task_type in (None, "chief") or (
 
 
 def examples(context: tf.distribute.InputContext) -> tf.data.Dataset:
-    """Return this worker's endless share of the data: batches of `(inputs [batch, 2], targets [batch, 1])`."""
+    """Return the infinite data shard of this worker: batches of `(inputs [batch, 2], targets [batch, 1])`."""
     inputs = tf.random.stateless_uniform([4096, 2], seed=[1, 2], minval=-1.0, maxval=1.0)
     targets = 3.0 * inputs[:, :1] - 2.0 * inputs[:, 1:] + 1.0
     data = tf.data.Dataset.from_tensor_slices((inputs, targets))
@@ -47,7 +47,7 @@ def replica_step(batch: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
     with tf.GradientTape() as tape:
         errors = tf.reduce_sum((model(inputs, training=True) - targets) ** 2, axis=1)
         loss = tf.nn.compute_average_loss(errors, global_batch_size=BATCH)
-    # Keras sums the gradients over all replicas itself.
+    # Keras sums the gradients over all replicas.
     optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
     return loss
 
@@ -58,9 +58,9 @@ def train_step(iterator: tf.data.Iterator) -> tf.Tensor:
     return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(replica_step, (next(iterator),)), axis=None)
 
 
-# Keras 3's `fit` does not work with this strategy; a loop of one's own does.
+# `fit` of Keras 3 does not work with this strategy, so this script has its own loop.
 checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer)
-# Saving is done by all together, so all must call it; but only one may write to the shared directory.
+# All workers save together, so all must call save. Only one may write to the shared directory.
 directory = CHECKPOINTS if is_first else tempfile.mkdtemp()
 manager = tf.train.CheckpointManager(checkpoint, directory, max_to_keep=2, checkpoint_name="ckpt")
 if newest := tf.train.latest_checkpoint(CHECKPOINTS):

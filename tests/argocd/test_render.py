@@ -1,4 +1,4 @@
-"""What `helm template argocd` makes of a list of teams."""
+"""The objects that `helm template argocd` renders for a list of teams."""
 
 import json
 import re
@@ -31,7 +31,7 @@ def template(tmp_path: Path, *options: str, **values: Any) -> subprocess.Complet
 
 
 def objects(tmp_path: Path, **values: Any) -> dict[tuple[str, str, str], Object]:
-    """(kind, namespace, name) -> object."""
+    """Return the rendered objects by kind, namespace and name."""
     done = template(tmp_path, **values)
     assert done.returncode == 0, done.stderr
     found = {}
@@ -49,14 +49,14 @@ def test_each_team_gets_a_namespace_a_project_and_a_set_of_its_own(tmp_path: Pat
     assert set(found) == expected | {("ConfigMap", "argocd", "argocd-cm")}
 
 
-def test_files_are_applied_in_an_order_in_which_each_finds_what_it_needs(tmp_path: Path) -> None:
+def test_files_sort_in_an_order_that_kubectl_can_apply(tmp_path: Path) -> None:
     template(tmp_path, "--output-dir", str(tmp_path))
     files = sorted((tmp_path / "argocd" / "templates" / "teams").iterdir())  # as kubectl takes a folder
     kinds = [helm_yaml.load_all(file.read_text())[0]["kind"] for file in files]
     assert kinds == ["Namespace", "AppProject", "ResourceQuota", "ApplicationSet"]
 
 
-def test_settings_are_no_part_of_what_is_applied(tmp_path: Path) -> None:
+def test_settings_are_in_another_folder_than_the_objects_to_apply(tmp_path: Path) -> None:
     template(tmp_path, "--output-dir", str(tmp_path), notifications={"github": "example-org/runs"})
     files = sorted((tmp_path / "argocd" / "templates" / "settings").iterdir())
     names = [[each["metadata"]["name"] for each in helm_yaml.load_all(file.read_text())] for file in files]
@@ -80,7 +80,7 @@ def test_a_project_allows_its_team_this_repository_its_namespace_and_the_chart_s
     assert allowed == rendered
 
 
-def test_a_team_may_look_and_act_on_jobs_and_nothing_else(tmp_path: Path) -> None:
+def test_a_team_may_read_its_runs_and_act_on_jobs_only(tmp_path: Path) -> None:
     [role] = objects(tmp_path)["AppProject", "argocd", "vision"]["spec"]["roles"]
     assert role["groups"] == ["example-org:vision"]
     rules = [re.split(r",\s*", policy) for policy in role["policies"]]
@@ -109,7 +109,7 @@ def test_a_run_is_pinned_to_its_tag_synced_by_commits_only_and_compared_by_the_a
         "syncOptions": ["ServerSideApply=true"],
     }
     assert template["metadata"]["annotations"] == {"argocd.argoproj.io/compare-options": "ServerSideDiff=true"}
-    # A patch would be merged, and what a job file says could be an order to the merge.
+    # A templatePatch is merged, so a key of a job file could change the merge.
     assert "templatePatch" not in spec
 
 
@@ -132,12 +132,12 @@ def test_a_namespace_is_restricted_and_has_the_team_s_quota_over_the_common_one(
     hard = {team: found["ResourceQuota", team, "team"]["spec"]["hard"] for team in TEAMS}
     assert hard["vision"] == hard["speech"] | {"pods": 50, "requests.nvidia.com/gpu": 16}
     assert hard["speech"]["pods"] == 200
-    # What the quota counts must be said by every container.
+    # Every container must request each resource that the quota counts.
     counted = {name.removeprefix("requests.") for name in hard["speech"] if name.startswith("requests.")}
     assert counted <= set(found["LimitRange", "speech", "team"]["spec"]["limits"][0]["defaultRequest"])
 
 
-def test_settings_are_keys_of_their_own_and_say_nothing_of_other_settings(tmp_path: Path) -> None:
+def test_settings_contain_only_keys_of_this_project(tmp_path: Path) -> None:
     found = objects(tmp_path, notifications={"github": "example-org/runs"})
     assert list(found["ConfigMap", "argocd", "argocd-cm"]["data"]) == ["resource.customizations.health.batch_Job"]
     keys = found["ConfigMap", "argocd", "argocd-notifications-cm"]["data"]
@@ -149,11 +149,14 @@ def test_settings_are_keys_of_their_own_and_say_nothing_of_other_settings(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
-        ({"repository": ""}, 'tf-distributed: repository: got ""'),
+        (
+            {"repository": ""},
+            'tf-distributed: repository: got ""; expected the address of this repository. Set repository.',
+        ),
         ({"repository": "https://x/{{ .evil }}"}, "repository"),
-        ({"teams": {"argocd": {}}}, 'tf-distributed: teams: got "argocd"'),
+        ({"teams": {"argocd": {}}}, 'tf-distributed: teams: got "argocd"; expected a name other than'),
         ({"teams": {"kube-system": {}}}, "invalid propertyName 'kube-system'"),
         ({"teams": {"Vision": {}}}, "invalid propertyName 'Vision'"),
         ({"teams": {"a": {}, "a-b": {}}}, 'tf-distributed: teams: got "a" and "a-b"'),
@@ -163,13 +166,22 @@ def test_settings_are_keys_of_their_own_and_say_nothing_of_other_settings(tmp_pa
     ],
     ids=lambda value: json.dumps(value) if isinstance(value, dict) else "",
 )
-def test_what_is_wrong_is_refused(tmp_path: Path, values: Object, said: str) -> None:
+def test_invalid_values_are_refused(tmp_path: Path, values: Object, message: str) -> None:
     done = template(tmp_path, **values)
     assert done.returncode != 0
-    assert said in done.stderr
+    assert message in done.stderr
 
 
-def test_teams_whose_names_only_begin_alike_are_fine(tmp_path: Path) -> None:
+def test_prefix_of_labels_is_that_of_the_chart(tmp_path: Path) -> None:
+    define = r'define "[\w-]+\.prefix" -}}\n(.+)\n'
+    [ours] = re.findall(define, (ROOT / "argocd" / "templates" / "_names.tpl").read_text())
+    [chart] = re.findall(define, (ROOT / "charts" / "tf-distributed" / "templates" / "_names.tpl").read_text())
+    assert ours == chart
+    labels = objects(tmp_path)["ApplicationSet", "argocd", "runs-vision"]["spec"]["template"]["metadata"]["labels"]
+    assert labels == {f"{chart}/team": "vision"}
+
+
+def test_team_names_may_share_a_beginning_without_hyphen(tmp_path: Path) -> None:
     assert ("AppProject", "argocd", "vision2") in objects(tmp_path, teams={"vision": {}, "vision2": {}})
 
 

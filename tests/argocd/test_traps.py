@@ -1,4 +1,4 @@
-"""The table of the traps of Argo CD names tests that there are; and what no run may have, because of one of them."""
+"""The table of the traps of Argo CD names existing tests, and no run falls into a trap."""
 
 import ast
 import re
@@ -15,7 +15,7 @@ FILES = EXAMPLES + ACCEPTED
 
 
 def rows() -> dict[int, str]:
-    """Number of the trap -> its row of the table."""
+    """Return the rows of the table by the number of the trap."""
     found = re.findall(r"^\| (\d+) \|(.*)\|$", TABLE, flags=re.M)
     return {int(number): row for number, row in found}
 
@@ -27,7 +27,7 @@ def test_every_trap_has_a_row_with_a_test_or_why_there_is_none() -> None:
         assert "::" in last or last.strip().startswith("none: "), number
 
 
-def test_every_test_that_the_table_names_is_there() -> None:
+def test_every_test_that_the_table_names_exists() -> None:
     named = re.findall(r"`([\w/]+)::(\w+)`", "\n".join(rows().values()))
     assert len(named) > 24
     for file, function in named:
@@ -37,7 +37,7 @@ def test_every_test_that_the_table_names_is_there() -> None:
 
 
 def found(stem: str, function: str) -> list[Path]:
-    """The files of a name anywhere below tests/ that have a function of a name."""
+    """Return the test files named `stem` below tests/ that define the test `function`."""
     return [path for path in (ROOT / "tests").rglob(f"test_{stem}.py") if f"test_{function}" in functions(path)]
 
 
@@ -60,7 +60,7 @@ def test_no_run_has_a_ttl_a_hook_or_a_wave(path: Path) -> None:
         assert "ttlSecondsAfterFinished" not in each.get("spec", {})
 
 
-def test_no_template_asks_how_often_it_was_installed() -> None:
+def test_no_template_reads_the_revision_of_the_release() -> None:
     texts = {path.name: path.read_text() for path in TEMPLATES if path.is_file()}
     assert "_pod.tpl" in texts
     asked = r"\.Release\.(Revision|IsUpgrade|IsInstall)"

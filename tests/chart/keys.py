@@ -1,16 +1,20 @@
-"""Every key of a job file, and for each two values between which a rendering must tell.
+"""Every key of a job file, and for each two values whose renderings must differ.
 
 `python -m tests.chart.keys` prints all keys and their classes: tests/golden/keys.txt, so that a review sees a new one.
 """
 
 import copy
 import json
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from jsonschema import Draft202012Validator
+
 from tests.chart.rendering import ROOT, Values
+from tfd.jobfile.schema import defaults
 
 SCHEMA: dict[str, Any] = json.loads((ROOT / "schema" / "job.schema.json").read_text())
 ROLES = ("chief", "ps", "worker", "evaluator")
@@ -123,7 +127,38 @@ _CODE = {
     "files": Change(UNSET, {"train.py": "print(1)"}),
 }
 
-CHANGES: dict[str, Change] = {
+
+def default_of(key: str) -> Any:
+    """Return the default of a key, or UNSET."""
+    value: Any = defaults()
+    for name in key.split("."):
+        value = value.get(name, UNSET) if isinstance(value, dict) else UNSET
+    return value
+
+
+def derived(key: str, node: dict[str, Any]) -> Change | None:
+    """Return a change from the default of a key to another value, or None for a key without a simple rule."""
+    default, others = default_of(key), list[Any]()
+    if default is UNSET:
+        return None
+    if isinstance(default, bool):
+        others = [not default]
+    elif "enum" in node:
+        others = [value for value in node["enum"] if value != default]
+    elif node.get("type") in ("integer", "number"):
+        others = [default + 1, default - 1]
+    elif isinstance(default, str):
+        others = [re.sub(r"^[0-9]+", lambda number: str(int(number[0]) + 1), default), f"{default}2", "a"]
+    validator = Draft202012Validator(node | {"$defs": SCHEMA["$defs"]})
+    valid = (value for value in others if value != default and validator.is_valid(value))
+    return next((Change(default, value) for value in valid), None)
+
+
+DERIVED = {key: change for key, node in LEAVES.items() if (change := derived(key, node))}
+
+
+# Other keys need a value or keys around them that the schema does not contain.
+CHANGES: dict[str, Change] = DERIVED | {
     "storage.claim": Change("runs", "others"),
     "storage.create.size": Change("1Gi", "2Gi"),
     "storage.create.storageClassName": Change("fast", "slow", beside={"size": "1Gi"}),
@@ -142,16 +177,7 @@ CHANGES: dict[str, Change] = {
     "env[].valueFrom.configMapKeyRef.name": Change("a", "b", beside={"key": "k"}, base=_VARIABLE),
     "env[].valueFrom.configMapKeyRef.key": Change("a", "b", beside={"name": "n"}, base=_VARIABLE),
     "trainer.task": Change("digits", "my.module:Task"),
-    "trainer.steps": Change(1000, 1001),
-    "trainer.batchSize": Change(64, 65),
-    "trainer.seed": Change(0, 1),
-    "trainer.checkpointEvery": Change(200, 201),
-    "trainer.keepCheckpoints": Change(3, 4),
-    "trainer.summaryEvery": Change(50, 51),
-    "trainer.precision": Change("float32", "mixed_bfloat16"),
-    "trainer.jitCompile": Change(False, True),
     **{f"trainer.earlyStopping.{name}": change for name, change in _EARLY_STOPPING.items()},
-    "trainer.profileSteps": Change(0, 10),
     "trainer.hyperparameters": Change({"learningRate": 0.001}, {"learningRate": 0.01}),
     **{key: change for role in ROLES for key, change in _role_changes(role).items()},
     "ps.replicas": Change(1, 2),
@@ -162,30 +188,17 @@ CHANGES: dict[str, Change] = {
     **{f"code.{name}": change for name, change in _CODE.items()},
     "warmStartFrom": Change(UNSET, "first-run"),
     "state": Change("active", "suspended"),
-    "deadline": Change("24h", "25h"),
-    "retries": Change(5, 6),
-    "tensorboard.enabled": Change(True, False),
     "tensorboard.image": Change("tensorboard:1", "tensorboard:2"),
     "tensorboard.resources.requests": Change({"cpu": 1}, {"cpu": 2}),
     "tensorboard.resources.limits": Change({"memory": "3Gi"}, {"memory": "4Gi"}),
     "owner": Change("Ada", "Grace"),
     "description": Change("first", "second"),
     "labels": Change({"team": "a"}, {"team": "b"}),
-    "logFormat": Change("text", "json"),
-    "imagePullPolicy": Change("IfNotPresent", "Always"),
     "imagePullSecrets[].name": Change("a", "b"),
     "serviceAccountName": Change("", "trainer"),
-    "runAsUser": Change(1000, 1001),
     "gpu.resource": Change("nvidia.com/gpu", "amd.com/gpu"),
-    "failure.startTimeout": Change("30m", "31m"),
-    "failure.orphanTimeout": Change("30m", "31m"),
-    "failure.gracePeriod": Change("60s", "61s"),
-    "failure.maxInPlaceRestarts": Change(3, 4),
-    "failure.retriesPerTask": Change(5, 6),
     "failure.permanentExitCodes": Change(UNSET, [3]),
-    "scheduling.gang": Change(False, True),
     "scheduling.priorityClassName": Change("", "high"),
-    "network.port": Change(2222, 2223),
 }
 
 

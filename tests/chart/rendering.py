@@ -23,11 +23,11 @@ Values = dict[str, Any]
 
 
 class Refused(Exception):
-    """Helm refused the values; the text is Helm's own."""
+    """Helm refused the values; the text is the output of Helm."""
 
 
 def tool(name: str) -> str:
-    """Return the path of a tool that `make setup` put beside this Python."""
+    """Return the path of a tool that `make setup` put next to this Python."""
     return str(Path(sys.executable).parent / name)
 
 
@@ -69,7 +69,7 @@ def objects(job: Path | Values) -> list[Object]:
 
 
 def by_name(found: list[Object]) -> dict[str, Object]:
-    """Return objects by KIND/NAME, which is what makes them one and the same in a cluster."""
+    """Return objects by KIND/NAME, which is unique in a namespace."""
     return {f"{o['kind']}/{o['metadata']['name']}": o for o in found}
 
 

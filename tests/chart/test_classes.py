@@ -1,4 +1,4 @@
-"""x-class is a promise; here each key is held to its own, by what changes in a cluster when the key changes.
+"""Each key has the class (x-class) that its effect on the objects in a cluster requires.
 
 Kubernetes lets these fields of a live Job change: spec.suspend, parallelism, activeDeadlineSeconds, backoffLimit,
 ttlSecondsAfterFinished, and metadata. It refuses a change of any other, of a claim's spec, of a selector and of an
@@ -11,7 +11,7 @@ from tests.chart.keys import BASE, CHANGES, LEAVES
 from tests.chart.rendering import Object, by_name, objects, of_kind, record
 
 MUTABLE = {"suspend", "parallelism", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"}
-REFUSED = {"ps.gpus"}  # any value but the default is refused
+REFUSED = {"ps.gpus"}  # every value other than the default is refused
 
 
 def keys_of(*classes: str) -> list[str]:
@@ -20,7 +20,7 @@ def keys_of(*classes: str) -> list[str]:
 
 
 def immutable(rendered: list[Object]) -> dict[str, Object]:
-    """Return what can't change in a cluster, by object."""
+    """Return the fields that Kubernetes refuses to change, by object."""
     found: dict[str, Object] = {}
     for name, item in by_name(rendered).items():
         if item["kind"] == "Job":
@@ -40,16 +40,16 @@ def pod_templates(rendered: list[Object]) -> list[Object]:
 
 
 @pytest.mark.parametrize("key", keys_of("mutable", "metadata"))
-def test_control_or_note_changes_nothing_that_kubernetes_refuses_to_change(key: str) -> None:
+def test_mutable_key_changes_no_field_that_kubernetes_refuses_to_change(key: str) -> None:
     before, after = (immutable(objects(job)) for job in CHANGES[key].jobs(key))
     both = before.keys() & after.keys()
     assert {name: before[name] for name in both} == {name: after[name] for name in both}
-    # TensorBoard is no Job: it may come and go.
+    # TensorBoard is not a Job: Argo CD may create and delete it.
     assert {name for name in before.keys() ^ after.keys() if "tensorboard" not in name} == set()
 
 
 @pytest.mark.parametrize("key", keys_of("identity"))
-def test_identity_changes_the_hash(key: str) -> None:
+def test_identity_key_changes_the_hash(key: str) -> None:
     before, after = (record(objects(job)) for job in CHANGES[key].jobs(key))
     assert before["hash"] != after["hash"]
     assert before["identity"] != after["identity"]
@@ -62,14 +62,14 @@ def test_what_is_no_identity_does_not_change_the_hash(key: str) -> None:
 
 
 @pytest.mark.parametrize("key", keys_of("immutable"))
-def test_frozen_key_is_part_of_what_kubernetes_refuses_to_change(key: str) -> None:
-    """Else it should be control: let people change it."""
+def test_immutable_key_changes_a_field_that_kubernetes_refuses_to_change(key: str) -> None:
+    """A key without such a field could be mutable."""
     before, after = (immutable(objects(job)) for job in CHANGES[key].jobs(key))
     assert before != after
 
 
 @pytest.mark.parametrize("key", keys_of("metadata"))
-def test_note_never_reaches_a_pod(key: str) -> None:
+def test_metadata_key_never_reaches_a_pod(key: str) -> None:
     before, after = (objects(job) for job in CHANGES[key].jobs(key))
     assert pod_templates(before) == pod_templates(after)
 

@@ -1,4 +1,4 @@
-"""The manifests of the examples are in git, so that a review shows the effect of a change of the chart."""
+"""The manifests of the examples are in git, so that a diff shows the effect of a change of the chart."""
 
 import difflib
 import os
@@ -30,7 +30,7 @@ def test_goldens_are_what_golden_sh_writes(tmp_path: Path) -> None:
 
 
 def test_golden_sh_keeps_the_goldens_when_a_job_does_not_render(tmp_path: Path) -> None:
-    """A copy of the project with one bad example."""
+    """The script runs in a copy of the project with one bad example."""
     for name in ("charts", "schema", "scripts", "tests/golden", "jobs/examples"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(["cp", "-r", ROOT / name, tmp_path / name], check=True)

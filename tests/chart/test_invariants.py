@@ -1,4 +1,4 @@
-"""What must hold for any valid job file; Hypothesis makes them up."""
+"""Properties of every valid job file; Hypothesis generates the files."""
 
 import json
 import os
@@ -19,7 +19,7 @@ NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53
 DURATIONS = st.builds(lambda number, unit: f"{number}{unit}", st.integers(1, 9999), st.sampled_from("smh"))
 GPU_RESOURCES = st.sampled_from(["nvidia.com/gpu", "amd.com/gpu", "google.com/tpu"])
 SECRET = {"secretKeyRef": {"name": "token", "key": "key"}}
-# What a YAML file can't hold as it is stays out; template-like and YAML-like texts would show a missing quote.
+# YAML cannot hold some characters unescaped, so they are excluded. The tricky texts reveal a missing quote.
 TRICKY = ["{{ .Values }}", "a: b # c", "- x", "<&>", "$(HOME)", "'\"", "\n\n", "~"]
 CHARACTERS = st.characters(exclude_categories=["Cs", "Cc", "Cn"], exclude_characters="\ufeff\u2028\u2029")
 TEXTS = st.text(CHARACTERS, max_size=60) | st.sampled_from(TRICKY)
@@ -28,7 +28,7 @@ HYPERPARAMETERS = st.dictionaries(WORDS, NUMBERS | st.booleans() | TEXTS, max_si
 
 @st.composite
 def jobs(draw: st.DrawFn) -> Values:
-    """Any job file that the chart accepts."""
+    """Draw a job file that the chart accepts."""
     strategy = draw(st.sampled_from(["OneDevice", "Mirrored", "MultiWorkerMirrored", "ParameterServer"]))
     job: Values = {"strategy": strategy, "gpu": {"resource": draw(GPU_RESOURCES)}}
     job["storage"] = draw(
@@ -116,7 +116,7 @@ def test_any_valid_job_file(run: str, job: Values) -> None:
     objects = by_name(rendered)
     assert len(objects) == len(rendered)
 
-    # The cluster is what the Jobs make of it, and every task has an address of its own.
+    # The cluster spec matches the Jobs, and every task has its own address.
     cluster = json.loads(objects[f"ConfigMap/{run}"]["data"]["cluster"])
     sizes = {role: 0 for role in ("chief", "ps", "worker", "evaluator")}
     for item in of_kind(rendered, "Job"):
@@ -129,7 +129,7 @@ def test_any_valid_job_file(run: str, job: Values) -> None:
     for pod in pods:
         assert json.loads(pod.env["TF_CONFIG"]) == {"cluster": cluster, "task": {"type": pod.role, "index": pod.index}}
 
-    # Service and NetworkPolicy take all tasks and nothing else, least of all TensorBoard.
+    # Service and NetworkPolicy select all tasks and no other pod, such as TensorBoard.
     tasks = sorted(role for role, number in sizes.items() if number)
     policy = objects[f"NetworkPolicy/{run}"]["spec"]
     [rule] = policy["ingress"]
@@ -142,7 +142,7 @@ def test_any_valid_job_file(run: str, job: Values) -> None:
         assert selected(rendered, selector) == tasks
     assert selected(rendered, objects[f"Service/{run}-tensorboard"]["spec"]["selector"]) == ["tensorboard"]
 
-    # Names stay within a DNS label, the pods' own too.
+    # Names of objects and pods fit into a DNS label.
     too_long = [name for name in [*names_in(rendered), *(pod.name for pod in pods)] if len(name) > 63]
     assert too_long == []
     assert {pod.name.rpartition("-")[0] for pod in pods} == {o["metadata"]["name"] for o in of_kind(rendered, "Job")}
@@ -155,11 +155,11 @@ def test_any_valid_job_file(run: str, job: Values) -> None:
         for kind in ("limits", "requests"):
             assert container["resources"][kind].get(job["gpu"]["resource"], "") == wanted
 
-    # All tasks of the cluster start together; the evaluator never waits for them nor they for it.
+    # The gang holds all tasks of the cluster, without the evaluator.
     if job["scheduling"]["gang"]:
         assert objects[f"PodGroup/{run}"]["spec"]["schedulingPolicy"]["gang"]["minCount"] == len(addresses)
 
-    # Numbers and texts arrive as they were written.
+    # The run record and the environment hold numbers and texts as the job file wrote them.
     identity = record(rendered)["identity"]
     for name, value in job["trainer"].items():
         assert same(identity["trainer"][name], value), name
@@ -171,7 +171,7 @@ def test_any_valid_job_file(run: str, job: Values) -> None:
 
 
 def _expanded(variable: Values, env: Any) -> str:
-    """What the kubelet makes of a variable of the job file."""
+    """Return the value to which the kubelet expands a variable of the job file."""
     if "value" not in variable:
         return "secret"
     text: str = variable["value"]

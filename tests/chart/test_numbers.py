@@ -1,4 +1,4 @@
-"""Helm holds each number as a float; it must reach the trainer as it was written, by whatever way the values come."""
+"""Helm holds each number as a float, but the run record must hold it as the job file wrote it."""
 
 import hashlib
 import json
@@ -29,13 +29,13 @@ TRAINER = {
 }
 
 
-def test_a_file_and_argo_cds_values_object_give_the_same_record(tmp_path: Path) -> None:
-    """Argo CD hands valuesObject over as JSON."""
+def test_yaml_file_and_json_of_argo_cd_give_the_same_record(tmp_path: Path) -> None:
+    """The ApplicationSet passes the job file to Helm as one JSON string: `toPrettyJson` in argocd/."""
     (tmp_path / "run.yaml").write_text(JOB)
     (tmp_path / "run.json").write_text(json.dumps({"storage": {"claim": "runs"}, "trainer": TRAINER}))
-    by_hand, by_argo = render(tmp_path / "run.yaml"), render(tmp_path / "run.json")
-    assert by_hand == by_argo
-    trainer = record(helm_yaml.load_all(by_hand))["identity"]["trainer"]
+    by_yaml, by_json = render(tmp_path / "run.yaml"), render(tmp_path / "run.json")
+    assert by_yaml == by_json
+    trainer = record(helm_yaml.load_all(by_yaml))["identity"]["trainer"]
     assert {name: trainer[name] for name in TRAINER} == TRAINER
 
 
@@ -46,15 +46,15 @@ def test_no_number_of_the_record_is_written_as_a_float(tmp_path: Path) -> None:
         assert line in config["data"]["run.json"]
 
 
-def test_set_on_the_command_line_gives_the_same_hash() -> None:
-    """--set makes integers where a file makes floats."""
+def test_option_set_gives_the_same_hash_as_a_file() -> None:
+    """Helm reads integers from --set and floats from a file."""
     job = {"storage": {"claim": "runs"}}
     by_set = helm_yaml.load_all(render(job, "--set", "trainer.steps=1000000,trainer.seed=7"))
     assert record(by_set) == record(objects(job | {"trainer": {"steps": 1000000, "seed": 7}}))
 
 
 def test_hash_is_the_sha256_of_the_identity_as_compact_json() -> None:
-    """So anyone can tell whether two runs train the same."""
+    """Any program can compute the hash from the run record."""
     job = {"storage": {"claim": "runs"}, "trainer": {"steps": 1000000, "hyperparameters": {"learningRate": 1e-3}}}
     made = record(objects(job))
     compact = json.dumps(made["identity"], sort_keys=True, separators=(",", ":"))

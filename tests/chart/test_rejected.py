@@ -58,7 +58,7 @@ def first_case_of_each_keyword(folder: Path) -> dict[str, Case]:
 
 
 def keywords(node: Any) -> Iterator[str]:
-    """Yield the keywords of a schema that refuse values."""
+    """Yield the keywords of a schema that can refuse a value."""
     if isinstance(node, dict):
         yield from jsonschema.Draft202012Validator.VALIDATORS.keys() & node.keys()
     for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
@@ -91,7 +91,7 @@ def test_plain_helm_accepts_what_only_tfd_refuses(name: str) -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.expected)
 def test_every_rule_of_the_chart_has_a_case(rule: Rule) -> None:
-    # tfd renders for a Kubernetes that has gangs; validate_test.yaml holds this message against an older one.
+    # tfd renders for a Kubernetes with gangs, so only validate_test.yaml can have this case.
     if rule.expected != "Kubernetes 1.37 or later":
         assert [case.name for case in CASES if rule.wrote(case.message)]
 
@@ -126,7 +126,7 @@ def test_null_never_ends_in_an_error_of_a_template(key: str, helm: str) -> None:
 
 
 def default_keys(block: dict[str, Any], *above: str) -> Iterator[str]:
-    """Yield each key with a default and each block of such keys; the quantities of resources are none."""
+    """Yield each key with a default and each block of such keys; the quantities of resources are not keys."""
     for name, value in block.items():
         yield dotted((*above, name))
         if isinstance(value, dict) and name != "resources":
@@ -173,7 +173,7 @@ def test_rewriting_changes_only_the_errors() -> None:
 
 
 def constrained(node: dict[str, Any] = SCHEMA, where: str = "#") -> dict[int, str]:
-    """Return the place of each node of the schema that holds a value to a rule, by its identity."""
+    """Return the place of each node of the schema that restricts a value, by the identity of the node."""
     found = {}
     if node.keys() & {"type", "enum", "const", "pattern"} and "properties" not in node:
         found[id(node)] = where

@@ -12,7 +12,7 @@ FILES = EXAMPLES + ACCEPTED
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_twice_the_same_bytes(path: Path) -> None:
+def test_two_renderings_have_the_same_bytes(path: Path) -> None:
     assert render(path) == rendered(path)
 
 
@@ -23,7 +23,7 @@ def test_helm_3_and_helm_4_give_the_same_objects(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_no_two_objects_are_one_and_the_same(path: Path) -> None:
+def test_objects_have_unique_names(path: Path) -> None:
     assert len(by_name(objects(path))) == len(objects(path))
 
 

@@ -1,11 +1,10 @@
-"""The schema is closed, says what each key is, and its keys are exactly those that the templates use.
+"""The schema is closed, describes each key, and has exactly the keys that the templates use.
 
-Used: each key has two values in keys.py; a rendering must tell one from the other, or refuse it. That proves more than
-finding its name in a template.
+Every declared key is used: keys.py has two values of each key, and their renderings must differ or be refused.
 
-Declared: the schema is closed, so a key that a template reads and the schema lacks can never be set: it is a misspelt
-or a forgotten key. `read_keys` follows `.Values`, variables, `with`, `range` and `index $values $role` through each
-template and gives the keys that are read. What comes through a dict argument (other than `root`) it does not follow.
+Every used key is declared: a closed schema refuses any other key, so a template that reads one has a typing error.
+`read_keys` follows `.Values`, variables, `with`, `range` and `index $values $role` through each template.
+It does not follow dict arguments other than `root`.
 """
 
 import copy
@@ -28,7 +27,7 @@ Node = dict[str, Any]
 
 
 def nodes(node: Node = SCHEMA, where: str = "#") -> Iterator[tuple[str, Node]]:
-    """Yield every node of the schema that describes a value, and its place; a definition once."""
+    """Yield every node of the schema that describes a value, and its place. Each definition counts once."""
     yield where, node
     for keyword in ("properties", "patternProperties", "$defs"):
         for name, child in node.get(keyword, {}).items():
@@ -126,7 +125,7 @@ def test_defaults_are_valid_once_storage_is_named() -> None:
     assert list(schema_errors({"storage": {"claim": "runs"}})) == []
 
 
-def test_every_key_is_in_values_yaml_if_only_as_a_comment() -> None:
+def test_values_yaml_shows_every_key_at_least_as_a_comment() -> None:
     text = (CHART / "values.yaml").read_text()
     names = {part.removesuffix("[]") for key in LEAVES for part in key.split(".") if ".tolerations[]" not in key}
     assert [name for name in sorted(names) if not re.search(rf"\b{name}\b", text)] == []
@@ -151,7 +150,7 @@ TERM = re.compile(r"(?:\(index (?P<of>\$?[\w.]+) [$.][\w.]*\)|(?P<variable>\$\w*
 INDEX = re.compile(r"\(?index (?P<of>\$?[\w.]+) [$.][\w.]*\)?(?P<fields>)")
 ROOT_OBJECT, ARGUMENT = "the root object", "the argument of a define"
 Place = str | tuple[str, ...] | None
-"""ROOT_OBJECT, ARGUMENT, a key of the values, or None: something else."""
+"""ROOT_OBJECT, ARGUMENT, a key of the values, or None for any other value."""
 
 
 class Reader:
@@ -221,7 +220,7 @@ def read_keys() -> dict[str, str]:
 
 
 def is_declared(key: str, node: Node = SCHEMA) -> bool:
-    """Whether the schema knows `key`; `*` is a role, and a key of one role is enough."""
+    """Return whether the schema declares `key`; `*` is a role, and a key of one role is enough."""
     name, _, rest = key.partition(".")
     node = resolve(node)
     if "properties" not in node:
@@ -302,7 +301,7 @@ def test_refusal_names_the_key_the_value_and_what_to_set(key: str, keyword: str,
 
 @pytest.mark.parametrize("keyword", sorted({keyword for _, keyword, _ in VIOLATIONS}))
 def test_helm_refuses_each_violation_too(keyword: str) -> None:
-    """All keys at once: Helm lists everything that is wrong."""
+    """One job file breaks all keys at once, because Helm lists every violation."""
     job = copy.deepcopy(BASE)
     places = set()
     for key, rule, value in VIOLATIONS:
@@ -311,7 +310,7 @@ def test_helm_refuses_each_violation_too(keyword: str) -> None:
             places.add("/" + key.replace("[]", ".0").replace(".", "/"))
     with pytest.raises(Refused) as refusal:
         render(job)
-    if keyword == "propertyNames":  # Helm's validator gives a wrong place for these
+    if keyword == "propertyNames":  # Helm reports a wrong place for these
         assert str(refusal.value).count("invalid propertyName '-'") == len(places)
     else:
         assert [where for where in sorted(places) if f"at '{where}" not in str(refusal.value)] == []
@@ -343,12 +342,12 @@ def test_helm_refuses_an_unknown_key_in_every_block() -> None:
 
 
 def test_null_is_refused_wherever_there_is_a_default() -> None:
-    """Helm would remove the default and render without it."""
+    """Helm removes a default that a job file sets to null."""
     for name in defaults():
         assert (name,) in {found.key for found in schema_errors({"storage": {"claim": "runs"}, name: None})}
 
 
-def test_schema_is_read_as_it_is_written() -> None:
+def test_no_key_of_the_schema_is_there_twice() -> None:
     """JSON parsers silently accept a key twice in one object."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

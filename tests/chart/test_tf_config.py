@@ -1,4 +1,4 @@
-"""TensorFlow itself reads the TF_CONFIG of every task of every job, as the kubelet would put it together."""
+"""TensorFlow itself reads the TF_CONFIG of every task of every job, as the kubelet expands it."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from tests.chart.rendering import ACCEPTED, EXAMPLES, objects, of_kind
 from tfd.local.pods import Pod, read_pods
 
 FILES = EXAMPLES + ACCEPTED
-# A process of its own: TensorFlow takes seconds to load, and says more than this suite lets pass.
+# TensorFlow runs in another process, because it takes seconds to load and logs warnings that fail this suite.
 PARSE = """
 import json, os, sys
 from tensorflow.python.distribute.cluster_resolver.tfconfig_cluster_resolver import TFConfigClusterResolver
@@ -25,7 +25,7 @@ json.dump(parsed, sys.stdout)
 
 
 def pods(path: Path) -> list[Pod]:
-    """Return the pods of a job file; Secrets have some value."""
+    """Return the pods of a job file, with a made-up value for each Secret."""
     return read_pods(objects(path), lambda variable, name, key: f"{name}/{key}")
 
 
@@ -55,8 +55,8 @@ def test_tensorflow_reads_every_task_of_every_job() -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_every_task_finds_itself_at_its_own_address(path: Path) -> None:
-    """A pod of an Indexed Job is called JOB-INDEX and found at that name inside the headless Service."""
+def test_address_of_every_task_is_its_pod_in_the_service(path: Path) -> None:
+    """The host name of a pod of an Indexed Job is JOB-INDEX, inside the headless Service."""
     for pod in pods(path):
         config = json.loads(pod.env["TF_CONFIG"])
         assert config["task"] == {"type": pod.role, "index": pod.index}

@@ -1,4 +1,4 @@
-"""Every example and every file of tests/job_files/accepted passes tfd check, Helm and Kubernetes' own schemas."""
+"""Every example and every file of tests/job_files/accepted passes tfd check, Helm and the schemas of Kubernetes."""
 
 import subprocess
 from pathlib import Path
@@ -15,22 +15,22 @@ SCHEMAS = f"{ROOT}/.venv/kubernetes-schemas/" + (
 GANGS = {path for path in FILES if "gang: true" in path.read_text() and "state: archived" not in path.read_text()}
 
 
-def test_there_are_at_least_15_files_of_their_own() -> None:
+def test_corpus_has_at_least_15_accepted_files() -> None:
     assert len(ACCEPTED) >= 15
 
 
 @pytest.mark.parametrize("path", ACCEPTED, ids=lambda path: path.stem)
-def test_file_begins_with_a_comment_that_says_what_it_shows(path: Path) -> None:
+def test_accepted_file_begins_with_a_comment(path: Path) -> None:
     assert path.read_text().startswith("# ")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_tfd_finds_nothing_wrong(path: Path) -> None:
+def test_tfd_check_accepts_the_file(path: Path) -> None:
     assert JobFile(path).problems() == []
 
 
 @pytest.mark.parametrize("kubernetes", ["1.34.0", "1.35.0", "1.36.0", "1.37.0"])
-def test_kubernetes_knows_every_field(kubernetes: str, tmp_path: Path) -> None:
+def test_every_field_is_in_the_schemas_of_kubernetes(kubernetes: str, tmp_path: Path) -> None:
     files = [path for path in FILES if kubernetes == "1.37.0" or path not in GANGS]
     assert len(files) > 25
     for path in files:
@@ -50,14 +50,14 @@ def test_rendering_does_not_depend_on_the_version_of_kubernetes(path: Path) -> N
 
 
 @pytest.mark.parametrize("path", sorted(GANGS), ids=lambda path: path.stem)
-def test_gang_needs_a_kubernetes_that_has_it(path: Path) -> None:
-    with pytest.raises(Refused, match=r"gang: got true: it needs Kubernetes >= 1\.37 and this is v1\.36\.0"):
+def test_gang_is_refused_before_kubernetes_1_37(path: Path) -> None:
+    with pytest.raises(Refused, match=r"gang: got true for Kubernetes v1\.36\.0; expected Kubernetes 1\.37 or later\."):
         render(path, kubernetes="1.36.0")
 
 
-def test_every_strategy_and_every_kind_of_storage_is_there() -> None:
+def test_files_cover_every_strategy_and_every_kind_of_storage() -> None:
     text = "".join(path.read_text() for path in FILES)
     for word in ("Mirrored", "MultiWorkerMirrored", "ParameterServer", "None"):
         assert f"strategy: {word}\n" in text
-    for word in ("{claim:", "{create:", "{path:", "{ephemeral:"):
+    for word in ("{claim:", "{create:", "{uri:", "{ephemeral:"):
         assert f"storage: {word}" in text

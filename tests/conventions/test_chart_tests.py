@@ -1,4 +1,4 @@
-"""The tests of the chart themselves: none is lost, none is there twice."""
+"""Every test of the chart is collected, and none is there twice."""
 
 import re
 
@@ -14,7 +14,7 @@ SUITES = {path.name: list(yaml.safe_load_all(path.read_text())) for path in FILE
 
 
 def test_helm_unittest_collects_every_file() -> None:
-    """It takes tests/*_test.yaml and leaves everything else without a word."""
+    """helm-unittest silently ignores files other than tests/*_test.yaml."""
     found = [path for path in (CHART / "tests").rglob("*") if path.is_file() and "__snapshot__" not in path.parts]
     assert [path.name for path in found if path.parent != CHART / "tests" or not path.name.endswith("_test.yaml")] == []
 
@@ -37,7 +37,7 @@ def test_names_of_suites_are_there_once() -> None:
 
 @pytest.mark.parametrize("name", SUITES)
 def test_assertions_select_by_name_and_never_by_index(name: str) -> None:
-    """containers[0] is another container as soon as one is added before it."""
+    """A new container in front changes the meaning of containers[0]."""
     paths = [
         str(value["path"])
         for suite in SUITES[name]

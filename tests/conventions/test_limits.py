@@ -1,4 +1,4 @@
-"""The chart is read within minutes; these limits keep it so."""
+"""Limits that keep the chart readable within minutes."""
 
 import re
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ def test_defines_are_found() -> None:
 
 
 @pytest.mark.parametrize(("name", "comment", "lines"), DEFINES, ids=[name for name, _, _ in DEFINES])
-def test_define_is_short_has_our_prefix_and_says_what_it_takes_and_gives(name: str, comment: str, lines: int) -> None:
+def test_define_is_short_and_documents_its_argument_and_output(name: str, comment: str, lines: int) -> None:
     assert lines < LONGEST_DEFINE
     assert name.startswith("tf-distributed.")
     assert comment, "no comment right above"
@@ -76,7 +76,7 @@ def test_values_and_notes_are_short() -> None:
     assert len((TEMPLATES / "NOTES.txt").read_text().splitlines()) < LONGEST_NOTES
 
 
-def test_rendering_asks_neither_the_clock_nor_the_cluster_nor_chance() -> None:
+def test_templates_call_no_function_of_clock_cluster_or_chance() -> None:
     words = (
         r"\b(now|date|ago|uuidv4|rand\w+|genCA|genSelfSignedCert|genPrivateKey|lookup|getHostByName|env|expandenv)\b"
     )

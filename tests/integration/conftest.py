@@ -1,4 +1,4 @@
-"""Runs of the real trainer, each process a real one."""
+"""Runs of the real trainer in real processes."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ Recovered = Callable[[str, str, float], None]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """`-m processes` (make test) takes the short half of the fault table; `-m "processes and slow"` the other one."""
+    """Keep the short half of the faults with `-m processes` (make test), the other with `-m "processes and slow"`."""
     expression = config.getoption("markexpr")
     if expression and "slow" not in expression:
         slow = [item for item in items if item.get_closest_marker("slow") and item.get_closest_marker("processes")]
@@ -21,7 +21,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def recovered(request: pytest.FixtureRequest) -> Recovered:
-    """Note how long a run took to get over a fault; all are shown at the end."""
+    """Record how long a run took to recover from a fault. All times are shown at the end."""
 
     def note(role: str, fault: str, seconds: float) -> None:
         request.node.user_properties.append(("recovery", f"RECOVERY {role} {fault} {seconds:.1f}"))
@@ -30,7 +30,7 @@ def recovered(request: pytest.FixtureRequest) -> Recovered:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show what `recovered` was told, also by the workers of xdist."""
+    """Show the times that `recovered` collected, those of xdist's workers too."""
     lines = [
         text
         for reports in terminalreporter.stats.values()

@@ -1,4 +1,4 @@
-"""What the tests of faults share: jobs, pauses of processes, what the logs say."""
+"""Shared parts of the fault tests: job files, paused processes, texts in logs."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ storage: {{claim: runs}}
 
 
 def job(strategy: str, steps: int, every: int = 50, trainer: str = "", **blocks: str) -> str:
-    """A job file: `trainer` continues in the trainer's block, `blocks` are further keys."""
+    """A job file: `trainer` adds keys to the trainer block, `blocks` adds other keys."""
     text = JOB.format(strategy=strategy, steps=steps, every=every, trainer=f", {trainer}" if trainer else "")
     return text + "".join(f"{name}: {value}\n" for name, value in blocks.items())
 
 
 def starts(run: LocalRun, task: str) -> list[int]:
-    """The steps at which `task` began or went on training."""
+    """The steps at which `task` started or resumed training."""
     return [int(step) for step in re.findall(r"training from step (\d+) to", run.log(task))]
 
 
-def says(run: LocalRun, task: str, text: str, times: int = 1) -> float:
-    """Wait until the log of `task` has `text` so often; returns when that was (monotonic)."""
+def log_shows(run: LocalRun, task: str, text: str, times: int = 1) -> float:
+    """Wait until the log of `task` contains `text` `times` times; return the time (monotonic)."""
     run.wait_for(lambda: run.log(task).count(text) >= times, f"{text!r} in the log of {task}")
     return time.monotonic()
 
 
-def goes_on(run: LocalRun, leader: str, begun: int) -> float:
-    """Wait until `leader` has begun to train more than `begun` times; returns when that was (monotonic)."""
+def resumes_training(run: LocalRun, leader: str, begun: int) -> float:
+    """Wait until `leader` has started training more than `begun` times; return the time (monotonic)."""
     run.wait_for(lambda: len(starts(run, leader)) > begun, f"another start of {leader}'s training")
     return time.monotonic()
 
 
 def step_after(run: LocalRun, step: int) -> float:
-    """Wait until the run is past `step`; returns when that was (monotonic)."""
+    """Wait until the run is past `step`; return the time (monotonic)."""
     run.wait_for(lambda: run.status().get("step", 0) > step, f"a step after {step}")
     return time.monotonic()
 
@@ -60,7 +60,7 @@ def trains(run: LocalRun, *, saved: int = 0) -> None:
 
 @contextmanager
 def hanging(run: LocalRun, task: str) -> Iterator[int]:
-    """Stop the process of `task` as a node that hangs would; it continues afterwards, if it is still there."""
+    """Stop the process of `task` as a hanging node would. The process continues afterward if it still exists."""
     pid = run.pid(task)
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -71,7 +71,7 @@ def hanging(run: LocalRun, task: str) -> Iterator[int]:
 
 
 def ends_well(run: LocalRun, steps: int, *, overshoot: int = 0) -> None:
-    """The run ends with 0, at the exact step (or so many later), and has learnt something."""
+    """The run ends with 0 at the exact step (or up to `overshoot` steps later) and has a low loss."""
     code, out, err = run.finish()
     assert code == 0, f"{out}\n{err}\n{run.all_logs()}"
     assert steps <= run.done()["step"] <= steps + overshoot
@@ -80,7 +80,7 @@ def ends_well(run: LocalRun, steps: int, *, overshoot: int = 0) -> None:
 
 @dataclass
 class MountedRun(LocalRun):
-    """A run whose directory is a small tmpfs of its own, which only its processes see: /proc/PID/root leads there."""
+    """A run whose directory is a small tmpfs that only its processes can read, through /proc/PID/root."""
 
     options: str = "size=8m"
     where: str = "runs/little"

@@ -1,4 +1,4 @@
-"""One `tfd run` in a folder of its own, for tests to start, watch, disturb and end."""
+"""One `tfd run` in its own folder: tests start it, watch it, disturb it and end it."""
 
 import contextlib
 import json
@@ -16,13 +16,13 @@ import pytest
 
 from tfd.local.progress import read_json
 
-# Only for giving up: a test waits for states. TensorFlow takes up to a minute to start six times on two busy cores.
+# The limit of a wait: tests wait for states. TensorFlow takes up to a minute to start six times on two busy cores.
 PATIENCE = 240.0
 
 
 @dataclass
 class LocalRun:
-    """One `tfd run` of a job file in a folder of its own."""
+    """One `tfd run` of a job file in its own folder."""
 
     folder: Path
     name: str = "little"
@@ -75,11 +75,11 @@ class LocalRun:
         return read_json(self.run_dir / "DONE")
 
     def saved_step(self) -> int:
-        """Step of the newest checkpoint that the run has told of."""
+        """Step of the newest checkpoint in status.json."""
         return int((self.status().get("lastCheckpoint") or {"step": 0})["step"])
 
     def pid(self, task: str) -> int:
-        """Process id of a task that runs."""
+        """Process id of a running task."""
         return int(self.wait_for(lambda: self.tasks().get(task, {}).get("pid"), f"a process of {task}"))
 
     def kill(self, task: str, number: signal.Signals = signal.SIGKILL) -> None:
@@ -90,7 +90,7 @@ class LocalRun:
         return path.read_text() if path.exists() else ""
 
     def wait_for(self, condition: Callable[[], Any], what: str) -> Any:
-        """Wait until `condition` is true; on giving up show what the run said."""
+        """Wait until `condition` is true. After the limit, show the output of the run."""
         assert self.process is not None
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
@@ -118,7 +118,7 @@ class LocalRun:
 
 @pytest.fixture
 def local_run(tmp_path: Path) -> Iterator[LocalRun]:
-    """A run in a folder of its own; nothing of it outlives the test."""
+    """A run in its own folder. Its processes end with the test."""
     run = LocalRun(tmp_path)
     yield run
     run.close()

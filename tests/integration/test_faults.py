@@ -17,12 +17,12 @@ storage: {{{{claim: runs}}}}
 
 
 def starts(run: LocalRun, task: str) -> list[int]:
-    """The steps at which `task` began or went on training."""
+    """The steps at which `task` started or resumed training."""
     return [int(step) for step in re.findall(r"training from step (\d+) to", run.log(task))]
 
 
 def kill_after_a_new_checkpoint(run: LocalRun, task: str, leader: str) -> int:
-    """Kill `task` once the run has saved further; returns the step that was saved by then."""
+    """Kill `task` once the run has saved another checkpoint; return the saved step."""
     before, begun = run.saved_step(), len(starts(run, leader))
     run.wait_for(lambda: run.saved_step() > before and run.status().get("state") == "running", "a new checkpoint")
     saved = run.saved_step()

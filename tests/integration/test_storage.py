@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import Recovered
-from tests.integration.faults import MountedRun, ends_well, goes_on, hanging, job, says, starts, trains
+from tests.integration.faults import MountedRun, ends_well, hanging, job, log_shows, resumes_training, starts, trains
 from tests.integration.local_run import LocalRun, gone
 
 pytestmark = pytest.mark.processes
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.processes
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="mounts a file system of its own")
 
 
-def test_a_damaged_and_an_incomplete_checkpoint_are_left_out(local_run: LocalRun) -> None:
+def test_damaged_and_incomplete_checkpoints_are_skipped(local_run: LocalRun) -> None:
     steps = 500
     local_run.write(job("OneDevice", steps, trainer="keepCheckpoints: 5", failure="{maxInPlaceRestarts: 0}"))
     local_run.start("--plain")
@@ -30,7 +30,7 @@ def test_a_damaged_and_an_incomplete_checkpoint_are_left_out(local_run: LocalRun
     (checkpoints / f"ckpt-{newest}.index").unlink()
     data = checkpoints / f"ckpt-{second}.data-00000-of-00001"
     os.truncate(data, data.stat().st_size // 2)
-    goes_on(local_run, "chief-0", 1)
+    resumes_training(local_run, "chief-0", 1)
     assert starts(local_run, "chief-0")[1] == third
     log = local_run.log("chief-0")
     assert f"checkpoint {newest} is incomplete and is ignored" in log
@@ -39,9 +39,7 @@ def test_a_damaged_and_an_incomplete_checkpoint_are_left_out(local_run: LocalRun
 
 
 @needs_root
-def test_training_goes_on_when_the_storage_is_full_and_saves_when_there_is_room(
-    tmp_path: Path, recovered: Recovered
-) -> None:
+def test_training_continues_on_full_storage_and_saves_once_there_is_room(tmp_path: Path, recovered: Recovered) -> None:
     run = MountedRun(tmp_path)
     try:
         run.write(job("OneDevice", 20000))
@@ -49,12 +47,12 @@ def test_training_goes_on_when_the_storage_is_full_and_saves_when_there_is_room(
         trains(run)
         filler = run.run_dir / "filler"
         fill(filler)
-        says(run, "chief-0", "training continues: the storage is full")
+        log_shows(run, "chief-0", "training continues: the storage is full")
         assert not list((run.run_dir / "checkpoints").glob("*_temp*")), "what a failed save leaves is deleted"
         filler.unlink()
         began = time.monotonic()
         saved = run.log("chief-0").count("saved checkpoint")
-        recovered("chief", "storage-full", says(run, "chief-0", "saved checkpoint", saved + 1) - began)
+        recovered("chief", "storage-full", log_shows(run, "chief-0", "saved checkpoint", saved + 1) - began)
         assert len(starts(run, "chief-0")) == 1, "training went on"
         stop(run)
     finally:
@@ -63,7 +61,7 @@ def test_training_goes_on_when_the_storage_is_full_and_saves_when_there_is_room(
 
 @needs_root
 @pytest.mark.slow
-def test_a_storage_that_stays_full_ends_the_run_with_75_and_nothing_is_lost(tmp_path: Path) -> None:
+def test_storage_that_stays_full_ends_the_run_with_75_without_loss(tmp_path: Path) -> None:
     run = MountedRun(tmp_path)
     try:
         run.write(job("OneDevice", 400, failure="{maxInPlaceRestarts: 1}", retries="0"))
@@ -94,7 +92,7 @@ def fill(path: Path) -> None:
 
 
 @needs_root
-def test_a_run_directory_that_can_t_be_written_is_named(tmp_path: Path) -> None:
+def test_read_only_run_directory_is_named(tmp_path: Path) -> None:
     run = MountedRun(tmp_path, options="ro")
     try:
         run.write(job("OneDevice", 100))
@@ -117,9 +115,7 @@ def second_chief(run: LocalRun, pid: int) -> subprocess.Popen[str]:
         return subprocess.Popen(command, env=env, cwd=run.folder, text=True, stdout=file, stderr=file)
 
 
-def test_a_second_chief_is_refused_and_a_dead_one_is_followed_at_once(
-    local_run: LocalRun, recovered: Recovered
-) -> None:
+def test_second_chief_is_refused_and_a_dead_chief_is_replaced(local_run: LocalRun, recovered: Recovered) -> None:
     local_run.write(job("OneDevice", 20000))
     local_run.start("--plain")
     trains(local_run)
@@ -129,21 +125,21 @@ def test_a_second_chief_is_refused_and_a_dead_one_is_followed_at_once(
     assert local_run.status()["state"] == "running"
     local_run.kill("chief-0")
     began = time.monotonic()
-    recovered("chief", "kill", goes_on(local_run, "chief-0", 1) - began)
+    recovered("chief", "kill", resumes_training(local_run, "chief-0", 1) - began)
     assert "looking on" not in local_run.log("chief-0"), "a holder that died on this machine is known to be gone"
     stop(local_run)
 
 
 @pytest.mark.slow
-def test_a_chief_that_hung_leaves_the_run_to_the_one_that_took_over(local_run: LocalRun) -> None:
+def test_hung_chief_leaves_the_run_to_its_replacement(local_run: LocalRun) -> None:
     local_run.write(job("OneDevice", 700, retries="0"))
     local_run.start("--plain")
     trains(local_run)
     with hanging(local_run, "chief-0") as pid:
         second = second_chief(local_run, pid)
-        says(local_run, "second-0", "taking over")
-        says(local_run, "second-0", "training from step")
-    says(local_run, "chief-0", "exit 75: another chief")
+        log_shows(local_run, "second-0", "taking over")
+        log_shows(local_run, "second-0", "training from step")
+    log_shows(local_run, "chief-0", "exit 75: another chief")
     assert second.wait(240) == 0, local_run.log("second-0")
     assert local_run.done()["step"] == 700
     assert gone(pid)

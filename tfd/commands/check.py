@@ -13,7 +13,7 @@ from tfd.jobfile.helm import HelmError
 from tfd.jobfile.jobfile import JobFile, NoJobFileError, check, find
 
 
-@click.command("check")
+@click.command("check", short_help="Check job files.")
 @click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @click.option("--json", "json_output", is_flag=True, help="Print the problems as a JSON list.")
 def command(paths: tuple[Path, ...], json_output: bool) -> None:

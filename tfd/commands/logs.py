@@ -8,7 +8,7 @@ from tfd.commands.options import cluster, run_in_cluster
 from tfd.remote import logs
 
 
-@click.command("logs")
+@click.command("logs", short_help="Print the log of a task in the cluster.")
 @run_in_cluster
 @click.argument("task", required=False)
 @click.option("-f", "--follow", is_flag=True, help="Follow the task and its next attempts until it has ended.")

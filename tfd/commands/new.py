@@ -9,7 +9,7 @@ from tfd.jobfile.copy import CopyError, copy
 from tfd.jobfile.helm import HelmError
 
 
-@click.command("new")
+@click.command("new", short_help="Copy a job file to a new run.")
 @click.argument("target", metavar="TEAM/RUN")
 @click.option("--from", "source", required=True, metavar="TEAM/OLD", help="Run to copy.")
 @click.option("--warm-start", is_flag=True, help="Start from the weights of OLD's newest checkpoint, at step 0.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -11,13 +12,15 @@ from tfd.commands.options import UNABLE
 from tfd.jobfile.helm import HelmError
 from tfd.review.analysis.policy_file import RulesError
 from tfd.review.analysis.pull_request import review_pull_request
-from tfd.review.output import report
+from tfd.review.output import comment, json_report
 from tfd.review.output.markdown import visible
 from tfd.review.sources.git import GitError, Repository
 
 
-@click.command("review")
-@click.option("--base", required=True, metavar="REF", help="Commit to merge into. Its chart and its review.yaml apply.")
+@click.command("review", short_help="Show the effect of merging a pull request.")
+@click.option(
+    "--base", required=True, metavar="REF", help="Commit to merge into. The review uses its chart and its review.yaml."
+)
 @click.option("--head", required=True, metavar="REF", help="Commit of the pull request.")
 @click.option("--format", "style", type=click.Choice(["text", "markdown", "json"]), default="text", show_default=True)
 @click.option(
@@ -25,10 +28,14 @@ from tfd.review.sources.git import GitError, Repository
     "folder",
     default=Path(),
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Git repository. Default: the one of this folder.",
+    help="Git repository. Default: the repository of the current folder.",
 )
 @click.option(
-    "--approved-by", "approvals", multiple=True, metavar="LOGIN", help="User who has approved. May be repeated."
+    "--approved-by",
+    "approvals",
+    multiple=True,
+    metavar="LOGIN",
+    help="GitHub user who has approved the pull request. May be repeated.",
 )
 def command(base: str, head: str, style: str, folder: Path, approvals: tuple[str, ...]) -> None:
     """Show what merging HEAD into BASE does to the runs, and whether it may be merged.
@@ -39,15 +46,24 @@ def command(base: str, head: str, style: str, folder: Path, approvals: tuple[str
     Exit codes:
       0  The pull request may be merged.
       1  The pull request is refused.
-      2  The review could not be made.
+      2  The effect of the merge cannot be judged.
 
     Example: tfd review --base origin/main --head HEAD
     """  # noqa: D301 - click reads the escape
     try:
         found = review_pull_request(Repository(folder), base, head, approvals)
     except (GitError, RulesError, HelmError) as error:
-        click.echo(report.of_failure(str(error), style, UNABLE), nl=False)
+        if style == "markdown":
+            click.echo(comment.failure(error))
+        elif style == "json":
+            click.echo(json.dumps(json_report.failure(error, UNABLE), indent=1))
         click.echo(visible(str(error), lines=True), err=True)
         sys.exit(UNABLE)
-    click.echo(report.of_review(found, style), nl=False)
+    if style == "markdown":
+        click.echo(comment.comment(found), nl=False)
+    elif style == "json":
+        click.echo(json.dumps(json_report.as_json(found), indent=1))
+    else:
+        for line in comment.lines(found):
+            click.echo(visible(line))
     sys.exit(found.exit_code)

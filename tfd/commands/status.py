@@ -12,7 +12,7 @@ from tfd.remote.render import render, watch
 from tfd.remote.status import status
 
 
-@click.command("status")
+@click.command("status", short_help="Show a run in the cluster.")
 @run_in_cluster
 @click.option("--json", "json_output", is_flag=True, help="Print the status as JSON.")
 @click.option("--watch", "watched", is_flag=True, help="Refresh every 2 seconds until the run has ended.")

@@ -8,7 +8,7 @@ from tfd.commands.options import cluster, run_in_cluster
 from tfd.remote import tensorboard
 
 
-@click.command("tensorboard")
+@click.command("tensorboard", short_help="Open the TensorBoard of a run in the cluster.")
 @run_in_cluster
 @click.option("--port", type=click.IntRange(1, 65535), help="Port on this machine. Default: a free one.")
 def command(run: str, namespace: str | None, port: int | None) -> None:
@@ -20,7 +20,7 @@ def command(run: str, namespace: str | None, port: int | None) -> None:
     Exit codes:
       0  Stopped with Ctrl-C.
       1  The run does not exist, or its TensorBoard is not running.
-      2  The cluster did not answer, or the connection broke.
+      2  The cluster did not answer, or the connection ended.
 
     Example: tfd tensorboard vision/digits-41
     """  # noqa: D301 - click reads the escape

@@ -29,7 +29,7 @@ def find_helm() -> str:
     """Return the path of helm: the one next to this Python, else the one on the PATH.
 
     Raises:
-        HelmError: there is none.
+        HelmError: Helm is not installed.
 
     """
     neighbor = Path(sys.executable).parent / "helm"
@@ -59,6 +59,6 @@ def template(run: str, team: str, values: Path, chart: Path = assets.CHART) -> s
 
 
 def render(run: str, team: str, values: Path, chart: Path = assets.CHART) -> list[dict[str, Any]]:
-    """Return the Kubernetes objects of a job file. Arguments and errors as of `template`."""
+    """Return the Kubernetes objects of a job file. Takes the arguments of `template` and raises its errors."""
     objects: list[dict[str, Any]] = helm_yaml.load_all(template(run, team, values, chart))
     return objects

@@ -29,9 +29,9 @@ class Problem:
     column: int
     message: str
     key: Key = ()
-    """The key of the job file; empty if the problem concerns the whole file."""
-    rename: str = ""
-    """The right name of a misspelled or renamed key, if it is in the same block."""
+    """The key that the problem is about, if it is about one."""
+    replacement: Key | None = None
+    """The right name of an unknown key, if there is one that the user probably meant."""
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}:{self.column}: {self.message}"
@@ -43,7 +43,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class JobFile:
-    """A job file on disk. Run = release = file name; team = namespace = folder; neither is read from the content."""
+    """A job file on disk. Its file name is the run and the Helm release; its folder is the team and the namespace."""
 
     path: Path
     chart: Path = assets.CHART
@@ -60,7 +60,7 @@ class JobFile:
 
     @cached_property
     def rendered(self) -> str:
-        """What Helm makes of it, once.
+        """The YAML that Helm renders for the file. Helm starts at the first access only.
 
         Raises:
             HelmError: the chart refuses it.
@@ -70,16 +70,16 @@ class JobFile:
 
     @cached_property
     def objects(self) -> list[dict[str, Any]]:
-        """The Kubernetes objects of the run. Errors as of `rendered`."""
+        """The Kubernetes objects of the run. Raises what `rendered` raises."""
         return helm_yaml.load_all(self.rendered)
 
     def problems(self) -> list[Problem]:
-        """Return what is wrong with the file, first by line; empty when it can be merged."""
+        """Return the problems of the file in the order of its lines; empty when it can be merged."""
         document, found = self._read()
         return _sorted(found if document is None else self._broken_rules(document))
 
     def _read(self) -> tuple[Document | None, list[Problem]]:
-        """Return the document and no problem, or no document and what is wrong with it before any rule counts."""
+        """Return the document, or the problems that prevent a check of the chart's rules. One of the two is empty."""
         try:
             document = helm_yaml.load(self.path.read_text(encoding="utf-8"))
         except UnicodeDecodeError as error:
@@ -92,8 +92,8 @@ class JobFile:
             message = refusal("file", shown(document.value), "a mapping", "Set at least storage: {claim: NAME}.")
             return None, [Problem(self.path, 1, 1, message)]
         found = [
-            Problem(self.path, *document.position(key), message, key, rename)
-            for key, message, rename in schema_errors(document.value, self.chart)
+            Problem(self.path, *document.position(found.key), found.message, found.key, found.replacement)
+            for found in schema_errors(document.value, self.chart)
         ]
         if document.alias is not None:
             message = refusal(dotted(document.alias), "a YAML alias", "a value at each key", "Write the value out.")
@@ -103,7 +103,7 @@ class JobFile:
         return (None, found) if found else (document, [])
 
     def _broken_rules(self, document: Document) -> list[Problem]:
-        """Render the file. Where a rule of the chart refuses it, return all rules that it breaks: Helm names one."""
+        """Render the file. If a rule of the chart refuses it, return all broken rules, because Helm names only one."""
         try:
             self.rendered  # noqa: B018 - the error counts
         except helm.HelmError as error:
@@ -119,15 +119,15 @@ class JobFile:
         return rules.Candidate(self.run, self.team, merged(defaults(self.chart), document.value))
 
     def _where_written(self, document: Document, messages: Iterable[str]) -> list[Problem]:
-        keys = [(message, _written_key(message, document)) for message in messages]
-        return [Problem(self.path, *document.position(key), message, key) for message, key in keys]
+        written = [(_written_key(message, document), message) for message in messages]
+        return [Problem(self.path, *document.position(key), message, key) for key, message in written]
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
     """Return the job files among `paths` and in the folders among them.
 
     Raises:
-        NoJobFileError: there is none.
+        NoJobFileError: the paths contain no job file.
 
     """
     paths = list(paths)

@@ -18,12 +18,12 @@ from tfd.text import dotted, refusal, shown
 
 
 class Refusal(NamedTuple):
-    """Why the schema refuses a key of a job file."""
+    """A key that the schema refuses."""
 
     key: Key
     message: str
-    rename: str = ""
-    """For a misspelled or renamed key, the right name; empty where the key belongs in another block."""
+    replacement: Key | None = None
+    """The right name of an unknown key, if there is one that the user probably meant."""
 
 
 @cache
@@ -54,7 +54,7 @@ def merged(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
 
 
 def schema_errors(values: dict[str, Any], chart: Path = assets.CHART) -> Iterator[Refusal]:
-    """Yield a refusal for each key of a job file's `values` that the schema refuses."""
+    """Yield everything in a job file's `values` that the schema refuses, one refusal per key."""
     seen: set[Key] = set()
     for found in (
         *_removed_defaults(defaults(chart), values, ()),
@@ -66,17 +66,17 @@ def schema_errors(values: dict[str, Any], chart: Path = assets.CHART) -> Iterato
 
 
 def refusals(value: Any, root: dict[str, Any]) -> Iterator[Refusal]:  # noqa: ANN401 - JSON
-    """Yield a refusal of everything in `value` that the schema `root` refuses."""
+    """Yield everything in `value` that the schema `root` refuses."""
     for error in errors(value, root):
         yield from _refused(error, root)
 
 
-def _refusal(key: Key, got: str, expected: str, fix: str, rename: str = "") -> Refusal:
-    return Refusal(key, refusal(dotted(key) or "file", got, expected, fix), rename)
+def _refusal(key: Key, got: str, expected: str, fix: str, replacement: Key | None = None) -> Refusal:
+    return Refusal(key, refusal(dotted(key) or "file", got, expected, fix), replacement)
 
 
 def _refused(error: Any, root: dict[str, Any]) -> Iterator[Refusal]:  # noqa: ANN401 - jsonschema's own unions
-    """Yield each refusal that one error of the schema stands for."""
+    """Yield the refusals that one error of the schema stands for."""
     key = tuple(error.absolute_path)
     hint = _hint(error, root)
     if error.validator == "additionalProperties":
@@ -94,7 +94,7 @@ def _refused(error: Any, root: dict[str, Any]) -> Iterator[Refusal]:  # noqa: AN
 
 
 def _removed_defaults(base: dict[str, Any], values: dict[str, Any], key: Key) -> Iterator[Refusal]:
-    """Yield each null that removes a default, in the words of the chart. A job file may remove a quantity."""
+    """Yield each null that removes a default. A job file may remove a quantity, so that a pod requests none."""
     for name in base.keys() & values.keys():
         if values[name] is None and "resources" not in key:
             fix = f"Remove {dotted((*key, name))} to use the default of the chart."
@@ -111,16 +111,13 @@ def _unknown_key(key: Key, block: dict[str, Any], hint: str, root: dict[str, Any
     """Return the refusal of a key that `block`, a node of the schema, does not have."""
     known = list(block.get("properties", {}))
     if new := root.get("x-renamed", {}).get(dotted(key)):
-        block_of_new, _, name = new.rpartition(".")
-        rename = name if block_of_new == dotted(key[:-1]) else ""
-        return _refusal(key, "a renamed key", new, f"Rename it to {new}.", rename)
+        return _refusal(key, "a renamed key", new, f"Rename it to {new}.", tuple(new.split(".")))
     if "patternProperties" in block:
         return _refusal(key, "an unknown key", "one of the names that the schema allows", hint)
     if place := _meant(key[-1], known, key[:-1], root):
-        if place[:-1] == key[:-1]:
-            return _refusal(key, "an unknown key", dotted(place), f"Rename it to {dotted(place)}.", str(place[-1]))
-        level = "the top-level key " if len(place) == 1 else ""
-        return _refusal(key, "an unknown key", dotted(place), f"Move it to {level}{dotted(place)}.")
+        verb = "Rename" if place[:-1] == key[:-1] else "Move"
+        level = "the top-level key " if verb == "Move" and len(place) == 1 else ""
+        return _refusal(key, "an unknown key", dotted(place), f"{verb} it to {level}{dotted(place)}.", place)
     fix = hint if len(key) > 1 else "Remove it or use another key."
     return _refusal(key, "an unknown key", f"one of {', '.join(known)}", fix)
 
@@ -135,7 +132,7 @@ def _meant(name: Any, known: list[str], block: Key, root: dict[str, Any]) -> Key
 
 
 def _keys(node: dict[str, Any], key: Key = ()) -> Iterator[Key]:
-    """Yield each key of a job file, except for list items and the keys of Kubernetes' own blocks."""
+    """Yield all keys of a job file outside lists and outside the blocks that Kubernetes defines."""
     for name, child in node.get("properties", {}).items():
         yield (*key, name)
         yield from _keys(child, (*key, name))
@@ -146,7 +143,7 @@ def run_name_error(run: str, chart: Path = assets.CHART) -> str | None:
     rule = schema(chart)["$defs"]["runName"]
     if re.search(rule["pattern"], run) and len(run) <= rule["maxLength"]:
         return None
-    allowed = f"at most {rule['maxLength']} characters: {_pattern(rule)}"
+    allowed = f"at most {rule['maxLength']} {rule.get('x-rule') or 'characters that match ' + rule['pattern']}"
     return refusal("release name", shown(run), allowed, "Rename the job file: its name is the release name.")
 
 
@@ -179,12 +176,14 @@ _RULES: dict[str, Callable[[Any], str]] = {
     "minimum": lambda rule: f"{rule} or more",
     "exclusiveMinimum": lambda rule: f"more than {rule}",
     "maximum": lambda rule: f"{rule} or less",
+    "pattern": lambda rule: f"a string that matches {rule}",
     "minLength": lambda rule: _count("at least", rule, "character"),
     "maxLength": lambda rule: _count("at most", rule, "character"),
     "minItems": lambda rule: _count("at least", rule, "item"),
     "maxItems": lambda rule: _count("at most", rule, "item"),
     "minProperties": lambda rule: _count("at least", rule, "key"),
     "maxProperties": lambda rule: _count("at most", rule, "key"),
+    "not": lambda rule: f"a string that does not match {rule['pattern']}",
     "uniqueItems": lambda rule: "each value once",
 }
 
@@ -196,13 +195,9 @@ def _count(bound: str, number: int, noun: str) -> str:
 def _rule(error: Any) -> str:  # noqa: ANN401 - jsonschema's own unions
     if error.validator in ("minProperties", "maxProperties") and (choice := _choice(error.schema)):
         return choice
-    return _pattern(error.schema) if error.validator == "pattern" else _RULES[error.validator](error.validator_value)
-
-
-def _pattern(node: dict[str, Any]) -> str:
-    """Return the rule of a pattern. Charts before 0.2 have no x-rule."""
-    rule: str = node.get("x-rule") or f"a string that matches {node['pattern']}"
-    return rule
+    if error.validator == "pattern" and "x-rule" in error.schema:
+        return str(error.schema["x-rule"])
+    return _RULES[error.validator](error.validator_value)
 
 
 def _choice(node: dict[str, Any]) -> str:

@@ -17,7 +17,7 @@ class PodError(Exception):
 
 @dataclass(frozen=True)
 class Mount:
-    """One volumeMount: the kind and name of its volume, where the container sees it, and its files if any."""
+    """One volumeMount: the kind and name of its volume, its path in the container, and its files if it has any."""
 
     kind: str
     """persistentVolumeClaim, emptyDir or configMap."""
@@ -36,7 +36,7 @@ class Container:
 
 @dataclass(frozen=True)
 class Pod:
-    """One task of the run, as its containers see it."""
+    """One task of the run, as Kubernetes starts it."""
 
     name: str
     role: str
@@ -53,7 +53,7 @@ class Pod:
     deadline: int
     """Seconds after which the Kubernetes Job ends it."""
     suspended: bool
-    """The Kubernetes Job starts no pod."""
+    """Whether the run is suspended, so that the Kubernetes Job starts no pod."""
 
     @property
     def env(self) -> Mapping[str, str]:
@@ -140,7 +140,7 @@ class _Reader:
         try:
             return self._config_maps[name][key]
         except KeyError:
-            # A ConfigMap that the run did not render is as unknown here as a Secret.
+            # A ConfigMap that the chart did not render exists only in the cluster, as a Secret does.
             return self._secret(variable, name, key)
 
     def _mounts(self, pod_spec: Object, container: Object) -> Iterable[Mount]:
@@ -159,7 +159,7 @@ class _Reader:
 
 
 def expand(text: str, env: Mapping[str, str]) -> str:
-    """Return `text` with `$(NAME)` replaced as the kubelet does: where NAME is known; `$$` is a dollar sign."""
+    """Return `text` with `$(NAME)` replaced for each known NAME, as the kubelet does; `$$` is a dollar sign."""
 
     def replace(match: re.Match[str]) -> str:
         return "$" if match[1] == "$" else env.get(match[2], match[0])

@@ -46,15 +46,15 @@ class Process:
 
     pod: Pod
     containers: tuple[Container, ...]
-    """The pod's, with the paths and addresses of this machine."""
+    """The variables of the pod, with the paths and addresses of this machine."""
     log: Path
     termination_log: Path
     scratch: tuple[Path, ...]
-    """The pod's emptyDirs: a new pod finds them empty."""
+    """The directories of the pod's emptyDir volumes, which are empty for each new pod."""
 
     @property
     def run_dir(self) -> Path | None:
-        """The run directory as this process sees it; None where it is not on this machine."""
+        """The run directory as a path of this machine; None where it is not on this machine."""
         text = self.containers[-1].env.get("RUN_DIR", "")
         return Path(text) if text and "://" not in text else None
 
@@ -150,7 +150,7 @@ def _repath(text: str, paths: Mapping[str, str]) -> str:
 
 
 def _gpu_devices(pods: Sequence[Pod]) -> dict[str, str]:
-    """Return the devices of each pod. Like in a cluster, no two pods share a GPU."""
+    """Return the GPU devices of each pod. As in a cluster, no two pods share a GPU."""
     devices, first = {}, 0
     for pod in pods:
         devices[pod.name] = ",".join(map(str, range(first, first + pod.gpus)))

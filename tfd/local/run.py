@@ -51,7 +51,7 @@ class Result:
     done: dict[str, Any]
     """The content of DONE; empty for a run that did not finish or keeps none."""
     already_done: bool
-    """DONE was there before this call."""
+    """Whether the DONE marker existed before this call."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def run(job: JobFile, root: Path, view: View, *, fresh: bool, isolate: bool | No
 
 
 def plan(job: JobFile, root: Path) -> Plan:
-    """Return the run of a job file without problems, ready to start. Arguments and errors as of `run`."""
+    """Return a run that is ready to start. Takes the arguments of `run` and raises its errors."""
     pods = read_pods(job.objects, _from_shell)
     if not pods:
         fix = "Set state: active, and a strategy that trains."
@@ -125,7 +125,7 @@ def _isolate(wanted: bool | None, needs_network: bool, view: View) -> None:
 
 @contextlib.contextmanager
 def only_one(layout: Layout) -> Iterator[None]:
-    """Lock the run for this process: two processes would train into one directory.
+    """Lock the run for this process, so that no two processes train into one directory.
 
     Raises:
         RunError: another `tfd run` of this run is active.

@@ -95,7 +95,7 @@ class Supervisor:
 
     @property
     def cause(self) -> Task | None:
-        """The task whose log has the reason of the failure: servers repeat the chief's, and may end before it."""
+        """The task whose log has the reason of the failure: the chief if it failed, else the first task that failed."""
         if self.failed is None:
             return None
         final = [task for task in self.tasks if task.exit_code in task.pod.permanent_exit_codes]

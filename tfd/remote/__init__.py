@@ -1,1 +1,1 @@
-"""Runs in a cluster, seen through the user's own `kubectl` and with the user's own rights."""
+"""Reads runs in a cluster with the `kubectl` and the permissions of the user."""

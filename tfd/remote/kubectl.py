@@ -20,7 +20,7 @@ class ClusterError(Exception):
 
 
 class NotFoundError(Exception):
-    """The cluster answered, and what was asked for does not exist."""
+    """The cluster answered, and the requested object does not exist."""
 
 
 def find_kubectl() -> str:
@@ -58,11 +58,11 @@ class Kubectl:
         return _output(command)
 
     def items(self, kinds: str, *selection: str) -> list[dict[str, Any]]:
-        """Return the objects of some kinds (`jobs,pods`). Errors as of `run`."""
+        """Return the objects of some kinds (`jobs,pods`). Raises the errors of `run`."""
         return list(json.loads(self.run("get", kinds, *selection, "-o", "json"))["items"])
 
     def inside(self, pod: str, *words: str) -> str:
-        """Return what a command prints in a running pod. Errors as of `run`."""
+        """Return what a command prints in a running pod. Raises the errors of `run`."""
         # `--` ends the options of kubectl, so the time limit comes before it.
         return _output(self.command("exec", f"--request-timeout={SECONDS}s", pod, "--", *words))
 

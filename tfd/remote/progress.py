@@ -35,7 +35,7 @@ def progress(kubectl: Kubectl, objects: Objects) -> dict[str, Any]:
 
 
 def _places(objects: Objects) -> Iterator[tuple[str, str]]:
-    """Yield the pods that mount the run directory, and the path of status.json; after the end TensorBoard's is left."""
+    """Yield the running pods that mount the run directory, and the path of status.json in them."""
     candidates = [newest(pods) for pods in objects.pods.values()]
     running = [pod for pod in candidates if pod is not None and is_running(pod)]
     # The leader comes first: with ephemeral storage only its pod has the file.
@@ -43,7 +43,7 @@ def _places(objects: Objects) -> Iterator[tuple[str, str]]:
     running.sort(key=lambda pod: not pod["metadata"]["name"].startswith(leader))
     directory = next(iter(filter(None, map(_run_dir, filter(None, candidates)))), f"/runs/{objects.run}")
     if not directory.startswith("/"):
-        return  # a bucket
+        return  # No pod mounts a bucket.
     for pod in [*running[:1], *([objects.tensorboard] if objects.tensorboard else [])]:
         yield pod["metadata"]["name"], f"{directory}/status.json"
 

@@ -11,7 +11,7 @@ from tfd.remote.progress import progress
 from tfd.remote.snapshot import Objects, look
 from tfd.remote.tasks import State, Task, job_condition, tasks
 
-FINAL = ("done", "failed", "archived", "board")
+FINAL = ("done", "failed", "archived", "tensorboard")
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Status:
     namespace: str
     strategy: str
     state: str
-    """waiting, starting, running, suspended, done, failed, archived (no Jobs left) or board (TensorBoard only)."""
+    """waiting, starting, running, suspended, done, failed, archived (no Jobs left) or tensorboard (no training)."""
     why: str
     roles: list[Role]
     progress: dict[str, Any]
@@ -96,7 +96,7 @@ def _role(objects: Objects, name: str) -> Role:
 
 def _state(objects: Objects, roles: list[Role], known: dict[str, Any]) -> tuple[str, str]:
     if objects.identity["strategy"] == "None":
-        return "board", "TensorBoard-only run: it shows all runs of its storage"
+        return "tensorboard", "TensorBoard-only run: it shows all runs of its storage"
     if not objects.jobs:
         return "archived", "its Jobs are archived or deleted"
     leader = next(role for role in roles if role.name == objects.leader)

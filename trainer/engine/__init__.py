@@ -1,1 +1,1 @@
-"""How training runs: strategies, the loop, progress, evaluation."""
+"""The engine of the training: strategies, the loop, progress and evaluation."""

@@ -1,4 +1,4 @@
-"""What the workers of a MultiWorkerMirrored run decide together, so that all do the same at the same step."""
+"""Common decisions of the workers of a MultiWorkerMirrored run: all workers act at the same step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHARED_DIRECTORY_SECONDS: Final = 60.0
 
 
 class Consensus:
-    """Lets the workers of a MultiWorkerMirrored run agree on numbers, by one small all-reduce."""
+    """Exchanges numbers between the workers of a MultiWorkerMirrored run with one small all-reduce."""
 
     def __init__(self, strategy: Strategy, workers: int) -> None:
         self._local = strategy.num_replicas_in_sync // max(1, workers)
@@ -29,19 +29,38 @@ class Consensus:
         self._total = tf.function(total)
 
     def sum(self, *values: int) -> list[int]:
-        """Return the sum over all workers of each of `values`."""
+        """Return, for each of `values`, the sum over all workers."""
         totals = self._total(tf.constant(values, tf.float64)).numpy()
         return [round(float(each)) // self._local for each in totals]
 
     def step_decision(self, stop: bool, end: bool, count: int) -> tuple[bool, bool, int]:
-        """Stop or end if one worker must; run the mean of what all want to run."""
+        """Return one decision for all workers.
+
+        Args:
+            stop: Whether this worker received SIGTERM.
+            end: Whether this worker requests early stopping.
+            count: The number of steps that this worker requests for the next segment.
+
+        Returns:
+            Whether any worker must stop, whether any worker requests early stopping, and the mean of the counts.
+
+        """
         stops, ends, counts = self.sum(int(stop), int(end), count)
         return stops > 0, ends > 0, max(1, counts // self._workers)
 
     def same_checkpoint(self, directory: str, found: CheckpointRef | None, *, decides: bool) -> CheckpointRef | None:
-        """Return the checkpoint that the worker which `decides` has found, as soon as this one sees it too.
+        """Return the checkpoint that all workers restore; None if there is none.
 
-        On a shared file system the others may see it later, or may still see a deleted one.
+        On a shared file system, some workers may see a new checkpoint later, or may still see a deleted one.
+
+        Args:
+            directory: The directory of the checkpoints.
+            found: The newest checkpoint that this worker found.
+            decides: Whether the choice of this worker is used; true for exactly one worker.
+
+        Raises:
+            LostPeer: The chosen checkpoint did not appear in `directory` within a minute.
+
         """
         step = self.sum(found.step + 1 if decides and found else 0)[0] - 1
         if step < 0:

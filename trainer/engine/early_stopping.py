@@ -1,4 +1,4 @@
-"""Early stopping as the chief (or worker 0) sees it: a poll of the evaluator's decision."""
+"""Early stopping on the chief or on worker 0: poll the evaluator's decision."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Final
 from trainer.runtime.logs import log
 from trainer.storage.run_dir import RunDir
 
-_ASK_EVERY: Final = 2.0
+_POLL_EVERY: Final = 2.0
 
 
 class EarlyStop:
-    """Asks now and then whether the evaluator has told the run to end."""
+    """Reads every two seconds whether the evaluator has requested early stopping."""
 
     def __init__(self, run_dir: RunDir, clock: Callable[[], float] = time.monotonic) -> None:
         self._run_dir, self._clock = run_dir, clock
-        self._ask_at = 0.0
-        self._said = False
+        self._poll_at = 0.0
+        self._requested = False
 
     def __call__(self) -> bool:
-        """Return whether it has."""
-        if not self._said and self._clock() >= self._ask_at:
-            self._ask_at = self._clock() + _ASK_EVERY
+        """Return whether the evaluator has requested early stopping."""
+        if not self._requested and self._clock() >= self._poll_at:
+            self._poll_at = self._clock() + _POLL_EVERY
             if stop := self._run_dir.early_stop():
-                self._said = True
+                self._requested = True
                 log.info("early stopping: %s", stop.get("reason"))
-        return self._said
+        return self._requested

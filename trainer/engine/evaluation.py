@@ -1,4 +1,4 @@
-"""Evaluating and exporting a checkpoint with a model of one's own, on this task's device and outside any strategy."""
+"""Evaluation and export of a checkpoint: a separate model on this task's device, outside any strategy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trainer.task import DataContext, Task
 
 
 class Evaluation:
-    """Evaluates checkpoints on the evaluation split."""
+    """Evaluates checkpoints on the evaluation split of a task."""
 
     def __init__(self, task: Task, *, batch_size: int, data_dir: str | None) -> None:
         self._task = task
@@ -28,16 +28,17 @@ class Evaluation:
         self._batch = tf.function(self._evaluate_batch, reduce_retracing=True)
 
     def restore(self, found: CheckpointRef) -> None:
-        """Restore the model's weights.
+        """Restore the model's weights from the checkpoint `found`.
 
         Raises:
-            tf.errors.NotFoundError: the checkpoint was deleted in the meantime.
+            tf.errors.NotFoundError: The checkpoint no longer exists.
+            DamagedError: The checkpoint is damaged.
 
         """
         restore_model(found.path, self.model)
 
     def run(self) -> dict[str, float]:
-        """Return the mean loss and the metrics over the evaluation split; nothing when the task has none."""
+        """Return the mean loss and the metrics over the evaluation split; empty if the task has no such split."""
         if self._dataset is None:
             return {}
         for metric in self._metrics:
@@ -62,13 +63,13 @@ class Evaluation:
 
 
 class EvalSummaryWriter:
-    """Writes the metrics of evaluations to logs/eval for TensorBoard."""
+    """Writes the metrics of evaluations to logs/eval, for TensorBoard."""
 
     def __init__(self, run_dir: RunDir) -> None:
         self._writer = tf.summary.create_file_writer(run_dir.at("logs", "eval"))
 
     def add(self, step: int, metrics: dict[str, float]) -> None:
-        """Add a point to the curve of each metric."""
+        """Write the value of each metric at `step`."""
         with self._writer.as_default(step=step):
             for name, value in metrics.items():
                 tf.summary.scalar(name, value)
@@ -76,7 +77,10 @@ class EvalSummaryWriter:
 
 
 def export(run_dir: RunDir, task: Task, model: Model) -> str:
-    """Export the model as a SavedModel to export/, which is complete as soon as it is there; return its path."""
+    """Export the model as a SavedModel to export/ in the run directory; return its path.
+
+    The export is written to export.tmp/ and then renamed. So export/ is complete if it exists.
+    """
     started = time.monotonic()
     target, temporary = run_dir.at("export"), run_dir.at("export.tmp")
     files.remove_tree(temporary)

@@ -1,4 +1,4 @@
-"""The share of the training time that is spent waiting for data."""
+"""The share of the training time in which steps wait for data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WARN_EVERY: Final = 300.0
 
 
 class InputWait:
-    """Measures the share over the last ten seconds or so, and warns when it is high."""
+    """Measures the share over about the last ten seconds, and logs a warning if it is high."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -24,12 +24,12 @@ class InputWait:
         self._warn_at = float("-inf")
 
     def add(self, waited: float, seconds: float) -> None:
-        """Add a segment that took `seconds`, of which it `waited` for data."""
+        """Add a segment that took `seconds` and `waited` for data for some of them."""
         if seconds:
             self._segments.append((waited, seconds))
 
     def share(self) -> float | None:
-        """Return the share, 0 to 1, or None when too little was measured."""
+        """Return the share, 0 to 1; None if less than two seconds were measured."""
         total = sum(seconds for _, seconds in self._segments)
         while self._segments and total - self._segments[0][1] >= _OVER_SECONDS:
             total -= self._segments.popleft()[1]
@@ -38,14 +38,14 @@ class InputWait:
         return min(1.0, max(0.0, sum(waited for waited, _ in self._segments) / total))
 
     def warn(self) -> None:
-        """Log a warning when the share is high, at most once in five minutes."""
+        """Log a warning if the share is high, at most once in five minutes."""
         share = self.share()
         if share is None or share <= MUCH or self._clock() < self._warn_at:
             return
         self._warn_at = self._clock() + _WARN_EVERY
         log.info(
-            "input-bound: %.0f %% of the time was spent waiting for data: let dataset() map with "
-            "num_parallel_calls=tf.data.AUTOTUNE and end in prefetch, cache() what fits into memory, "
-            "store more and larger files, or give the task more CPU",
+            "input-bound: steps waited for data for %.0f %% of the time. In dataset(), call map with "
+            "num_parallel_calls=tf.data.AUTOTUNE, end with prefetch, and cache() data that fits into memory. "
+            "Store the data in more and larger files, or request more CPUs.",
             100 * share,
         )

@@ -1,8 +1,8 @@
-"""The training loop: one for all strategies.
+"""The training loop for all strategies.
 
-A *segment* is the number of steps that run in one call into TensorFlow: about a second of work, and never past the next
-checkpoint, TensorBoard point or the last step. Between two segments all tasks are at the same step. Only there does the
-loop save checkpoints, report, and react to signals.
+A *segment* is a group of steps that run in one call into TensorFlow. It takes about a second. It never goes past the
+next checkpoint, the next TensorBoard point or the last step. Between two segments all tasks are at the same step. The
+loop saves checkpoints, reports progress and reacts to signals only between segments.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ _GROWTH: Final = 8
 _POLL_EVERY: Final = 0.1
 
 StepDecision = Callable[[bool, bool, int], tuple[bool, bool, int]]
-"""(stop requested, end requested, wanted steps) of this task -> the same three for all tasks."""
+"""Maps (stop requested, end requested, number of steps) of this task to the same three values for all tasks."""
 
 
 def alone(stop: bool, end: bool, count: int) -> tuple[bool, bool, int]:
-    """Decide alone, for strategies with one task in the loop."""
+    """Return the arguments unchanged, for strategies with one task in the loop."""
     return stop, end, count
 
 
 def never() -> bool:
-    """Say no: for a run without early stopping."""
+    """Return False, for a run without early stopping."""
     return False
 
 
 def until_boundary(step: int, steps: int, *every: int) -> int:
-    """Return the steps from `step` to the next multiple of one of `every`, or to `steps` if that comes first."""
+    """Return the number of steps from `step` to the next multiple of any of `every`, and at most to `steps`."""
     return min(steps - step, *(each - step % each for each in every))
 
 
 def crossed(before: int, step: int, every: int) -> bool:
-    """Return whether there is a multiple of `every` after `before` and up to `step`."""
+    """Return whether a multiple of `every` is greater than `before` and not greater than `step`."""
     return before // every < step // every
 
 
 class SegmentSizer:
-    """Chooses the number of steps per segment so that one takes about a second.
+    """Chooses the number of steps per segment, so that a segment takes about a second.
 
-    It starts with one step, because the first call traces the graph.
+    The first segment has `first` steps, and its time is ignored, because the first call traces the graph.
     """
 
     def __init__(self, first: int = 1) -> None:
@@ -55,7 +55,7 @@ class SegmentSizer:
         self._traced = False
 
     def ran(self, count: int, seconds: float) -> None:
-        """Adapt to a segment of `count` steps that took `seconds`."""
+        """Adapt `count` after a segment of `count` steps that took `seconds`."""
         if not self._traced:
             self._traced = True
             return
@@ -64,44 +64,44 @@ class SegmentSizer:
 
 
 class StepRunner(Protocol):
-    """Runs segments of steps (`trainer.engine.steps`)."""
+    """Runs segments of steps; implemented in `trainer.engine.steps`."""
 
     def run(self, count: int) -> float | None:
-        """Run `count` steps and return their mean loss, None when it is not known."""
+        """Run `count` steps; return their mean loss, or None if it is unknown."""
 
     def step(self) -> int:
-        """Return the total number of steps done."""
+        """Return the number of steps done since step 0 of the run."""
 
     def waited(self) -> tuple[float, float]:
-        """Return the seconds spent waiting for data and all seconds of the last segment; both 0 for the first one."""
+        """Return the seconds of waiting for data and all seconds of the last segment; both are 0 for the first one."""
 
 
 class Reports(Protocol):
-    """Reports the training (`trainer.engine.progress`)."""
+    """Reports the progress of the training; implemented in `trainer.engine.progress`."""
 
     def begin(self, step: int) -> None:
-        """Report where the training starts."""
+        """Report the step at which the training starts."""
 
     def segment(self, before: int, step: int, loss: float | None) -> None:
-        """Report one segment."""
+        """Report a segment that ran from step `before` to `step` with the mean loss `loss`."""
 
     def room(self, step: int) -> int:
-        """Return how many steps a segment from `step` may have at most."""
+        """Return the maximum number of steps of a segment that starts at `step`."""
 
 
 class Preemption(Protocol):
-    """Knows which of the tasks that the loop cannot do without received SIGTERM alone (`trainer.peers.preemption`)."""
+    """Finds required tasks that received SIGTERM while this task did not; implemented in `trainer.peers.preemption`."""
 
     def leaving(self) -> list[str]:
-        """Return their names."""
+        """Return the names of these tasks."""
 
     def release(self, names: list[str]) -> None:
-        """Let them go: all is saved."""
+        """Allow the tasks `names` to exit, after the checkpoint is saved."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Loop:
-    """Trains until the last step, early stopping or a signal."""
+    """Trains until the last step, early stopping or SIGTERM."""
 
     settings: TrainerConfig
     runner: StepRunner
@@ -114,14 +114,14 @@ class Loop:
     decide: StepDecision = alone
     sizer: SegmentSizer
     settle_seconds: float = 3.0
-    """How long the tasks of a run that receives SIGTERM as a whole may differ."""
+    """Maximum seconds between the SIGTERM of the first and of the last task when the whole run is deleted."""
 
     def run(self) -> int:
-        """Train; return the last step, whose checkpoint is saved.
+        """Train, and save the checkpoint of the last step; return the last step.
 
         Raises:
-            Stopped: received SIGTERM; the checkpoint is saved.
-            LostPeer: another task received SIGTERM; the checkpoint is saved.
+            Stopped: This task received SIGTERM; its last step is saved.
+            LostPeer: Only another task received SIGTERM; the last step is saved.
 
         """
         settings = self.settings
@@ -155,10 +155,10 @@ class Loop:
         return step
 
     def _leave(self, step: int) -> TrainerExit:
-        """Return what ends this task after all tasks have decided to stop.
+        """Return the error that ends this task after all tasks have decided to stop.
 
-        A task that received no signal itself restarts in place and resumes with the replacement of the other task. If
-        it exited, Kubernetes would count its pod as failed; only a drained or preempted pod is not counted.
+        A task that received no signal restarts in place and resumes with the replacement of the other task. If it
+        exited, Kubernetes would count its pod as failed. Kubernetes does not count a drained or preempted pod.
         """
         end = time.monotonic() + self.settle_seconds
         while not self.stop_requested() and time.monotonic() < end:

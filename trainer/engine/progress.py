@@ -1,4 +1,4 @@
-"""What one sees of a training while it runs: log lines, TensorBoard points, status.json."""
+"""The progress of a training: log lines, TensorBoard points and status.json."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _LOG_EVERY: Final = 2.0
 
 
 def _number(value: Tensor) -> float:
-    """Return a scalar variable as a number, also when a strategy keeps a copy per replica."""
+    """Return a scalar variable as a number, even if the strategy keeps a copy per replica."""
     return float(tf.convert_to_tensor(value).numpy())
 
 
 class Rate:
-    """Steps per second: of late, and over all; the first segment, most of which is tracing, does not count."""
+    """Steps per second, recent and overall, without the first segment, which mostly traces the graph."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._marks: list[tuple[float, int]] = []
 
     def add(self, step: int) -> None:
-        """Note that `step` was reached now."""
+        """Record the current time as the time at which `step` ended."""
         self._marks.append((self._clock(), step))
         while len(self._marks) > 3 and self._marks[-1][0] - self._marks[2][0] > 10:  # noqa: PLR2004
             del self._marks[1]
@@ -49,17 +49,17 @@ class Rate:
 
     @property
     def recent(self) -> float | None:
-        """Steps per second over the last ten seconds or so."""
+        """Steps per second over about the last ten seconds; None until two segments have ended."""
         return self._between(1) or self._between(0)
 
     @property
     def overall(self) -> float | None:
-        """Steps per second since the end of the first segment."""
+        """Steps per second since the end of the first segment; None until two segments have ended."""
         return self._between(0)
 
 
 class Progress:
-    """Reports one task's training; the tasks that do not write the run directory only log."""
+    """Reports the training of this task; a task that does not write the run directory only logs."""
 
     def __init__(
         self,
@@ -73,16 +73,16 @@ class Progress:
         waited: Callable[[], tuple[float, float]],
         traced: Callable[[], None] = lambda: None,
     ) -> None:
-        """Report a training of `tasks` tasks.
+        """Prepare the reports of a training.
 
         Args:
-            record: What is trained.
-            run_dir: Where to report to.
-            state: What is trained and saved.
-            status: None in tasks that do not write the run directory.
-            hyperparameters: Those of the task.
-            tasks: Number of tasks in the training loop.
-            waited: Returns the seconds spent waiting for data and all seconds of the last segment.
+            record: The run record.
+            run_dir: The run directory.
+            state: The model, the optimizer and the step.
+            status: The content of status.json; None in tasks that do not write the run directory.
+            hyperparameters: The hyperparameters of the `Task` class.
+            tasks: The number of tasks in the training loop.
+            waited: Returns the seconds of waiting for data and all seconds of the last segment.
             traced: Called after the first segment.
 
         """
@@ -102,7 +102,10 @@ class Progress:
         self._record = record
 
     def begin(self, step: int) -> None:
-        """Report the first step; at step 0 also write the run record and the model's graph to TensorBoard."""
+        """Report the first step.
+
+        At step 0, also write the run record, the model's graph and the hyperparameters for TensorBoard.
+        """
         steps = self._settings.steps
         log.info("training from step %d to %d, batch size %d", step, steps, self._settings.batch_size)
         if self._status:
@@ -116,7 +119,10 @@ class Progress:
                 self._writer.flush()
 
     def _write_hyperparameters(self) -> None:
-        """Write the hyperparameters one directory above those of training and evaluation, so that both join them."""
+        """Write the hyperparameters to logs/.
+
+        TensorBoard combines them with the metrics in the directories below, those of training and of evaluation.
+        """
         try:
             from tensorboard.plugins.hparams import api
         except ImportError:
@@ -145,7 +151,7 @@ class Progress:
             log.info("no graph in TensorBoard: %s", str(error).splitlines()[0])
 
     def segment(self, before: int, step: int, loss: float | None) -> None:
-        """Report that the training went from `before` to `step` with the mean loss `loss`."""
+        """Report a segment that ran from step `before` to `step` with the mean loss `loss`; None if it is unknown."""
         if self._first:
             self._first = False
             self._traced()
@@ -170,7 +176,7 @@ class Progress:
                 self._status.update()
 
     def room(self, step: int) -> int:
-        """Return how many steps a segment from `step` may have at most."""
+        """Return the maximum number of steps of a segment that starts at `step`."""
         return self._profile.room(step)
 
     def end(self) -> None:
@@ -211,7 +217,7 @@ class Progress:
 
 @contextmanager
 def _storage_may_fail() -> Iterator[None]:
-    """Let a training continue when TensorBoard's summaries cannot be written."""
+    """Log an error of writing TensorBoard's summaries, so that it does not end the training."""
     try:
         yield
     except (tf.errors.OpError, OSError) as error:

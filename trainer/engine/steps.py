@@ -1,4 +1,4 @@
-"""Running training steps: the replica's step, and how a segment of many of them runs under each kind of strategy."""
+"""Training steps: the step of one replica, and a runner of segments for each kind of strategy."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from trainer.task import DataContext, Task
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainState:
-    """What a run trains and saves."""
+    """The objects that a run trains and saves."""
 
     model: Model
     optimizer: Optimizer
     step: tf.Variable
-    """Steps done, int64. The optimizer counts its own iterations, which a user's schedule may need otherwise."""
+    """The number of steps done, int64. It differs from the optimizer's iterations after a warm start."""
 
 
 def build(task: Task, strategy: Strategy, settings: TrainerConfig) -> TrainState:
-    """Build model, optimizer and step counter under `strategy`.
+    """Build the model, the optimizer and the step counter under `strategy`.
 
     Raises:
-        ConfigError: the global batch cannot be split evenly over the replicas, or the strategy cannot do something.
-        ValueError: the model is not built.
+        ConfigError: The batch size is not a multiple of the replicas, or a setting does not fit the strategy or model.
+        ValueError: The model is not built.
 
     """
     import keras
@@ -56,11 +56,11 @@ def build(task: Task, strategy: Strategy, settings: TrainerConfig) -> TrainState
     with strategy.scope():
         model = task.model()
         if not model.built:
-            raise ValueError("model() must return a model that is built: begin it with keras.Input")
+            raise ValueError("model() returned a model that is not built. Start the model with keras.Input.")
         optimizer = task.optimizer()
         if settings.precision == "mixed_float16":
             if embedding.tables(model):
-                # The tables' own update has no loss scaling.
+                # The update of embedding tables has no loss scaling.
                 raise ConfigError(
                     "trainer.precision",
                     got="mixed_float16",
@@ -76,9 +76,9 @@ def build(task: Task, strategy: Strategy, settings: TrainerConfig) -> TrainState
 
 
 def make_iterations_atomic(optimizer: Optimizer) -> None:
-    """Let several workers count `optimizer.iterations` at once without losing any.
+    """Make the increment of `optimizer.iterations` atomic, so that concurrent workers do not lose any.
 
-    Keras 3 counts by reading, adding and writing; of 200 steps on two workers some 20 to 50 got lost.
+    Keras 3 reads, adds and writes in separate operations. Two workers lost 20 to 50 of 200 increments that way.
     """
     for each in (optimizer, getattr(optimizer, "inner_optimizer", None)):
         if each is not None:
@@ -87,7 +87,7 @@ def make_iterations_atomic(optimizer: Optimizer) -> None:
 
 
 def per_example(losses: Tensor) -> Tensor:
-    """Return `losses` as one float per example, `[batch]`.
+    """Return one loss per example, float32 of shape `[batch]`; the mean over all further dimensions of `losses`.
 
     Raises:
         ValueError: `losses` is a scalar.
@@ -96,8 +96,8 @@ def per_example(losses: Tensor) -> Tensor:
     losses = tf.convert_to_tensor(losses)
     if losses.shape.rank == 0:
         raise ValueError(
-            "loss() returned a scalar: it must return the loss of each example, shape [batch], because the trainer "
-            "takes the mean over all replicas: use a loss function, or a keras.losses.Loss with reduction=None"
+            "loss() returned a scalar. Return one loss per example, shape [batch]: call a loss function, or a "
+            "keras.losses.Loss with reduction=None. The trainer computes the mean over all replicas."
         )
     losses = tf.cast(losses, tf.float32)
     return losses if losses.shape.rank == 1 else tf.reduce_mean(losses, axis=list(range(1, losses.shape.rank)))
@@ -106,10 +106,19 @@ def per_example(losses: Tensor) -> Tensor:
 def replica_step(
     task: Task, state: TrainState, *, global_batch: int, replicas: int, jit_compile: bool
 ) -> Callable[[Tensor], Tensor]:
-    """Return the function that one replica runs per step: batch -> its share of the loss (their sum is the loss).
+    """Return the function that one replica runs per step.
 
-    With `jit_compile` XLA compiles forward and backward pass, that is nearly all the work; the update, which talks to
-    other devices, stays outside.
+    The function takes a batch and returns the replica's share of the loss, a scalar. The sum over all replicas is the
+    loss.
+
+    Args:
+        task: The user's task.
+        state: The model, the optimizer and the step.
+        global_batch: The number of examples per step on all replicas.
+        replicas: The number of replicas.
+        jit_compile: Whether XLA compiles the forward and the backward pass. The update is not compiled, because it
+            communicates with other devices.
+
     """
     model, optimizer = state.model, state.optimizer
     tables = embedding.tables(model)
@@ -142,7 +151,16 @@ def replica_step(
 def pipeline_function(
     task: Task, settings: TrainerConfig, *, replicas: int, data_dir: str | None, seed: int | None
 ) -> Callable[[tf.distribute.InputContext], tf.data.Dataset]:
-    """Return the function that builds the training data of one input pipeline."""
+    """Return the function that builds the training data of one input pipeline.
+
+    Args:
+        task: The user's task.
+        settings: The settings of the trainer.
+        replicas: The number of replicas, which share the batch.
+        data_dir: DATA_DIR, the directory of the data; None if the run has none.
+        seed: The seed of the first pipeline; None for an unseeded order.
+
+    """
 
     def build_pipeline(context: tf.distribute.InputContext) -> tf.data.Dataset:
         part = DataContext(
@@ -155,16 +173,16 @@ def pipeline_function(
         with inputs.unseeded() if seed is None else nullcontext():
             dataset = task.dataset(part, "train")
         if dataset is None:
-            raise ValueError('dataset() returned None for "train": it must return a tf.data.Dataset')
+            raise ValueError('dataset() returned None for "train". Return a tf.data.Dataset.')
         return dataset
 
     return build_pipeline
 
 
 def _next(iterator: Iterator) -> tuple[Tensor, Tensor]:
-    """Return the next batch and how long it took to come, in seconds; in a graph.
+    """Return the next batch and the seconds of waiting for it, as tensors of a graph.
 
-    A step starts when all of the one before has been done (or, on a GPU, handed over), so nothing else is in this time.
+    A step starts after the previous step has ended or, on a GPU, was enqueued. So the time contains no other work.
     """
     start = tf.timestamp()
     batch = next(iterator)
@@ -174,7 +192,7 @@ def _next(iterator: Iterator) -> tuple[Tensor, Tensor]:
 
 
 class SyncStepRunner:
-    """Runs a segment as one graph with a loop in it: one call into TensorFlow per segment."""
+    """Runs a segment as one graph that contains a loop, in one call into TensorFlow."""
 
     def __init__(self, strategy: Strategy, state: TrainState, step: Callable[[Tensor], Tensor], data: Iterator) -> None:
         self._state = state
@@ -193,9 +211,9 @@ class SyncStepRunner:
         self._segment = tf.function(segment)
 
     def run(self, count: int) -> float:
-        """Run `count` steps and return their mean loss."""
+        """Run `count` steps; return their mean loss."""
         start = time.monotonic()
-        # A tensor, because a Python number would be traced again for each value.
+        # `count` is a tensor, because TensorFlow would trace the graph again for each Python number.
         total, waited = self._segment(self._iterator, tf.constant(count))
         loss = float(total) / count
         if not self._times.traced:  # TensorFlow patches the allocator once, when the first batch arrives
@@ -204,33 +222,33 @@ class SyncStepRunner:
         return loss
 
     def step(self) -> int:
-        """Return the steps done in total."""
+        """Return the number of steps done since step 0 of the run."""
         return int(self._state.step.numpy())
 
     def waited(self) -> tuple[float, float]:
-        """Return the seconds waited for data and the seconds of all in the last segment; the first one counts 0."""
+        """Return the seconds of waiting for data and all seconds of the last segment; both are 0 for the first one."""
         return self._times.last
 
 
 class _Times:
-    """Seconds waited and seconds of all of the last segment; the first one is mostly tracing."""
+    """The times of the last segment, without the first segment, which mostly traces the graph."""
 
     def __init__(self) -> None:
         self.last = (0.0, 0.0)
         self.traced = False
 
     def add(self, waited: float, seconds: float) -> None:
-        """Note a segment."""
+        """Record a segment that took `seconds` and `waited` for data for some of them."""
         if self.traced:
             self.last = (waited, seconds)
         self.traced = True
 
 
 class ParameterServerStepRunner:
-    """Runs a segment as one closure per step, which the coordinator hands to whichever worker is free.
+    """Runs a segment as one closure per step, which the coordinator schedules on the next free worker.
 
-    A step that was running on a worker that died is run again by another one, so there may be one too many per lost
-    worker, and never one too few.
+    If a worker is lost during a step, another worker runs that step again. So a segment may have one extra step per
+    lost worker, and never has too few steps.
     """
 
     def __init__(
@@ -259,21 +277,21 @@ class ParameterServerStepRunner:
         self._one_step = tf.function(one_step)
 
     def run(self, count: int) -> float | None:
-        """Run `count` steps and return their mean loss."""
+        """Run `count` steps; return their mean loss, or None if no step was counted."""
         before, start = self.step(), time.monotonic()
         for _ in range(count):
             self._coordinator.schedule(self._one_step, args=(self._iterator,))
         self._coordinator.join()
         loss, waited = self._totals.numpy().tolist()
         done = self.step() - before
-        self._totals.assign([0.0, 0.0])  # nothing is in flight after join
+        self._totals.assign([0.0, 0.0])  # no step runs after join
         self._times.add(waited, (time.monotonic() - start) * self._workers)
         return float(loss) / done if done else None
 
     def step(self) -> int:
-        """Return the steps done in total."""
+        """Return the number of steps done since step 0 of the run."""
         return int(self._state.step.numpy())
 
     def waited(self) -> tuple[float, float]:
-        """Return the seconds that the workers waited for data, and their seconds in total, in the last segment."""
+        """Return the seconds of waiting for data and all seconds, summed over the workers, of the last segment."""
         return self._times.last

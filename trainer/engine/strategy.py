@@ -1,4 +1,4 @@
-"""From a strategy's name in the job file to TensorFlow's object."""
+"""Create the TensorFlow strategy that the job file names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trainer.runtime.types import Strategy
 
 
 def split_cpu(logical_cpus: int) -> None:
-    """Split the CPU into `logical_cpus` devices (0: do not), so that Mirrored has replicas without GPUs."""
+    """Split the CPU into `logical_cpus` devices, so that Mirrored has replicas without GPUs; 0 leaves it unsplit."""
     if logical_cpus:
         cpu = tf.config.list_physical_devices("CPU")[0]
         parts = [tf.config.LogicalDeviceConfiguration() for _ in range(logical_cpus)]
@@ -20,12 +20,12 @@ def split_cpu(logical_cpus: int) -> None:
 
 
 def make(name: str) -> Strategy:
-    """Return the strategy called `name`, one of `OneDevice`, `Mirrored`, `MultiWorkerMirrored`, `ParameterServer`.
+    """Return the strategy with the name `name`: OneDevice, Mirrored, MultiWorkerMirrored or ParameterServer.
 
-    The last two read TF_CONFIG and block until every task in it answers.
+    MultiWorkerMirrored and ParameterServer read TF_CONFIG and block until every task in it answers.
 
     Raises:
-        ConfigError: there is no such strategy.
+        ConfigError: No strategy has this name.
 
     """
     match name:
@@ -37,7 +37,7 @@ def make(name: str) -> Strategy:
                 devices = tf.config.list_logical_devices("CPU")
                 log.info("warning: Mirrored found no GPU and runs on %d CPU devices", len(devices))
             return tf.distribute.MirroredStrategy([device.name for device in devices])
-        # Nothing before these two may touch a device: TensorFlow would then refuse to set up its servers.
+        # No code before these two may use a device, because TensorFlow could then not start its servers.
         case "MultiWorkerMirrored":
             return tf.distribute.MultiWorkerMirroredStrategy()
         case "ParameterServer":

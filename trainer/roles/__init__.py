@@ -1,1 +1,1 @@
-"""What a process is: it reads its role from TF_CONFIG and runs it to an exit code."""
+"""The roles of a process: read the role from TF_CONFIG, run it, and exit with its exit code."""

@@ -1,4 +1,4 @@
-"""Which checkpoint a training continues from, and what happens when one cannot be saved or read."""
+"""Restore the newest checkpoint, set damaged checkpoints aside, and save new ones."""
 
 from __future__ import annotations
 
@@ -17,9 +17,19 @@ from trainer.storage.checkpoints import CheckpointRef, Checkpoints, DamagedError
 
 
 def restore(context: Context, saver: Checkpoints, consensus: Consensus | None) -> None:
-    """Continue from the run's newest checkpoint, else from the run that `warmStartFrom` names.
+    """Restore the run's newest checkpoint, or warm-start from the run that `warmStartFrom` names.
 
-    From another run come the weights and the optimizer's state, its iterations too; the step starts at 0.
+    A warm start copies the weights and the state of the optimizer, including its iterations. The step starts at 0.
+
+    Args:
+        context: The task that restores.
+        saver: Reads the checkpoint into the model, the optimizer and the step.
+        consensus: Makes all workers restore the same checkpoint; None if one task restores alone.
+
+    Raises:
+        ConfigError: The run that `warmStartFrom` names has no checkpoint.
+        LostPeer: A checkpoint is damaged, and all workers must restore an earlier one.
+
     """
     directory = context.run_dir.checkpoints
     if context.writes:
@@ -37,7 +47,7 @@ def restore(context: Context, saver: Checkpoints, consensus: Consensus | None) -
         except DamagedError as error:
             leave_out_damaged(context, found, error, together=consensus is not None)
             continue
-        log.info("continuing from %s", found.path)
+        log.info("resuming from %s", found.path)
         return
     if other := context.record.warm_start_from:
         directory = context.run_dir.sibling_checkpoints(other)
@@ -46,7 +56,7 @@ def restore(context: Context, saver: Checkpoints, consensus: Consensus | None) -
             raise ConfigError(
                 "warmStartFrom",
                 got=other,
-                expected=f"a run with a checkpoint in the same storage; {directory} has none",
+                expected=f"a run that has a checkpoint in {directory}",
                 fix="Set warmStartFrom to a run with a checkpoint",
             )
         saver.restore_parts(found.path, "model", "optimizer")
@@ -54,10 +64,16 @@ def restore(context: Context, saver: Checkpoints, consensus: Consensus | None) -
 
 
 def leave_out_damaged(context: Context, found: CheckpointRef, error: DamagedError, *, together: bool) -> None:
-    """Have nobody use the checkpoint `found` again; then the one before may be restored.
+    """Set the damaged checkpoint `found` aside, so that the previous checkpoint becomes the newest.
+
+    Args:
+        context: The task that read the checkpoint; only the task that writes the run directory moves files.
+        found: The damaged checkpoint.
+        error: The reason why it is damaged.
+        together: Whether all tasks must restart, because another task may have restored `found` already.
 
     Raises:
-        LostPeer: all tasks have to go back `together`: the others may have read the checkpoint before.
+        LostPeer: `together` is true.
 
     """
     if context.writes:
@@ -69,7 +85,11 @@ def leave_out_damaged(context: Context, found: CheckpointRef, error: DamagedErro
 
 
 def save_function(context: Context, saver: Checkpoints) -> Callable[[int], None]:
-    """Return the function that saves the checkpoint of a step, and gets over a storage that is full for a while."""
+    """Return the function that saves the checkpoint of a step.
+
+    If the storage is full, the function logs the error and training continues. It raises the error at the last step and
+    after SIGTERM.
+    """
 
     def save(step: int) -> None:
         started = time.monotonic()
@@ -80,7 +100,7 @@ def save_function(context: Context, saver: Checkpoints) -> Callable[[int], None]
         except (tf.errors.OpError, OSError) as error:
             if not errors.is_storage_full(error) or step >= context.record.trainer.steps or context.stop.is_set():
                 raise
-            # Nothing is lost yet, and the next checkpoint may find room again.
+            # The older checkpoints remain, and the storage may have space for the next checkpoint.
             log.info("cannot save checkpoint %d; training continues: %s", step, errors.summary(error))
             checkpoints.remove_partial(saver.directory)
             return

@@ -1,4 +1,4 @@
-"""Everything a role needs to do its part of the run."""
+"""The context of a task: its configuration, its run directory, its lease and its status."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _GRACE_RESERVE = 2.0
 
 @dataclass(slots=True, kw_only=True)
 class Context:
-    """One task of one run."""
+    """The configuration and the state of one task of a run."""
 
     cluster: Cluster
     env: RuntimeEnv
@@ -31,23 +31,23 @@ class Context:
     stop: StopSignal
     restarts: InPlaceRestartState
     started: str
-    """When this process started, as status.json writes times."""
+    """The time at which this process started, in the format of status.json."""
     script: tuple[str, ...] = ()
-    """A custom script and its arguments, empty when the run record names a task."""
+    """A custom script and its arguments; empty if the run record names a `Task` class."""
     status: Status | None = None
-    """Set in the one task that writes the run directory, as soon as it has claimed it."""
+    """None until `claim`, and in tasks that do not write the run directory."""
     lease: Lease | None = None
-    """Set in that task, too: nobody else may write there in the meantime."""
+    """The lease of the run directory, which keeps a second chief out; None where `status` is None."""
     waiting: bool = False
-    """Whether this task waits for its peers: a peer lost now is no restart."""
+    """Whether this task waits for its peers; an in-place restart is not counted during that time."""
     directory: str = "."
-    """Where this process was started."""
+    """The working directory in which this process started."""
     connected: float = 0.0
-    """When all tasks of the run were there, by `time.monotonic`."""
+    """The value of `time.monotonic` at which the strategy was ready."""
     startup: dict[str, float | None] = field(
         default_factory=lambda: dict.fromkeys(("importSeconds", "barrierSeconds", "traceSeconds"))
     )
-    """How long the parts of this start took, as status.json tells them."""
+    """Seconds that each part of the startup took, as in status.json; None until measured."""
 
     @property
     def parameter_server(self) -> bool:
@@ -56,7 +56,7 @@ class Context:
 
     @property
     def is_server(self) -> bool:
-        """Whether this task is a pure TensorFlow server."""
+        """Whether this task only runs a TensorFlow server."""
         return self.parameter_server and self.cluster.role in SERVER_ROLES
 
     @property
@@ -71,14 +71,17 @@ class Context:
 
     @property
     def hold_seconds(self) -> float:
-        """How long the loop may take to save after a signal."""
+        """Seconds that the loop may take to save a checkpoint after SIGTERM."""
         return max(1.0, self.env.grace_period - _GRACE_RESERVE)
 
     def claim(self, on_lost: Callable[[LostLease], None]) -> None:
-        """Claim the run directory, if this task writes it, and begin status.json; call `on_lost` if the lease is lost.
+        """Claim the run directory and start status.json, if this task writes the run directory.
+
+        Args:
+            on_lost: Called in another thread if another chief takes the lease.
 
         Raises:
-            ConfigError: it cannot be written, holds another run, or another chief is active in it.
+            ConfigError: The run directory is not writable, contains another run, or another chief is active in it.
 
         """
         if not self.writes:
@@ -93,19 +96,19 @@ class Context:
             self.lease = lease
             lease.start(on_lost)
             files.make_directory(self.run_dir.checkpoints)
-        # How far a custom script is, it alone knows.
+        # The number of steps of a custom script is unknown.
         self.status = Status(self.run_dir, None if self.script else self.record.trainer.steps)
         self.status.update(state="starting", exitCode=None, message="", startup=dict(self.startup))
         self.status.start_heartbeat()
 
     def set_waiting(self, waiting: bool, message: str = "") -> None:
-        """Note that this task waits for its peers, or no longer does."""
+        """Record whether this task waits for its peers, and write `message` to status.json."""
         self.waiting = waiting
         if self.status:
             self.status.update(message=message)
 
     def note_startup(self, part: str, seconds: float) -> None:
-        """Note how long a `part` of this start took."""
+        """Record the seconds that a `part` of the startup took."""
         self.startup[part] = round(seconds, 3)
         if self.status:
             self.status.note(startup=dict(self.startup))
@@ -118,7 +121,15 @@ class Context:
         steps_per_second: float | None = None,
         export: str | None = None,
     ) -> None:
-        """Write DONE with the result of the run; a custom script has only a restart count."""
+        """Write DONE with the result of the run.
+
+        Args:
+            step: The last step; None for a custom script.
+            metrics: The metrics of the last checkpoint; None for a custom script.
+            steps_per_second: The mean rate; None for a custom script and if no step was left to train.
+            export: The path of the exported model; None for a custom script.
+
+        """
         self.run_dir.write_done(
             {
                 "run": self.record.run,

@@ -1,4 +1,4 @@
-"""From the environment to the role that this process plays."""
+"""Read the environment, and run the role of this process."""
 
 from __future__ import annotations
 
@@ -19,16 +19,23 @@ from trainer.storage.run_dir import RunDir
 
 
 def main(script: Sequence[str], env: Mapping[str, str], stop: StopSignal) -> NoReturn:
-    """Play this process's part of the run, with a custom `script` and its arguments or without, and end the process."""
+    """Run the role of this process, then end the process.
+
+    Args:
+        script: A custom script and its arguments; empty for the `Task` class in the run record.
+        env: The environment variables.
+        stop: The flag that SIGTERM sets.
+
+    """
     try:
         context = _context(script, env, stop)
     except TrainerExit as error:
         leave(error.code, str(error))
-    # Until training begins there is nothing to save, so a signal ends the process at once.
+    # Before training starts there is nothing to save, so SIGTERM ends the process immediately.
     stop.on_stop(lambda: finish(context, Stopped("received SIGTERM")))
     try:
         words = play(context)
-    except BaseException as error:  # noqa: BLE001, RUF100 - a process that ends has to say why
+    except BaseException as error:  # noqa: BLE001, RUF100 - the exit message must contain every error
         finish(context, error)
     finish(context, None, words)
 
@@ -63,16 +70,16 @@ def _check_role(this: tf_config.Cluster, strategy: str) -> None:
 
 
 def play(context: Context) -> str:
-    """Play this process's role; return the exit message when it ended well.
+    """Run the role of this process; return the exit message of a successful end.
 
     Raises:
-        TrainerExit: it ended otherwise.
+        TrainerExit: The role ended with an exit code other than 0.
 
     """
     if context.run_dir.done() is not None:
         return f"{context.record.run} was done already, see {context.run_dir.at('DONE')}"
     context.run_dir.check()
-    if context.env.gpus or not context.script:  # a custom script may want to set things before the import
+    if context.env.gpus or not context.script:  # a custom script may configure TensorFlow before the import
         _import_tensorflow(context)
     if context.is_server:
         return _serve(context)
@@ -90,7 +97,7 @@ def play(context: Context) -> str:
 
 
 def _import_tensorflow(context: Context) -> None:
-    """Import TensorFlow, which takes seconds, and see whether the GPUs are there that this task was given."""
+    """Import TensorFlow, record the seconds that it took, and check that the requested GPUs exist."""
     started = time.monotonic()
     import keras  # noqa: F401
     import tensorflow  # noqa: F401
@@ -105,7 +112,7 @@ def _serve(context: Context) -> str:
     from trainer.roles import server
 
     this, env = context.cluster, context.env
-    # A server that received SIGTERM waits for its chief to save.
+    # After SIGTERM a server keeps running, because the chief needs it to save a checkpoint.
     context.stop.hold(float(env.grace_period))
     monitor = server.ChiefMonitor(
         start_timeout=env.start_timeout,

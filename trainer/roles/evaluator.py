@@ -1,4 +1,4 @@
-"""The evaluator: a task of its own that evaluates every new checkpoint until the run has ended."""
+"""The evaluator: a task that evaluates every new checkpoint until the run ends."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _POLL_EVERY: Final = 1.0
 
 @dataclass(slots=True, kw_only=True)
 class RunMonitor:
-    """Reads from the run directory whether the run continues, is done, failed or gave up. Times are seconds."""
+    """Reads the state of the run from the run directory. Timeouts are in seconds."""
 
     run_dir: RunDir
     start_timeout: float
@@ -42,7 +42,8 @@ class RunMonitor:
         """Return whether the run is done.
 
         Raises:
-            TrainerExit: it has failed, or nothing has happened for too long.
+            TrainerExit: The run failed.
+            GaveUp: status.json did not change within the timeout.
 
         """
         if self.run_dir.done() is not None:
@@ -50,7 +51,7 @@ class RunMonitor:
         status = self.run_dir.read_status()
         if status != self._last:
             self._last, self._changed = status, self.clock()
-        # A failure that was there at the start belongs to an earlier attempt.
+        # A failure that status.json contained at the start belongs to an earlier attempt.
         if status and status.get("state") == "failed" and status != self._first:
             code = int(status.get("exitCode") or exit_codes.FAILED)
             raise errors.from_code(code, f"the run failed: {status.get('message')}")
@@ -65,7 +66,7 @@ def run(context: Context) -> str:
     """Evaluate every new checkpoint; return the exit message when the run is done.
 
     Raises:
-        TrainerExit: the run ended otherwise than done.
+        TrainerExit: The run failed, or the chief is unreachable.
 
     """
     import keras
@@ -86,31 +87,31 @@ def run(context: Context) -> str:
     evaluator = Evaluator(run_dir, local, evaluation.EvalSummaryWriter(run_dir), record)
     log.info("waiting for checkpoints in %s", run_dir.checkpoints)
     while True:
-        # Asked first: a checkpoint that is there after DONE is the last one.
+        # This check must come before the poll: after DONE, the poll sees the last checkpoint too.
         done = monitor.done()
         evaluator.poll()
         if done:
-            return f"the run is done: evaluated {evaluator.count} checkpoints, the last one of step {evaluator.seen}"
+            return f"the run is done (checkpoints evaluated: {evaluator.count}; last step: {evaluator.seen})"
         time.sleep(_POLL_EVERY)
 
 
 class Evaluator:
-    """Evaluates checkpoints, oldest first, keeps the best one and says when the run should end."""
+    """Evaluates checkpoints in the order of their steps, keeps the best one and requests early stopping."""
 
     def __init__(
         self, run_dir: RunDir, local: Evaluation, summaries: EvalSummaryWriter, record: EvaluationRecord
     ) -> None:
         self._run_dir, self._local, self._summaries, self._record = run_dir, local, summaries, record
         self.seen = record.evaluated
-        """Step of the newest checkpoint that was looked at, -1 before the first."""
+        """The step of the newest checkpoint that was processed; -1 before the first."""
         self.count = 0
-        """How many checkpoints this process has evaluated."""
+        """The number of checkpoints that this process evaluated."""
 
     def poll(self) -> None:
-        """Evaluate the checkpoints that are new.
+        """Evaluate all new checkpoints.
 
         Raises:
-            ConfigError: early stopping goes by a metric that the task does not have.
+            ConfigError: The metric for early stopping does not exist in the task.
 
         """
         from trainer.storage import checkpoints
@@ -122,9 +123,9 @@ class Evaluator:
             try:
                 self._local.restore(found)
             except Exception as error:
-                if (trouble := _trouble(error)) is None:
+                if (reason := _unreadable(error)) is None:
                     raise
-                log.info("checkpoint %d %s", found.step, trouble)
+                log.info("checkpoint %d %s", found.step, reason)
                 continue
             metrics = self._local.run()
             log.info("checkpoint %d: %s", found.step, describe(metrics), extra=fields(step=found.step, **metrics))
@@ -137,7 +138,7 @@ class Evaluator:
                 log.info("cannot write the evaluation: %s", errors.summary(error))
 
     def _record_result(self, found: CheckpointRef, metrics: dict[str, float]) -> None:
-        """Write what came out, and keep the checkpoint if it is the best so far."""
+        """Write the metrics, and keep the checkpoint if it is the best so far."""
         from trainer.storage import checkpoints
 
         record, directory = self._record, self._run_dir.at("best")
@@ -145,7 +146,7 @@ class Evaluator:
         if record.add(found.step, metrics) and record.best:
             path = checkpoints.keep(found, directory)
             if path is None:
-                log.info("checkpoint %d was deleted in the meantime: keeping only its weights", found.step)
+                log.info("checkpoint %d was deleted during its evaluation: keeping only its weights", found.step)
                 path = checkpoints.keep_model(self._local.model, found.step, directory)
             record.best["path"] = path
         record.write()
@@ -154,8 +155,8 @@ class Evaluator:
         self._summaries.add(found.step, metrics)
 
 
-def _trouble(error: BaseException) -> str | None:
-    """Return why a checkpoint could not be read; None when `error` says something else."""
+def _unreadable(error: BaseException) -> str | None:
+    """Return the reason why a checkpoint could not be read; None if `error` has another cause."""
     from tensorflow.errors import NotFoundError
 
     from trainer.storage import checkpoints

@@ -1,4 +1,4 @@
-"""The start of a distributed run: every task waits until all others answer."""
+"""The start of a distributed run: every task waits until all of its peers answer."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from trainer.roles.context import Context
 
 
 def wait_for_peers(context: Context) -> None:
-    """Return once every ps and worker of the run answers; note how long that took.
+    """Wait until every ps and worker of the run answers, and record the seconds that it took.
 
     Raises:
-        GaveUp: a task did not answer within the start timeout.
+        GaveUp: A task did not answer within the start timeout.
 
     """
     started = time.monotonic()

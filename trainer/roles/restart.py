@@ -1,6 +1,6 @@
-"""In-place restart: on a lost peer this process executes its program again in the same container.
+"""In-place restart: after a lost peer, this process executes its program again in the same container.
 
-That needs no new pod, no back-off and no scheduling. What must outlive the exec is in one environment variable.
+An in-place restart needs no new pod, no back-off and no scheduling. One environment variable carries its state.
 """
 
 from __future__ import annotations
@@ -26,27 +26,30 @@ _FIRST_OTHER_FD: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InPlaceRestartState:
-    """What an in-place restart hands on to itself."""
+    """The state that an in-place restart passes to the next process."""
 
     count: int = 0
-    """Consecutive restarts without a newer checkpoint."""
+    """The number of consecutive restarts without a newer checkpoint."""
     checkpoint: int = -1
-    """Step of the newest checkpoint at the last restart, -1 for none."""
+    """The step of the newest checkpoint at the last restart; -1 for none."""
     waiting_since: float = 0.0
-    """Unix time since which this task waits for its peers, over restarts; 0 when it does not."""
+    """Unix time at which this task started to wait for its peers; 0 if it does not wait."""
     token: str = ""
-    """Under which name this task holds the run directory's lease."""
+    """The token with which this task holds the lease of the run directory."""
 
     @property
     def pause(self) -> float:
-        """Seconds to wait before this restart: a little longer each time."""
+        """Seconds to wait before this restart; the number doubles with each restart, up to 10."""
         return min(_MAX_PAUSE, float(2 ** max(0, self.count - 1)))
 
     def after_lost_peer(self, *, checkpoint: int, limit: int) -> InPlaceRestartState | None:
-        """Return the state for the next restart, None when `limit` restarts in a row are used up.
+        """Return the state for the next restart, or None after `limit` restarts in a row.
 
-        `checkpoint` is the step of the newest checkpoint now (-1 for none): a newer one than last time starts the count
-        again.
+        Args:
+            checkpoint: The step of the newest checkpoint, -1 for none. A newer one than at the last restart resets the
+                count.
+            limit: The maximum number of consecutive restarts without a newer checkpoint.
+
         """
         count = 1 if checkpoint > self.checkpoint else self.count + 1
         if count > limit:
@@ -54,17 +57,17 @@ class InPlaceRestartState:
         return InPlaceRestartState(count=count, checkpoint=max(checkpoint, self.checkpoint), token=self.token)
 
     def while_waiting(self, now: float) -> InPlaceRestartState:
-        """Return the state for a restart before all peers were there, which does not count."""
+        """Return the state for a restart before all peers are ready, which is not counted; `now` is Unix time."""
         return replace(self, waiting_since=self.waiting_since or now)
 
     @property
     def waited(self) -> float:
-        """Seconds this task has already waited for its peers."""
+        """Seconds that this task has already waited for its peers."""
         return max(0.0, time.time() - self.waiting_since) if self.waiting_since else 0.0
 
 
 def load(env: Mapping[str, str]) -> InPlaceRestartState:
-    """Return what the process before this one handed on; the first one's state when there was none."""
+    """Return the state that the previous process passed on, or the initial state if there is none."""
     try:
         return InPlaceRestartState(**json.loads(env.get(VARIABLE, "{}")))
     except (TypeError, ValueError):
@@ -72,13 +75,13 @@ def load(env: Mapping[str, str]) -> InPlaceRestartState:
 
 
 def restart(state: InPlaceRestartState, directory: str) -> NoReturn:
-    """Execute this program again, from `directory`, with `state`."""
+    """Execute this program again in the working directory `directory` with `state`."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
-    # A signal that comes while there is no handler stays pending until the new program takes it.
+    # A signal that arrives while there is no handler stays pending until the new program unblocks it.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    # TensorFlow's sockets must not outlive the exec: the new program needs the port.
+    # The exec must close TensorFlow's sockets, because the new program needs the port.
     for each in list(Path("/proc/self/fd").iterdir()):
         if (fd := int(each.name)) >= _FIRST_OTHER_FD:
             try:
@@ -88,4 +91,4 @@ def restart(state: InPlaceRestartState, directory: str) -> NoReturn:
     if Path(directory).is_dir():
         os.chdir(directory)
     os.environ[VARIABLE] = json.dumps(asdict(state))
-    os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - our own command line
+    os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - the command line of this process

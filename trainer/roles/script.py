@@ -1,7 +1,8 @@
 """Custom scripts: `python -m trainer -- script.py ARGS` runs a plain TensorFlow program as a task of the run.
 
-The script reads TF_CONFIG as TensorFlow does and imports nothing of this project. In a ParameterServer run it runs on
-the chief only. A lost peer, a signal, the end and DONE are handled as for a task.
+The script reads TF_CONFIG with TensorFlow's cluster resolver and imports nothing from this project. In a
+ParameterServer run, only the chief runs the script. The trainer handles a lost peer, SIGTERM and DONE as it does for a
+`Task` class.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from trainer.runtime.logs import log
 
 
 def run(context: Context) -> str:
-    """Run the script; return the exit message when it ended well.
+    """Run the script; return the exit message of a successful end.
 
     Raises:
-        TrainerExit: it could not start, or ended with another code than 0.
+        ConfigError: The script does not exist.
+        TrainerExit: The script exited with a code other than 0, or a peer did not start.
 
     """
     path = context.script[0]
@@ -44,7 +46,7 @@ def run(context: Context) -> str:
 
 
 def _execute(script: tuple[str, ...]) -> int:
-    """Run the script in this process, as Python runs one; return its exit code."""
+    """Run the script in this process as `python SCRIPT` does; return its exit code."""
     sys.argv = list(script)
     sys.path[0] = str(Path(script[0]).resolve().parent)
     try:
@@ -54,7 +56,7 @@ def _execute(script: tuple[str, ...]) -> int:
             return 0
         if isinstance(exit_.code, int):
             return exit_.code
-        print(exit_.code, file=sys.stderr)  # noqa: T201 - what Python itself does with a text
+        print(exit_.code, file=sys.stderr)  # noqa: T201 - Python prints such a text too
         return 1
     return 0
 
@@ -62,7 +64,7 @@ def _execute(script: tuple[str, ...]) -> int:
 def _wait_for_peers(context: Context) -> None:
     if context.record.strategy in DISTRIBUTED:
         context.set_waiting(True, "waiting for the other tasks")
-        # Imported while this task still answers: from then on it takes the script a moment to open the port again.
+        # The import takes seconds. It precedes the barrier, so that the script opens its port soon after the barrier.
         import tensorflow  # noqa: F401
 
         rendezvous.wait_for_peers(context)

@@ -1,4 +1,4 @@
-"""A ps or worker of a ParameterServer run: a TensorFlow server until it is told to leave, or its chief stays away."""
+"""A ps or worker of a ParameterServer run: a TensorFlow server that runs until the run ends or the chief is lost."""
 
 from __future__ import annotations
 
@@ -16,44 +16,45 @@ from trainer.storage.run_dir import RunDir
 PROBE_EVERY = 5.0
 _POLL_EVERY = 0.25
 _REST_OF_GRACE = 5.0
-_ANSWER_SECONDS = 0.2  # so that the chief gets its answer before this process exits
+# The chief must receive its answer before this process exits.
+_ANSWER_SECONDS = 0.2
 
 
 @dataclass(slots=True, kw_only=True)
 class ChiefMonitor:
-    """Decides when a server leaves. Times are seconds; `clock` is monotonic."""
+    """Decides when a server exits. Timeouts are in seconds; `clock` is monotonic."""
 
     start_timeout: float
     orphan_timeout: float
     grace_period: float
     probe: Callable[[], str | None]
-    """Returns why the chief cannot be reached, None when it can."""
+    """Returns the reason why the chief is unreachable; None if it is reachable."""
     ended: Callable[[], TrainerExit | bool]
-    """Looks into the run directory: True when the run is done, an exit when it failed."""
+    """Reads the run directory: returns True if the run is done, and an error if it failed."""
     clock: Callable[[], float] = time.monotonic
     _seen: float | None = field(default=None, init=False)
     _since: float | None = field(default=None, init=False)
     _probe_at: float = field(default=0.0, init=False)
     _reason: str | None = field(default=None, init=False)
-    _asked_soon: bool = field(default=False, init=False)
-    _asked_anew: bool = field(default=False, init=False)
+    _probe_requested: bool = field(default=False, init=False)
+    _probed_since_request: bool = field(default=False, init=False)
 
     def poll(self) -> bool:
-        """Probe the chief if it is time to; return whether the run is done.
+        """Probe the chief if a probe is due; return whether the run is done.
 
         Raises:
-            GaveUp: the chief stayed away for too long.
-            TrainerExit: the run failed.
+            GaveUp: The chief was unreachable for longer than the timeout.
+            TrainerExit: The run failed.
 
         """
         now = self.clock()
-        if self._since is None:  # here, because the import of TensorFlow may have taken a minute
+        if self._since is None:  # set here, because the import of TensorFlow may take a minute
             self._since = now
         if now < self._probe_at:
             return False
         self._probe_at = now + PROBE_EVERY
         before, self._reason = self._reason, self.probe()
-        self._asked_anew = self._asked_soon
+        self._probed_since_request = self._probe_requested
         if self._reason is None:
             if self._seen is None or before is not None:
                 log.info("the chief is reachable")
@@ -71,52 +72,53 @@ class ChiefMonitor:
 
     def _check_patience(self, now: float) -> None:
         if self._seen is None:
-            patience, what = max(self.start_timeout, self.orphan_timeout), "never started"
+            patience, what = max(self.start_timeout, self.orphan_timeout), "did not start within"
         else:
-            patience, what = self.orphan_timeout, "was unreachable"
+            patience, what = self.orphan_timeout, "was unreachable for"
         since = self._since or now if self._seen is None else self._seen
         if now - since >= patience:
-            raise GaveUp(f"the chief {what} for {now - since:.0f} s ({self._reason})")
+            raise GaveUp(f"the chief {what} {now - since:.0f} s ({self._reason})")
 
     def may_leave(self, stopped_for: float) -> bool:
         """Return whether a server that received SIGTERM `stopped_for` seconds ago may exit now.
 
-        Not at once: the chief was told too, and needs the ps to save its checkpoint.
+        The server must not exit immediately: the chief may have received SIGTERM too and needs the ps to save a
+        checkpoint.
         """
-        chief_gone = self._asked_anew and self._reason is not None
-        return chief_gone or stopped_for >= max(1.0, self.grace_period - _REST_OF_GRACE)
+        chief_unreachable = self._probed_since_request and self._reason is not None
+        return chief_unreachable or stopped_for >= max(1.0, self.grace_period - _REST_OF_GRACE)
 
     def probe_soon(self) -> None:
-        """Probe soon, and often: the last answer may be from before a restart of the chief."""
-        self._asked_soon = True
+        """Schedule the next probe within one second, because the last result may be outdated."""
+        self._probe_requested = True
         self._probe_at = min(self._probe_at, self.clock() + 1.0)
 
 
 def outcome(code: int, stop_requested: bool) -> str | None:
-    """Return the exit message of a server that got the message `code`, None when the message is not for it.
+    """Return the exit message of a server that received `code` from the chief; None if the server must keep running.
 
     Raises:
-        TrainerExit: it leaves with another code than 0.
+        TrainerExit: The server must exit with a code other than 0.
 
     """
     if code == exit_codes.DONE:
         return "the run is done"
     if code == exit_codes.STOPPED:
-        # The chief alone received SIGTERM; the next one needs this server.
+        # Only the chief received SIGTERM; its replacement needs this server.
         if not stop_requested:
             return None
         raise Stopped("received SIGTERM, and the chief has saved a checkpoint")
-    raise errors.from_code(code, f"the chief exited with {code}; see its log")
+    raise errors.from_code(code, f"the chief exited with {code}: see the log of the chief")
 
 
 def run_ended(run_dir: RunDir, started: str) -> Callable[[], TrainerExit | bool]:
-    """Return a function that looks into the run directory for an end of the run later than `started`."""
+    """Return a function that reads from the run directory whether the run ended after the time `started`."""
 
     def ended() -> TrainerExit | bool:
         if run_dir.done() is not None:
             return True
         status = run_dir.read_status() or {}
-        # An older failure belongs to an earlier start of the run.
+        # An older failure belongs to an earlier attempt.
         if status.get("state") == "failed" and str(status.get("updated")) > started:
             code = int(status.get("exitCode") or exit_codes.FAILED)
             return errors.from_code(code, f"the run failed: {status.get('message')}")
@@ -126,10 +128,17 @@ def run_ended(run_dir: RunDir, started: str) -> Callable[[], TrainerExit | bool]
 
 
 def serve(tasks: dict[str, list[str]], role: str, index: int, *, watch: ChiefMonitor, stop: StopSignal) -> str:
-    """Serve until the run ends; return the exit message.
+    """Run a TensorFlow server until the run ends; return the exit message.
+
+    Args:
+        tasks: The addresses of all tasks by role, as in TF_CONFIG.
+        role: The role of this server, `ps` or `worker`.
+        index: The index of this server in its role.
+        watch: Decides when the server exits.
+        stop: The flag that SIGTERM sets.
 
     Raises:
-        TrainerExit: the run ended otherwise than done.
+        TrainerExit: The run did not end with exit code 0.
 
     """
     import tensorflow as tf
@@ -137,11 +146,11 @@ def serve(tasks: dict[str, list[str]], role: str, index: int, *, watch: ChiefMon
     from trainer.peers.control_queue import LEAVING, ControlQueue
 
     server = tf.distribute.Server(tf.train.ClusterSpec(tasks), job_name=role, task_index=index, protocol="grpc")
-    mailbox = ControlQueue(server.target, role, index)
+    messages = ControlQueue(server.target, role, index)
     leaving: ControlQueue | None = None
     log.info("serving on %s", tasks[role][index])
     while True:
-        code = mailbox.take()
+        code = messages.take()
         if code is not None:
             time.sleep(_ANSWER_SECONDS)
             if (words := outcome(code, stop.is_set())) is not None:
@@ -155,10 +164,10 @@ def serve(tasks: dict[str, list[str]], role: str, index: int, *, watch: ChiefMon
             watch.probe_soon()
             if watch.may_leave(stop.seconds_since()):
                 raise Stopped("received SIGTERM")
-        malloc.keep_large_blocks()  # a worker's first batch may just have come
+        malloc.keep_large_blocks()  # TensorFlow changes the allocator at a worker's first batch.
         time.sleep(_POLL_EVERY)
 
 
 def chief_probe(address: str | None) -> Callable[[], str | None]:
-    """Return a function that says why the chief cannot be reached, None when it can."""
-    return lambda: probe(address) if address else "there is no chief in TF_CONFIG"
+    """Return a function that returns the reason why the chief is unreachable, or None if it is reachable."""
+    return lambda: probe(address) if address else "TF_CONFIG has no chief"

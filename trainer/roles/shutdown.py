@@ -1,4 +1,4 @@
-"""The end of a process: from an exception, or none, to status.json, a word to the others, and the exit code."""
+"""The end of a process: write status.json, notify the other tasks, and exit with the code of the error."""
 
 from __future__ import annotations
 
@@ -22,9 +22,16 @@ _once = threading.Lock()
 
 
 def finish(context: Context, error: BaseException | None, words: str = "") -> NoReturn:
-    """End the process after `error`, or done with the last `words`."""
+    """End this process.
+
+    Args:
+        context: The task that ends.
+        error: The error that ended the task; None after success.
+        words: The exit message after success.
+
+    """
     if not _once.acquire(blocking=False):
-        # Another thread ends the process already.
+        # Another thread is already ending the process.
         while True:
             time.sleep(60)
     if error is not None:
@@ -33,9 +40,9 @@ def finish(context: Context, error: BaseException | None, words: str = "") -> No
     message = words if error is None else errors.summary(error)
     if error is not None and code == exit_codes.FAILED and not isinstance(error, TrainerExit):
         show(error)
-        _tell_workers(context, message)
+        _notify_workers(context, message)
     if isinstance(error, errors.LostLease):
-        leave(code, message)  # nothing here is this task's business any more
+        leave(code, message)  # another chief owns the run directory now
     if code == exit_codes.RETRYABLE:
         _restart_in_place(context, message)
     if context.status:
@@ -46,12 +53,15 @@ def finish(context: Context, error: BaseException | None, words: str = "") -> No
         context.lease.give_back()
     termination_log.write(context.env.termination_log, code, message, details)
     if context.parameter_server and context.cluster.role == "chief" and code != exit_codes.RETRYABLE:
-        _tell_servers(context, code)
+        _notify_servers(context, code)
     leave(code, message)
 
 
-def _tell_servers(context: Context, code: int) -> None:
-    """Tell every ps and worker to leave; after a success they also find DONE, so nobody is waited for long."""
+def _notify_servers(context: Context, code: int) -> None:
+    """Send the exit code to every ps and worker.
+
+    After success the servers also find DONE in the run directory, so the chief waits only briefly for their answers.
+    """
     tasks = context.cluster.peers("ps", "worker")
     if not tasks:
         return
@@ -60,8 +70,8 @@ def _tell_servers(context: Context, code: int) -> None:
     control_queue.broadcast_exit(code, tasks, _LINGER.get(code, _LINGER_AFTER_FAILURE))
 
 
-def _tell_workers(context: Context, message: str) -> None:
-    """Tell the other workers of a MultiWorkerMirrored run that there is no next attempt, so that none waits for one."""
+def _notify_workers(context: Context, message: str) -> None:
+    """Report a failure to the other workers of a MultiWorkerMirrored run, so that they fail instead of restarting."""
     if context.record.strategy != "MultiWorkerMirrored" or "tensorflow" not in sys.modules:
         return
     try:
@@ -70,12 +80,12 @@ def _tell_workers(context: Context, message: str) -> None:
         text = f"{errors.TASK_FAILED_MARK}: {context.cluster.name}: {message}"
         eager.context().report_error_to_cluster(1, text)
         time.sleep(1.0)
-    except Exception as error:  # noqa: BLE001, RUF100 - not a public function; without it the peers just try again
+    except Exception as error:  # noqa: BLE001, RUF100 - a private function, whose failure only costs restarts
         log.info("cannot notify the other workers: %s", str(error).splitlines()[0])
 
 
 def _restart_in_place(context: Context, message: str) -> None:
-    """Execute this program again, unless that happened too often."""
+    """Restart in place, unless the limit of in-place restarts is reached."""
     if context.is_server or context.is_evaluator or context.stop.is_set():
         return
     from trainer.storage.checkpoints import newest_complete

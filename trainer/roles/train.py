@@ -1,4 +1,4 @@
-"""Training a task: everything between the parsed configuration and the exit code."""
+"""The chief or a worker that trains: connect, restore, train, evaluate, export and write DONE."""
 
 from __future__ import annotations
 
@@ -41,32 +41,32 @@ from trainer.storage import checkpoints
 from trainer.storage.checkpoints import CheckpointRef, Checkpoints, DamagedError
 from trainer.task import Task, load
 
-_LAST_WORDS_SECONDS: Final = 0.5
+_LAST_REDUCE_SECONDS: Final = 0.5
 _kept: list[object] = []
-"""What must live until the process ends: dropping a strategy takes seconds."""
+"""Objects that must live until the process ends, because deleting a strategy takes seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What the loop leaves behind."""
+    """The result of the training loop."""
 
     found: CheckpointRef
     """The last checkpoint."""
     steps_per_second: float | None
-    """None when nothing was left to train."""
+    """The mean rate since the first segment; None if no step was left to train."""
 
 
 def run(context: Context) -> str:
-    """Train the run's task to its last step, evaluate and export it; return the exit message.
+    """Train the run's `Task` to its last step, evaluate and export it; return the exit message.
 
     Raises:
-        TrainerExit: the run ended otherwise than done.
+        TrainerExit: The task ended with an exit code other than 0.
 
     """
     context.claim(on_lost=lambda error: finish(context, error))
     last = checkpoints.newest_complete(context.run_dir.checkpoints)
     if last is not None and last.step >= last_step(context):
-        # Trained, but not finished. The peers may be gone for good, and are not needed.
+        # Only the evaluation and the export are missing. They need no peers, which may have ended already.
         log.info("step %d was the last step: training is complete", last.step)
         return _end(context, _prepare(context), Trained(last, None))
     strategy = connect(context)
@@ -76,7 +76,7 @@ def run(context: Context) -> str:
 
 
 def last_step(context: Context) -> int:
-    """Return the step after which there is nothing left to train."""
+    """Return the last step of the run: `steps`, or the step of early stopping if that is lower."""
     steps = context.record.trainer.steps
     stop = context.run_dir.early_stop() if context.record.trainer.early_stopping else None
     return min(steps, int(stop["step"])) if stop else steps
@@ -84,7 +84,7 @@ def last_step(context: Context) -> int:
 
 @contextmanager
 def _servers_watched(context: Context) -> Iterator[None]:
-    """Watch the servers of a ParameterServer run in the meantime."""
+    """Watch the servers of a ParameterServer run inside the `with` block; do nothing for other strategies."""
     if not context.parameter_server:
         yield
         return
@@ -124,17 +124,18 @@ def _prepare(context: Context) -> Task:
 
 
 def connect(context: Context) -> Strategy:
-    """Return the run's strategy once every task of the run is there.
+    """Wait until every task of the run is ready; return the run's strategy.
 
     Raises:
-        GaveUp: some did not come in time.
+        GaveUp: A task did not start within the start timeout.
 
     """
     name = context.record.strategy
     context.set_waiting(True, "waiting for the other tasks")
     if name in DISTRIBUTED:
         rendezvous.wait_for_peers(context)
-        # A peer that dies right now for good would block TensorFlow indefinitely, and Python with it.
+        # If a peer is lost now, TensorFlow blocks indefinitely and holds the global interpreter lock. faulthandler then
+        # ends the process from a C thread.
         faulthandler.dump_traceback_later(context.env.start_timeout, exit=True)
     else:
         strategies.split_cpu(context.env.logical_cpus)
@@ -143,7 +144,8 @@ def connect(context: Context) -> Strategy:
     context.stop.take_over()
     context.set_waiting(False)
     context.connected = time.monotonic()
-    log.info("%s with %d replicas in sync", name, strategy.num_replicas_in_sync)
+    replicas = strategy.num_replicas_in_sync
+    log.info("%s with %d %s in sync", name, replicas, "replica" if replicas == 1 else "replicas")
     return strategy
 
 
@@ -207,7 +209,7 @@ def _step_runner(context: Context, task: Task, strategy: Strategy, state: TrainS
         replicas=replicas,
         jit_compile=settings.jit_compile,
     )
-    # After a restart the order must differ, or the first examples would be seen again and the last ones never.
+    # After a restart the order must differ. Otherwise the first examples repeat and the last ones are never used.
     seed = None if context.parameter_server else settings.seed + int(state.step.numpy())
     pipeline = pipeline_function(task, settings, replicas=replicas, data_dir=context.env.data_dir, seed=seed)
     if context.parameter_server:
@@ -216,11 +218,14 @@ def _step_runner(context: Context, task: Task, strategy: Strategy, state: TrainS
 
 
 def _end(context: Context, task: Task, trained: Trained) -> str:
-    """Evaluate and export the last checkpoint and write DONE, if that is this task's work; return the exit message."""
+    """Evaluate and export the last checkpoint and write DONE; return the exit message.
+
+    A task that does not write the run directory only waits until its peers have received its last data.
+    """
     context.stop.release()
     if not context.writes:
-        # The others may still be receiving this task's part of the last all-reduce.
-        time.sleep(_LAST_WORDS_SECONDS)
+        # The peers may still receive this task's part of the last all-reduce.
+        time.sleep(_LAST_REDUCE_SECONDS)
         return "trained to the last step"
     settings, run_dir, status = context.record.trainer, context.run_dir, context.status
     last = evaluation.Evaluation(task, batch_size=settings.batch_size, data_dir=context.env.data_dir)

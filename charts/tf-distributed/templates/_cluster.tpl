@@ -1,7 +1,7 @@
-{{/* What a run is: how many tasks, the cluster that they form, and the identity that is hashed. */}}
+{{/* The tasks of a run, the cluster that they form, and the identity that is hashed. */}}
 
 {{/*
-Number of tasks of a role: what the job file says, else what the strategy needs. There is no chief.replicas.
+Number of tasks of a role: the replicas of the job file, or else the default of the strategy. chief.replicas does not exist.
 Argument: dict root, role. Output: a whole number
 */}}
 {{- define "tf-distributed.replicas" -}}
@@ -21,7 +21,7 @@ Argument: dict root, role. Output: a whole number
 {{- end }}
 
 {{/*
-The cluster spec. The evaluator is never in it: TensorFlow would wait for a server that it does not start.
+The cluster spec. It never contains the evaluator, because TensorFlow would wait for a server that no evaluator starts.
 Argument: dict root. Output: JSON {"chief": [ADDRESS], "ps": [...], "worker": [...]}, roles without tasks left out
 */}}
 {{- define "tf-distributed.cluster" -}}
@@ -38,7 +38,7 @@ Argument: dict root. Output: JSON {"chief": [ADDRESS], "ps": [...], "worker": [.
 {{- end }}
 
 {{/*
-TF_CONFIG of a role. The kubelet puts the cluster spec and the index in, so its size in a pod is constant.
+TF_CONFIG of a role. The kubelet fills in the cluster spec and the index, so its size in a pod template is constant.
 Argument: dict role. Output: JSON with $(TF_CLUSTER) and $(TASK_INDEX)
 */}}
 {{- define "tf-distributed.tfConfig" -}}
@@ -46,7 +46,7 @@ Argument: dict role. Output: JSON with $(TF_CLUSTER) and $(TASK_INDEX)
 {{- end }}
 
 {{/*
-Bytes of the longest environment string of any task: "TF_CONFIG=", the text with all put in, and the closing NUL.
+Bytes of the longest environment string of any task: "TF_CONFIG=", the expanded text, and the closing NUL.
 Argument: dict root. Output: a whole number
 */}}
 {{- define "tf-distributed.tfConfigBytes" -}}
@@ -81,7 +81,7 @@ Argument: dict root. Output: JSON
 {{- end }}
 
 {{/*
-Hash of the identity. Two runs with the same hash train the same.
+Hash of the identity. Runs with the same hash train the same model in the same way.
 Argument: dict root. Output: sha256:HEX
 */}}
 {{- define "tf-distributed.hash" -}}
@@ -89,7 +89,7 @@ sha256:{{ include "tf-distributed.identity" . | sha256sum }}
 {{- end }}
 
 {{/*
-Folder that holds all runs of a storage; a run's own folder is this and its name.
+Folder of all runs of a storage. The run directory is this folder and the name of the run.
 Argument: dict root. Output: /runs or gs://BUCKET/FOLDER
 */}}
 {{- define "tf-distributed.storageDir" -}}

@@ -1,7 +1,7 @@
-{{/* One's own code at /code: from a git commit, or from the job file itself. */}}
+{{/* Your code at /code, from a git commit or from the job file. */}}
 
 {{/*
-Where Python finds one's own code.
+Environment that makes Python find your code.
 Argument: dict root. Output: YAML list, nothing without code
 */}}
 {{- define "tf-distributed.codeEnv" -}}
@@ -15,7 +15,7 @@ Argument: dict root. Output: YAML list, nothing without code
 {{- end }}
 
 {{/*
-The volume of the code: filled by the init container, or the ConfigMap.
+The volume of the code: an empty folder that the init container fills, or the ConfigMap.
 Argument: dict root. Output: YAML list, nothing without code
 */}}
 {{- define "tf-distributed.codeVolume" -}}
@@ -31,8 +31,8 @@ Argument: dict root. Output: YAML list, nothing without code
 {{- end }}
 
 {{/*
-Init container that fetches one commit. The token stays in the environment: never in an argument or on disk.
-safe.directory: the volume belongs to root, the process does not run as root.
+Init container that fetches one commit. The token stays in the environment, never in an argument or on disk.
+Git needs safe.directory because root owns the volume and the process does not run as root.
 Argument: dict root. Output: YAML map
 */}}
 {{- define "tf-distributed.fetchCode" -}}

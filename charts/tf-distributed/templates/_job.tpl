@@ -1,8 +1,8 @@
-{{/* The one Job of all four roles. */}}
+{{/* The Job that all four roles share. */}}
 
 {{/*
-Indexed Job of a role; nothing for a role without tasks or an archived run.
-Mutable keys only reach fields that Kubernetes lets change on a live Job: suspend, activeDeadlineSeconds, backoffLimit.
+Indexed Job of a role. The output is empty for a role without tasks and for an archived run.
+Mutable keys set only the fields that may change on a live Job: suspend, activeDeadlineSeconds, backoffLimit.
 Argument: dict root, role. Output: YAML document
 */}}
 {{- define "tf-distributed.job" -}}
@@ -20,20 +20,20 @@ spec:
   suspend: {{ eq $values.state "suspended" }}
   activeDeadlineSeconds: {{ include "tf-distributed.seconds" $values.deadline }}
   {{- if has .role (list "ps" "worker") }}
-  # Each task has its own budget.
+  # Each task has its own number of retries.
   backoffLimitPerIndex: {{ $values.failure.retriesPerTask | int }}
   {{- if not (and (eq .role "worker") (eq $values.strategy "ParameterServer")) }}
-  # Without this task the others can't go on; only ParameterServer trains on with the workers that are left.
+  # The other tasks cannot continue without this one. Only ParameterServer can train with fewer workers.
   maxFailedIndexes: 0
   {{- end }}
   {{- else }}
   backoffLimit: {{ $values.retries | int }}
   {{- end }}
-  # No twin of a pod that is still ending: its address is in the cluster spec.
+  # A replacement has the same address in the cluster spec, so it waits until the old pod has ended.
   podReplacementPolicy: Failed
   podFailurePolicy:
     rules:
-      # First, so that a preempted or drained pod is never counted.
+      # This rule is the first, so that a preempted or drained pod never counts as a failure.
       - action: Ignore
         onPodConditions:
           - type: DisruptionTarget
@@ -51,8 +51,8 @@ spec:
 {{- end }}
 
 {{/*
-Exit codes that end the Job at once, in the ascending order that Kubernetes asks for.
-1 is what any Python program of one's own leaves with when it lost a peer: not final there by default.
+Exit codes that end the Job without a retry, in the ascending order that Kubernetes requires.
+A custom command usually exits with 1 when it loses a peer, so 1 is retried there by default.
 Argument: dict root. Output: JSON list
 */}}
 {{- define "tf-distributed.permanentExitCodes" -}}

@@ -1,7 +1,7 @@
-{{/* Every name, address and label of the chart. All other objects of a run are named like the run itself. */}}
+{{/* Every name, address and label of the chart. Every object without a role has the name of the run. */}}
 
 {{/*
-Prefix of the labels and annotations that the project defines: a DNS subdomain, as Kubernetes asks for.
+Prefix of the labels and annotations that the project defines. Kubernetes requires a DNS subdomain.
 Argument: none. Output: DNS subdomain
 */}}
 {{- define "tf-distributed.prefix" -}}
@@ -9,7 +9,7 @@ tf-distributed.github.io
 {{- end }}
 
 {{/*
-Name of a role's Job; its pods' host names are this and the index.
+Name of the Job of a role. The host name of a pod is this name and its index.
 Argument: dict root, role. Output: RUN-ROLE
 */}}
 {{- define "tf-distributed.name" -}}
@@ -17,7 +17,7 @@ Argument: dict root, role. Output: RUN-ROLE
 {{- end }}
 
 {{/*
-Where a task listens: the host name that an Indexed Job gives its pod, inside the run's headless Service.
+Address of a task: the host name that an Indexed Job gives its pod, inside the run's headless Service.
 Argument: dict root, role, index. Output: RUN-ROLE-INDEX.RUN:PORT
 */}}
 {{- define "tf-distributed.address" -}}
@@ -25,7 +25,7 @@ Argument: dict root, role, index. Output: RUN-ROLE-INDEX.RUN:PORT
 {{- end }}
 
 {{/*
-Labels that tell the pods of one component of one run; part of immutable selectors, so they never change.
+Labels that select the pods of one component of a run. They are part of immutable selectors, so they never change.
 Argument: dict root, role. Output: YAML map
 */}}
 {{- define "tf-distributed.podLabels" -}}
@@ -35,7 +35,7 @@ app.kubernetes.io/component: {{ .role }}
 {{- end }}
 
 {{/*
-Labels that all task pods of a run have and its TensorBoard has not; what Service and NetworkPolicy select.
+Labels that all task pods of a run have and its TensorBoard lacks. Service and NetworkPolicy select them.
 Argument: dict root. Output: YAML map
 */}}
 {{- define "tf-distributed.taskSelector" -}}
@@ -44,8 +44,8 @@ app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 {{- end }}
 
 {{/*
-Metadata of an object (never of a pod): chart version and the notes of the run are here.
-Argument: dict root, name, role (component), annotations (dict, may be left out). Output: YAML map
+Metadata of an object (never of a pod): it holds the chart version, the owner, the description and the labels.
+Argument: dict root, name, role (component), annotations (dict, optional). Output: YAML map
 */}}
 {{- define "tf-distributed.metadata" -}}
 {{- $values := .root.Values -}}

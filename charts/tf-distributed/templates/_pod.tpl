@@ -1,4 +1,4 @@
-{{/* The one pod template of all four roles, and the parts that TensorBoard's pod shares with it. */}}
+{{/* The pod template that all four roles share, and the parts that the TensorBoard pod shares with it. */}}
 
 {{/*
 Pod template of a task.
@@ -45,7 +45,7 @@ spec:
 {{- end }}
 
 {{/*
-The container of a task, ours or one's own program.
+The container of a task, which runs the trainer or your command.
 Argument: dict root, role. Output: YAML map
 */}}
 {{- define "tf-distributed.container" -}}
@@ -75,7 +75,7 @@ volumeMounts:
 {{- end }}
 
 {{/*
-Environment of a task. TF_CONFIG comes after the two that it is made of: the kubelet only looks back.
+Environment of a task. The kubelet expands only earlier variables, so TF_CONFIG follows TF_CLUSTER and TASK_INDEX.
 Argument: dict root, role. Output: YAML list
 */}}
 {{- define "tf-distributed.env" -}}
@@ -122,7 +122,7 @@ Argument: dict root, role. Output: YAML list
 {{- end }}
 
 {{/*
-Volumes of a pod: the storage (if it is no bucket), /tmp and, for tasks, the data.
+Volumes of a pod: the storage unless it is a bucket, /tmp and, for tasks, code and data.
 Argument: dict root, role. Output: YAML list
 */}}
 {{- define "tf-distributed.volumes" -}}
@@ -148,7 +148,7 @@ Argument: dict root, role. Output: YAML list
 {{- end }}
 
 {{/*
-Where the volumes are mounted. TensorBoard only reads the runs.
+Mounts of the volumes. TensorBoard mounts the runs read-only.
 Argument: dict root, role. Output: YAML list
 */}}
 {{- define "tf-distributed.mounts" -}}
@@ -191,7 +191,7 @@ Argument: dict resources, gpus, gpu (its resource name). Output: YAML map
 {{- end }}
 
 {{/*
-What every pod has, TensorBoard's too: who it runs as (restricted Pod Security), no token, no service variables.
+Settings of every pod, including TensorBoard: the user (restricted Pod Security), no token and no service variables.
 Argument: dict root. Output: YAML map
 */}}
 {{- define "tf-distributed.podCommon" -}}
@@ -216,7 +216,7 @@ securityContext:
 {{- end }}
 
 {{/*
-What every container has: no more rights, no capabilities, nothing to write but its mounts.
+Settings of every container: no privilege escalation, no capabilities, and a read-only root file system.
 Argument: none. Output: YAML map
 */}}
 {{- define "tf-distributed.containerSecurity" -}}

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from tests.chart.rendering import ROOT
-from tests.unit.review.repositories import DIGEST, LINK, RUN, VERSION, Case, Files, changed, review_of
+from tests.unit.review.repositories import DIGEST, LINK, RUN, VERSION, Case, changed, review_of
 from tfd.review.analysis.policy_file import RulesError
 from tfd.review.output.comment import comment
 from tfd.review.sources.git import GitError
@@ -20,6 +20,9 @@ MERGED = {OLD: RUN}
 FASTER = changed(RUN, ("1e-3", "3e-3"), ("steps: 20000", "steps: 60000"))
 SUSPENDED = f"{RUN}state: suspended\n"
 ARCHIVED = f"{RUN}state: archived\n"
+NO_CHARTS: dict[str, str | None] = {
+    str(path.relative_to(ROOT)): None for path in (ROOT / "charts").rglob("*") if path.is_file()
+}
 ONE_GPU = changed(RUN, ("replicas: 4", "replicas: 1"))
 BOMB = "storage: {claim: runs}\na: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdef", "bcdefg", strict=True)
@@ -35,13 +38,6 @@ description: |
   \u202eright to left\u202c and zero\u200bwidth
 args: ["{EVIL.replace(chr(92), chr(92) * 2)}"]
 """
-
-NO_CHART: Files = {
-    str(path.relative_to(ROOT)): None
-    for folder in ("charts", "schema")
-    for path in (ROOT / folder).rglob("*")
-    if not path.is_dir()
-}
 
 CASES: dict[str, Case] = {
     # New runs.
@@ -59,6 +55,7 @@ CASES: dict[str, Case] = {
     "new-while-the-base-moved-on": Case({NEW: FASTER}, MERGED, meanwhile={"jobs/vision/other.yaml": ONE_GPU}),
     "new-on-an-unreleased-chart": Case({NEW: FASTER}, MERGED, tagged=False),
     "new-on-a-newer-chart": Case({NEW: changed(FASTER, (VERSION, "9.9.9"))}, MERGED, release="9.9.9"),
+    "new-in-a-repository-without-charts": Case({NEW: FASTER}, MERGED | NO_CHARTS, tagged=False),
     # Changes in place.
     "mutable-deadline-and-retries": Case({OLD: f"{RUN}deadline: 48h\nretries: 9\n"}, MERGED),
     "mutable-suspended": Case({OLD: SUSPENDED}, MERGED),
@@ -113,12 +110,9 @@ CASES: dict[str, Case] = {
     ),
     "rule-chart-and-job": Case({NEW: FASTER, "charts/tf-distributed/README.md": "new\n"}, MERGED),
     "rule-too-many-runs": Case({f"jobs/vision/try-{n}.yaml": changed(RUN, ("20000", f"{n + 1}")) for n in range(21)}),
-    # Repositories without a policy file or a chart.
+    # The policy file is missing on the base, or the pull request deletes it.
     "without-a-policy-file": Case({NEW: f"{FASTER}env: [{{name: API_KEY, value: 0123456789abcdef0123}}]\n"},
                                   {OLD: RUN, "review.yaml": None}),
-    "without-a-policy-file-and-a-chart": Case(
-        {NEW: FASTER}, MERGED, before=NO_CHART | {"review.yaml": None}, tagged=False
-    ),
     "policy-file-and-chart-deleted": Case(
         {
             NEW: changed(FASTER, (f"@{DIGEST}", ":latest")),

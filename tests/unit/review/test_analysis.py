@@ -13,7 +13,8 @@ from tests.unit.review.cases import NEW, OLD
 from tests.unit.review.repositories import DIGEST, RUN, Case, build, changed, commit
 from tfd.assets import CHART
 from tfd.jobfile import helm_yaml
-from tfd.jobfile.jobfile import Problem
+from tfd.jobfile.helm_yaml import Key
+from tfd.jobfile.jobfile import JobFile, Problem
 from tfd.jobfile.schema import class_of
 from tfd.local.pods import read_pods
 from tfd.review.analysis import fixes, fleet
@@ -225,26 +226,41 @@ def test_nearest_run_is_the_parent_else_the_most_similar_else_the_newest(
 
 
 @pytest.mark.parametrize(
-    ("line", "key", "rename", "fixed"),
+    ("line", "key", "replacement", "fixed"),
     [
-        ("  step: 5  # five", "step", "steps", "  steps: 5  # five"),
-        ("resumeFrom: a", "resumeFrom", "warmStartFrom", "warmStartFrom: a"),
-        ("worker: {replica: 5}", "replica", "replicas", "worker: {replicas: 5}"),
-        ("steps: 5", "steps", "", None),
-        ("chartVersion: 1.0.0  # a", "chartVersion", "", "chartVersion: 2.0.0  # a"),
-        ("chartVersion: '1 0'", "chartVersion", "", "chartVersion: 2.0.0"),
-        ("chartVersion:", "chartVersion", "", None),
-        ("deadline: 5", "deadline", "", None),
+        ("  step: 5  # five", ("trainer", "step"), ("trainer", "steps"), "  steps: 5  # five"),
+        ("resumeFrom: a", ("resumeFrom",), ("warmStartFrom",), "warmStartFrom: a"),
+        ("worker: {replica: 5}", ("worker", "replica"), ("worker", "replicas"), "worker: {replicas: 5}"),
+        ("steps: 5", ("steps",), ("trainer", "steps"), None),
+        ("'step': 5", ("trainer", "step"), ("trainer", "steps"), None),
+        ('chartVersion: "1"  # a', ("chartVersion",), None, "chartVersion: 2.0.0  # a"),
+        ("chartVersion: a  # chartVersion: b", ("chartVersion",), None, "chartVersion: 2.0.0  # chartVersion: b"),
+        ("chartVersion: [1]", ("chartVersion",), None, None),
+        ("deadline: 5", ("deadline",), None, None),
     ],
 )
-def test_one_line_fixes_a_misspelled_key_or_version(line: str, key: str, rename: str, fixed: str | None) -> None:
-    problem = Problem(Path(NEW), 2, line.index(key) + 1, "", (key,), rename)
+def test_one_line_fixes_a_misspelled_key_or_version(line: str, key: Key, replacement: Key, fixed: str | None) -> None:
+    column = len(line) - len(line.lstrip()) + 1 if "{" not in line else line.index("{") + 2
+    problem = Problem(Path(NEW), 2, column, "any text", key, replacement)
     found = fixes.suggestion(job(f"# a\n{line}\n"), problem, "2.0.0")
     assert found == (Suggestion(2, fixed) if fixed else None)
 
 
+def test_unknown_keys_carry_their_replacement(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    renamed = "resumeFrom: a"  # warmStartFrom
+    file.write_text(f"storage: {{claim: runs}}\ntrainer: {{step: 5}}\n{renamed}\nsteps: 5\ncolor: red\n")
+    found = {problem.key: problem.replacement for problem in JobFile(file).problems()}
+    assert found == {
+        ("trainer", "step"): ("trainer", "steps"),
+        ("resumeFrom",): ("warmStartFrom",),
+        ("steps",): ("trainer", "steps"),
+        ("color",): None,
+    }
+
+
 def test_empty_file_gets_no_suggestion() -> None:
-    assert fixes.suggestion(job(""), Problem(Path(NEW), 1, 1, "", ("chartVersion",)), "2.0.0") is None
+    assert fixes.suggestion(job(""), Problem(Path(NEW), 1, 1, "any text", ("chartVersion",)), "2.0.0") is None
 
 
 def test_job_files_that_are_too_large_together_are_not_read(

@@ -75,23 +75,13 @@ def test_installed_check_reads_the_chart_of_the_package(tfd: Path, repository: P
     assert refused.stdout.startswith("jobs/vision/digits-1.yaml:2:6: ps.replicas: got 1; expected ")
 
 
-def test_installed_review_judges_any_git_repository(tfd: Path, repository: Path) -> None:
+def test_installed_review_judges_a_pull_request_without_charts_and_policy(tfd: Path, repository: Path) -> None:
     done(tfd, "new", "vision/digits-2", "--from", "vision/digits-1", cwd=repository)
     commit(repository)
-    reviewed = done(tfd, "review", "--base", "HEAD~1", "--head", "HEAD", cwd=repository)
-    assert "vision/digits-2 starts: " in reviewed
-    assert "review.yaml:1:1: warning: Missing on the base branch." in reviewed
-    assert "charts/tf-distributed/:1:1: warning: Missing on the base branch." in reviewed
-
-
-def test_installed_review_uses_the_policy_file_of_the_repository(tfd: Path, repository: Path) -> None:
-    (repository / "review.yaml").write_text("rules: {imageDigest: {waiver: []}}\n")
-    commit(repository)
-    done(tfd, "new", "vision/digits-2", "--from", "vision/digits-1", cwd=repository)
-    commit(repository)
-    refused = run(tfd, "review", "--base", "HEAD~1", "--head", "HEAD", cwd=repository)
-    assert refused.returncode == 1
-    assert "expected an image with a digest" in refused.stdout
+    reviewed = run(tfd, "review", "--base", "HEAD~1", "--head", "HEAD", cwd=repository)
+    assert reviewed.returncode == 0, reviewed.stderr
+    assert "vision/digits-2 starts: " in reviewed.stdout
+    assert "review.yaml:1:1: warning: Missing on the base branch." in reviewed.stdout
 
 
 def test_installed_run_has_its_help_and_its_exit_codes(tfd: Path, repository: Path) -> None:

@@ -243,7 +243,7 @@ def test_suspended_archived_and_tensorboard_only_runs_have_their_own_states(clus
     cluster.answers["items"] = [record()]
     assert cluster.status()["state"] == "archived"
     cluster.answers["items"] = [record("None", chief=0, ps=0, worker=0)]
-    assert cluster.status()["state"] == "board"
+    assert cluster.status()["state"] == "tensorboard"
 
 
 def test_deleted_pod_of_a_finished_task_counts_as_done(cluster: Cluster) -> None:

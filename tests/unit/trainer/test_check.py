@@ -133,7 +133,7 @@ def test_a_right_task_is_described() -> None:
         ("ScalarLoss", "loss(labels float32 [8], outputs float32 [8, 1]): ValueError: loss() returned a scalar"),
         ("LossOfColumns", "returned 1 losses for 8 examples: it must return one loss per example"),
         ("ShapesThatDiffer", "model() called with features float32 [8, 3]: "),
-        ("Unbuilt", "model() must return a model that is built: begin it with keras.Input"),
+        ("Unbuilt", "model() returned a model that is not built. Start the model with keras.Input."),
         ("Raising", "model() or optimizer(): RuntimeError: no optimizer today"),
         ("NoLabels", 'dataset(context, "train"): ValueError: yields TensorSpec'),
         ("NotBatched", "the first dimension must be the batch, of context.batch_size examples (8)"),

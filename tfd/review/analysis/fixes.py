@@ -9,7 +9,8 @@ from tfd.jobfile.jobfile import Problem
 from tfd.review.analysis.findings import Suggestion
 from tfd.review.sources.job_files import CommittedJobFile
 
-_VERSION = re.compile(r"""(chartVersion: *)("(?:[^"\\]|\\.)*"|'[^']*'|[^\s#,}"']+)""")
+# A version on the line of its key; not a block, an alias or a list.
+_VERSION = re.compile(r"""(chartVersion: *)("[^"]*"|'[^']*'|[\w.][^\s#,}]*)""")
 
 
 def suggestion(job: CommittedJobFile, problem: Problem, version: str) -> Suggestion | None:
@@ -17,18 +18,20 @@ def suggestion(job: CommittedJobFile, problem: Problem, version: str) -> Suggest
 
     Args:
         job: the job file.
-        problem: what the chart refuses.
-        version: version of that chart.
+        problem: one of its problems.
+        version: the chart version to set where chartVersion is the problem.
 
     """
     line = job.data.decode(errors="replace").splitlines()[problem.line - 1 : problem.line]
     if not line:
         return None
     indent, at_key = line[0][: problem.column - 1], line[0][problem.column - 1 :]
-    if problem.rename and at_key.startswith(wrong := str(problem.key[-1])):
-        return Suggestion(problem.line, indent + problem.rename + at_key.removeprefix(wrong))
-    if problem.key == ("chartVersion",) and _VERSION.search(line[0]):
-        return Suggestion(problem.line, _VERSION.sub(rf"\g<1>{version}", line[0]))
+    if problem.replacement and problem.replacement[:-1] == problem.key[:-1]:
+        wrong, right = str(problem.key[-1]), str(problem.replacement[-1])
+        if at_key.startswith(wrong):
+            return Suggestion(problem.line, indent + right + at_key.removeprefix(wrong))
+    if problem.key == ("chartVersion",) and _VERSION.match(at_key):
+        return Suggestion(problem.line, indent + _VERSION.sub(rf"\g<1>{version}", at_key, count=1))
     return None
 
 

@@ -17,7 +17,7 @@ from tfd.review.analysis.history import History, deleted_jobs
 from tfd.review.analysis.policy import Policy
 from tfd.review.analysis.policy_file import DEFAULT, FILE, Rules, RulesError, has_rules, load_rules
 from tfd.review.analysis.run_review import RunReview, RunReviewer
-from tfd.review.sources.charts import CHART, Charts
+from tfd.review.sources.charts import Charts
 from tfd.review.sources.git import Repository
 from tfd.review.sources.job_files import FOLDER, is_job_path, read_tree
 from tfd.review.sources.renderer import Renderer
@@ -76,8 +76,7 @@ def review_pull_request(
     # Only the base decides. A pull request that deletes the policy file is judged by the deleted one.
     rules = load_rules(repository, base) if has_rules(repository, base) else DEFAULT
     with _temporary_folder() as folder:
-        charts = Charts(repository, base, folder / "charts")
-        renderer = Renderer(charts, folder / "jobs")
+        renderer = Renderer(Charts(repository, base, folder / "charts"), folder / "jobs")
         base_tree = read_tree(repository, base)
         merged_tree = read_tree(repository, merged, base_tree.jobs.values())
         added = [job for path, job in merged_tree.jobs.items() if path not in base_tree.jobs]
@@ -91,7 +90,7 @@ def review_pull_request(
         runs = [reviewer.examine(path) for path in paths[:MOST_CHANGED]]
         others = sorted(set(changed) - set(paths))
         findings = [
-            *_defaults(rules, charts),
+            *_defaults(rules),
             *_too_many(paths),
             *_renamed(runs, history),
             *_together(reviewer, runs, others),
@@ -111,18 +110,14 @@ def _temporary_folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def _defaults(rules: Rules, charts: Charts) -> Iterator[Finding]:
-    """Yield a warning for the policy file and for the chart, if the base branch lacks it."""
+def _defaults(rules: Rules) -> Iterator[Finding]:
+    """Yield a warning if the base branch has no policy file."""
     if rules is DEFAULT:
         message = sentence(
             f"Missing on the base branch. This review uses the default rules: {', '.join(DEFAULT.by_name)}. "
             "Add the file to set your own rules."
         )
         yield Finding(Level.WARNING, FILE, message)
-    if not charts.on_base():
-        version = charts.newest().version
-        message = sentence("Missing on the base branch. This review uses chart {}, installed with tfd.", version)
-        yield Finding(Level.WARNING, f"{CHART}/", message)
 
 
 def _together(reviewer: RunReviewer, runs: list[RunReview], others: list[str]) -> Iterator[Finding]:

@@ -119,7 +119,7 @@ class RunReviewer:
 
     def _problems(self, job: CommittedJobFile) -> list[Finding]:
         """Return the problems that `tfd check` reports."""
-        version = (self.renderer.chart(job) or self.renderer.charts.newest()).version
+        version = self.renderer.charts.newest().version
         return [
             Finding(
                 Level.REFUSED,

@@ -13,7 +13,7 @@ from tfd.review.analysis.policy import images
 from tfd.review.analysis.pull_request import PullRequestReview
 from tfd.review.analysis.run_review import RunReview
 from tfd.review.output import details
-from tfd.review.output.markdown import block, code, folded, table
+from tfd.review.output.markdown import block, code, folded, prose, table
 from tfd.review.output.redaction import Redactor
 from tfd.review.output.summary import effect, headline, mark, table_row, training
 from tfd.review.sources.quantities import ratio
@@ -59,6 +59,11 @@ def comment(review: PullRequestReview) -> str:
         names = "; ".join(omitted[:3]) + (f" and {len(omitted) - 3} more" if len(omitted) > 3 else "")  # noqa: PLR2004
         text += f"\n\nOmitted to fit GitHub's comment limit: {names}. Run `tfd review --format json` to see them."
     return f"{text}\n"
+
+
+def failure(error: Exception) -> str:
+    """Return the review comment for a merge that an error makes impossible to judge."""
+    return f"{MARKER}\n### ❔ Cannot judge the effect of this merge\n\n{prose(str(error), 1000)}"
 
 
 def _essentials(review: PullRequestReview, redactor: Redactor, caps: _Caps) -> Iterator[str]:

@@ -35,6 +35,11 @@ def as_json(review: PullRequestReview) -> dict[str, Any]:
     return shown
 
 
+def failure(error: Exception, exit_code: int) -> dict[str, Any]:
+    """Return the report for a merge that an error makes impossible to judge."""
+    return {"exitCode": exit_code, "headline": str(error)}
+
+
 def _run(run: RunReview) -> dict[str, Any]:
     merged = run.merged_rendering
     rendering = merged or run.base_rendering

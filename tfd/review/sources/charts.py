@@ -13,7 +13,6 @@ from tfd.review.sources.git import GitError, Repository
 
 CHART = "charts/tf-distributed"
 _VERSION = re.compile(r"[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}")
-_EXPORTED = (CHART, "schema")
 
 
 def tag(version: str) -> str:
@@ -23,7 +22,7 @@ def tag(version: str) -> str:
 
 @dataclass(frozen=True)
 class Chart:
-    """One version of the chart, exported from git."""
+    """One version of the chart: exported from git, or installed with tfd."""
 
     folder: Path
     version: str
@@ -35,7 +34,7 @@ class Chart:
 class Charts:
     """The charts of a repository, from its tags and the base branch, never from the pull request.
 
-    For a base branch without a chart, the chart that is installed with tfd takes its place.
+    The chart that is installed with tfd replaces the chart of a base branch that has none.
     """
 
     repository: Repository
@@ -43,23 +42,19 @@ class Charts:
     folder: Path
     _exported: dict[str, Chart | None] = field(default_factory=dict)
 
-    def on_base(self) -> bool:
-        """Return whether the base branch has a chart."""
-        return _has_chart(self.repository, self.base)
-
     def newest(self) -> Chart:
-        """Return the chart of the base branch, or the installed one."""
-        chart = self._current()
+        """Return the chart of the base branch, at its tag if there is one."""
+        chart = self._export(self.base, released=False)
         return self.of(chart.version) or chart
 
     def of(self, version: str) -> Chart | None:
-        """Return the chart of a version: at its tag, else on the base branch; None when neither exists."""
+        """Return the chart of a version: at its tag, else on the base branch; None if neither has that version."""
         if version not in self._exported:
             try:
                 commit = self.repository.commit(f"refs/tags/{tag(version)}")
             except GitError:
-                current = self._current()
-                self._exported[version] = current if current.version == version else None
+                base = self._export(self.base, released=False)
+                self._exported[version] = base if base.version == version else None
             else:
                 self._exported[version] = self._export(commit, released=True)
         return self._exported[version]
@@ -71,24 +66,12 @@ class Charts:
             return self.of(version)
         return self.newest()
 
-    def _current(self) -> Chart:
-        return self._export(self.base, released=False) or _read(assets.CHART, released=False)
-
-    def _export(self, commit: str, *, released: bool) -> Chart | None:
-        """Return the chart of a commit; None where the commit has no chart."""
+    def _export(self, commit: str, *, released: bool) -> Chart:
         target = self.folder / commit
         if not target.exists():
-            if not _has_chart(self.repository, commit):
-                return None
-            folders = [folder for folder in _EXPORTED if self.repository.entries(commit, folder)]
-            self.repository.export(commit, folders, target)
-        return _read(target / CHART, released=released)
-
-
-def _has_chart(repository: Repository, commit: str) -> bool:
-    return bool(repository.entries(commit, f"{CHART}/Chart.yaml"))
-
-
-def _read(folder: Path, *, released: bool) -> Chart:
-    facts = helm_yaml.load((folder / "Chart.yaml").read_text(encoding="utf-8")).value
-    return Chart(folder, str(facts["version"]), released)
+            target.mkdir(parents=True)
+            if self.repository.entries(commit, f"{CHART}/Chart.yaml"):
+                self.repository.export(commit, (CHART,), target)
+        folder = target / CHART if (target / CHART).exists() else assets.CHART
+        facts = helm_yaml.load((folder / "Chart.yaml").read_text(encoding="utf-8")).value
+        return Chart(folder, str(facts["version"]), released)

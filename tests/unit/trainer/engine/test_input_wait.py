@@ -1,8 +1,9 @@
-"""The share of the time that goes by waiting for data."""
+"""The share of the training time in which steps wait for data, measured with a clock that the test moves."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -36,48 +37,36 @@ def test_share_covers_the_last_ten_seconds(clock: Clock, lines: list[str]) -> No
 def test_input_bound_warning_is_logged_once_in_five_minutes(clock: Clock, lines: list[str]) -> None:
     wait(clock, *[(0.43, 1.0)] * 20)
     assert len(lines) == 1
-    assert lines[0].startswith("input-bound: 43 % of the time was spent waiting for data: ")
+    assert lines[0].startswith("input-bound: steps waited for data for 43 % of the time. ")
     lines.clear()
     wait(clock, *[(0.43, 1.0)] * 400)
     assert len(lines) == 2
 
 
-class Slow:
-    """A runner over data of which each batch takes some milliseconds, and a step some others."""
-
-    def __init__(self, data_ms: int, step_ms: int) -> None:
-        def sleep(milliseconds: int, value: Any) -> Any:
-            def wait(each: Any) -> Any:
-                time.sleep(milliseconds / 1000)
-                return each
-
-            return tf.numpy_function(wait, [value], value.dtype)
-
-        def step(batch: Any) -> Any:
-            with tf.control_dependencies([sleep(step_ms, batch)]):
-                counter.assign_add(1)
-            return tf.reduce_sum(batch)
-
-        counter = tf.Variable(0, dtype=tf.int64)
-        data = tf.data.Dataset.from_tensors(1.0).repeat().map(lambda each: sleep(data_ms, each))
-        strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
-        state = steps.TrainState(model=None, optimizer=None, step=counter)
-        self.runner = steps.SyncStepRunner(
-            strategy, state, step, strategy.distribute_datasets_from_function(lambda _: data)
-        )
-
-    def last_segment(self) -> tuple[float, float]:
-        self.runner.run(2)
-        assert self.runner.waited() == (0.0, 0.0), "the first segment is tracing"
-        assert self.runner.run(40) == pytest.approx(1.0)
-        return self.runner.waited()
+@pytest.fixture
+def functions_run_eagerly() -> Iterator[None]:
+    """Run the body of each tf.function as Python code, so that the test controls the order of the operations."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
-def test_time_in_dataset_counts_as_waiting() -> None:
-    waited, seconds = Slow(data_ms=20, step_ms=0).last_segment()
-    assert 40 * 0.02 <= waited <= seconds
+@pytest.mark.usefixtures("functions_run_eagerly")
+def test_only_the_time_in_the_dataset_counts_as_waiting(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    def batches() -> Iterator[Any]:
+        while True:
+            clock.sleep(0.25)
+            yield tf.constant(1.0)
 
+    def step(batch: Any) -> Any:
+        clock.sleep(0.5)
+        return batch
 
-def test_time_in_steps_does_not_count_as_waiting() -> None:
-    waited, seconds = Slow(data_ms=0, step_ms=20).last_segment()
-    assert seconds - waited >= 40 * 0.02
+    monkeypatch.setattr(tf, "timestamp", lambda: tf.constant(clock(), tf.float64))
+    monkeypatch.setattr(steps, "time", SimpleNamespace(monotonic=clock))
+    state = steps.TrainState(model=None, optimizer=None, step=tf.Variable(0, dtype=tf.int64))
+    runner = steps.SyncStepRunner(tf.distribute.OneDeviceStrategy("/cpu:0"), state, step, batches())
+    runner.run(2)
+    assert runner.waited() == (0.0, 0.0), "the first segment traces the graph, so its time is ignored"
+    assert runner.run(40) == pytest.approx(1.0)
+    assert runner.waited() == pytest.approx((40 * 0.25, 40 * 0.75))

@@ -1,4 +1,4 @@
-"""The loop's bookkeeping, with steps that only count."""
+"""The decisions of the training loop, with a runner that only counts steps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trainer.runtime.errors import LostPeer, Stopped
 
 @dataclass
 class Counter:
-    """Counts steps; `extra` more in each segment, as a ParameterServer run does when a worker dies."""
+    """A runner that counts steps, and adds `extra` steps per segment as a lost ParameterServer worker does."""
 
     now: int = 0
     extra: int = 0
@@ -34,7 +34,9 @@ class Counter:
 
 
 @dataclass
-class Silent:
+class Recorder:
+    """Reports that only record the segments."""
+
     seen: list[tuple[int, int]] = field(default_factory=list)
 
     def begin(self, step: int) -> None:
@@ -52,18 +54,18 @@ SETTINGS = TrainerConfig(steps=100, checkpoint_every=30, summary_every=20)
 
 def loop(counter: Counter, saved: list[int], **changes: object) -> Loop:
     defaults = {
-        "settings": SETTINGS, "runner": counter, "progress": Silent(), "save": saved.append,
+        "settings": SETTINGS, "runner": counter, "progress": Recorder(), "save": saved.append,
         "stop_requested": lambda: False, "sizer": SegmentSizer(),
     }  # fmt: skip
     return Loop(**{**defaults, **changes})  # type: ignore[arg-type]
 
 
-def test_checkpoints_at_every_multiple_and_at_the_end() -> None:
-    counter, saved, progress = Counter(), [], Silent()
+def test_loop_saves_at_every_multiple_and_at_the_last_step() -> None:
+    counter, saved, progress = Counter(), [], Recorder()
     assert loop(counter, saved, progress=progress).run() == 100
     assert saved == [30, 60, 90, 100]
     ends = {step for _, step in progress.seen}
-    assert {20, 30, 40, 60, 80, 90, 100} <= ends, "no segment goes past a checkpoint or a summary"
+    assert {20, 30, 40, 60, 80, 90, 100} <= ends, "each checkpoint and summary must be the end of a segment"
 
 
 def test_loop_continues_from_the_restored_step() -> None:
@@ -72,13 +74,13 @@ def test_loop_continues_from_the_restored_step() -> None:
     assert saved == [90, 100]
 
 
-def test_a_trained_run_takes_no_step() -> None:
+def test_loop_runs_no_step_after_the_last_one() -> None:
     counter, saved = Counter(now=100), []
     assert loop(counter, saved).run() == 100
     assert (counter.segments, saved) == ([], [])
 
 
-def test_surplus_steps_of_a_lost_worker_keep_the_checkpoints_in_order() -> None:
+def test_extra_steps_of_a_lost_worker_skip_no_checkpoint() -> None:
     counter, saved = Counter(extra=1), []
     end = loop(counter, saved).run()
     assert 100 <= end <= 101
@@ -108,7 +110,7 @@ def test_loop_follows_the_decision_of_all_tasks() -> None:
     assert saved == [10]
 
 
-def test_task_without_a_signal_saves_and_stays_when_another_stops() -> None:
+def test_task_without_a_signal_saves_and_loses_its_peer_when_another_stops() -> None:
     counter, saved = Counter(), []
     agreed = iter([(False, False, 7), (True, False, 1)])
     with pytest.raises(LostPeer, match="another task received SIGTERM; saved checkpoint 7"):
@@ -138,9 +140,9 @@ def test_boundary_is_crossed_at_or_after_its_step() -> None:
 def test_segment_size_converges_to_one_second() -> None:
     sizer = SegmentSizer()
     sizer.ran(1, 20.0)
-    assert sizer.count == 1, "the first call is tracing"
+    assert sizer.count == 1, "the first call traces the graph, so its time is ignored"
     sizer.ran(1, 0.01)
-    assert sizer.count == 8, "it grows step by step"
+    assert sizer.count == 8, "the size grows at most eightfold"
     for _ in range(5):
         sizer.ran(sizer.count, sizer.count * 0.01)
     assert sizer.count == 100
@@ -150,10 +152,10 @@ def test_segment_size_converges_to_one_second() -> None:
     assert sizer.count == 1
 
 
-def test_the_rate_leaves_out_the_first_segment(clock: Clock) -> None:
+def test_rate_excludes_the_first_segment(clock: Clock) -> None:
     rate = Rate(clock)
     assert (rate.recent, rate.overall) == (None, None)
-    rate.add(1)  # after a minute of tracing
+    rate.add(1)  # the end of the first segment
     for step in range(11, 300, 10):
         clock.sleep(1)
         rate.add(step)
@@ -169,7 +171,7 @@ def test_early_stopping_saves_and_ends_the_loop() -> None:
     counter, saved = Counter(), []
     assert loop(counter, saved, end_requested=lambda: counter.now > 30).run() == 40
     assert saved == [30, 40]
-    assert loop(counter, saved, end_requested=lambda: True).run() == 40, "also when there is nothing to do any more"
+    assert loop(counter, saved, end_requested=lambda: True).run() == 40, "the loop ends before a further step"
     assert saved == [30, 40]
 
 
@@ -178,23 +180,23 @@ def test_stop_wins_over_early_stopping() -> None:
         loop(Counter(), [], end_requested=lambda: True, stop_requested=lambda: True).run()
 
 
-class Leaving:
-    """A ps that receives SIGTERM after step 30."""
+class DrainedServer:
+    """A preemption handler of a ps that receives SIGTERM after step 30."""
 
     def __init__(self, counter: Counter, saved: list[int]) -> None:
-        self.counter, self.saved, self.gone = counter, saved, list[str]()
+        self.counter, self.saved, self.released = counter, saved, list[str]()
 
     def leaving(self) -> list[str]:
         return ["ps-1"] if self.counter.now > 30 else []
 
     def release(self, names: list[str]) -> None:
-        assert self.saved[-1] == self.counter.now, "not before all is saved"
-        self.gone += names
+        assert self.saved[-1] == self.counter.now, "the checkpoint must be saved first"
+        self.released += names
 
 
 def test_draining_ps_is_released_after_the_save() -> None:
     counter, saved = Counter(), []
-    preemption = Leaving(counter, saved)
+    preemption = DrainedServer(counter, saved)
     with pytest.raises(LostPeer, match="ps-1 received SIGTERM; saved checkpoint 40"):
         loop(counter, saved, preemption=preemption).run()
-    assert (saved, preemption.gone) == ([30, 40], ["ps-1"])
+    assert (saved, preemption.released) == ([30, 40], ["ps-1"])

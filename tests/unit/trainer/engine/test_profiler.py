@@ -1,4 +1,4 @@
-"""When the profile of a run begins and ends."""
+"""The start and the end of the profile of a run."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return called
 
 
-def train(profile: Profile, steps: int, wanted: int = 8) -> list[int]:
-    """Train in segments of `wanted` steps, or as many as the profile has room for; returns where segments ended."""
+def train(profile: Profile, steps: int, size: int = 8) -> list[int]:
+    """Train in segments of `size` steps, or of fewer if the profile requires it; return the ends of all segments."""
     step, ends = 0, []
     while step < steps:
-        step += min(wanted, profile.room(step), steps - step)
+        step += min(size, profile.room(step), steps - step)
         profile.segment(step)
         ends.append(step)
     return ends
 
 
-def test_it_takes_exactly_so_many_steps_from_the_tenth_after_the_first_segment(
+def test_profile_covers_the_requested_steps_from_ten_after_the_first_segment(
     tmp_path: Path, calls: list[str], lines: list[str]
 ) -> None:
     ends = train(Profile(str(tmp_path), 5), 60)
@@ -40,7 +40,7 @@ def test_it_takes_exactly_so_many_steps_from_the_tenth_after_the_first_segment(
     assert f"up to step {first + 5}" in lines[-1]
 
 
-def test_a_run_that_ends_meanwhile_ends_it(tmp_path: Path, calls: list[str], lines: list[str]) -> None:
+def test_end_of_the_run_stops_the_profile_once(tmp_path: Path, calls: list[str], lines: list[str]) -> None:
     profile = Profile(str(tmp_path), 1000)
     train(profile, 60)
     profile.stop()
@@ -48,14 +48,14 @@ def test_a_run_that_ends_meanwhile_ends_it(tmp_path: Path, calls: list[str], lin
     assert calls == ["start", "stop"]
 
 
-def test_once_per_run_and_not_without_being_asked(tmp_path: Path, calls: list[str]) -> None:
+def test_profile_is_taken_once_per_run_and_only_if_requested(tmp_path: Path, calls: list[str]) -> None:
     train(Profile(str(tmp_path), 0), 60)
     (tmp_path / "plugins" / "profile" / "2026_11_24").mkdir(parents=True)
     assert train(Profile(str(tmp_path), 5), 60) == [*range(8, 60, 8), 60]
     assert calls == []
 
 
-def test_a_profiler_that_fails_does_not_end_the_training(
+def test_error_of_the_profiler_does_not_end_the_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: list[str]
 ) -> None:
     def fail(_: str) -> None:
@@ -63,4 +63,4 @@ def test_a_profiler_that_fails_does_not_end_the_training(
 
     monkeypatch.setattr(tf.profiler.experimental, "start", fail)
     assert train(Profile(str(tmp_path), 5), 60)[-1] == 60
-    assert lines == ["no profile: another profile is being taken"]
+    assert lines == ["cannot profile: another profile is being taken"]

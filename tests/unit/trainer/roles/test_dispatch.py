@@ -1,4 +1,4 @@
-"""What a whole task writes to standard error."""
+"""The log of a whole task on standard error."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def stderr_of_a_run(tmp_path: Path, raw: dict[str, Any], log_format: str) -> lis
 
 
 @pytest.mark.slow
-def test_text_log_has_no_lines_of_tensorflow(tmp_path: Path, raw: dict[str, Any]) -> None:
+def test_text_log_has_only_lines_of_the_trainer(tmp_path: Path, raw: dict[str, Any]) -> None:
     lines = stderr_of_a_run(tmp_path, raw, "text")
     assert [line for line in lines if not LINE.fullmatch(line)] == []
     assert "exit 0: " in lines[-1]

@@ -1,4 +1,4 @@
-"""What the evaluator does with the checkpoints it finds, with an evaluation that the test makes up."""
+"""The evaluator's treatment of checkpoints, with a fake evaluation."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from trainer.storage.run_dir import RunDir
 pytestmark = pytest.mark.slow
 
 
-class Local:
-    """Stands for `evaluation.Evaluation`: the loss of a checkpoint is what the test says."""
+class FakeEvaluation:
+    """Replaces `evaluation.Evaluation`; the test sets the loss and the error of each checkpoint."""
 
     def __init__(self) -> None:
         self.losses: dict[int, float] = {}
@@ -42,6 +42,8 @@ class Local:
 
 
 class EvalSummaryWriter:
+    """Replaces `evaluation.EvalSummaryWriter`; records the points."""
+
     def __init__(self) -> None:
         self.points: list[tuple[int, dict[str, float]]] = []
 
@@ -57,7 +59,7 @@ class World:
         self.run_dir.claim()
         self.folder = Path(self.run_dir.checkpoints)
         self.folder.mkdir()
-        self.local, self.summaries = Local(), EvalSummaryWriter()
+        self.local, self.summaries = FakeEvaluation(), EvalSummaryWriter()
         self.evaluator = self.new_evaluator()
 
     def new_evaluator(self) -> Evaluator:
@@ -87,7 +89,7 @@ def world(tmp_path: Path, record: RunRecord, lines: list[str]) -> World:
     return World(tmp_path, record)
 
 
-def test_each_checkpoint_once_in_order_and_the_best_is_kept(world: World) -> None:
+def test_evaluator_evaluates_each_checkpoint_once_and_keeps_the_best(world: World) -> None:
     for step, loss in ((10, 3.0), (20, 1.0), (30, 2.0)):
         world.save(step, loss)
     world.evaluator.poll()
@@ -101,10 +103,10 @@ def test_each_checkpoint_once_in_order_and_the_best_is_kept(world: World) -> Non
     world.evaluator = world.new_evaluator()
     world.save(40, 5.0)
     world.evaluator.poll()
-    assert world.local.restored == [10, 20, 30, 40], "a new evaluator continues, it does not begin again"
+    assert world.local.restored == [10, 20, 30, 40], "a new evaluator must not evaluate old checkpoints again"
 
 
-def test_a_checkpoint_that_is_gone_or_damaged_is_passed_over(world: World, lines: list[str]) -> None:
+def test_evaluator_skips_deleted_and_damaged_checkpoints(world: World, lines: list[str]) -> None:
     for step in (10, 20, 30):
         world.save(step, 1.0)
     world.local.trouble = {10: tf.errors.NotFoundError(None, None, "x"), 20: DamagedError("x")}
@@ -118,7 +120,7 @@ def test_a_checkpoint_that_is_gone_or_damaged_is_passed_over(world: World, lines
         world.evaluator.poll()
 
 
-def test_of_the_best_one_that_is_deleted_during_its_evaluation_the_weights_are_kept(world: World) -> None:
+def test_weights_are_kept_if_the_best_checkpoint_is_deleted_during_its_evaluation(world: World) -> None:
     world.save(10, 1.0)
     world.local.before_run = lambda: world.delete(10)
     world.evaluator.poll()
@@ -126,7 +128,7 @@ def test_of_the_best_one_that_is_deleted_during_its_evaluation_the_weights_are_k
     assert world.written["best"]["path"].endswith("best/ckpt-10")  # type: ignore[index]
 
 
-def test_a_full_storage_does_not_end_the_evaluator(
+def test_full_storage_does_not_end_the_evaluator(
     world: World, monkeypatch: pytest.MonkeyPatch, lines: list[str]
 ) -> None:
     def full(found: CheckpointRef, directory: str) -> None:

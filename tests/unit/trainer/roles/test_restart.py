@@ -1,4 +1,4 @@
-"""How often a task restarts in place."""
+"""The limit of in-place restarts, and the state that they pass on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_in_place_restarts_are_limited_until_a_newer_checkpoint_exists() -> None
     assert [InPlaceRestartState(count=n).pause for n in (1, 2, 3, 9)] == [1, 2, 4, 10]
 
 
-def test_restarts_while_waiting_do_not_count_and_keep_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_restarts_while_waiting_are_not_counted_and_keep_the_start_of_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     state = InPlaceRestartState(count=2, checkpoint=50).while_waiting(1000.0).while_waiting(1060.0)
     assert (state.count, state.checkpoint, state.waiting_since) == (2, 50, 1000.0)
     monkeypatch.setattr(restart.time, "time", lambda: 1090.0)

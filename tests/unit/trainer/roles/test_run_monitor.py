@@ -1,4 +1,4 @@
-"""When the evaluator ends, with a clock that the test moves."""
+"""The end of the evaluator, with a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def run_dir(tmp_path: Path, record: RunRecord) -> RunDir:
     return found
 
 
-def evaluator_watch(run_dir: RunDir, clock: Clock) -> RunMonitor:
+def new_monitor(run_dir: RunDir, clock: Clock) -> RunMonitor:
     return RunMonitor(run_dir=run_dir, start_timeout=300, orphan_timeout=60, clock=clock)
 
 
 def test_monitor_ends_when_the_run_is_done(run_dir: RunDir, record: RunRecord, clock: Clock) -> None:
-    monitor = evaluator_watch(run_dir, clock)
+    monitor = new_monitor(run_dir, clock)
     assert not monitor.done()
     run_dir.write_done({"hash": record.hash})
     assert monitor.done()
@@ -38,8 +38,8 @@ def test_monitor_ends_with_the_code_of_the_run(
 ) -> None:
     status = Status(run_dir, 9)
     status.update(state="failed", exitCode=1, message="an earlier attempt")
-    monitor = evaluator_watch(run_dir, clock)
-    assert not monitor.done(), "a failure from before its start is not its own"
+    monitor = new_monitor(run_dir, clock)
+    assert not monitor.done(), "a failure before the start of the monitor belongs to an earlier attempt"
     status.update(state="running")
     assert not monitor.done()
     status.update(state="failed", exitCode=code, message="boom")
@@ -49,9 +49,9 @@ def test_monitor_ends_with_the_code_of_the_run(
 
 
 def test_monitor_gives_up_when_status_json_does_not_change(run_dir: RunDir, clock: Clock) -> None:
-    monitor = evaluator_watch(run_dir, clock)
+    monitor = new_monitor(run_dir, clock)
     clock.sleep(299)
-    assert not monitor.done(), "at first the run may take as long as a start may"
+    assert not monitor.done(), "the start timeout applies before the first change"
     status = Status(run_dir, 9)
     status.update(state="running")
     assert not monitor.done()

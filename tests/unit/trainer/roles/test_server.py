@@ -1,4 +1,4 @@
-"""When a server exits, with a clock that the test moves."""
+"""The exit of a server, with a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -18,54 +18,55 @@ REFUSED = "connection refused"
 
 
 class Chief:
-    """A chief that the test lets come and go, and the end of its run."""
+    """A chief whose reachability and result the test sets."""
 
     def __init__(self) -> None:
         self.reason: str | None = REFUSED
         self.ended: TrainerExit | bool = False
 
 
-def watch(chief: Chief, clock: Clock) -> ChiefMonitor:
+def new_monitor(chief: Chief, clock: Clock) -> ChiefMonitor:
     return ChiefMonitor(
         start_timeout=300, orphan_timeout=60, grace_period=30,
         probe=lambda: chief.reason, ended=lambda: chief.ended, clock=clock,
     )  # fmt: skip
 
 
-def look_for(seconds: int, monitor: ChiefMonitor, clock: Clock) -> None:
+def poll_for(seconds: int, monitor: ChiefMonitor, clock: Clock) -> None:
+    """Poll once per second for some seconds; fail if the run ends."""
     for _ in range(seconds):
         assert not monitor.poll()
         clock.sleep(1)
 
 
 def test_server_waits_for_the_first_chief_until_the_start_timeout(clock: Clock, lines: list[str]) -> None:
-    monitor = watch(Chief(), clock)
-    look_for(299, monitor, clock)
+    monitor = new_monitor(Chief(), clock)
+    poll_for(299, monitor, clock)
     clock.sleep(10)
-    with pytest.raises(GaveUp, match=r"the chief never started for 30. s"):
+    with pytest.raises(GaveUp, match=r"the chief did not start within 30. s"):
         monitor.poll()
 
 
 def test_orphaned_server_gives_up_after_the_orphan_timeout(clock: Clock, lines: list[str]) -> None:
     chief = Chief()
-    monitor = watch(chief, clock)
+    monitor = new_monitor(chief, clock)
     chief.reason = None
-    look_for(1000, monitor, clock)
+    poll_for(1000, monitor, clock)
     chief.reason = REFUSED
-    look_for(55, monitor, clock)
+    poll_for(55, monitor, clock)
     chief.reason = None
-    look_for(10, monitor, clock)
+    poll_for(10, monitor, clock)
     chief.reason = REFUSED
-    look_for(55, monitor, clock)
+    poll_for(55, monitor, clock)
     clock.sleep(20)
-    with pytest.raises(GaveUp, match="was unreachable"):
+    with pytest.raises(GaveUp, match="was unreachable for"):
         monitor.poll()
     assert len([line for line in lines if "the chief is unreachable" in line]) == 2
 
 
-def test_orphaned_server_reads_the_end_of_its_run_from_the_run_directory(clock: Clock, lines: list[str]) -> None:
+def test_orphaned_server_reads_the_result_of_its_run_from_the_run_directory(clock: Clock, lines: list[str]) -> None:
     chief = Chief()
-    monitor = watch(chief, clock)
+    monitor = new_monitor(chief, clock)
     chief.ended = True
     assert monitor.poll()
     chief.ended = TaskFailed("the run failed: boom")
@@ -77,10 +78,10 @@ def test_orphaned_server_reads_the_end_of_its_run_from_the_run_directory(clock: 
 def test_server_that_received_sigterm_stays_until_the_chief_has_saved(clock: Clock, lines: list[str]) -> None:
     chief = Chief()
     chief.reason = None
-    monitor = watch(chief, clock)
+    monitor = new_monitor(chief, clock)
     monitor.poll()
     assert not monitor.may_leave(1)
-    assert monitor.may_leave(25), "the grace period is nearly over"
+    assert monitor.may_leave(25), "the grace period ends soon"
     chief.reason = REFUSED
     monitor.probe_soon()
     clock.sleep(1.5)
