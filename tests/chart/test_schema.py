@@ -101,6 +101,25 @@ def test_value_has_a_rule_next_to_its_type(where: str) -> None:
         assert node.keys() >= {"items", "maxItems"}
 
 
+def patterns(node: Any) -> Iterator[Node]:
+    """Yield every node of a schema that has a pattern; `propertyNames` also counts."""
+    if isinstance(node, dict):
+        if isinstance(node.get("pattern"), str):
+            yield node
+        for child in node.values():
+            yield from patterns(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from patterns(child)
+
+
+@pytest.mark.parametrize("file", ["job.schema.json", "review.schema.json"])
+def test_each_pattern_has_its_rule_in_words(file: str) -> None:
+    found = list(patterns(json.loads((ROOT / "schema" / file).read_text())))
+    assert found
+    assert [node["pattern"] for node in found if not re.fullmatch(r"[^\^\\]+[^.]", node.get("x-rule", ""))] == []
+
+
 def test_defaults_are_valid_once_storage_is_named() -> None:
     assert [found.key for found in schema_errors({})] == [("storage",)]
     assert list(schema_errors({"storage": {"claim": "runs"}})) == []

@@ -110,6 +110,17 @@ CASES: dict[str, Case] = {
     ),
     "rule-chart-and-job": Case({NEW: FASTER, "charts/tf-distributed/README.md": "new\n"}, MERGED),
     "rule-too-many-runs": Case({f"jobs/vision/try-{n}.yaml": changed(RUN, ("20000", f"{n + 1}")) for n in range(21)}),
+    # The policy file is missing on the base, or the pull request deletes it.
+    "without-a-policy-file": Case({NEW: f"{FASTER}env: [{{name: API_KEY, value: 0123456789abcdef0123}}]\n"},
+                                  {OLD: RUN, "review.yaml": None}),
+    "policy-file-and-chart-deleted": Case(
+        {
+            NEW: changed(FASTER, (f"@{DIGEST}", ":latest")),
+            "charts/tf-distributed/Chart.yaml": None,
+            "review.yaml": None,
+        },
+        MERGED,
+    ),
     # Files that are not runs.
     "example-changed": Case({"jobs/examples/a.yaml": FASTER}, {"jobs/examples/a.yaml": RUN}),
     "example-with-its-chart": Case(
@@ -161,7 +172,6 @@ CASES: dict[str, Case] = {
     # Merges that cannot be judged.
     "cannot-judge-a-conflict": Case({OLD: f"{RUN}deadline: 1h\n"}, MERGED, meanwhile={OLD: f"{RUN}deadline: 2h\n"}),
     "invalid-policy-file": Case({"review.yaml": "rules: [\n"}, MERGED),
-    "cannot-judge-without-a-policy-file": Case({NEW: FASTER}, {OLD: RUN, "review.yaml": None}),
     "cannot-judge-without-the-chart": Case(
         {OLD: changed(SUSPENDED, (VERSION, "0.0.1"))}, {OLD: changed(RUN, (VERSION, "0.0.1"))}
     ),

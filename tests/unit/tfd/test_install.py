@@ -75,14 +75,13 @@ def test_installed_check_reads_the_chart_of_the_package(tfd: Path, repository: P
     assert refused.stdout.startswith("jobs/vision/digits-1.yaml:2:6: ps.replicas: got 1; expected ")
 
 
-def test_installed_review_judges_a_pull_request_of_a_repository_without_charts(tfd: Path, repository: Path) -> None:
-    (repository / "review.yaml").write_text("rules: {}\n")
-    commit(repository)
+def test_installed_review_judges_a_pull_request_without_charts_and_policy(tfd: Path, repository: Path) -> None:
     done(tfd, "new", "vision/digits-2", "--from", "vision/digits-1", cwd=repository)
     commit(repository)
     reviewed = run(tfd, "review", "--base", "HEAD~1", "--head", "HEAD", cwd=repository)
     assert reviewed.returncode == 0, reviewed.stderr
     assert "vision/digits-2 starts: " in reviewed.stdout
+    assert "review.yaml:1:1: warning: Missing on the base branch." in reviewed.stdout
 
 
 def test_installed_run_has_its_help_and_its_exit_codes(tfd: Path, repository: Path) -> None:

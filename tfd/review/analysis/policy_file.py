@@ -41,6 +41,17 @@ class Rules:
         return replace(found, level=Level.WAIVED if did else Level.REFUSED, rule=rule, waiver=did or may)
 
 
+# The rules that need no setting of the repository. Nobody can waive them.
+DEFAULT = Rules(
+    frozenset(["examples"]), {name: {"waiver": []} for name in ("literalSecrets", "uniqueNames", "sharedOutput")}
+)
+
+
+def has_rules(repository: Repository, commit: str) -> bool:
+    """Return whether a commit has a policy file."""
+    return FILE in repository.entries(commit, FILE)
+
+
 def load_rules(repository: Repository, commit: str) -> Rules:
     """Return the rules of a commit or tree.
 

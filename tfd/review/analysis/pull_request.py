@@ -15,7 +15,7 @@ from tfd.review.analysis.argocd import Emulation, emulate
 from tfd.review.analysis.findings import Finding, Level, parsed, sentence
 from tfd.review.analysis.history import History, deleted_jobs
 from tfd.review.analysis.policy import Policy
-from tfd.review.analysis.policy_file import FILE, RulesError, load_rules
+from tfd.review.analysis.policy_file import DEFAULT, FILE, Rules, RulesError, has_rules, load_rules
 from tfd.review.analysis.run_review import RunReview, RunReviewer
 from tfd.review.sources.charts import Charts
 from tfd.review.sources.git import Repository
@@ -73,7 +73,8 @@ def review_pull_request(
     base, head = repository.commit(base_ref), repository.commit(head_ref)
     merged = repository.merge(base, head)
     helm.find_helm()
-    rules = load_rules(repository, base)
+    # Only the base decides. A pull request that deletes the policy file is judged by the deleted one.
+    rules = load_rules(repository, base) if has_rules(repository, base) else DEFAULT
     with _temporary_folder() as folder:
         renderer = Renderer(Charts(repository, base, folder / "charts"), folder / "jobs")
         base_tree = read_tree(repository, base)
@@ -88,7 +89,12 @@ def review_pull_request(
         ]
         runs = [reviewer.examine(path) for path in paths[:MOST_CHANGED]]
         others = sorted(set(changed) - set(paths))
-        findings = [*_too_many(paths), *_renamed(runs, history), *_together(reviewer, runs, others)]
+        findings = [
+            *_defaults(rules),
+            *_too_many(paths),
+            *_renamed(runs, history),
+            *_together(reviewer, runs, others),
+        ]
         findings += _invalid_policy(repository, merged) if FILE in changed else []
         base_emulation = emulate(base_tree, rules.not_deployed, {})
         merged_emulation = emulate(merged_tree, rules.not_deployed, base_emulation.generated)
@@ -102,6 +108,16 @@ def review_pull_request(
 def _temporary_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="tfd-review-") as name:
         yield Path(name)
+
+
+def _defaults(rules: Rules) -> Iterator[Finding]:
+    """Yield a warning if the base branch has no policy file."""
+    if rules is DEFAULT:
+        message = sentence(
+            f"Missing on the base branch. This review uses the default rules: {', '.join(DEFAULT.by_name)}. "
+            "Add the file to set your own rules."
+        )
+        yield Finding(Level.WARNING, FILE, message)
 
 
 def _together(reviewer: RunReviewer, runs: list[RunReview], others: list[str]) -> Iterator[Finding]:
@@ -128,7 +144,7 @@ def _too_many(paths: list[str]) -> Iterator[Finding]:
 
 
 def _invalid_policy(repository: Repository, merged: str) -> Iterator[Finding]:
-    """Yield a finding if the merge makes the policy file invalid, which would end all later reviews."""
+    """Yield a finding if the merge deletes the policy file or makes it invalid."""
     try:
         load_rules(repository, merged)
     except RulesError as error:
