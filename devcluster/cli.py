@@ -18,7 +18,7 @@ from devcluster.build import binaries, link
 from devcluster.kube import kubectl
 from devcluster.namespaces import HIDDEN, NamespaceSet
 from devcluster.paths import CHECKOUT, LINK, Node, cache, node_named, save_settings, settings, state
-from devcluster.shell import DevclusterError, log, run
+from devcluster.shell import DevclusterError, log, refusal, run
 
 MOST_NODES = 9
 
@@ -55,7 +55,7 @@ def existing_node(name: str) -> Node:
     names = [f'"{node.name}"' for node in all_nodes()]
     if f'"{name}"' not in names:
         expected = f"one of {', '.join(names)}"
-        raise DevclusterError(f'NAME: got "{name}"; expected {expected}. Name a node of the cluster.')
+        raise DevclusterError(refusal("NAME", f'"{name}"', expected, "Name a node of the cluster."))
     return node_named(name)
 
 
@@ -116,7 +116,7 @@ def check_folders(folders: Mapping[str, Path]) -> None:
     for key, path in folders.items():
         if any(path.is_relative_to(top) for top in HIDDEN):
             expected = f"a folder outside {', '.join(HIDDEN)}"
-            raise DevclusterError(f'{key}: got "{path}"; expected {expected}. Choose another folder.')
+            raise DevclusterError(refusal(key, f'"{path}"', expected, "Choose another folder."))
 
 
 def start() -> None:

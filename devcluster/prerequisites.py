@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from devcluster.shell import DevclusterError, log, run
+from devcluster.shell import DevclusterError, log, refusal, run
 
 # Program -> the Debian package that contains it.
 COMMANDS = {
@@ -49,20 +49,18 @@ def missing_packages() -> list[str]:
 def check() -> None:
     """Raise DevclusterError with all missing prerequisites and the commands that install them."""
     if os.geteuid() != 0:
-        raise DevclusterError(f"user: got UID {os.geteuid()}; expected root. Run this command as root.")
+        raise DevclusterError(refusal("user", f"UID {os.geteuid()}", "root", "Run this command as root."))
     problems = [
-        f"{file}: got nothing; expected the kernel module {module}. Run modprobe {module}."
+        refusal(file, "nothing", f"the kernel module {module}", f"Run modprobe {module}.")
         for file, module in KERNEL_MODULES.items()
         if not Path(file).exists()
     ]
     if not shutil.which("go"):
-        problems.append("go: got nothing; expected Go 1.26 or newer on the PATH. Install Go.")
+        problems.append(refusal("go", "nothing", "Go 1.26 or newer on the PATH", "Install Go."))
     if packages := missing_packages():
         names = " ".join(packages)
-        problems.append(
-            f"Debian packages: got a machine without {names}; expected all of them. "
-            f"Run apt-get install -y --no-install-recommends {names}, or add the option --install."
-        )
+        fix = f"Run apt-get install -y --no-install-recommends {names}, or add the option --install."
+        problems.append(refusal("Debian packages", f"a machine without {names}", "all of them", fix))
     if problems:
         raise DevclusterError("\n".join(problems))
 

@@ -19,6 +19,11 @@ class DevclusterError(Exception):
     """An error for the user; the command prints the message and exits with 1."""
 
 
+def refusal(key: str, got: str, expected: str, fix: str) -> str:
+    """Return the message that refuses an input: `KEY: got VALUE; expected RULE. FIX.`."""
+    return f"{key}: got {got}; expected {expected}. {fix}"
+
+
 class ProcessDiedError(DevclusterError):
     """A process has ended that a wait depends on, so the wait ends at once."""
 

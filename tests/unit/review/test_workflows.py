@@ -237,7 +237,7 @@ def test_release_refuses_a_tag_of_another_chart_version() -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("release: GITHUB_REF_NAME: got \"tf-distributed-99.0.0\"; expected ")
+    assert done.stderr.startswith('release: GITHUB_REF_NAME: got "tf-distributed-99.0.0"; expected ')
 
 
 def test_pre_commit_hook_checks_job_files_only(tmp_path: Path) -> None:
