@@ -20,6 +20,7 @@ PREFIX = "tf-distributed: "
 IMPERATIVE = re.compile(r"(Set|Use|Put|Remove|Rename|Quote|Write) .+\.")
 # These files build refusals from their parts, or parse them.
 BUILDERS = {
+    "devcluster/shell.py",
     "tfd/text.py",
     "trainer/runtime/errors.py",
     "tfd/review/analysis/findings.py",

@@ -65,13 +65,12 @@ Argument: dict root, replicas. Output: JSON list of messages
 {{- $root := .root -}}
 {{- $problems := list -}}
 {{- $run := $root.Release.Name -}}
-{{- $pattern := "^[a-z]([-a-z0-9]*[a-z0-9])?$" -}}
 
 {{- /* Every pod, host and Service name is made of the run's name and must stay within 63 characters. */ -}}
-{{- if or (gt (len $run) 40) (not (regexMatch $pattern $run)) -}}
+{{- if or (gt (len $run) 40) (not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $run)) -}}
 {{- $problems = append $problems (include "tf-distributed.problem" (dict
   "key" "release name" "got" (include "tf-distributed.shown" $run)
-  "expected" (printf "at most 40 characters that match %s" $pattern)
+  "expected" "at most 40 lower-case letters, digits and -, with a letter first and no - at the end"
   "fix" "Rename the job file: its name is the release name.")) -}}
 {{- end -}}
 
