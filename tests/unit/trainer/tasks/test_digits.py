@@ -130,7 +130,7 @@ def test_model_that_is_not_built_is_refused() -> None:
         def model(self) -> object:
             return keras.Sequential([keras.layers.Dense(1)])
 
-    with pytest.raises(ValueError, match=r"begin it with keras\.Input"):
+    with pytest.raises(ValueError, match=r"Start the model with keras\.Input"):
         steps.build(Unbuilt({}), tf.distribute.OneDeviceStrategy("/cpu:0"), TrainerConfig())
 
 
