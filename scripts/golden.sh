@@ -6,7 +6,8 @@
 #   golden/keys.txt           every key of a job file and its class.
 #   golden/review/NAME.md     the review comment of each pull request of tests/unit/review/cases.py.
 #   job_files/rejected/*.yaml `error` of each rejected job file; every other byte stays.
-#   the known identity hash in the chart's run-record_test.yaml.
+#   Also the known identity hash in the chart's run-record_test.yaml.
+#
 # With an argument, only the first two kinds are written: the others take a minute and have their own tests.
 # The chart's version and the identity hash, which includes it, are replaced: a release changes no golden.
 set -euo pipefail
