@@ -46,7 +46,7 @@ class Candidate:
 
 
 def has_rules(chart: Path) -> bool:
-    """Return whether `chart` has its rules in a define; charts before 0.2 do not."""
+    """Return whether `chart` has its rules in a define. A chart without it is rendered file by file."""
     return any(_DEFINE in path.read_text(encoding="utf-8") for path in _defines(chart))
 
 
