@@ -23,7 +23,7 @@ def auc(run: LocalRun) -> float:
 def test_two_ps_reach_the_best_auc_and_three_start_from_their_weights(local_run: LocalRun) -> None:
     example(local_run, "recommender")
     assert auc(local_run) >= REACHABLE - 0.01
-    assert "embedding table user: 12000 x 17 in 2 pieces" in local_run.log("chief-0")
+    assert "embedding table user: 12000 x 17 in 2 shards" in local_run.log("chief-0")
     assert local_run.done()["step"] >= 1500
     assert 0 <= local_run.status()["inputWaitShare"] <= 1
 
@@ -35,7 +35,7 @@ def test_two_ps_reach_the_best_auc_and_three_start_from_their_weights(local_run:
     assert auc(local_run) >= REACHABLE - 0.01, "twenty steps alone would not reach it"
     log = local_run.log("chief-0")
     assert "warm start: weights and optimizer state of" in log
-    assert "embedding table user: 12000 x 17 in 3 pieces" in log
+    assert "embedding table user: 12000 x 17 in 3 shards" in log
 
 
 def test_tables_train_the_same_on_several_replicas(local_run: LocalRun) -> None:

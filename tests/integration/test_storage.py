@@ -99,7 +99,7 @@ def test_read_only_run_directory_is_named(tmp_path: Path) -> None:
         code, out, err = run.run("--plain")
         assert code == 2, f"{out}\n{err}"
         assert "RUN_DIR: got " in out
-        assert "runs/little': cannot be written (Read-only file system)" in out
+        assert "runs/little', which cannot be written (Read-only file system)" in out
     finally:
         run.close()
 
@@ -126,7 +126,6 @@ def test_second_chief_is_refused_and_a_dead_chief_is_replaced(local_run: LocalRu
     local_run.kill("chief-0")
     began = time.monotonic()
     recovered("chief", "kill", resumes_training(local_run, "chief-0", 1) - began)
-    assert "looking on" not in local_run.log("chief-0"), "a holder that died on this machine is known to be gone"
     stop(local_run)
 
 
