@@ -1,6 +1,7 @@
 """N replicas train what one device trains with the global batch, or the combination is refused by name.
 
-This file tries a sample of the cross product, and all of it with `TFD_NUMBERS=whole` in the environment. The processes of numbers_case train, because a process can set its devices only once.
+This file tries a sample of the cross product, and all of it with `TFD_NUMBERS=whole` in the environment.
+The processes of numbers_case train, because a process can set its devices only once.
 """
 
 from __future__ import annotations
