@@ -17,8 +17,8 @@ Container = dict[str, Any]
 class ResourceRequest:
     """What pods request.
 
-    GPUs, CPUs, bytes of memory, GPU-hours until the deadline, pods, bytes of storage (new claims and the disks of
-    nodes), and the GPUs of pods without a deadline.
+    The fields are GPUs, CPUs, bytes of memory, GPU-hours until the deadline, pods, bytes of storage, and GPUs of pods
+    without a deadline. Storage is that of new claims and of the disks of nodes.
     """
 
     gpus: int = 0
