@@ -52,7 +52,7 @@ def serving(
         root: The folder of the repositories.
         host: The IP address to listen on.
         password: The password that clients must send; empty: all may read.
-        old: Whether the server knows only the protocol 0, in which it sends branches and tags only.
+        old: Whether the server has only the protocol 0, in which it sends branches and tags only.
         redirect: Answer each request with a redirect to this address.
 
     """
