@@ -58,16 +58,10 @@ def serving(
     """
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self._answer()
-
-        def do_POST(self) -> None:
-            self._answer()
-
         def log_message(self, *_: object) -> None:
             pass
 
-        def _answer(self) -> None:
+        def do_GET(self) -> None:
             sent = base64.b64decode(self.headers.get("Authorization", "").removeprefix("Basic ")).decode()
             server.credentials.extend([sent] if sent else [])
             if redirect:
@@ -76,6 +70,8 @@ def serving(
                 self._send(401, {"WWW-Authenticate": "Basic realm=git"})
             else:
                 self._backend()
+
+        do_POST = do_GET
 
         def _send(self, code: int, headers: dict[str, str], body: bytes = b"") -> None:
             self.send_response(code)
