@@ -200,7 +200,7 @@ CHANGES: dict[str, Change] = DERIVED | {
     "failure.permanentExitCodes": Change(UNSET, [3]),
     "scheduling.priorityClassName": Change("", "high"),
     "network.egress[].to": Change("10.1.0.0/16", "anywhere"),
-    "network.egress[].ports": Change(UNSET, [443]),
+    "network.egress[].ports": Change(UNSET, [443], beside={"to": "anywhere"}),
 }
 
 
