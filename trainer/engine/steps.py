@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import tensorflow as tf
 
 from trainer import embedding, inputs
+from trainer.engine import averages, batches, gradients
 from trainer.runtime import malloc
 from trainer.runtime.config import TrainerConfig
 from trainer.runtime.errors import ConfigError, one_of
 from trainer.runtime.types import Iterator, Model, Optimizer, Strategy, Tensor
-from trainer.task import DataContext, Task
+from trainer.task import Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +35,6 @@ def build(task: Task, strategy: Strategy, settings: TrainerConfig) -> TrainState
         ValueError: The model is not built.
 
     """
-    import keras
-
     if settings.jit_compile and isinstance(strategy, tf.distribute.ParameterServerStrategy):
         # XLA cannot read the variables of another task.
         raise ConfigError(
@@ -58,17 +56,19 @@ def build(task: Task, strategy: Strategy, settings: TrainerConfig) -> TrainState
         if not model.built:
             raise ValueError("model() returned a model that is not built. Start the model with keras.Input.")
         optimizer = task.optimizer()
-        if settings.precision == "mixed_float16":
-            if embedding.tables(model):
-                # The update of embedding tables has no loss scaling.
-                raise ConfigError(
-                    "trainer.precision",
-                    got="mixed_float16",
-                    expected=f"{one_of(('mixed_bfloat16', 'float32'))} for a model with embedding tables",
-                    fix="Set trainer.precision: mixed_bfloat16",
-                )
-            optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
+        if settings.precision == "mixed_float16" and embedding.tables(model):
+            # The tables' own update has no loss scaling.
+            raise ConfigError(
+                "trainer.precision",
+                got="mixed_float16",
+                expected=f"{one_of(('mixed_bfloat16', 'float32'))} for a model with embedding tables",
+                fix="Set trainer.precision: mixed_bfloat16",
+            )
+        optimizer = gradients.scaled(optimizer, settings.precision)
         optimizer.build(model.trainable_variables)
+        gradients.refuse(model, optimizer, strategy, jit_compile=settings.jit_compile)
+        gradients.take_sums(optimizer)
+        averages.begin(optimizer)
         step = tf.Variable(
             0, dtype=tf.int64, trainable=False, name="step", aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
         )
@@ -80,10 +80,9 @@ def make_iterations_atomic(optimizer: Optimizer) -> None:
 
     Keras 3 reads, adds and writes in separate operations. Two workers lost 20 to 50 of 200 increments that way.
     """
-    for each in (optimizer, getattr(optimizer, "inner_optimizer", None)):
-        if each is not None:
-            value = each.iterations.value
-            each.iterations.assign_add = lambda delta, value=value: value.assign_add(tf.cast(delta, value.dtype))
+    for each in gradients.nested(optimizer):
+        value = each.iterations.value
+        each.iterations.assign_add = lambda delta, value=value: value.assign_add(tf.cast(delta, value.dtype))
 
 
 def per_example(losses: Tensor) -> Tensor:
@@ -123,7 +122,7 @@ def replica_step(
     model, optimizer = state.model, state.optimizer
     tables = embedding.tables(model)
 
-    def gradients(features: Tensor, labels: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+    def share(features: Tensor, labels: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
         with tf.GradientTape() as tape:
             losses = per_example(task.loss(labels, model(features, training=True)))
             if weights is not None:
@@ -131,52 +130,23 @@ def replica_step(
             loss = tf.reduce_sum(losses) / global_batch
             if model.losses:
                 loss += tf.cast(tf.add_n(model.losses), loss.dtype) / replicas
-            scaled = optimizer.scale_loss(loss)
-        return loss, tape.gradient(scaled, (model.trainable_variables, [table.pieces for table in tables]))
+            scale = optimizer.scale_loss(tf.constant(1.0))
+            scaled = loss * scale
+        dense, sparse = tape.gradient(scaled, (model.trainable_variables, [table.pieces for table in tables]))
+        return loss, (dense, [gradients.divided(rows, scale) for rows in sparse])
 
-    compiled = tf.function(gradients, jit_compile=True) if jit_compile else gradients
+    compiled = tf.function(share, jit_compile=True) if jit_compile else share
 
     def step(batch: Tensor) -> Tensor:
         features, labels, *weights = batch
         loss, (dense, sparse) = compiled(features, labels, weights[0] if weights else None)
-        optimizer.apply(dense, model.trainable_variables)
+        optimizer.apply(gradients.reduce(dense), model.trainable_variables)
         for table, rows in zip(tables, sparse, strict=True):
             table.apply_gradients(rows)
         state.step.assign_add(1)
         return loss
 
     return step
-
-
-def pipeline_function(
-    task: Task, settings: TrainerConfig, *, replicas: int, data_dir: str | None, seed: int | None
-) -> Callable[[tf.distribute.InputContext], tf.data.Dataset]:
-    """Return the function that builds the training data of one input pipeline.
-
-    Args:
-        task: The user's task.
-        settings: The settings of the trainer.
-        replicas: The number of replicas, which share the batch.
-        data_dir: DATA_DIR, the directory of the data; None if the run has none.
-        seed: The seed of the first pipeline; None for an unseeded order.
-
-    """
-
-    def build_pipeline(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        part = DataContext(
-            batch_size=settings.batch_size // replicas,
-            pipelines=context.num_input_pipelines,
-            pipeline=context.input_pipeline_id,
-            seed=None if seed is None else seed + context.input_pipeline_id,
-            data_dir=data_dir,
-        )
-        with inputs.unseeded() if seed is None else nullcontext():
-            dataset = task.dataset(part, "train")
-        if dataset is None:
-            raise ValueError('dataset() returned None for "train". Return a tf.data.Dataset.')
-        return dataset
-
-    return build_pipeline
 
 
 def _next(iterator: Iterator) -> tuple[Tensor, Tensor]:
@@ -214,7 +184,8 @@ class SyncStepRunner:
         """Run `count` steps; return their mean loss."""
         start = time.monotonic()
         # `count` is a tensor, because TensorFlow would trace the graph again for each Python number.
-        total, waited = self._segment(self._iterator, tf.constant(count))
+        with batches.refusals():
+            total, waited = self._segment(self._iterator, tf.constant(count))
         loss = float(total) / count
         if not self._times.traced:  # TensorFlow patches the allocator once, when the first batch arrives
             malloc.keep_large_blocks()
@@ -271,7 +242,9 @@ class ParameterServerStepRunner:
 
         def one_step(iterator: Iterator) -> None:
             batch, seconds = _next(iterator)
-            loss = strategy.run(step, args=(batch,))
+            # All workers run this graph: under the run's seed they would draw the same random numbers.
+            with inputs.unseeded():
+                loss = strategy.run(step, args=(batch,))
             totals.assign_add([loss, tf.cast(seconds, tf.float32)])
 
         self._one_step = tf.function(one_step)
@@ -279,9 +252,10 @@ class ParameterServerStepRunner:
     def run(self, count: int) -> float | None:
         """Run `count` steps; return their mean loss, or None if no step was counted."""
         before, start = self.step(), time.monotonic()
-        for _ in range(count):
-            self._coordinator.schedule(self._one_step, args=(self._iterator,))
-        self._coordinator.join()
+        with batches.refusals():
+            for _ in range(count):
+                self._coordinator.schedule(self._one_step, args=(self._iterator,))
+            self._coordinator.join()
         loss, waited = self._totals.numpy().tolist()
         done = self.step() - before
         self._totals.assign([0.0, 0.0])  # no step runs after join
