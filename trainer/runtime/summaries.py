@@ -1,6 +1,6 @@
 """The useful line of an error of Keras, TensorFlow or a task.
 
-AutoGraph puts the error below a list of frames ("in user code:"), Keras surrounds it with the name and the arguments of
+AutoGraph puts the error below a list of frames ("in user code:"). Keras surrounds it with the name and the arguments of
 a layer, and TensorFlow with nodes of a graph. Each may contain one of the others.
 """
 
@@ -32,7 +32,7 @@ _PLACES: Final = ("Detected at node", "<stack traces", 'File "', "[[", "The erro
 
 
 def name_and_message(error: BaseException) -> tuple[str, str]:
-    """Return the class of `error` and the one line of its text that says what is wrong.
+    """Return the class of `error` and the one line of its text that names what is wrong.
 
     The class is that of the original error where a library reports the error of a task by another one.
     """

@@ -227,7 +227,7 @@ def test_task_of_the_guide_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 class FourFeatures(Line):
-    """The model wants 4 features, the data have 3."""
+    """The model has 4 inputs, the data have 3 features."""
 
     def model(self) -> Any:
         return keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, name="line")])
