@@ -223,7 +223,7 @@ class RunReviewer:
         if not new.tensorboard_only:
             self._set_nearest(run, new)
             yield from self._same_identity(new)
-        if any(deleted.path == new.path for deleted in self.history.deleted):
+        if new.path in self.history.deleted_paths:
             message = sentence(
                 "A deleted run had this name. If its run directory still exists, only a run with the same identity "
                 "can start there."
@@ -246,7 +246,7 @@ class RunReviewer:
 
     def _same_identity(self, new: CommittedJobFile) -> Iterator[Finding]:
         """Yield one warning that names all runs with the identity of `new`."""
-        deleted = {job.path for job in self.history.deleted}
+        deleted = self.history.deleted_paths
         # A run that this pull request deletes is reported as renamed instead.
         found = [
             job.path
