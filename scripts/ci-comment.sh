@@ -1,26 +1,27 @@
 #!/usr/bin/env bash
-# Posts the review comment, and replaces the previous one. The text is untrusted, so the pull request is looked up by commit.
-# Environment: RUN_ID of the review workflow; HEAD_COMMIT, HEAD_OWNER, HEAD_BRANCH of its pull request; GITHUB_REPOSITORY, GH_TOKEN.
+# Posts build/review/comment.md on a pull request, and replaces the previous comment.
+# Without that file, the comment reports a failed review, so that no earlier result stays.
+# Environment: NUMBER and HEAD_COMMIT of the pull request; RUN_ID of this workflow; GITHUB_REPOSITORY, GH_TOKEN.
 set -euo pipefail
+cd "$(dirname "$0")/.."
 marker='<!-- tfd review -->'
-number=$(gh api -X GET "repos/$GITHUB_REPOSITORY/pulls" -f state=open -f "head=$HEAD_OWNER:$HEAD_BRANCH" \
-  --jq '[.[] | select(.head.sha == env.HEAD_COMMIT) | .number][0] // empty')
-[ -n "$number" ] || { echo "comment: $HEAD_COMMIT is not the newest commit of an open pull request; no comment is posted" >&2; exit 0; }
-
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-gh run download "$RUN_ID" --repo "$GITHUB_REPOSITORY" --name review --dir "$folder"
-file=$folder/comment.md
+[[ $NUMBER =~ ^[0-9]+$ && $HEAD_COMMIT =~ ^[0-9a-f]{40}$ ]] || {
+  echo "NUMBER, HEAD_COMMIT: got $NUMBER $HEAD_COMMIT; expected a number and a commit. Set both from the event." >&2
+  exit 2
+}
+file=$PWD/build/review/comment.md
 if [ -L "$file" ] || [ ! -f "$file" ] || [ "$(wc -c <"$file")" -gt 65536 ] || [ "$(head -n 1 "$file")" != "$marker" ]; then
-  echo "comment: the artifact of run $RUN_ID contains no review comment" >&2
-  exit 1
+  file=$(mktemp)
+  trap 'rm -f "$file"' EXIT
+  printf '%s\n### ❔ The review of %s failed. Do not merge.\n\nThe log is in workflow run %s of this repository.\n' \
+    "$marker" "${HEAD_COMMIT:0:12}" "$RUN_ID" >"$file"
 fi
 
 comments=repos/$GITHUB_REPOSITORY/issues
-old=$(marker=$marker gh api --paginate "$comments/$number/comments" \
+old=$(marker=$marker gh api --paginate "$comments/$NUMBER/comments" \
   --jq '.[] | select(.user.login == "github-actions[bot]" and (.body | startswith(env.marker))) | .id' | head -n 1)
 if [ -n "$old" ]; then
   gh api --silent -X PATCH "$comments/comments/$old" -F "body=@$file"
 else
-  gh api --silent -X POST "$comments/$number/comments" -F "body=@$file"
+  gh api --silent -X POST "$comments/$NUMBER/comments" -F "body=@$file"
 fi

@@ -182,8 +182,8 @@ def test_end_of_a_run_sends_an_event(applied: dict[str, Object], tmp_path: Path)
     assert ended("Healthy", "ConfigMap", "Job")
     event = helm_yaml.load(ask("notifications", "template", "notify", *more)).value
     assert json.loads(event["webhook"]["tf-distributed-github"]["body"]) == {
-        "event_type": "run-ended",
-        "client_payload": {
+        "ref": "main",
+        "inputs": {
             "team": TEAM,
             "run": 'r"un',
             "state": "Healthy",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from trainer import embedding, inputs
+from trainer.engine import averages, gradients
 from trainer.runtime import malloc
 from trainer.runtime.config import TrainerConfig
 from trainer.runtime.errors import ConfigError, one_of
@@ -35,8 +36,6 @@ def build(task: Task, strategy: Strategy, settings: TrainerConfig) -> TrainState
         ValueError: The model is not built.
 
     """
-    import keras
-
     if settings.jit_compile and isinstance(strategy, tf.distribute.ParameterServerStrategy):
         # XLA cannot read the variables of another task.
         raise ConfigError(
@@ -58,17 +57,19 @@ def build(task: Task, strategy: Strategy, settings: TrainerConfig) -> TrainState
         if not model.built:
             raise ValueError("model() returned a model that is not built. Start the model with keras.Input.")
         optimizer = task.optimizer()
-        if settings.precision == "mixed_float16":
-            if embedding.tables(model):
-                # The update of embedding tables has no loss scaling.
-                raise ConfigError(
-                    "trainer.precision",
-                    got="mixed_float16",
-                    expected=f"{one_of(('mixed_bfloat16', 'float32'))} for a model with embedding tables",
-                    fix="Set trainer.precision: mixed_bfloat16",
-                )
-            optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
+        if settings.precision == "mixed_float16" and embedding.tables(model):
+            # The tables' own update has no loss scaling.
+            raise ConfigError(
+                "trainer.precision",
+                got="mixed_float16",
+                expected=f"{one_of(('mixed_bfloat16', 'float32'))} for a model with embedding tables",
+                fix="Set trainer.precision: mixed_bfloat16",
+            )
+        optimizer = gradients.scaled(optimizer, settings.precision)
         optimizer.build(model.trainable_variables)
+        gradients.refuse(model, optimizer, strategy, jit_compile=settings.jit_compile)
+        gradients.take_sums(optimizer)
+        averages.begin(optimizer)
         step = tf.Variable(
             0, dtype=tf.int64, trainable=False, name="step", aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
         )
@@ -80,10 +81,9 @@ def make_iterations_atomic(optimizer: Optimizer) -> None:
 
     Keras 3 reads, adds and writes in separate operations. Two workers lost 20 to 50 of 200 increments that way.
     """
-    for each in (optimizer, getattr(optimizer, "inner_optimizer", None)):
-        if each is not None:
-            value = each.iterations.value
-            each.iterations.assign_add = lambda delta, value=value: value.assign_add(tf.cast(delta, value.dtype))
+    for each in gradients.nested(optimizer):
+        value = each.iterations.value
+        each.iterations.assign_add = lambda delta, value=value: value.assign_add(tf.cast(delta, value.dtype))
 
 
 def per_example(losses: Tensor) -> Tensor:
@@ -123,7 +123,7 @@ def replica_step(
     model, optimizer = state.model, state.optimizer
     tables = embedding.tables(model)
 
-    def gradients(features: Tensor, labels: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+    def share(features: Tensor, labels: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
         with tf.GradientTape() as tape:
             losses = per_example(task.loss(labels, model(features, training=True)))
             if weights is not None:
@@ -131,15 +131,17 @@ def replica_step(
             loss = tf.reduce_sum(losses) / global_batch
             if model.losses:
                 loss += tf.cast(tf.add_n(model.losses), loss.dtype) / replicas
-            scaled = optimizer.scale_loss(loss)
-        return loss, tape.gradient(scaled, (model.trainable_variables, [table.pieces for table in tables]))
+            scale = optimizer.scale_loss(tf.constant(1.0))
+            scaled = loss * scale
+        dense, sparse = tape.gradient(scaled, (model.trainable_variables, [table.pieces for table in tables]))
+        return loss, (dense, [gradients.divided(rows, scale) for rows in sparse])
 
-    compiled = tf.function(gradients, jit_compile=True) if jit_compile else gradients
+    compiled = tf.function(share, jit_compile=True) if jit_compile else share
 
     def step(batch: Tensor) -> Tensor:
         features, labels, *weights = batch
         loss, (dense, sparse) = compiled(features, labels, weights[0] if weights else None)
-        optimizer.apply(dense, model.trainable_variables)
+        optimizer.apply(gradients.reduce(dense), model.trainable_variables)
         for table, rows in zip(tables, sparse, strict=True):
             table.apply_gradients(rows)
         state.step.assign_add(1)
@@ -271,7 +273,9 @@ class ParameterServerStepRunner:
 
         def one_step(iterator: Iterator) -> None:
             batch, seconds = _next(iterator)
-            loss = strategy.run(step, args=(batch,))
+            # All workers run this graph: under the run's seed they would draw the same random numbers.
+            with inputs.unseeded():
+                loss = strategy.run(step, args=(batch,))
             totals.assign_add([loss, tf.cast(seconds, tf.float32)])
 
         self._one_step = tf.function(one_step)

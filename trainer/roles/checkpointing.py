@@ -8,6 +8,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from trainer.engine.consensus import Consensus
+from trainer.engine.replicated import Copies
 from trainer.roles.context import Context
 from trainer.runtime import errors
 from trainer.runtime.errors import ConfigError, LostPeer
@@ -84,17 +85,18 @@ def leave_out_damaged(context: Context, found: CheckpointRef, error: DamagedErro
         raise LostPeer(message)
 
 
-def save_function(context: Context, saver: Checkpoints) -> Callable[[int], None]:
+def save_function(context: Context, saver: Checkpoints, copies: Copies) -> Callable[[int], None]:
     """Return the function that saves the checkpoint of a step.
 
-    If the storage is full, the function logs the error and training continues. It raises the error at the last step and
-    after SIGTERM.
+    It first brings together what the replicas hold in `copies`, which is a collective operation. A storage that is full
+    for a while does not end the training.
     """
 
     def save(step: int) -> None:
         started = time.monotonic()
         if context.lease:
             context.lease.check()
+        copies.bring_together()
         try:
             found = saver.save(step)
         except (tf.errors.OpError, OSError) as error:

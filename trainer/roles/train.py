@@ -12,7 +12,7 @@ from typing import Final
 
 import keras
 
-from trainer.engine import evaluation
+from trainer.engine import averages, evaluation, replicated
 from trainer.engine import strategy as strategies
 from trainer.engine.consensus import Consensus
 from trainer.engine.early_stopping import EarlyStop
@@ -163,10 +163,14 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
         step=state.step,
         model=state.model,
         optimizer=state.optimizer,
+        **averages.saved(state.optimizer, state.model),
+        **replicated.saved(state.model),
     )
     workers = len(context.cluster.tasks.get("worker", ()))
     consensus = Consensus(strategy, workers) if context.record.strategy == "MultiWorkerMirrored" else None
     checkpointing.restore(context, saver, consensus)
+    copies = replicated.Copies(strategy, state.model)
+    copies.draw_apart(seed=settings.seed, step=int(state.step.numpy()))
     runner = _step_runner(context, task, strategy, state)
     progress = Progress(
         record=context.record,
@@ -188,7 +192,7 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
         settings=settings,
         runner=runner,
         progress=progress,
-        save=checkpointing.save_function(context, saver),
+        save=checkpointing.save_function(context, saver, copies),
         stop_requested=context.stop.is_set,
         preemption=preemption,
         end_requested=EarlyStop(context.run_dir) if stops_early else never,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import tensorflow as tf
 
-from trainer.runtime.types import Tensor
+from trainer.runtime.types import Tensor, Variable
 from trainer.storage import files
 
 _INDEX: Final = re.compile(r"ckpt-(\d+)\.index")
@@ -212,6 +212,8 @@ class Checkpoints:
 def restore_model(path: str, model: Tensor) -> None:
     """Restore the weights of `model`, which was built outside any strategy, from the checkpoint at `path`.
 
+    Where the optimizer keeps averages of the weights, the model gets those.
+
     Raises:
         tf.errors.NotFoundError: the checkpoint was deleted in the meantime.
         DamagedError: a file of the checkpoint is truncated or corrupt.
@@ -219,4 +221,15 @@ def restore_model(path: str, model: Tensor) -> None:
     """
     with _reading(path):
         status = tf.train.Checkpoint(model=model).read(path)
-    status.assert_existing_objects_matched().expect_partial()
+        status.assert_existing_objects_matched().expect_partial()
+        # A run without averages has none in its checkpoints, and then this reads nothing.
+        tf.train.Checkpoint(averages=numbered(model.trainable_variables)).read(path).expect_partial()
+
+
+def numbered(variables: Sequence[Variable | None]) -> tf.Module:
+    """Return what a checkpoint saves and restores `variables` by, each by its place."""
+    holder = tf.Module()
+    for place, variable in enumerate(variables):
+        if variable is not None:
+            setattr(holder, f"number_{place}", variable)
+    return holder

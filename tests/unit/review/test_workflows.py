@@ -27,10 +27,7 @@ stdin = "" if sys.stdin.isatty() or "body=@-" not in arguments else sys.stdin.re
 body = [pathlib.Path(a.removeprefix("body=@")).read_text() for a in arguments if a.startswith("body=@/")]
 with (here / "calls").open("a") as calls:
     calls.write(json.dumps({"arguments": arguments, "body": stdin or "".join(body)}) + "\\n")
-if arguments[:2] == ["run", "download"]:
-    target = pathlib.Path(arguments[arguments.index("--dir") + 1])
-    (target / "comment.md").write_text((here / "comment.md").read_text())
-elif "--jq" in arguments:
+if "--jq" in arguments:
     [path] = [a for a in arguments if a.startswith("repos/")]
     answer = json.loads((here / "answers.json").read_text())[path]
     expression = arguments[arguments.index("--jq") + 1]
@@ -89,13 +86,12 @@ def test_files_that_decide_about_merges_have_owners() -> None:
 class GitHub:
     """A fake `gh` that answers from a folder and records its calls."""
 
-    def __init__(self, folder: Path, answers: dict[str, Any], card: str = "") -> None:
+    def __init__(self, folder: Path, answers: dict[str, Any]) -> None:
         self.folder = folder
         folder.mkdir()
         (folder / "gh").write_text(GH)
         (folder / "gh").chmod(0o755)
         (folder / "answers.json").write_text(json.dumps(answers))
-        (folder / "comment.md").write_text(card)
 
     def run(self, script: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -119,17 +115,25 @@ class GitHub:
 
 
 needs_jq = pytest.mark.skipif(shutil.which("jq") is None, reason="jq stands for gh's own --jq here")
-PULLS = {"repos/o/r/pulls": [{"number": 7, "head": {"sha": HEAD}}, {"number": 8, "head": {"sha": 40 * "c"}}]}
-RUN = {"RUN_ID": "1", "HEAD_COMMIT": HEAD, "HEAD_OWNER": "ada", "HEAD_BRANCH": "a b&state=closed"}
 COMMENTS = "repos/o/r/issues/7/comments"
+COMMENT = {"RUN_ID": "1", "HEAD_COMMIT": HEAD, "NUMBER": "7"}
+
+
+def scripts(folder: Path, card: str | None = None) -> Path:
+    """Return a folder with the scripts and, if given, the comment that a review wrote."""
+    shutil.copytree(ROOT / "scripts", folder / "scripts")
+    if card is not None:
+        (folder / "build/review").mkdir(parents=True)
+        (folder / "build/review/comment.md").write_text(card)
+    return folder
 
 
 @needs_jq
 def test_first_review_creates_a_comment(tmp_path: Path) -> None:
     card = f"{MARKER}\n### words\n"
     forged = {"id": 5, "user": {"login": "eve"}, "body": card}
-    hub = GitHub(tmp_path / "gh", PULLS | {COMMENTS: [forged]}, card)
-    done = hub.run("ci-comment.sh", **RUN)
+    hub = GitHub(tmp_path / "gh", {COMMENTS: [forged]})
+    done = hub.run("ci-comment.sh", scripts(tmp_path / "r", card), **COMMENT)
     assert done.returncode == 0, done.stderr
     assert hub.posted() == [("POST", COMMENTS, card)]
 
@@ -138,25 +142,78 @@ def test_first_review_creates_a_comment(tmp_path: Path) -> None:
 def test_next_review_replaces_the_comment(tmp_path: Path) -> None:
     mine = {"id": 6, "user": {"login": "github-actions[bot]"}, "body": f"{MARKER}\nold"}
     other = {"id": 4, "user": {"login": "github-actions[bot]"}, "body": f"about {MARKER}"}
-    hub = GitHub(tmp_path / "gh", PULLS | {COMMENTS: [other, mine]}, f"{MARKER}\nnew\n")
-    assert hub.run("ci-comment.sh", **RUN).returncode == 0
+    hub = GitHub(tmp_path / "gh", {COMMENTS: [other, mine]})
+    folder = scripts(tmp_path / "r", f"{MARKER}\nnew\n")
+    assert hub.run("ci-comment.sh", folder, **COMMENT).returncode == 0
     assert hub.posted() == [("PATCH", "repos/o/r/issues/comments/6", f"{MARKER}\nnew\n")]
 
 
 @needs_jq
-@pytest.mark.parametrize("card", ["### no marker\n", "", f"{MARKER}\n{'x' * 65_536}"])
-def test_artifact_without_a_review_comment_is_not_posted(card: str, tmp_path: Path) -> None:
-    hub = GitHub(tmp_path / "gh", PULLS | {COMMENTS: []}, card)
-    done = hub.run("ci-comment.sh", **RUN)
-    assert (done.returncode, done.stderr) == (1, "comment: the artifact of run 1 contains no review comment\n")
-    assert hub.posted() == []
+@pytest.mark.parametrize("card", ["### no marker\n", "", f"{MARKER}\n{'x' * 65_536}", None])
+def test_review_without_a_comment_replaces_the_earlier_result(card: str | None, tmp_path: Path) -> None:
+    mine = {"id": 6, "user": {"login": "github-actions[bot]"}, "body": f"{MARKER}\n### ✅ Merging starts 1 run"}
+    hub = GitHub(tmp_path / "gh", {COMMENTS: [mine]})
+    done = hub.run("ci-comment.sh", scripts(tmp_path / "r", card), **COMMENT)
+    assert done.returncode == 0, done.stderr
+    [(method, path, body)] = hub.posted()
+    assert (method, path) == ("PATCH", "repos/o/r/issues/comments/6")
+    assert body.startswith(f"{MARKER}\n### ❔ The review of {HEAD[:12]} failed. Do not merge.")
+
+
+@pytest.mark.parametrize(("number", "head"), [("7/../8", HEAD), ("", HEAD), ("7", "main")])
+def test_comment_script_refuses_other_than_numbers_and_commits(number: str, head: str, tmp_path: Path) -> None:
+    done = GitHub(tmp_path / "gh", {}).run("ci-comment.sh", RUN_ID="1", NUMBER=number, HEAD_COMMIT=head)
+    assert (done.returncode, done.stderr.startswith("NUMBER, HEAD_COMMIT: got ")) == (2, True)
 
 
 @needs_jq
-def test_commit_without_a_pull_request_gets_no_comment(tmp_path: Path) -> None:
-    hub = GitHub(tmp_path / "gh", PULLS, f"{MARKER}\n")
-    assert hub.run("ci-comment.sh", **RUN | {"HEAD_COMMIT": 40 * "d"}).returncode == 0
-    assert hub.posted() == []
+@pytest.mark.parametrize(
+    ("pulls", "number"),
+    [
+        ([{"number": 7, "head": {"sha": HEAD}, "base": {"ref": "main"}}], "7"),
+        ([{"number": 8, "head": {"sha": 40 * "c"}, "base": {"ref": "main"}}], ""),
+        # One commit may be the head of pull requests into several branches.
+        (
+            [
+                {"number": 8, "head": {"sha": HEAD}, "base": {"ref": "lax"}},
+                {"number": 7, "head": {"sha": HEAD}, "base": {"ref": "main"}},
+            ],
+            "7",
+        ),
+        ([], ""),
+    ],
+)
+def test_comment_belongs_to_the_pull_request_into_the_default_branch(
+    pulls: list[dict[str, Any]], number: str, tmp_path: Path
+) -> None:
+    hub, output = GitHub(tmp_path / "gh", {"repos/o/r/pulls": pulls}), tmp_path / "output"
+    head = {"HEAD_COMMIT": HEAD, "HEAD_OWNER": "ada", "HEAD_BRANCH": "a b&state=closed"}
+    assert hub.run("ci-find.sh", BRANCH="main", GITHUB_OUTPUT=str(output), **head).returncode == 0
+    assert output.read_text() == f"number={number}\n"
+
+
+def test_posting_job_takes_nothing_from_the_workflow_of_the_pull_request() -> None:
+    """The comment is the artifact of a job of its own workflow, which GitHub runs as the default branch has it."""
+    path = ROOT / ".github/workflows/review-comment.yaml"
+    reviewing, posting = loaded(path)["jobs"]["review"], loaded(path)["jobs"]["comment"]
+    assert "write" not in reviewing["permissions"].values()
+    assert "review.yaml'" in reviewing["if"]
+    [artifact] = [step["with"] for step in posting["steps"] if "download-artifact" in step.get("uses", "")]
+    assert artifact.keys() == {"name", "path"}, "no run-id: an artifact of this workflow run"
+    assert not any("ref" in step.get("with", {}) for step in [*reviewing["steps"], *posting["steps"]])
+    assert not any("upload-artifact" in step.get("uses", "") for step in steps(path.with_name("review.yaml")))
+
+
+def test_review_starts_again_for_every_event_that_changes_its_result() -> None:
+    workflow = loaded(ROOT / ".github/workflows/review.yaml")
+    events = workflow[True]  # YAML 1.1 reads `on` as true
+    assert set(events["pull_request"]["types"]) == {"opened", "synchronize", "reopened", "edited"}
+    assert set(events["pull_request_review"]["types"]) == {"submitted", "dismissed"}
+    assert events["merge_group"] == {"types": ["checks_requested"]}
+    checkout = workflow["jobs"]["review"]["steps"][0]["with"]["ref"]
+    assert "pull_request" not in checkout, "the tool of a base that anybody may choose"
+    # A skipped job counts as a passed check, so no event of the job is skipped.
+    assert all("if" not in job for job in workflow["jobs"].values())
 
 
 def checkout(tmp_path: Path, case: Case) -> tuple[Path, str]:
@@ -172,17 +229,24 @@ def checkout(tmp_path: Path, case: Case) -> tuple[Path, str]:
     return clone, head
 
 
+BRANCHES = {"BRANCH": "main", "BASE": "main"}
+
+
+def review(login: str, state: str, commit: str, association: str = "MEMBER") -> dict[str, Any]:
+    """Return a review as GitHub lists it."""
+    return {"user": {"login": login}, "state": state, "commit_id": commit, "author_association": association}
+
+
 @needs_jq
 def test_review_fetches_objects_and_counts_approvals_of_the_newest_commit(tmp_path: Path) -> None:
     clone, head = checkout(tmp_path, CASES["rule-gpus-and-hours"])
 
     def reviews(*words: tuple[str, str, str]) -> dict[str, Any]:
-        listed = [{"user": {"login": who}, "state": state, "commit_id": commit} for who, state, commit in words]
-        return {"repos/o/r/pulls/7/reviews": listed}
+        return {"repos/o/r/pulls/7/reviews": [review(*each) for each in words]}
 
     def exit_code(number: int, answers: dict[str, Any]) -> int:
         hub = GitHub(tmp_path / f"gh{number}", answers)
-        return hub.run("ci-review.sh", clone, NUMBER="7", HEAD_COMMIT=head).returncode
+        return hub.run("ci-review.sh", clone, NUMBER="7", HEAD_COMMIT=head, **BRANCHES).returncode
 
     assert exit_code(1, reviews()) == 1
     assert exit_code(2, reviews(("maintainers", "APPROVED", 40 * "e"))) == 1
@@ -194,9 +258,53 @@ def test_review_fetches_objects_and_counts_approvals_of_the_newest_commit(tmp_pa
     assert not (clone / NEW).exists()
 
 
+@needs_jq
+@pytest.mark.parametrize(
+    ("association", "code"),
+    [("OWNER", 0), ("COLLABORATOR", 0), ("NONE", 1), ("CONTRIBUTOR", 1), ("FIRST_TIMER", 1), ("MEMBERS", 1), ("", 1)],
+)
+def test_only_members_and_collaborators_waive_rules(association: str, code: int, tmp_path: Path) -> None:
+    clone, head = checkout(tmp_path, CASES["rule-gpus-and-hours"])
+    approval = review("maintainers", "APPROVED", head, association)
+    hub = GitHub(tmp_path / "gh", {"repos/o/r/pulls/7/reviews": [approval]})
+    assert hub.run("ci-review.sh", clone, NUMBER="7", HEAD_COMMIT=head, **BRANCHES).returncode == code
+
+
+@needs_jq
+def test_merge_queue_counts_the_approvals_of_its_pull_request(tmp_path: Path) -> None:
+    """The queue builds a commit of its own on top of the base; nobody has approved that one."""
+    clone, head = checkout(tmp_path, CASES["rule-gpus-and-hours"])
+    origin = tmp_path / "origin"
+    tree = subprocess.check_output(["git", "-C", origin, "merge-tree", "main", head], text=True).split()[0]
+    parents = ["-p", "main", "-p", head]
+    built = subprocess.check_output(
+        ["git", "-C", origin, "commit-tree", tree, *parents, "-m", "queue"],
+        text=True,
+        env=os.environ | {f"GIT_{who}_{key}": "q@q" for who in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")},
+    ).strip()
+    queue = f"refs/heads/gh-readonly-queue/main/pr-7-{head}"
+    git(origin, "update-ref", queue, built)
+    approved = review("maintainers", "APPROVED", head)
+    answers = {"repos/o/r/pulls/7/reviews": [approved], "repos/o/r/pulls/7": {"head": {"sha": head}}}
+
+    def exit_code(name: str, answers: dict[str, Any]) -> int:
+        facts = {"NUMBER": "", "QUEUE_REF": queue, "HEAD_COMMIT": built, "BRANCH": "main", "BASE": "refs/heads/main"}
+        return GitHub(tmp_path / name, answers).run("ci-review.sh", clone, **facts).returncode
+
+    assert exit_code("approved", answers) == 0
+    assert exit_code("open", answers | {"repos/o/r/pulls/7/reviews": []}) == 1
+
+
+@pytest.mark.parametrize("base", ["lax", "", "refs/heads/main2"])
+def test_review_for_another_branch_is_no_passed_check(base: str, tmp_path: Path) -> None:
+    facts = {"NUMBER": "7", "HEAD_COMMIT": HEAD, "BRANCH": "main", "BASE": base}
+    done = GitHub(tmp_path / "gh", {}).run("ci-review.sh", **facts)
+    assert (done.returncode, done.stderr.startswith("BASE: got ")) == (2, True)
+
+
 @pytest.mark.parametrize(("number", "head"), [("7; echo", HEAD), ("7", "main"), ("../7", HEAD)])
 def test_review_script_refuses_other_than_numbers_and_commits(number: str, head: str, tmp_path: Path) -> None:
-    done = GitHub(tmp_path / "gh", {}).run("ci-review.sh", NUMBER=number, HEAD_COMMIT=head)
+    done = GitHub(tmp_path / "gh", {}).run("ci-review.sh", NUMBER=number, HEAD_COMMIT=head, **BRANCHES)
     assert (done.returncode, done.stderr.startswith("NUMBER, HEAD_COMMIT: got ")) == (2, True)
 
 

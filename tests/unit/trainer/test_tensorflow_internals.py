@@ -1,6 +1,6 @@
 """Checks of the private, undocumented and textual parts of TensorFlow and Keras that the trainer uses.
 
-There is one check for each row of docs/contributing/tensorflow-internals.md.
+There is one check for each name on the page docs/contributing/tensorflow-internals.md.
 """
 
 from __future__ import annotations
@@ -75,6 +75,47 @@ def nested_layers() -> bool:
     return "wanted" in {layer.name for layer in model._flatten_layers()}
 
 
+def optimizer_part(name: str) -> Callable[[], bool]:
+    """Return the check that the optimizers of Keras, when built, have the attribute `name`."""
+
+    def check() -> bool:
+        optimizer = keras.optimizers.SGD(use_ema=True, gradient_accumulation_steps=2, clipnorm=1.0)
+        optimizer.build([keras.Variable([1.0])])
+        return hasattr(optimizer, name)
+
+    return check
+
+
+def summing() -> bool:
+    """Return whether an optimizer sums the gradients with the method that the trainer replaces."""
+    optimizer, variable, called = keras.optimizers.SGD(1.0), keras.Variable(1.0), []
+    optimizer.build([variable])
+    optimizer._all_reduce_sum_gradients = lambda pairs: called.append(pairs) or pairs
+    tf.distribute.get_strategy().run(lambda: optimizer.apply([tf.constant(1.0)]))
+    return len(called) == 1 and float(variable) == 0.0
+
+
+def applying() -> bool:
+    """Return whether an optimizer calls the method that the trainer replaces once per step."""
+    optimizer, called = keras.optimizers.SGD(1.0), []
+    optimizer.build([keras.Variable(1.0)])
+    optimizer._backend_apply_gradients = lambda gradients, _: called.append(gradients)
+    optimizer.apply([tf.constant(1.0)])
+    return len(called) == 1
+
+
+def global_generator() -> bool:
+    from keras.src.random.seed_generator import global_seed_generator
+
+    before = global_seed_generator().state.numpy().tolist()
+    keras.random.normal(())
+    return bool(global_seed_generator().state.numpy().tolist() != before)
+
+
+def seed_state() -> bool:
+    return str(keras.random.SeedGenerator(1).state.path).endswith("seed_generator_state")
+
+
 def keras_variable() -> bool:
     return isinstance(keras.Variable(0, dtype="int64").value, tf.Variable)
 
@@ -143,6 +184,25 @@ CHECKS: dict[str, Callable[..., bool]] = {
     "_num_workers": number_of_workers,
     "__internal__": merge_call,
     "_flatten_layers": nested_layers,
+    "_all_reduce_sum_gradients": summing,
+    "_backend_apply_gradients": applying,
+    **{
+        name: optimizer_part(name)
+        for name in (
+            "_backend_update_step",
+            "_backend_reset_gradient_accumulators",
+            "_accumulated_gradients",
+            "_get_variable_index",
+            "_clip_gradients",
+            "_apply_weight_decay",
+            "_iterations",
+            "_update_model_variables_moving_average",
+            "_model_variables_moving_average",
+            "_trainable_variables",
+        )
+    },
+    "keras.src.random.seed_generator": global_generator,
+    "seed_generator_state": seed_state,
     "Variable.value": keras_variable,
     "ShardedVariable.variables": sharded_variable,
     "OpError": error_classes,
@@ -184,7 +244,9 @@ def private_uses(path: Path) -> Iterator[str]:
 
 
 def test_page_and_checks_list_the_same_internals() -> None:
-    assert sorted(name for name, _ in listed()) == sorted([*CHECKS, *TEXTS])
+    rows = listed()
+    assert len(rows) == len(set(rows))
+    assert {name for name, _ in rows} == {*CHECKS, *TEXTS}
 
 
 def test_page_names_existing_files() -> None:
