@@ -25,13 +25,13 @@ import tensorflow as tf
 
 from trainer.engine import averages, gradients, replicated
 from trainer.engine.loop import StepRunner
+from trainer.engine.pipelines import pipeline_function
 from trainer.engine.steps import (
     ParameterServerStepRunner,
     SyncStepRunner,
     TrainState,
     build,
     make_iterations_atomic,
-    pipeline_function,
     replica_step,
 )
 from trainer.runtime.config import TrainerConfig
