@@ -55,15 +55,15 @@ def shown(value: Any) -> str:  # noqa: ANN401 - any value of a job file
 def visible(text: str, *, lines: bool = False, ascii_only: bool = False) -> str:
     """Return `text` with each character that a person cannot see, or a program would act on, spelled as ``<U+XXXX>``.
 
-    These are control characters, direction marks, unusual spaces, characters without ink, each combining mark except
-    one on a letter, and the first character of a command to a CI service. What is returned stays the same when it is
-    passed again.
+    These are control characters, direction marks, unusual spaces and characters without ink. A letter keeps one
+    combining mark; all others are spelled out, as is the first character of a command to a CI service.
+    The result stays the same when it is passed again.
 
     Args:
         text: any text, also with lone surrogates.
         lines: keep line feeds and tabs.
-        ascii_only: spell out all that is not ASCII. Set it for names and paths, in which letters of two alphabets
-            that look alike would be taken for each other.
+        ascii_only: spell out every character outside ASCII. Set it for names and paths, because letters of two
+            alphabets look alike.
 
     """
     kept = "\n\t" if lines else ""
