@@ -25,7 +25,7 @@ def code(text: object, longest: int = _LONGEST_CODE, *, ascii_only: bool = True)
     Args:
         text: any text.
         longest: the number of characters that are shown of it.
-        ascii_only: spell out every character outside ASCII. Unset it for words of a language, never for names and paths.
+        ascii_only: spell out every character outside ASCII. Unset it only for the words of a person.
 
     """
     # Spelling a character out only makes the text longer.
