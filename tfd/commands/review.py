@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -13,9 +12,9 @@ from tfd.jobfile.helm import HelmError
 from tfd.review.analysis.policy_file import RulesError
 from tfd.review.analysis.pull_request import review_pull_request
 from tfd.review.output import comment, json_report
-from tfd.review.output.markdown import visible
 from tfd.review.sources.budget import ReviewError, failed
 from tfd.review.sources.git import GitError, Repository
+from tfd.text import json_text, visible
 
 _EXPECTED = (GitError, RulesError, HelmError, ReviewError)
 
@@ -60,7 +59,7 @@ def command(base: str, head: str, style: str, folder: Path, approvals: tuple[str
         if style == "markdown":
             click.echo(comment.failure(error))
         elif style == "json":
-            click.echo(json.dumps(json_report.failure(error, UNABLE), indent=1))
+            click.echo(json_text(json_report.failure(error, UNABLE)))
         click.echo(visible(str(error), lines=True), err=True)
         sys.exit(UNABLE)
     click.echo(shown, nl=False)
@@ -73,5 +72,5 @@ def _review(repository: Repository, base: str, head: str, style: str, approvals:
     if style == "markdown":
         return found.exit_code, comment.comment(found)
     if style == "json":
-        return found.exit_code, f"{json.dumps(json_report.as_json(found), indent=1)}\n"
+        return found.exit_code, f"{json_text(json_report.as_json(found))}\n"
     return found.exit_code, "".join(f"{visible(line)}\n" for line in comment.lines(found))
