@@ -43,6 +43,6 @@ review markdown >build/review/comment.md || code=$?
   printf '%s\n' '<!-- tfd review -->' '### ❔ The review itself failed' '' \
     "It ended without a result. Read the log of the workflow run." >build/review/comment.md
 }
-review json >build/review/review.json || [ $? = "$code" ]
+review json >build/review/review.json || [ $? = "$code" ] || printf '{"exitCode": %s}\n' "$code" >build/review/review.json
 cat build/review/comment.md >>"${GITHUB_STEP_SUMMARY:-/dev/null}"
 exit "$code"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,7 +123,10 @@ def _examined(reviewer: RunReviewer, budget: Budget, path: str) -> RunReview:
         with budget.at(path):
             return reviewer.examine(path)
     except (ReviewError, helm.HelmError) as error:
-        return RunReview(path, Action.UNREADABLE, findings=[Finding(Level.UNKNOWN, path, parsed(str(error)))])
+        run = RunReview(path, Action.UNREADABLE, findings=[Finding(Level.UNKNOWN, path, parsed(str(error)))])
+        with suppress(Exception):
+            run.secrets = reviewer.secrets_of(reviewer.base_tree.jobs.get(path), reviewer.merged_tree.jobs.get(path))
+        return run
 
 
 @contextmanager

@@ -93,10 +93,12 @@ class RunReviewer:
             self._check_only(run)
         else:
             self._examine_deployed(run)
-        run.secrets = [
-            secret.text for each in (base, merged, run.nearest) if each for secret in find_secrets(each.values)
-        ]
+        run.secrets = self.secrets_of(base, merged, run.nearest)
         return run
+
+    def secrets_of(self, *jobs: CommittedJobFile | None) -> list[str]:
+        """Return the values in job files that no output may show."""
+        return [secret.text for each in jobs if each for secret in find_secrets(each.values)]
 
     def _check_only(self, run: RunReview) -> None:
         """Review a file that starts nothing. Its chart may be part of the same pull request, so problems only warn."""
