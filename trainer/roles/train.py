@@ -37,7 +37,7 @@ from trainer.runtime.config import DISTRIBUTED
 from trainer.runtime.errors import TrainerExit
 from trainer.runtime.logs import describe, log, style
 from trainer.runtime.types import Strategy
-from trainer.storage import checkpoints
+from trainer.storage import checkpoints, retry
 from trainer.storage.checkpoints import CheckpointRef, Checkpoints, DamagedError
 from trainer.task import Task, load
 
@@ -160,6 +160,7 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
         keep=settings.keep_checkpoints,
         writer=context.writes,
         on_chief=parameter_server,
+        together=context.record.strategy == "MultiWorkerMirrored",
         step=state.step,
         model=state.model,
         optimizer=state.optimizer,
@@ -237,11 +238,11 @@ def _end(context: Context, task: Task, trained: Trained) -> str:
         last.restore(trained.found)
     except DamagedError as error:
         checkpointing.leave_out_damaged(context, trained.found, error, together=True)
-    metrics = last.run()
+    metrics = retry.call(last.run, "the evaluation")
     log.info("evaluation at step %d: %s", trained.found.step, describe(metrics))
     if metrics and not context.record.evaluators:
         evaluation.EvalSummaryWriter(run_dir).add(trained.found.step, metrics)
-    path = evaluation.export(run_dir, task, last.model)
+    path = retry.call(lambda: evaluation.export(run_dir, task, last.model), "the export")
     context.write_done(step=trained.found.step, metrics=metrics, steps_per_second=trained.steps_per_second, export=path)
     if status:
         status.note(step=trained.found.step, metrics=metrics, etaSeconds=0)
