@@ -51,7 +51,7 @@ _TEXT_MATTERS_FOR: Final = frozenset(
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_ROOM_TEXTS: Final = tuple(os.strerror(each).lower() for each in _NO_ROOM)
 
-# A network file system gives these errors while its server, the network or a mount is gone.
+# A network file system gives these errors while its server or the network is unreachable.
 _FAILURES: Final = frozenset(
     {
         errno.EIO, errno.EREMOTEIO, errno.ESTALE, errno.ENOTCONN, errno.ESHUTDOWN, errno.ETIMEDOUT, errno.ETIME,

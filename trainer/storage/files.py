@@ -200,8 +200,8 @@ def remove(path: str) -> None:
         _gfile().remove(path)
 
 
-def _go_on(_: object, path: str, error: tuple[type[BaseException], BaseException, TracebackType]) -> None:
-    """Raise an error of the storage that may pass; go on after any other error."""
+def _raise_what_may_pass(_: object, path: str, error: tuple[type[BaseException], BaseException, TracebackType]) -> None:
+    """Raise an error of the storage that may pass, and ignore any other error."""
     if errors.is_storage_failure(error[1]):
         raise error[1]
 
@@ -212,7 +212,7 @@ def remove_tree(path: str) -> None:
     if is_link(path):
         Path(path).unlink()
     elif not is_remote(path):
-        shutil.rmtree(path, onerror=_go_on)
+        shutil.rmtree(path, onerror=_raise_what_may_pass)
     elif _gfile().isdir(path):
         _gfile().rmtree(path)
 

@@ -1,7 +1,7 @@
 """One reader for the JSON files of a run directory.
 
 Other runs may write to the same storage, so a file may contain anything. A file that is not what this program writes
-counts as absent, and a line in the log says so.
+counts as absent, and the log names it.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def read(path: str, shape: Shape) -> dict[str, Any] | None:
 
 
 def parse(text: str, shape: Shape) -> dict[str, Any] | None:
-    """Return the JSON object in `text`, None if `text` is no JSON object of this shape."""
+    """Return the JSON object in `text`, None if `text` is something else."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

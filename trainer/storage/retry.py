@@ -1,4 +1,4 @@
-"""Repeat what failed because the storage was gone for a moment, such as a network file system without its server.
+"""Repeat what failed because the storage failed for a moment, such as a network file system without its server.
 
 All tries together take less than the timeout of a lease. A longer failure ends the process with an exit code that is
 retried.

@@ -46,7 +46,7 @@ class Storage:
 
     def _wrapped(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(path: object = ".", *args: object, **kwargs: object) -> object:
-            # shutil.copyfile looks whether both files are one, and goes on when it cannot see that.
+            # shutil.copyfile looks whether both files are one, and copies when it cannot see that.
             looks = call is _STAT and sys._getframe(1).f_code.co_filename.endswith(("genericpath.py", "shutil.py"))
             if self.left and not looks and str(path).startswith(str(self.folder)):
                 self.left -= 1
