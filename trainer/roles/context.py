@@ -149,8 +149,6 @@ class Context:
         """
         self.run_dir.write_done(
             {
-                "run": self.record.run,
-                "hash": self.record.hash,
                 "step": step,
                 "steps": None if self.script else self.record.trainer.steps,
                 "metrics": metrics,

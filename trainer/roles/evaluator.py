@@ -12,6 +12,7 @@ from trainer.runtime import errors, exit_codes
 from trainer.runtime.errors import GaveUp
 from trainer.runtime.logs import describe, fields, log
 from trainer.runtime.types import Json
+from trainer.storage import retry
 from trainer.storage.evaluation_record import EvaluationRecord
 from trainer.storage.run_dir import RunDir
 
@@ -84,7 +85,7 @@ def run(context: Context) -> str:
     task = load(settings.task, settings.hyperparameters, settings)
     _wait_for_replicas(monitor, run_dir)
     local = evaluation.Evaluation(task, batch_size=context.replica_batch_size, data_dir=context.env.data_dir)
-    trial.run(local, early_stopping=settings.early_stopping, export_to=None)
+    retry.call(lambda: trial.run(local, early_stopping=settings.early_stopping, export_to=None), "the trial")
     record = EvaluationRecord(run_dir=run_dir, early_stopping=settings.early_stopping)
     evaluator = Evaluator(run_dir, local, evaluation.EvalSummaryWriter(run_dir), record)
     log.info("waiting for checkpoints in %s", run_dir.checkpoints)
@@ -138,13 +139,13 @@ class Evaluator:
                     raise
                 log.info("checkpoint %d %s", found.step, reason)
                 continue
-            metrics = self._local.run()
+            metrics = retry.call(self._local.run, f"evaluating checkpoint {found.step}")
             log.info("checkpoint %d: %s", found.step, describe(metrics), extra=fields(step=found.step, **metrics))
             self.count += 1
             try:
                 self._record_result(found, metrics)
             except Exception as error:
-                if not errors.is_storage_full(error):
+                if not errors.is_storage_full(error) and not errors.is_storage_failure(error):
                     raise
                 log.info("cannot write the evaluation: %s", errors.summary(error))
 

@@ -85,18 +85,27 @@ def _notify_workers(context: Context, message: str) -> None:
         log.info("cannot notify the other workers: %s", str(error).splitlines()[0])
 
 
+def _newest_step(context: Context) -> int:
+    """Return the step of the newest checkpoint; -1 if there is none, or if the storage cannot be read."""
+    from trainer.storage.checkpoints import newest_complete
+
+    try:
+        found = newest_complete(context.run_dir.checkpoints)
+    except Exception as error:  # noqa: BLE001, RUF100 - gfile has its own error classes
+        log.info("cannot read the checkpoints: %s", errors.summary(error))
+        return -1
+    return found.step if found else -1
+
+
 def _restart_in_place(context: Context, message: str) -> None:
     """Restart in place, unless the limit of in-place restarts is reached."""
     if context.is_server or context.is_evaluator or context.stop.is_set():
         return
-    from trainer.storage.checkpoints import newest_complete
-
-    found = newest_complete(context.run_dir.checkpoints)
     limit = context.env.max_in_place_restarts
     if context.waiting:
         state: restart.InPlaceRestartState | None = context.restarts.while_waiting(time.time())
     else:
-        state = context.restarts.after_lost_peer(checkpoint=found.step if found else -1, limit=limit)
+        state = context.restarts.after_lost_peer(checkpoint=_newest_step(context), limit=limit)
     if state is None:
         log.info("no in-place restarts left: %d in a row without a new checkpoint", limit)
         return

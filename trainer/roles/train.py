@@ -39,7 +39,7 @@ from trainer.runtime.config import DISTRIBUTED
 from trainer.runtime.errors import TrainerExit
 from trainer.runtime.logs import describe, log, style
 from trainer.runtime.types import Strategy
-from trainer.storage import checkpoints
+from trainer.storage import checkpoints, retry
 from trainer.storage.checkpoints import CheckpointRef, Checkpoints, DamagedError
 from trainer.task import Task, load
 
@@ -133,11 +133,13 @@ def _try_the_end(context: Context, *, restarted: bool) -> None:
     A restarted run tries only the evaluation, because it tried the export before its first checkpoint.
     """
     started = time.monotonic()
-    trial.run(
-        _evaluation(context, _prepare(context)),
-        early_stopping=context.record.trainer.early_stopping,
-        export_to=None if restarted else export.temporary_path(context.run_dir),
-    )
+    early_stopping = context.record.trainer.early_stopping
+    export_to = None if restarted else export.temporary_path(context.run_dir)
+
+    def attempt() -> None:
+        trial.run(_evaluation(context, _prepare(context)), early_stopping=early_stopping, export_to=export_to)
+
+    retry.call(attempt, "the trial")
     gc.collect()  # The model is part of reference cycles, and its variables may fill the memory of a GPU.
     context.note_startup("trialSeconds", time.monotonic() - started)
     context.connected = time.monotonic()
@@ -185,6 +187,7 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
         keep=settings.keep_checkpoints,
         writer=context.writes,
         on_chief=parameter_server,
+        together=context.record.strategy == "MultiWorkerMirrored",
         step=state.step,
         model=state.model,
         optimizer=state.optimizer,
@@ -262,11 +265,11 @@ def _end(context: Context, task: Task, trained: Trained) -> str:
         last.restore(trained.found)
     except DamagedError as error:
         checkpointing.leave_out_damaged(context, trained.found, error, together=True)
-    metrics = last.run()
+    metrics = retry.call(last.run, "the evaluation")
     log.info("evaluation at step %d: %s", trained.found.step, describe(metrics))
     if metrics and not context.record.evaluators:
         EvalSummaryWriter(run_dir).add(trained.found.step, metrics)
-    path = export.export(run_dir, last.model, last.signature())
+    path = retry.call(lambda: export.export(run_dir, last.model, last.signature()), "the export")
     context.write_done(step=trained.found.step, metrics=metrics, steps_per_second=trained.steps_per_second, export=path)
     if status:
         status.note(step=trained.found.step, metrics=metrics, etaSeconds=0)
