@@ -37,7 +37,7 @@ review() { tfd review --base HEAD --head "$HEAD_COMMIT" "${approvals[@]}" --form
 mkdir -p build/review
 code=0
 review markdown >build/review/comment.md || code=$?
-# A process that the system ended writes no card, and the card of the push before would stay.
+# A process that the system ended writes no review comment, and the comment of the push before would stay.
 [ "$(head -n 1 build/review/comment.md)" = '<!-- tfd review -->' ] || {
   code=2
   printf '%s\n' '<!-- tfd review -->' '### ❔ The review itself failed' '' \
