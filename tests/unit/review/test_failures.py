@@ -166,7 +166,7 @@ def test_key_of_a_class_that_this_version_does_not_know_is_identity(tmp_path: Pa
     source = Path(pull_request.__file__).parents[3] / "charts/tf-distributed"
     text = (source / "values.schema.json").read_text()
     (tmp_path / "values.yaml").write_text((source / "values.yaml").read_text())
-    (tmp_path / "values.schema.json").write_text(text.replace('"x-class": "metadata"', '"x-class": "note"'))
+    (tmp_path / "values.schema.json").write_text(text.replace('"x-class": "metadata"', '"x-class": "unknown"'))
     [change] = changed_keys({}, {"owner": "Ada"}, tmp_path, tmp_path)
     assert (change.kind, change.policy[:16]) == ("identity", "needs a new run;")
 
