@@ -222,6 +222,7 @@ class RunReviewer:
                 f"{new.team}-{new.run}", other.path,
             )  # fmt: skip
             yield Finding(Level.REFUSED, new.path, message)
+        yield from self.policy.of_chart(new, self.renderer.charts.newest().version)
         if not new.tensorboard_only:
             self._set_nearest(run, new)
             yield from self._same_identity(new)
