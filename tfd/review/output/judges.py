@@ -31,7 +31,7 @@ def line(review: PullRequestReview, redactor: Redactor) -> str:
         return ""
     return (
         f"⚠️ Changes what judges later pull requests: {', '.join(_texts(places, redactor))}. "
-        "This review uses the policy, the chart and the tool of the base branch."
+        "This review uses the policy and the tool of the base branch, and charts at their git tags."
     )
 
 
