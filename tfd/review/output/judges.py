@@ -1,4 +1,4 @@
-"""Names the changed paths that decide how later pull requests are judged. None is ever cut from the card."""
+"""Names the changed paths that decide how later pull requests are judged. None is ever cut."""
 
 from __future__ import annotations
 

@@ -18,23 +18,23 @@ from tfd.review.sources.workloads import ResourceRequest
 # The fields of Rights, the most powerful first, with their titles and whether the place of each is shown.
 _FIELDS = (
     ("secrets", "Secrets", True),
-    ("service_accounts", "service account", False),
-    ("priority_classes", "priority class", False),
-    ("taints", "tolerated taints", False),
-    ("repositories", "code of", False),
-    ("code_files", "files", False),
-    ("images", "images", True),
-    ("claims", "claims", True),
-    ("new_claims", "new claims", True),
-    ("buckets", "buckets", False),
+    ("service_accounts", "Service account", False),
+    ("priority_classes", "Priority class", False),
+    ("taints", "Tolerated taints", False),
+    ("repositories", "Code", False),
+    ("code_files", "Files", False),
+    ("images", "Images", True),
+    ("claims", "Claims", True),
+    ("new_claims", "New claims", True),
+    ("buckets", "Buckets", False),
     ("config_maps", "ConfigMaps", True),
-    ("nodes", "nodes", False),
-    ("labels", "labels", False),
-    ("annotations", "annotations", False),
-    ("incoming", "reached by", False),
-    ("outgoing", "reaches", False),
+    ("nodes", "Nodes", False),
+    ("labels", "Labels", False),
+    ("annotations", "Annotations", False),
+    ("incoming", "Reached by", False),
+    ("outgoing", "Reaches", False),
 )
-# Said even if a run has none of them, so that a reader need not know what could be there.
+# Their absence is written out, because a reader may not expect them.
 _ALWAYS = ("secrets", "service_accounts", "priority_classes", "taints")
 _NONE = {
     "secrets": "Secrets",
@@ -126,25 +126,24 @@ def _is_private(network: str) -> bool:
 
 def _rights(rights: Rights, redactor: Redactor, shown: Shown, before: Rights | None = None) -> str:
     """Return rights as one line; for a change, with what was there before."""
-    request = _request(rights)
-    if before and _request(before) != request:
-        request = f"**{request}** instead of {_request(before)}"
-    parts = [request]
+    parts = [_request(rights)]
+    if before and _request(before) != parts[0]:
+        parts = [f"**{parts[0]}**", f"Before: {_request(before)}"]
     for name, title, place in _FIELDS:
         values: tuple[Right, ...] = getattr(rights, name)
         text = _values(values, redactor, shown, place, title)
         old = _values(getattr(before, name), redactor, shown, place, title) if before else text
         if old != text:
-            parts.append(f"**{title} {text or 'none'}** instead of {old or 'none'}")
+            parts.append(f"{title}: **{text or 'none'}** instead of {old or 'none'}")
         elif text:
-            parts.append(f"{title} {text}")
+            parts.append(f"{title}: {text}")
     if rights.command:
-        parts.append(f"command {shown.value(' '.join(rights.command), redactor, 'a command')}")
+        parts.append(f"Command: {shown.value(' '.join(rights.command), redactor, 'a command')}")
     if rights.warm_start:
-        parts.append(f"weights of {redactor.code(rights.warm_start)}")
+        parts.append(f"Weights of {redactor.code(rights.warm_start)}")
     if absent := [_NONE[name] for name in _ALWAYS if not getattr(rights, name)]:
-        parts.append(f"no {joined(absent, 'or')}")
-    return "; ".join(parts)
+        parts.append(f"No {joined(absent, 'or')}")
+    return f"{'. '.join(parts)}."
 
 
 def _request(rights: Rights) -> str:
@@ -152,8 +151,8 @@ def _request(rights: Rights) -> str:
     words = [f"{count(request.gpus, 'GPU')} in {count(request.pods, 'pod')}"]
     words += [f"for at most {decimal(rights.hours)} h"] if rights.hours else []
     text = " ".join(words)
-    text += f", {decimal(request.cpus)} CPUs, {gibibytes(request.memory)} memory"
-    return text + (f", {gibibytes(request.storage)} storage" if request.storage else "")
+    text += f", {decimal(request.cpus)} CPUs, {gibibytes(request.memory)} of memory"
+    return text + (f", {gibibytes(request.storage)} of storage" if request.storage else "")
 
 
 def _values(values: Iterable[Right], redactor: Redactor, shown: Shown, place: bool, title: str) -> str:

@@ -1,4 +1,4 @@
-"""Counts what a card leaves out, because a reader must know that it is not all there."""
+"""Collects what a review comment leaves out, because each gap is a warning."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONG_DIGEST = re.compile("(?<=@sha256:[0-9a-f]{12})[0-9a-f]+(?![0-9a-f])")
 
 @dataclass
 class Shown:
-    """What a card has left out so far."""
+    """What a review comment has left out so far."""
 
     _cuts: dict[str, None] = field(default_factory=dict)
 

@@ -33,7 +33,7 @@ def mark(review: PullRequestReview, *, warned: bool = False) -> str:
 
     Args:
         review: the review.
-        warned: whether the card itself warns, for example of something that it does not show.
+        warned: whether the comment itself warns, for example of something that it does not show.
 
     """
     if review.exit_code:
