@@ -44,7 +44,7 @@ _WORDS_OF_NAME = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[-. ]")
 # NAME=VALUE, NAME: VALUE and --NAME=VALUE, also in JSON.
 _ASSIGNED = re.compile(
     r"""(?<![\w.-])-{0,2}(?P<name>[A-Za-z_][\w.-]{0,80})["']?[ \t]{0,4}(?P<sign>[=:])[ \t]{0,4}"""
-    r"""(?:"(?P<double>[^"\n]{1,500})"|'(?P<single>[^'\n]{1,500})'|(?P<bare>[^\s"'{}\[\]&*|>,;]{1,500})(?P<end>[^\n]?))"""
+    r"""(?:"(?P<double>[^"\n]{1,500})"|'(?P<single>[^'\n]{1,500})'|(?!//)(?P<bare>[^\s"'{}\[\]&*|>,;]{1,500})(?P<end>[^\n]?))"""
 )
 # An entry of `env` in a file that cannot be parsed.
 _VARIABLE = re.compile(
