@@ -27,10 +27,10 @@ def _message(job: CommittedJobFile, problem: Problem) -> Message:
     """Return the message of a problem; below the private keys with the type of the value instead of the value."""
     if problem.key[:1] and problem.key[0] in _PRIVATE:
         value = _value(job.values, problem.key)
-        start = " ".join(f"{dotted(problem.key)}: got {shown(value)}; ".split())
+        start = " ".join([f"{dotted(problem.key)}:", "got", *shown(value).split()]) + ";"
         kind = _KINDS.get(type(value))
         if kind and problem.message.startswith(start):
-            return Message((Value(dotted(problem.key)), f": got {kind};{problem.message[len(start) :]}"))
+            return Message((Value(dotted(problem.key)), ": got", f" {kind};{problem.message[len(start) :]}"))
     return parsed(problem.message)
 
 
