@@ -108,7 +108,7 @@ def _warm_start(context: Context, saver: Checkpoints, consensus: Consensus | Non
         ) from error
     if not keep:
         warm_start.begin_again(optimizer)
-    log.info("warm start at step %d: weights and optimizer state of %s", found.step if keep else 0, found.path)
+    log.info("warm start: weights and optimizer state of %s", found.path)
 
 
 def leave_out_damaged(context: Context, found: CheckpointRef, error: DamagedError, *, together: bool) -> None:
