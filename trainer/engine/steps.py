@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from trainer import embedding, inputs
 from trainer.engine import averages, batches, gradients
 from trainer.runtime import malloc
 from trainer.runtime.config import TrainerConfig
-from trainer.runtime.errors import ConfigError, one_of
+from trainer.runtime.errors import ConfigError, InvalidTask, Words, one_of
 from trainer.runtime.types import Iterator, Model, Optimizer, Strategy, Tensor
 from trainer.task import Task
 
@@ -32,7 +33,7 @@ def build(task: Task, strategy: Strategy, settings: TrainerConfig) -> TrainState
 
     Raises:
         ConfigError: The batch size is not a multiple of the replicas, or a setting does not fit the strategy or model.
-        ValueError: The model is not built.
+        InvalidTask: The model is not built.
 
     """
     if settings.jit_compile and isinstance(strategy, tf.distribute.ParameterServerStrategy):
@@ -52,9 +53,7 @@ def build(task: Task, strategy: Strategy, settings: TrainerConfig) -> TrainState
             fix=f"Set trainer.batchSize: {max(1, settings.batch_size // replicas) * replicas}",
         )
     with strategy.scope():
-        model = task.model()
-        if not model.built:
-            raise ValueError("model() returned a model that is not built. Start the model with keras.Input.")
+        model = require_built(task.model())
         optimizer = task.optimizer()
         if settings.precision == "mixed_float16" and embedding.tables(model):
             # The tables' own update has no loss scaling.
@@ -73,6 +72,23 @@ def build(task: Task, strategy: Strategy, settings: TrainerConfig) -> TrainState
             0, dtype=tf.int64, trainable=False, name="step", aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
         )
     return TrainState(model=model, optimizer=optimizer, step=step)
+
+
+def require_built(model: Model) -> Model:
+    """Return `model`, whose variables exist.
+
+    Raises:
+        InvalidTask: The model is not built.
+
+    """
+    if model.built:
+        return model
+    raise InvalidTask(
+        "model()",
+        got=Words("a model that is not built"),
+        expected="a model whose variables exist",
+        fix="Begin the model with keras.Input",
+    )
 
 
 def make_iterations_atomic(optimizer: Optimizer) -> None:
@@ -161,6 +177,12 @@ def _next(iterator: Iterator) -> tuple[Tensor, Tensor]:
     return batch, ready - start
 
 
+def _finite(loss: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the loss of a step, or 0 if it is not finite; and 0, or 1 if it is not finite."""
+    finite = tf.math.is_finite(loss)
+    return tf.where(finite, loss, 0.0), tf.cast(tf.math.logical_not(finite), tf.int32)
+
+
 class SyncStepRunner:
     """Runs a segment as one graph that contains a loop, in one call into TensorFlow."""
 
@@ -168,25 +190,28 @@ class SyncStepRunner:
         self._state = state
         self._iterator = iter(data)
         self._times = _Times()
+        self._lost = 0
 
-        def segment(iterator: Iterator, count: Tensor) -> tuple[Tensor, Tensor]:
-            total, waited = tf.constant(0.0), tf.constant(0.0, tf.float64)
+        def segment(iterator: Iterator, count: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            total, lost, waited = tf.constant(0.0), tf.constant(0), tf.constant(0.0, tf.float64)
             for _ in tf.range(count):
                 batch, seconds = _next(iterator)
                 losses = strategy.run(step, args=(batch,))
-                total += strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
-                waited += seconds
-            return total, waited
+                loss = strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
+                loss, not_finite = _finite(loss)
+                total, lost, waited = total + loss, lost + not_finite, waited + seconds
+            return total, lost, waited
 
         self._segment = tf.function(segment)
 
     def run(self, count: int) -> float:
-        """Run `count` steps; return their mean loss."""
+        """Run `count` steps; return the mean of their finite losses, not a number if there is none."""
         start = time.monotonic()
         # `count` is a tensor, because TensorFlow would trace the graph again for each Python number.
         with batches.refusals():
-            total, waited = self._segment(self._iterator, tf.constant(count))
-        loss = float(total) / count
+            total, lost, waited = self._segment(self._iterator, tf.constant(count))
+        self._lost = int(lost)
+        loss = float(total) / (count - self._lost) if self._lost < count else math.nan
         if not self._times.traced:  # TensorFlow patches the allocator once, when the first batch arrives
             malloc.keep_large_blocks()
         self._times.add(float(waited), time.monotonic() - start)
@@ -195,6 +220,10 @@ class SyncStepRunner:
     def step(self) -> int:
         """Return the number of steps done since step 0 of the run."""
         return int(self._state.step.numpy())
+
+    def lost(self) -> int:
+        """Return the number of steps without a finite loss in the last segment."""
+        return self._lost
 
     def waited(self) -> tuple[float, float]:
         """Return the seconds of waiting for data and all seconds of the last segment; both are 0 for the first one."""
@@ -237,34 +266,42 @@ class ParameterServerStepRunner:
             self._coordinator.create_per_worker_dataset(lambda: strategy.distribute_datasets_from_function(pipeline))
         )
         with strategy.scope():
-            totals = tf.Variable([0.0, 0.0], trainable=False, name="loss_and_wait")
+            totals = tf.Variable([0.0, 0.0, 0.0], trainable=False, name="loss_lost_and_wait")
         self._totals = totals
+        self._lost = 0
 
         def one_step(iterator: Iterator) -> None:
             batch, seconds = _next(iterator)
             # All workers run this graph: under the run's seed they would draw the same random numbers.
             with inputs.unseeded():
                 loss = strategy.run(step, args=(batch,))
-            totals.assign_add([loss, tf.cast(seconds, tf.float32)])
+            loss, not_finite = _finite(loss)
+            totals.assign_add([loss, tf.cast(not_finite, tf.float32), tf.cast(seconds, tf.float32)])
 
         self._one_step = tf.function(one_step)
 
     def run(self, count: int) -> float | None:
-        """Run `count` steps; return their mean loss, or None if no step was counted."""
+        """Run `count` steps; return the mean of their finite losses, or None if no step was counted."""
         before, start = self.step(), time.monotonic()
         with batches.refusals():
             for _ in range(count):
                 self._coordinator.schedule(self._one_step, args=(self._iterator,))
             self._coordinator.join()
-        loss, waited = self._totals.numpy().tolist()
-        done = self.step() - before
-        self._totals.assign([0.0, 0.0])  # no step runs after join
+        loss, lost, waited = self._totals.numpy().tolist()
+        done, self._lost = self.step() - before, round(lost)
+        self._totals.assign([0.0, 0.0, 0.0])  # no step runs after join
         self._times.add(waited, (time.monotonic() - start) * self._workers)
-        return float(loss) / done if done else None
+        if not done:
+            return None
+        return float(loss) / (done - self._lost) if self._lost < done else math.nan
 
     def step(self) -> int:
         """Return the number of steps done since step 0 of the run."""
         return int(self._state.step.numpy())
+
+    def lost(self) -> int:
+        """Return the number of steps without a finite loss in the last segment."""
+        return self._lost
 
     def waited(self) -> tuple[float, float]:
         """Return the seconds of waiting for data and all seconds, summed over the workers, of the last segment."""

@@ -72,7 +72,7 @@ def run(context: Context) -> str:
     """
     import keras
 
-    from trainer.engine import evaluation
+    from trainer.engine import evaluation, trial
     from trainer.task import load
 
     settings, run_dir = context.record.trainer, context.run_dir
@@ -83,7 +83,9 @@ def run(context: Context) -> str:
     )
     keras.config.set_dtype_policy(settings.precision)
     task = load(settings.task, settings.hyperparameters, settings)
-    local = evaluation.Evaluation(task, batch_size=settings.batch_size, data_dir=context.env.data_dir)
+    _wait_for_replicas(monitor, run_dir)
+    local = evaluation.Evaluation(task, batch_size=context.replica_batch_size, data_dir=context.env.data_dir)
+    retry.call(lambda: trial.run(local, early_stopping=settings.early_stopping, export_to=None), "the trial")
     record = EvaluationRecord(run_dir=run_dir, early_stopping=settings.early_stopping)
     evaluator = Evaluator(run_dir, local, evaluation.EvalSummaryWriter(run_dir), record)
     log.info("waiting for checkpoints in %s", run_dir.checkpoints)
@@ -93,6 +95,15 @@ def run(context: Context) -> str:
         evaluator.poll()
         if done:
             return f"the run is done (checkpoints evaluated: {evaluator.count}; last step: {evaluator.seen})"
+        time.sleep(_POLL_EVERY)
+
+
+def _wait_for_replicas(monitor: RunMonitor, run_dir: RunDir) -> None:
+    """Wait until the chief has written the number of replicas, because a batch must be one replica's part.
+
+    The chief writes the number, because the other tasks may have more GPUs than the evaluator.
+    """
+    while not monitor.done() and not (run_dir.read_status() or {}).get("replicas"):
         time.sleep(_POLL_EVERY)
 
 

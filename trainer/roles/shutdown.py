@@ -34,12 +34,13 @@ def finish(context: Context, error: BaseException | None, words: str = "") -> No
         # Another thread is already ending the process.
         while True:
             time.sleep(60)
-    if error is not None:
-        error = errors.from_peer(error) or error
+    reported = errors.from_peer(error) if error is not None else None
+    error = reported or error
     code = exit_codes.DONE if error is None else errors.code_for(error)
     message = words if error is None else errors.summary(error)
-    if error is not None and code == exit_codes.FAILED and not isinstance(error, TrainerExit):
-        show(error)
+    if error is not None and code == exit_codes.FAILED and reported is None:
+        if (cause := error.__cause__ if isinstance(error, TrainerExit) else error) is not None:
+            show(cause)
         _notify_workers(context, message)
     if isinstance(error, errors.LostLease):
         leave(code, message)  # another chief owns the run directory now
@@ -72,7 +73,7 @@ def _notify_servers(context: Context, code: int) -> None:
 
 def _notify_workers(context: Context, message: str) -> None:
     """Report a failure to the other workers of a MultiWorkerMirrored run, so that they fail instead of restarting."""
-    if context.record.strategy != "MultiWorkerMirrored" or "tensorflow" not in sys.modules:
+    if context.cluster.role != "worker" or context.parameter_server or "tensorflow" not in sys.modules:
         return
     try:
         from tensorflow.python.eager import context as eager

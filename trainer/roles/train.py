@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Iterator
@@ -10,11 +11,14 @@ from dataclasses import dataclass
 from typing import Final
 
 import keras
+import tensorflow as tf
 
-from trainer.engine import averages, evaluation, replicated
+from trainer.engine import averages, batches, export, replicated, trial
 from trainer.engine import strategy as strategies
 from trainer.engine.consensus import Consensus
 from trainer.engine.early_stopping import EarlyStop
+from trainer.engine.evaluation import EvalSummaryWriter, Evaluation
+from trainer.engine.finite import FiniteCheck, Guard, scale_of
 from trainer.engine.loop import Loop, SegmentSizer, StepDecision, StepRunner, alone, never
 from trainer.engine.pipelines import pipeline_function
 from trainer.engine.progress import Progress
@@ -71,6 +75,8 @@ def run(context: Context) -> str:
         return _end(context, _prepare(context), Trained(last, None))
     strategy = connect(context)
     with _servers_watched(context):
+        if context.writes:
+            _try_the_end(context, restarted=last is not None)
         task = _prepare(context)
         return _end(context, task, _train(context, task, strategy))
 
@@ -123,6 +129,28 @@ def _prepare(context: Context) -> Task:
     return load(settings.task, settings.hyperparameters, settings)
 
 
+def _try_the_end(context: Context, *, restarted: bool) -> None:
+    """Try the evaluation and the export, which otherwise run for the first time when everything is trained.
+
+    A restarted run tries only the evaluation, because it tried the export before its first checkpoint.
+    """
+    started = time.monotonic()
+    early_stopping = context.record.trainer.early_stopping
+    export_to = None if restarted else export.temporary_path(context.run_dir)
+
+    def attempt() -> None:
+        trial.run(_evaluation(context, _prepare(context)), early_stopping=early_stopping, export_to=export_to)
+
+    retry.call(attempt, "the trial")
+    gc.collect()  # The model is part of reference cycles, and its variables may fill the memory of a GPU.
+    context.note_startup("trialSeconds", time.monotonic() - started)
+    context.connected = time.monotonic()
+
+
+def _evaluation(context: Context, task: Task) -> Evaluation:
+    return Evaluation(task, batch_size=context.replica_batch_size, data_dir=context.env.data_dir)
+
+
 def connect(context: Context) -> Strategy:
     """Wait until every task of the run is ready; return the run's strategy.
 
@@ -143,6 +171,7 @@ def connect(context: Context) -> Strategy:
     context.set_waiting(False)
     context.connected = time.monotonic()
     replicas = strategy.num_replicas_in_sync
+    context.set_replicas(replicas)
     log.info("%s with %d %s in sync", name, replicas, "replica" if replicas == 1 else "replicas")
     return strategy
 
@@ -167,10 +196,12 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
     )
     workers = len(context.cluster.tasks.get("worker", ()))
     consensus = Consensus(strategy, workers) if context.record.strategy == "MultiWorkerMirrored" else None
-    checkpointing.restore(context, saver, consensus)
+    finite = FiniteCheck(strategy, state)
+    checkpointing.restore(context, saver, consensus, finite)
     copies = replicated.Copies(strategy, state.model)
     copies.draw_apart(seed=settings.seed, step=int(state.step.numpy()))
-    runner = _step_runner(context, task, strategy, state)
+    runner = _step_runner(context, task, strategy, state, consensus)
+    guard = Guard(not_finite=finite, lost=runner.lost, scale=scale_of(state), newest=saver.newest_step)
     progress = Progress(
         record=context.record,
         run_dir=context.run_dir,
@@ -191,7 +222,8 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
         settings=settings,
         runner=runner,
         progress=progress,
-        save=checkpointing.save_function(context, saver, copies),
+        check=guard.segment,
+        save=checkpointing.save_function(context, saver, copies, guard.weights),
         stop_requested=context.stop.is_set,
         preemption=preemption,
         end_requested=EarlyStop(context.run_dir) if stops_early else never,
@@ -203,7 +235,9 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
     return Trained(last, progress.rate.overall)
 
 
-def _step_runner(context: Context, task: Task, strategy: Strategy, state: TrainState) -> StepRunner:
+def _step_runner(
+    context: Context, task: Task, strategy: Strategy, state: TrainState, consensus: Consensus | None
+) -> StepRunner:
     settings, replicas = context.record.trainer, strategy.num_replicas_in_sync
     step = replica_step(
         task,
@@ -212,12 +246,21 @@ def _step_runner(context: Context, task: Task, strategy: Strategy, state: TrainS
         replicas=replicas,
         jit_compile=settings.jit_compile,
     )
-    # After a restart the order must differ. Otherwise the first examples repeat and the last ones are never used.
-    seed = None if context.parameter_server else settings.seed + int(state.step.numpy())
-    pipeline = pipeline_function(task, settings, replicas=replicas, data_dir=context.env.data_dir, seed=seed)
+    pipeline = pipeline_function(
+        task,
+        settings,
+        replicas=replicas,
+        data_dir=context.env.data_dir,
+        seed=None if context.parameter_server else settings.seed,
+        step=int(state.step.numpy()),
+    )
     if context.parameter_server:
+        pipeline(tf.distribute.InputContext())  # A worker builds the data in a graph, which hides their cardinality.
         return ParameterServerStepRunner(strategy, state, step, pipeline)
-    return SyncStepRunner(strategy, state, step, strategy.distribute_datasets_from_function(pipeline))
+    data = strategy.distribute_datasets_from_function(pipeline)
+    if consensus:
+        batches.require_same_spec(data.element_spec, consensus.all_equal)
+    return SyncStepRunner(strategy, state, step, data)
 
 
 def _end(context: Context, task: Task, trained: Trained) -> str:
@@ -230,8 +273,8 @@ def _end(context: Context, task: Task, trained: Trained) -> str:
         # The peers may still receive this task's part of the last all-reduce.
         time.sleep(_LAST_REDUCE_SECONDS)
         return "trained to the last step"
-    settings, run_dir, status = context.record.trainer, context.run_dir, context.status
-    last = evaluation.Evaluation(task, batch_size=settings.batch_size, data_dir=context.env.data_dir)
+    run_dir, status = context.run_dir, context.status
+    last = _evaluation(context, task)
     try:
         last.restore(trained.found)
     except DamagedError as error:
@@ -239,8 +282,8 @@ def _end(context: Context, task: Task, trained: Trained) -> str:
     metrics = retry.call(last.run, "the evaluation")
     log.info("evaluation at step %d: %s", trained.found.step, describe(metrics))
     if metrics and not context.record.evaluators:
-        evaluation.EvalSummaryWriter(run_dir).add(trained.found.step, metrics)
-    path = retry.call(lambda: evaluation.export(run_dir, task, last.model), "the export")
+        EvalSummaryWriter(run_dir).add(trained.found.step, metrics)
+    path = retry.call(lambda: export.export(run_dir, last.model, last.signature()), "the export")
     context.write_done(step=trained.found.step, metrics=metrics, steps_per_second=trained.steps_per_second, export=path)
     if status:
         status.note(step=trained.found.step, metrics=metrics, etaSeconds=0)

@@ -2,6 +2,7 @@
 
     TrainerExit
     +-- ConfigError  BAD_CONFIG  an input is invalid: a retry cannot help
+        +-- InvalidTask  FAILED  the user's `Task` returns something invalid
     +-- TaskFailed   FAILED      a task of the run, or a custom script, failed permanently
     +-- LostPeer     RETRYABLE   another task of the run became unreachable: a retry helps
     +-- LostLease    RETRYABLE   another chief took over the run directory
@@ -109,6 +110,12 @@ class ConfigError(TrainerExit):
 
         """
         super().__init__(f"{key}: got {_shown(got)}; expected {expected}. {fix}.")
+
+
+class InvalidTask(ConfigError):
+    """A method of the user's `Task` returns something invalid."""
+
+    default_code = exit_codes.FAILED
 
 
 def _shown(value: object) -> str:
