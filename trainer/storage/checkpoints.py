@@ -17,6 +17,8 @@ from trainer.storage import files
 _INDEX: Final = re.compile(r"ckpt-(\d+)\.index")
 _DAMAGES: Final = (tf.errors.DataLossError, tf.errors.OutOfRangeError, tf.errors.OpError)
 _ANY: Final = re.compile(r"ckpt-(\d+)(?:\.data-|\.index$|_temp)")
+_OPTIONAL: Final = ("averages", "random")
+"""Parts that a checkpoint of an earlier version does not have."""
 _TEMPORARY: Final = re.compile(r"ckpt-\d+_temp")
 _CHIEF_CPU: Final = "/job:chief/replica:0/task:0/device:CPU:0"
 
@@ -185,7 +187,9 @@ class Checkpoints:
 
         """
         with _reading(path):
-            self._checkpoint.read(path, options=self._options).assert_existing_objects_matched()
+            stored = {name.partition("/")[0] for name, _ in tf.train.list_variables(path)}
+            parts = {name: part for name, part in self._parts.items() if name in stored or name not in _OPTIONAL}
+            tf.train.Checkpoint(**parts).read(path, options=self._options).assert_existing_objects_matched()
 
     def restore_parts(self, path: str, *names: str) -> None:
         """Restore only the trackables `names` from the checkpoint at `path`, which another run wrote."""
