@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Final
 
 from trainer.roles import dispatch
-from trainer.runtime import logs, tf_config, threads
+from trainer.runtime import logs, proxies, tf_config, threads
 from trainer.runtime.arguments import ArgumentParser
 from trainer.runtime.config import LOG_FORMATS, load_log_format
 from trainer.runtime.errors import ConfigError, TrainerExit
@@ -88,7 +89,9 @@ def main(words: Sequence[str]) -> None:
             raise ConfigError("args", got=" ".join(words), expected="a script after --", fix="Set args: [--, SCRIPT]")
         style = load_log_format(env, given)
         logs.configure("trainer", style)
-        logs.configure(tf_config.parse(env.get("TF_CONFIG")).name, style)
+        cluster = tf_config.parse(env.get("TF_CONFIG"))
+        logs.configure(cluster.name, style)
+        proxies.exempt(cluster.hosts, os.environ)
     except TrainerExit as error:
         leave(error.code, str(error))
     dispatch.main(words[at + 1 :], env, stop)

@@ -35,8 +35,8 @@ def test_tfd_reports_the_error_of_the_case(case: Case) -> None:
 def test_error_points_at_the_line_of_its_key(case: Case) -> None:
     line, _, message = re.fullmatch(r"(\d+):(\d+): (.*)", case.error).groups()  # type: ignore[union-attr]
     name = re.findall(r"[A-Za-z]\w*", message.partition(": got ")[0])[-1]
-    lines = case.job.splitlines()
-    assert name in lines[int(line) - 1] or not any(name in each for each in lines)
+    named = [bool(re.search(rf"\b{name}\b", each)) for each in case.job.splitlines()]
+    assert named[int(line) - 1] or not any(named)
 
 
 def schema_errors(case: Case, folder: Path) -> Iterator[Any]:

@@ -23,6 +23,7 @@ BUILDERS = {
     "devcluster/shell.py",
     "tfd/text.py",
     "trainer/runtime/errors.py",
+    "trainer/engine/batches.py",
     "tfd/review/analysis/findings.py",
     "tfd/review/analysis/fixes.py",
 }

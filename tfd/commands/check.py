@@ -10,7 +10,7 @@ import click
 
 from tfd.commands.options import REFUSED, ending
 from tfd.jobfile.helm import HelmError
-from tfd.jobfile.jobfile import JobFile, NoJobFileError, check, find
+from tfd.jobfile.jobfile import CheckError, JobFile, NoJobFileError, check, find
 
 
 @click.command("check", short_help="Check job files.")
@@ -25,11 +25,11 @@ def command(paths: tuple[Path, ...], json_output: bool) -> None:
     Exit codes:
       0  Every file is valid.
       1  At least one file is refused.
-      2  No job file was found, or Helm is missing.
+      2  No job file was found, Helm is missing, or the check itself failed.
 
     Example: tfd check jobs/vision
     """  # noqa: D301 - click reads the escape
-    with ending(unable=(NoJobFileError, HelmError)):
+    with ending(unable=(NoJobFileError, HelmError, CheckError)):
         files = find(paths or (Path("jobs"),))
         problems = check([JobFile(path) for path in files])
     if json_output:

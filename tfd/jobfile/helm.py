@@ -14,6 +14,8 @@ from tfd.text import refusal
 
 # Rendered for the newest Kubernetes that the chart supports, whatever Helm was built with.
 KUBERNETES = "1.37.0"
+# The slowest job file that the schema accepts, with 2,000 tasks, takes 1 s.
+SECONDS = 20
 _PREFIX = "tf-distributed: "
 
 
@@ -47,8 +49,13 @@ def template(run: str, team: str, values: Path, chart: Path = assets.CHART) -> s
         HelmError: the chart refuses the values; the message is the chart's own.
 
     """
-    command = [find_helm(), "template", run, str(chart), "--namespace", team, "--values", str(values)]
-    done = subprocess.run([*command, "--kube-version", KUBERNETES], capture_output=True, text=True, check=False)
+    # Argo CD renders the folder crds/ of a chart, too.
+    options = ["--namespace", team, "--values", str(values), "--kube-version", KUBERNETES, "--include-crds"]
+    command = [find_helm(), "template", run, str(chart), *options]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        raise HelmError(refusal("file", f"more than {SECONDS} s of Helm", "less", "Request fewer tasks.")) from None
     if done.returncode == 0:
         return done.stdout
     error = done.stderr.strip()
@@ -58,7 +65,22 @@ def template(run: str, team: str, values: Path, chart: Path = assets.CHART) -> s
     raise HelmError(error.rpartition("Error: ")[2])
 
 
+def objects(text: str) -> list[dict[str, Any]]:
+    """Return the Kubernetes objects in what `template` returns.
+
+    Raises:
+        HelmError: Kubernetes could not read them; a chart that does not quote a name of the job file prints such text.
+
+    """
+    try:
+        found = helm_yaml.load_all(text)
+    except helm_yaml.YamlError as error:
+        raise HelmError(f"The rendered objects cannot be read. {error}") from None
+    if not all(isinstance(each, dict) for each in found):
+        raise HelmError("The rendered objects are not mappings.")
+    return found
+
+
 def render(run: str, team: str, values: Path, chart: Path = assets.CHART) -> list[dict[str, Any]]:
     """Return the Kubernetes objects of a job file. Takes the arguments of `template` and raises its errors."""
-    objects: list[dict[str, Any]] = helm_yaml.load_all(template(run, team, values, chart))
-    return objects
+    return objects(template(run, team, values, chart))

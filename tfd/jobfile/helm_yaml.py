@@ -27,11 +27,18 @@ Key = tuple[str | int, ...]
 
 # A job file is a page of text. What is larger is a mistake or an attack.
 MAX_BYTES = 64 * 1024
-MAX_NODES = 20_000
+# The longest file that the schema accepts has about 3,000 values. Time and memory of a file grow with their number.
+MAX_NODES = 5_000
 # The composer of PyYAML is recursive and crashes Python at some thousand levels.
 MAX_DEPTH = 50
 
 _TOO_DEEP = (f"more than {MAX_DEPTH} levels", f"at most {MAX_DEPTH} levels", "Write the file with fewer levels.")
+_TOO_MANY = (f"more than {MAX_NODES:,} values", f"at most {MAX_NODES:,} values", "Remove values or nested aliases.")
+_TOO_LONG = (
+    f"more than {MAX_BYTES:,} characters with its aliases written out",
+    f"at most {MAX_BYTES:,} characters",
+    "Remove aliases.",
+)
 _PLAIN = "!plain"
 _STRING = "tag:yaml.org,2002:str"
 _TAGS = tuple(f"tag:yaml.org,2002:{name}" for name in ("bool", "int", "float", "null"))
@@ -41,7 +48,8 @@ _NULL = frozenset(["", "~", "null", "Null", "NULL"])
 _INFINITE = frozenset(
     [".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF", ".nan", ".NaN", ".NAN"]
 )
-_INTEGER = re.compile(r"[-+]?(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|0|[1-9][0-9]*)")
+# A whole number in base 16, 2 or 8. Go reads 017 as octal.
+_BASED = re.compile(r"([-+]?)0(?:[xX]([0-9a-fA-F]+)|[bB]([01]+)|[oO]?([0-7]+))")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 
@@ -93,29 +101,38 @@ def load(text: str, *, strict: bool = True) -> Document:
         YamlError: the text is not valid YAML, is too large, contains an infinite number, or is refused by `strict`.
 
     """
-    if len(text.encode()) > MAX_BYTES:
-        fix = "Move code into an image or to code.git."
-        raise YamlError((f"{len(text.encode()):,} bytes", f"at most {MAX_BYTES:,} bytes", fix))
-    _refuse_depth(text)
+    refuse_size(len(text.encode(errors="surrogatepass")))
+    _refuse_excess(text)
     node = next(_compose(text), None) if not strict else _only(_compose(text))
     document = Document(value=None)
     document.value = _Builder(document, strict=strict).build(node, ()) if node is not None else None
     return document
 
 
+def refuse_size(size: int) -> None:
+    """Raise YamlError for a file of more than MAX_BYTES."""
+    if size > MAX_BYTES:
+        fix = "Move code into an image or to code.git."
+        raise YamlError((f"{size:,} bytes", f"at most {MAX_BYTES:,} bytes", fix))
+
+
 def load_all(text: str) -> list[Any]:
     """Read the documents that `helm template` prints; empty ones are left out."""
-    values = [_Builder(Document(None), limit=math.inf).build(node, ()) for node in _compose(text)]
+    values = [_Builder(Document(None), limited=False).build(node, ()) for node in _compose(text)]
     return [value for value in values if value is not None]
 
 
-def _refuse_depth(text: str) -> None:
-    depth = 0
+def _refuse_excess(text: str) -> None:
+    """Refuse a document that is too deep or has too many values, before its nodes fill the memory."""
+    depth = nodes = 0
     try:
         for event in yaml.parse(text, Loader=_Loader):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            nodes += isinstance(event, yaml.NodeEvent)
             if depth > MAX_DEPTH:
                 raise YamlError(_TOO_DEEP, *_where(event.start_mark))
+            if nodes > 2 * MAX_NODES:  # each value has a key at most
+                raise YamlError(_TOO_MANY, *_where(event.start_mark))
     except yaml.YAMLError:
         return  # composing the document reports the error with its place
 
@@ -151,17 +168,18 @@ def _only(nodes: Iterator[yaml.Node]) -> yaml.Node | None:
 
 
 class _Builder:
-    """Turns the parser's nodes into values. Counts nodes, so that nested aliases cannot fill the memory."""
+    """Turns the parser's nodes into values. Counts values and characters, so that aliases cannot fill the memory."""
 
-    def __init__(self, document: Document, limit: float = MAX_NODES, *, strict: bool = True) -> None:
-        self._document, self._left, self._strict = document, limit, strict
+    def __init__(self, document: Document, *, limited: bool = True, strict: bool = True) -> None:
+        self._document, self._strict = document, strict
+        self._values: float = MAX_NODES if limited else math.inf
+        self._characters: float = MAX_BYTES if limited else math.inf
         self._seen: set[int] = set()
 
     def build(self, node: yaml.Node, key: Key) -> Any:  # noqa: ANN401 - YAML is anything
-        self._left -= 1
-        if self._left < 0:
-            got = f"more than {MAX_NODES:,} values"
-            raise self._error(node, (got, f"at most {MAX_NODES:,} values", "Remove nested aliases."), key)
+        self._values -= 1
+        if self._values < 0:
+            raise self._error(node, _TOO_MANY, key)
         if len(key) > MAX_DEPTH:
             raise self._error(node, _TOO_DEEP, key)  # an alias of a block that contains it
         if id(node) in self._seen and self._document.alias is None:
@@ -206,6 +224,9 @@ class _Builder:
 
     def _scalar(self, node: yaml.Node, key: Key) -> str | int | float | bool | None:
         text: str = node.value
+        self._characters -= len(text)
+        if self._characters < 0:
+            raise self._error(node, _TOO_LONG, key)
         if node.tag == _STRING:
             return text
         if node.tag not in (_PLAIN, *_TAGS):
@@ -228,21 +249,19 @@ def resolve(text: str) -> str | int | float | bool | None:
     if text[0] not in "+-.0123456789":
         return text
     # yaml.v2 ignores underscores, except in a number that begins with a point.
-    digits = text if text[0] == "." else text.replace("_", "")
-    if _INTEGER.fullmatch(digits):
-        number = float(int(_python_integer(digits), 0))
-    elif _FLOAT.fullmatch(digits):
-        number = float(digits)
-    else:
-        return text
-    if not math.isfinite(number):
+    number = _number(text if text[0] == "." else text.replace("_", ""))
+    if number is None or not math.isfinite(number):
         return text
     return int(number) if number.is_integer() else number
 
 
-def _python_integer(digits: str) -> str:
-    """Return an integer of Go in the form of Python's int(x, 0): Go reads 017 as octal."""
-    sign, body = (digits[0], digits[1:]) if digits[0] in "+-" else ("", digits)
-    if len(body) > 1 and body[0] == "0" and body[1].isdigit():
-        body = "0o" + body[1:]
-    return sign + body
+def _number(digits: str) -> float | None:
+    """Return the number that `digits` stand for; None for a word. Go takes what does not fit into 64 bits as a word."""
+    if based := _BASED.fullmatch(digits):
+        sign, *bodies = based.groups()
+        [(base, body)] = [(base, body) for base, body in zip((16, 2, 8), bodies, strict=True) if body]
+        value = int(sign + body, base)
+        if -(2**63) <= value < (2**63 if sign else 2**64):
+            return float(value)
+    # A decimal number has any number of digits, also one that begins with 0.
+    return float(digits) if _FLOAT.fullmatch(digits) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,22 @@ from tfd.text import dotted, refusal, shown
 
 class NoJobFileError(Exception):
     """The paths contain no job file."""
+
+
+class CheckError(Exception):
+    """Tfd has an error that a job file shows; the message names the file."""
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turn an unexpected error into one that names the job file."""
+    try:
+        yield
+    except helm.HelmError:
+        raise  # Helm is missing.
+    except Exception as error:
+        kind = type(error).__name__
+        raise CheckError(f"{path}: The check itself failed ({kind}). Report the file as a bug of tfd.") from error
 
 
 @dataclass(frozen=True)
@@ -71,16 +88,26 @@ class JobFile:
     @cached_property
     def objects(self) -> list[dict[str, Any]]:
         """The Kubernetes objects of the run. Raises what `rendered` raises."""
-        return helm_yaml.load_all(self.rendered)
+        return helm.objects(self.rendered)
 
     def problems(self) -> list[Problem]:
-        """Return the problems of the file in the order of its lines; empty when it can be merged."""
-        document, found = self._read()
-        return _sorted(found if document is None else self._broken_rules(document))
+        """Return the problems of the file in the order of its lines; empty when it can be merged.
+
+        Raises:
+            CheckError: tfd has an error that this file shows.
+
+        """
+        with _naming(self.path):
+            document, found = self._read()
+            return _sorted(found if document is None else self._broken_rules(document))
 
     def _read(self) -> tuple[Document | None, list[Problem]]:
         """Return the document, or the problems that prevent a check of the chart's rules. One of the two is empty."""
+        if not self.path.is_file():
+            message = refusal("file", "no regular file", "a file", "Replace it with a file, or remove it.")
+            return None, [Problem(self.path, 1, 1, message)]
         try:
+            helm_yaml.refuse_size(self.path.stat().st_size)
             document = helm_yaml.load(self.path.read_text(encoding="utf-8"))
         except UnicodeDecodeError as error:
             got = f"invalid UTF-8 ({error.reason} at byte {error.start})"
@@ -105,7 +132,7 @@ class JobFile:
     def _broken_rules(self, document: Document) -> list[Problem]:
         """Render the file. If a rule of the chart refuses it, return all broken rules, because Helm names only one."""
         try:
-            self.rendered  # noqa: B018 - the error counts
+            self.objects  # noqa: B018 - the error counts
         except helm.HelmError as error:
             if not error.rule:
                 return [Problem(self.path, 1, 1, str(error))]
@@ -155,7 +182,8 @@ def _check_with(chart: Path, files: Iterable[JobFile]) -> list[Problem]:
 
     def candidates() -> Iterator[rules.Candidate]:
         for file in files:
-            document, problems = file._read()
+            with _naming(file.path):
+                document, problems = file._read()
             found.extend(problems)
             if document is not None:
                 sound.append((file, document))

@@ -86,7 +86,11 @@ def _apply(candidates: Sequence[Candidate], chart: Path) -> list[list[str]] | No
             text = json.dumps({"run": each.run, "team": each.team, "values": each.values})
             (root / "files" / f"{number}.json").write_text(text, encoding="utf-8")
         command = [helm.find_helm(), "template", "check", folder, "--kube-version", helm.KUBERNETES]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        seconds = helm.SECONDS * (1 + len(candidates) // 10)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return None
     if done.returncode != 0:
         return None
     found = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,10 @@ from tfd.jobfile import helm_yaml
 from tfd.jobfile.helm_yaml import Key
 from tfd.jobfile.validator import errors
 from tfd.text import dotted, refusal, shown
+
+# A file with more mistakes than this is not a job file.
+MOST_REFUSALS = 100
+_LIMITS = frozenset(["maxLength", "maxItems", "maxProperties", "maximum"])
 
 
 class Refusal(NamedTuple):
@@ -29,8 +34,14 @@ class Refusal(NamedTuple):
 @cache
 def schema(chart: Path = assets.CHART) -> dict[str, Any]:
     """Return the schema of a job file for `chart`."""
-    loaded: dict[str, Any] = json.loads((chart / "values.schema.json").read_text(encoding="utf-8"))
+    text = (chart / "values.schema.json").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text, object_pairs_hook=_limits_first)
     return loaded
+
+
+def _limits_first(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a node of a schema that is validated by its size first."""
+    return dict(sorted(pairs, key=lambda pair: pair[0] not in _LIMITS))
 
 
 @cache
@@ -54,15 +65,15 @@ def merged(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
 
 
 def schema_errors(values: dict[str, Any], chart: Path = assets.CHART) -> Iterator[Refusal]:
-    """Yield everything in a job file's `values` that the schema refuses, one refusal per key."""
+    """Yield what the schema refuses in a job file's `values`, one refusal per key, and at most MOST_REFUSALS."""
     seen: set[Key] = set()
-    for found in (
-        *_removed_defaults(defaults(chart), values, ()),
-        *refusals(merged(defaults(chart), values), schema(chart)),
-    ):
-        if found.key not in seen:
-            seen.add(found.key)
-            yield found
+    found = chain(
+        _removed_defaults(defaults(chart), values, ()), refusals(merged(defaults(chart), values), schema(chart))
+    )
+    for each in islice(found, MOST_REFUSALS):
+        if each.key not in seen:
+            seen.add(each.key)
+            yield each
 
 
 def refusals(value: Any, root: dict[str, Any]) -> Iterator[Refusal]:  # noqa: ANN401 - JSON

@@ -46,12 +46,17 @@ def isolate() -> str | None:
 def loopback_addresses(addresses: Iterable[str]) -> dict[str, str]:
     """Return a loopback address with a free port for each task address ``host:port`` of the cluster.
 
-    All ports are open at the same time, so no two tasks get the same one.
+    All ports are open at the same time, so no two tasks get the same one. TensorFlow listens on both address families,
+    so each port is free on both.
     """
+    dual = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if dual else socket.AF_INET
     with contextlib.ExitStack() as held:
         chosen: dict[str, str] = {}
         for address in addresses:
-            listener = held.enter_context(socket.socket())
-            listener.bind(("127.0.0.1", 0))
+            listener = held.enter_context(socket.socket(family))
+            if dual:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            listener.bind(("", 0))
             chosen[address] = f"127.0.0.1:{listener.getsockname()[1]}"
         return chosen

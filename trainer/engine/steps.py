@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import tensorflow as tf
 
 from trainer import embedding, inputs
-from trainer.engine import averages, gradients, replicated
+from trainer.engine import averages, batches, gradients, replicated
 from trainer.runtime import malloc
 from trainer.runtime.config import TrainerConfig
 from trainer.runtime.errors import ConfigError
 from trainer.runtime.types import Iterator, Model, Optimizer, Strategy, Tensor
-from trainer.task import DataContext, Task
+from trainer.task import Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,37 +145,6 @@ def replica_step(
     return step
 
 
-def pipeline_function(
-    task: Task, settings: TrainerConfig, *, replicas: int, data_dir: str | None, seed: int | None
-) -> Callable[[tf.distribute.InputContext], tf.data.Dataset]:
-    """Return the function that builds the training data of one input pipeline.
-
-    Args:
-        task: The user's task.
-        settings: The settings of the trainer.
-        replicas: The number of replicas, which share the batch.
-        data_dir: DATA_DIR, the directory of the data; None if the run has none.
-        seed: The seed of the first pipeline; None for an unseeded order.
-
-    """
-
-    def build_pipeline(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        part = DataContext(
-            batch_size=settings.batch_size // replicas,
-            pipelines=context.num_input_pipelines,
-            pipeline=context.input_pipeline_id,
-            seed=None if seed is None else seed + context.input_pipeline_id,
-            data_dir=data_dir,
-        )
-        with inputs.unseeded() if seed is None else nullcontext():
-            dataset = task.dataset(part, "train")
-        if dataset is None:
-            raise ValueError('dataset() returned None for "train". Return a tf.data.Dataset.')
-        return dataset
-
-    return build_pipeline
-
-
 def _next(iterator: Iterator) -> tuple[Tensor, Tensor]:
     """Return the next batch and the seconds of waiting for it, as tensors of a graph.
 
@@ -212,7 +180,8 @@ class SyncStepRunner:
         """Run `count` steps; return their mean loss."""
         start = time.monotonic()
         # `count` is a tensor, because TensorFlow would trace the graph again for each Python number.
-        total, waited = self._segment(self._iterator, tf.constant(count))
+        with batches.refusals():
+            total, waited = self._segment(self._iterator, tf.constant(count))
         loss = float(total) / count
         if not self._times.traced:  # TensorFlow patches the allocator once, when the first batch arrives
             malloc.keep_large_blocks()
@@ -279,9 +248,10 @@ class ParameterServerStepRunner:
     def run(self, count: int) -> float | None:
         """Run `count` steps; return their mean loss, or None if no step was counted."""
         before, start = self.step(), time.monotonic()
-        for _ in range(count):
-            self._coordinator.schedule(self._one_step, args=(self._iterator,))
-        self._coordinator.join()
+        with batches.refusals():
+            for _ in range(count):
+                self._coordinator.schedule(self._one_step, args=(self._iterator,))
+            self._coordinator.join()
         loss, waited = self._totals.numpy().tolist()
         done = self.step() - before
         self._totals.assign([0.0, 0.0])  # no step runs after join

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from trainer.peers.probe import Probe, probe
+from trainer.runtime import tf_config
 from trainer.runtime.errors import GaveUp
 from trainer.runtime.logs import log
 
@@ -131,6 +132,13 @@ def wait_for_all(barrier: Barrier, address: str | None, sleep: Callable[[float],
         presence.close()
 
 
+def _listen(port: int) -> socket.socket:
+    """Return a socket that accepts connections at `port`, over IPv6 and IPv4 if the kernel has both."""
+    dual = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if dual else socket.AF_INET
+    return socket.create_server(("", port), family=family, dualstack_ipv6=dual, backlog=128)
+
+
 class ReadinessListener:
     """Accepts connections on this task's own port until TensorFlow opens the port.
 
@@ -143,7 +151,7 @@ class ReadinessListener:
         if address is None:
             return
         try:
-            self._socket = socket.create_server(("", int(address.rpartition(":")[2])), backlog=128)
+            self._socket = _listen(tf_config.split(address)[1])
         except OSError as error:
             log.info("cannot listen on %s while waiting (%s)", address, error)
             return

@@ -22,6 +22,7 @@ from typing import Final
 
 from trainer.peers import probe as probes
 from trainer.peers.probe import SILENT, Probe
+from trainer.runtime import tf_config
 from trainer.runtime.errors import GaveUp, LostPeer, TrainerExit
 from trainer.runtime.logs import log
 
@@ -147,13 +148,13 @@ def cut_connections(address: str) -> int:
 
     Return the number of connections.
     """
-    host, _, port = address.rpartition(":")
+    host, port = tf_config.split(address)
     try:
-        infos = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError:
         return 0
     wanted = {_plain(info[4][0]) for info in infos}
-    return sum(_cut(name, wanted, int(port)) for name in os.listdir("/proc/self/fd"))  # noqa: PTH208 - names only
+    return sum(_cut(name, wanted, port) for name in os.listdir("/proc/self/fd"))  # noqa: PTH208 - names only
 
 
 def _cut(name: str, hosts: set[str], port: int) -> bool:

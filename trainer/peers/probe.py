@@ -9,6 +9,8 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
+from trainer.runtime import tf_config
+
 ANSWER_SECONDS: Final = 3.0
 SILENT: Final = "no answer"
 # The HTTP/2 connection preface, followed by an empty SETTINGS frame.
@@ -32,9 +34,8 @@ def probe(address: str, timeout: float = ANSWER_SECONDS, hung_up: str | None = N
         hung_up: The result when the other side closes the connection without a reply.
 
     """
-    host, _, port = address.rpartition(":")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=timeout) as connection:
+        with socket.create_connection(tf_config.split(address), timeout=timeout) as connection:
             own = connection.getsockname()[1]
             probing.add(own)
             try:

@@ -17,6 +17,7 @@ from trainer.engine import strategy as strategies
 from trainer.engine.consensus import Consensus
 from trainer.engine.early_stopping import EarlyStop
 from trainer.engine.loop import Loop, SegmentSizer, StepDecision, StepRunner, alone, never
+from trainer.engine.pipelines import pipeline_function
 from trainer.engine.progress import Progress
 from trainer.engine.steps import (
     ParameterServerStepRunner,
@@ -24,7 +25,6 @@ from trainer.engine.steps import (
     TrainState,
     build,
     make_iterations_atomic,
-    pipeline_function,
     replica_step,
 )
 from trainer.peers.health import ServerHealthMonitor

@@ -21,7 +21,7 @@ import os
 from collections.abc import Iterable
 from typing import ClassVar, Final
 
-from trainer.runtime import exit_codes
+from trainer.runtime import exit_codes, summaries
 
 TASK_FAILED_MARK: Final = "tf-distributed task failed"
 """Start of the message that a MultiWorkerMirrored worker sends to its peers when it fails permanently."""
@@ -49,7 +49,6 @@ _TEXT_MATTERS_FOR: Final = frozenset(
 
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_ROOM_TEXTS: Final = tuple(os.strerror(each).lower() for each in _NO_ROOM)
-_PLACES: Final = ("Detected at node", "<stack traces", "File ", "[[", "The error could be", "node ")
 
 
 class TrainerExit(Exception):
@@ -197,16 +196,12 @@ def code_for(error: BaseException) -> int:
 
 def summary(error: BaseException) -> str:
     """Return `error` as one line: the message of a `TrainerExit`, and `Class: message` for other errors."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
     if isinstance(error, TrainerExit):
-        return " ".join(lines)
-    if lines[0] == "in user code:":  # AutoGraph wraps an error and puts the cause on the last line.
-        return lines[-1]
-    if lines[0] == "Graph execution error:":  # A list of graph nodes follows, then the cause.
-        lines = [line for line in lines[1:] if not line.startswith(_PLACES)] or lines
+        return summaries.one_line(str(error))
+    name, message = summaries.name_and_message(error)
     if is_storage_full(error):
-        return f"the storage is full: {lines[0]}. Free some space; the run resumes from its last checkpoint."
-    return f"{type(error).__name__}: {lines[0]}"
+        return f"the storage is full: {message}. Free some space; the run resumes from its last checkpoint."
+    return f"{name}: {message}" if message else name
 
 
 def from_peer(error: BaseException) -> TaskFailed | None:

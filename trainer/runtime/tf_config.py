@@ -52,11 +52,23 @@ class Cluster:
             return self.index == 0 and not self.tasks.get("chief")
         return self.role == "chief"
 
+    @property
+    def hosts(self) -> list[str]:
+        """The hosts of all tasks, without ports and brackets, each once."""
+        addresses = [address for tasks in self.tasks.values() for address in tasks]
+        return list(dict.fromkeys(split(address)[0] for address in addresses))
+
     def peers(self, *roles: str) -> dict[str, str]:
         """Return name -> address (host:port) of all tasks of `roles` except this task."""
         named = {f"{role}-{i}": a for role in roles for i, a in enumerate(self.tasks.get(role, ()))}
         named.pop(self.name, None)
         return named
+
+
+def split(address: str) -> tuple[str, int]:
+    """Return the host and the port of `address` (host:port). The brackets of an IPv6 address are left out."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 def parse(text: str | None) -> Cluster:
@@ -96,7 +108,12 @@ def _tasks(cluster: Json) -> dict[str, tuple[str, ...]]:
             raise ConfigError(f"TF_CONFIG.cluster.{role}", got=addresses, expected="a list of host:port", fix=_FIX)
         for i, address in enumerate(addresses):
             if not _is_address(address):
-                raise ConfigError(f"TF_CONFIG.cluster.{role}[{i}]", got=address, expected="host:port", fix=_FIX)
+                raise ConfigError(
+                    f"TF_CONFIG.cluster.{role}[{i}]",
+                    got=address,
+                    expected="host:port, with an IPv6 address in brackets",
+                    fix=_FIX,
+                )
         tasks[role] = tuple(addresses)
     if len(tasks.get("chief", ())) > 1:
         raise ConfigError("TF_CONFIG.cluster.chief", got=list(tasks["chief"]), expected="one address", fix=_FIX)
@@ -105,7 +122,9 @@ def _tasks(cluster: Json) -> dict[str, tuple[str, ...]]:
 
 def _is_address(address: object) -> bool:
     host, _, port = address.rpartition(":") if isinstance(address, str) else ("", "", "")
-    return bool(host) and port.isdecimal() and 0 < int(port) <= _MAX_PORT
+    bare = host[1:-1] if host[:1] == "[" and host[-1:] == "]" else host
+    literal = bare != host
+    return bool(bare) and (":" in bare) is literal and port.isdecimal() and 0 < int(port) <= _MAX_PORT
 
 
 def _task(task: Json, tasks: Mapping[str, tuple[str, ...]]) -> tuple[str, int]:

@@ -31,12 +31,45 @@ Argument: dict root. Output: YAML list, nothing without code
 {{- end }}
 
 {{/*
-Init container that fetches one commit. The token stays in the environment, never in an argument or on disk.
+The script of the init container. A server that serves no single commits must send all branches and tags.
+Argument: none. Output: shell
+*/}}
+{{- define "tf-distributed.fetchScript" -}}
+refuse() { echo "code.git.repository: got $CODE_REPOSITORY, $1" >&2; exit 1; }
+git init -q "$CODE_DIR"
+cd "$CODE_DIR"
+git config remote.origin.url "$CODE_REPOSITORY"
+if ! git fetch -q --depth 1 origin "$CODE_COMMIT" 2>"$HOME/why"; then
+  cat "$HOME/why" >&2
+  case $(cat "$HOME/why") in
+    *"error: 30"*|*redirect*) refuse "which redirects; expected an address that answers itself. Set the address that it redirects to, often with .git at the end." ;;
+    *unadvertised*|*"not our ref"*|*shallow*) echo "the server sends no single commits: fetching all branches and tags" ;;
+    *) refuse "from which git could not fetch; expected a repository with the commit. Read the lines above." ;;
+  esac
+  git fetch -q --tags origin "+refs/heads/*:refs/remotes/origin/*"
+fi
+git checkout -q --detach "$CODE_COMMIT" || refuse "without $CODE_COMMIT; expected a commit of a branch or a tag. Push it."
+if ! git submodule --quiet update --init --recursive --depth 1; then
+  echo "a server sends no single commits: fetching the submodules with their history"
+  git submodule --quiet deinit --force --all
+  rm -rf .git/modules
+  git submodule --quiet update --init --recursive || refuse "whose submodules git could not fetch; expected submodules that tokenSecret or everybody can read. Change .gitmodules."
+fi
+echo "fetched $CODE_COMMIT of $CODE_REPOSITORY"
+lfs=$(git grep --recurse-submodules -l -e "^version https://git-lfs.github.com/spec" -- ":(attr:filter=lfs)" | head -n 3) || true
+test -z "$lfs" || echo "git-lfs: these files and maybe others have no content here, only pointers: "$lfs". Put them into data or into the image." >&2
+{{- end }}
+
+{{/*
+Init container that fetches one commit with its submodules. The token stays in the environment, never in an argument or
+on disk. Git sends it only to the host of the repository, and follows no redirect.
 Git needs safe.directory because root owns the volume and the process does not run as root.
 Argument: dict root. Output: YAML map
 */}}
 {{- define "tf-distributed.fetchCode" -}}
 {{- $git := .root.Values.code.git -}}
+{{- $server := regexFind "^https://[^/]+" $git.repository -}}
+{{- $host := trimPrefix "https://" $server -}}
 name: code
 image: {{ .root.Values.code.image | quote }}
 imagePullPolicy: {{ .root.Values.imagePullPolicy }}
@@ -44,22 +77,27 @@ command:
   - sh
   - -ec
   - |
-    git init -q "$CODE_DIR"
-    cd "$CODE_DIR"
-    git fetch -q --depth 1 "$CODE_REPOSITORY" "$CODE_COMMIT"
-    git checkout -q FETCH_HEAD
-    echo "fetched $CODE_COMMIT of $CODE_REPOSITORY"
+    {{- include "tf-distributed.fetchScript" . | nindent 4 }}
 env:
   - {name: CODE_DIR, value: /code}
   - {name: CODE_REPOSITORY, value: {{ toJson $git.repository }}}
   - {name: CODE_COMMIT, value: {{ toJson $git.commit }}}
   - {name: HOME, value: /tmp}
+  - {name: LC_ALL, value: C}
   - {name: GIT_TERMINAL_PROMPT, value: "0"}
-  - {name: GIT_CONFIG_COUNT, value: "2"}
+  - {name: GIT_ALLOW_PROTOCOL, value: https}
+  - {name: GIT_CONFIG_COUNT, value: "5"}
   - {name: GIT_CONFIG_KEY_0, value: safe.directory}
   - {name: GIT_CONFIG_VALUE_0, value: "*"}
-  - {name: GIT_CONFIG_KEY_1, value: credential.helper}
+  - {name: GIT_CONFIG_KEY_1, value: {{ printf "credential.%s.helper" $server | toJson }}}
   - {name: GIT_CONFIG_VALUE_1, value: '!f() { test -z "$CODE_TOKEN" || { echo username=git; echo "password=$CODE_TOKEN"; }; }; f'}
+  - {name: GIT_CONFIG_KEY_2, value: http.followRedirects}
+  - {name: GIT_CONFIG_VALUE_2, value: "false"}
+  # Submodules of the same server often have addresses for SSH, for which there is no key here.
+  - {name: GIT_CONFIG_KEY_3, value: {{ printf "url.%s/.insteadOf" $server | toJson }}}
+  - {name: GIT_CONFIG_VALUE_3, value: {{ printf "git@%s:" $host | toJson }}}
+  - {name: GIT_CONFIG_KEY_4, value: {{ printf "url.%s/.insteadOf" $server | toJson }}}
+  - {name: GIT_CONFIG_VALUE_4, value: {{ printf "ssh://git@%s/" $host | toJson }}}
   {{- with $git.tokenSecret }}
   - name: CODE_TOKEN
     valueFrom:
@@ -67,7 +105,7 @@ env:
   {{- end }}
 resources:
   requests: {cpu: 100m, memory: 128Mi}
-  limits: {memory: 1Gi}
+  limits: {cpu: "1", memory: 1Gi}
 {{- include "tf-distributed.containerSecurity" . | nindent 0 }}
 volumeMounts:
   - {name: code, mountPath: /code}

@@ -27,13 +27,13 @@ from tests.integration.numbers.cases import Case, needed_references, trains
 from tests.integration.numbers.tasks import BATCH, STEPS, branch_of, task
 from trainer.engine import averages, gradients, replicated
 from trainer.engine.loop import StepRunner
+from trainer.engine.pipelines import pipeline_function
 from trainer.engine.steps import (
     ParameterServerStepRunner,
     SyncStepRunner,
     TrainState,
     build,
     make_iterations_atomic,
-    pipeline_function,
     replica_step,
 )
 from trainer.runtime.config import TrainerConfig

@@ -1,8 +1,10 @@
 """`tfd check`: many files take one Helm process, and the result is that of one process for each file."""
 
 import json
+import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -11,8 +13,9 @@ from tests.chart.rejected import cases
 from tests.chart.rendering import ACCEPTED, EXAMPLES, tool
 from tfd.assets import CHART
 from tfd.cli import main
-from tfd.jobfile import helm, rules
+from tfd.jobfile import helm, jobfile, rules
 from tfd.jobfile.jobfile import JobFile, check
+from tfd.jobfile.schema import Refusal
 
 RUN = "storage: {claim: runs}\n"
 TWO_RULES = "strategy: OneDevice\nps: {replicas: 2}\nworker: {replicas: 1}\n" + RUN
@@ -47,6 +50,41 @@ def test_all_files_at_once_have_the_problems_of_each_file_alone(tmp_path: Path) 
     files = [JobFile(path) for path in paths]
     alone = [problem for file in files for problem in file.problems()]
     assert sorted(map(str, check(files))) == sorted(map(str, alone))
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "pipe"])
+def test_path_that_is_no_file_is_refused(tmp_path: Path, kind: str) -> None:
+    [path] = write(tmp_path, run=RUN)
+    path.unlink()
+    {"folder": path.mkdir, "link": lambda: path.symlink_to("nothing"), "pipe": lambda: os.mkfifo(path)}[kind]()
+    done = tfd(str(tmp_path))
+    assert (
+        done.stdout
+        == f"{path}:1:1: file: got no regular file; expected a file. Replace it with a file, or remove it.\n"
+    )
+    assert done.exit_code == 1
+
+
+def test_error_of_the_check_itself_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = write(tmp_path, fine=RUN, odd="owner: odd\n" + RUN)
+
+    def broken(values: dict[str, Any], chart: Path) -> list[Refusal]:
+        return [] if "owner" not in values else [1 // 0]  # type: ignore[list-item]
+
+    monkeypatch.setattr(jobfile, "schema_errors", broken)
+    done = tfd(*map(str, paths))
+    assert done.exit_code == 2
+    assert done.stderr == f"{paths[1]}: The check itself failed (ZeroDivisionError). Report the file as a bug of tfd.\n"
+
+
+@pytest.mark.parametrize("name", ["helm3", "helm4"])
+def test_file_that_takes_helm_too_long_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(helm, "find_helm", lambda: tool(name))
+    monkeypatch.setattr(helm, "SECONDS", 0.001)
+    [path] = write(tmp_path, run=RUN)
+    done = tfd(str(path))
+    assert ": file: got more than 0.001 s of Helm; expected less. Request fewer tasks.\n" in done.stdout
+    assert done.exit_code == 1
 
 
 @pytest.mark.parametrize("version", ["helm3", "helm4"])

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from tfd.jobfile import helm_yaml
 from tfd.jobfile.helm import find_helm
 from tfd.jobfile.helm_yaml import YamlError, load, load_all, resolve
 
@@ -19,7 +20,16 @@ off yes Yes no y Y n N true True TRUE tRue false null Null NULL ~ 2001-01-01 200
 0.1.2 1e 1e-400 12345678901234567890 9223372036854775807 1e400 0o8 0O17 0B1 0X1f -0x1f -017 -0b11 +0x1F 1__0 _1 1_
 0_7 .0_ .1_0 -.1_ e3 .e3 1.e3 1.0 1.50 100000000000000000000.0 infinity NaN inf 0.0000001 01 00
 digits a.b:C 1.2.3 1000000 =
+0xFFFFFFFFFFFFFFFF 0x10000000000000000 -0x8000000000000000 -0x8000000000000001 +0x7FFFFFFFFFFFFFFF +0x8000000000000000
+0777777777777777777777 01777777777777777777777 07777777777777777777777777 -07777777777777777777777777
+0o7777777777777777777777777 18446744073709551616 -9223372036854775809 1e308 1e309 -1e309 1e-5000
++.5 -.5e1 .5e400 1_000_000.5_5 1e+_3
 """.split()  # noqa: SIM905
+# More digits than a float or an int of Python takes from a text.
+LONG_SCALARS = [
+    400 * "9", 5000 * "9", f"-{5000 * '9'}", f"0x{5000 * 'f'}", f"0{5000 * '7'}", f"0b{5000 * '1'}",
+    f"0.{5000 * '9'}", f"1{300 * '_'}", f"1e{400 * '9'}", f"0.{400 * '0'}1",
+]
 # fmt: on
 
 
@@ -53,7 +63,7 @@ def assert_same(seen: Any, helm: Any) -> None:
 
 
 def test_plain_scalars_are_read_like_helm(probe_chart: Path) -> None:
-    keys = {f"k{index}": text for index, text in enumerate(PLAIN_SCALARS)}
+    keys = {f"k{index}": text for index, text in enumerate(PLAIN_SCALARS + LONG_SCALARS)}
     text = "".join(f"{key}: {scalar}\n" for key, scalar in keys.items())
     helm, ours = helm_reads(probe_chart, text), load(text).value
     for key in keys:
@@ -144,9 +154,23 @@ def test_nested_aliases_are_refused_before_they_fill_the_memory() -> None:
     for level in range(1, 12):
         bomb += f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]\n"
     with pytest.raises(
-        YamlError, match=r"got more than 20,000 values; expected at most 20,000 values. Remove nested aliases."
+        YamlError, match=r"got more than 5,000 values; expected at most 5,000 values. Remove values or nested aliases."
     ):
         load(bomb)
+
+
+@pytest.mark.parametrize(
+    "text", [f"[{12_000 * 'a,'}]", f"{{{''.join(f'a{n}: 1,' for n in range(5_100))}}}", 12_000 * "- a\n"]
+)
+def test_too_many_values_are_refused_before_they_are_built(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(helm_yaml, "_compose", None)
+    with pytest.raises(YamlError, match=r"got more than 5,000 values"):
+        load(text)
+
+
+def test_aliases_of_a_long_text_are_refused_before_they_fill_the_memory() -> None:
+    with pytest.raises(YamlError, match=r"got more than 65,536 characters with its aliases written out"):
+        load(f"a: &a {'x' * 30_000}\nb: [{', '.join(['*a'] * 1_000)}]\n")
 
 
 @pytest.mark.parametrize("text", [f"a: {30_000 * '['}{30_000 * ']'}", 20_000 * "- ", "a: &a {b: *a}", "a: &a [*a]"])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from tests.loopback import LOOPBACKS
 from tfd.local.network import loopback_addresses
 from tfd.local.pods import Container, Mount, Pod, expand
 from tfd.local.processes import Layout, Process, place
@@ -73,6 +74,26 @@ def test_every_address_gets_its_own_free_port() -> None:
     assert len(set(ports)) == 50
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", ports[0]))
+
+
+@pytest.mark.parametrize("host", LOOPBACKS)
+def test_chosen_port_is_free_on_both_families(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound: list[socket.socket] = []
+    kernel = socket.socket.bind
+
+    def taken_first(self: socket.socket, address: tuple[str, int]) -> None:
+        """Bind as the kernel does, but take the same port of `host` away just before, if that is possible."""
+        kernel(self, address)
+        with socket.socket(family) as other:
+            try:
+                kernel(other, (host, self.getsockname()[1]))
+            except OSError:
+                bound.append(self)
+
+    monkeypatch.setattr(socket.socket, "bind", taken_first)
+    loopback_addresses(["a:1"])
+    assert len(bound) == 1, "another process could have the port of this family"
 
 
 def test_log_is_followed_line_by_line_and_stripped_of_control_characters(tmp_path: Path) -> None:

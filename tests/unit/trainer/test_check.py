@@ -224,3 +224,19 @@ def test_task_of_the_guide_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     report = check.check(settings, str(tmp_path))
     assert (report.parameters, report.inputs, report.outputs) == (4, "float32 [4, 3]", "float32 [4, 1]")
     assert set(report.metrics) == {"error"}
+
+
+class FourFeatures(Line):
+    """The model has 4 inputs, the data have 3 features."""
+
+    def model(self) -> Any:
+        return keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, name="line")])
+
+
+def test_wrong_shape_is_told_by_its_own_line() -> None:
+    with pytest.raises(TaskFailed) as error:
+        check.check(TrainerConfig(task=f"{HERE}:FourFeatures", batch_size=4), None)
+    assert str(error.value).endswith(
+        "ValueError: Input 0 with name 'None' of layer 'line' is incompatible with the layer: expected axis -1 of "
+        "input shape to have value 4, but received input with shape (4, 3)"
+    )

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from trainer import inputs
-from trainer.engine import steps
+from trainer.engine import pipelines
 from trainer.runtime.config import TrainerConfig
 from trainer.runtime.errors import ConfigError
 from trainer.task import DataContext
@@ -82,14 +82,15 @@ class Files:
         self._paths = paths
 
     def dataset(self, context: DataContext, split: str) -> tf.data.Dataset:
-        return inputs.read_records(self._paths, context, shuffle=60)
+        records = inputs.read_records(self._paths, context, shuffle=60)
+        return records.map(lambda record: (record, record)).batch(context.batch_size, drop_remainder=True)
 
 
 def from_pipeline(paths: list[str], seed: int | None) -> Callable[[], list[bytes]]:
     """Return a function that builds and reads the pipeline in a graph, as a worker of a ParameterServer run does."""
-    function = steps.pipeline_function(
+    function = pipelines.pipeline_function(
         Files(paths),
-        TrainerConfig(),
+        TrainerConfig(batch_size=FILES * EACH),
         replicas=1,
         data_dir=None,
         seed=seed,  # type: ignore[arg-type]
@@ -98,7 +99,8 @@ def from_pipeline(paths: list[str], seed: int | None) -> Callable[[], list[bytes
     @tf.function
     def read() -> tf.Tensor:
         data = function(tf.distribute.InputContext())
-        return tf.data.Dataset.get_single_element(data.batch(FILES * EACH))
+        records, _ = tf.data.Dataset.get_single_element(data)
+        return records
 
     return lambda: list(read().numpy())
 

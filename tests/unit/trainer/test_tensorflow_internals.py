@@ -176,6 +176,13 @@ def graph_error() -> bool:
     return str(error.value).startswith("Graph execution error:")
 
 
+def layer_error() -> bool:
+    with pytest.raises(ValueError, match="Exception encountered when calling") as error:
+        keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])(tf.ones([2, 3]))
+    before, mark, after = str(error.value).partition("Arguments received by")
+    return "expected axis -1" in before and bool(mark) and "inputs=" in after
+
+
 CHECKS: dict[str, Callable[..., bool]] = {
     "_functions": nested_functions,
     "_get_function": nested_functions,
@@ -211,6 +218,7 @@ CHECKS: dict[str, Callable[..., bool]] = {
     "shared queue": shared_queue,
     "in user code:": user_code,
     "Graph execution error:": graph_error,
+    "Arguments received by": layer_error,
 }
 TEXTS = (
     "Memory patch applied",

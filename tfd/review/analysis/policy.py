@@ -14,7 +14,8 @@ from tfd.review.analysis.secrets import Secret
 from tfd.review.sources.job_files import CommittedJobFile
 from tfd.review.sources.quantities import decimal
 from tfd.review.sources.renderer import Renderer
-from tfd.review.sources.rendering import Rendering, ResourceRequest
+from tfd.review.sources.rendering import Rendering
+from tfd.review.sources.workloads import ResourceRequest
 from tfd.text import dotted
 
 

@@ -13,11 +13,13 @@ from tfd.review.analysis.fleet import of_one_application
 from tfd.review.analysis.history import History, differences
 from tfd.review.analysis.key_changes import FINAL, UNSET, KeyChange, changed_keys
 from tfd.review.analysis.policy import Policy
+from tfd.review.analysis.rights import Rights, rights_of
 from tfd.review.analysis.secrets import find_secrets
 from tfd.review.sources.charts import tag
 from tfd.review.sources.job_files import CommittedJobFile, Tree
 from tfd.review.sources.renderer import Renderer
 from tfd.review.sources.rendering import Rendering
+from tfd.review.sources.workloads import ResourceRequest
 from tfd.text import dotted, shown
 
 
@@ -33,6 +35,10 @@ class RunReview:
     """The job file after the merge."""
     base_rendering: Rendering | None = None
     merged_rendering: Rendering | None = None
+    rights: Rights | None = None
+    """What the run takes after the merge while it is active, also if it is archived for now."""
+    base_rights: Rights | None = None
+    """The same on the base branch."""
     keys: list[KeyChange] = field(default_factory=list)
     """The keys that differ between base and merged."""
     nearest: CommittedJobFile | None = None
@@ -52,6 +58,14 @@ class RunReview:
         """TEAM/RUN, or the path of a file that is not a job file."""
         job = self.merged or self.base
         return job.name if job else self.path
+
+    @property
+    def growth(self) -> ResourceRequest:
+        """How much more runs after the merge than before. Negative where less does."""
+        before, after = (
+            each.running if each else ResourceRequest() for each in (self.base_rendering, self.merged_rendering)
+        )
+        return after - before
 
 
 @dataclass
@@ -113,6 +127,8 @@ class RunReviewer:
         run.findings = self._problems(merged) or list(self._missing_version(merged))
         if not any(finding.level is Level.REFUSED for finding in run.findings):
             run.merged_rendering = self.renderer.rendering(merged)
+            run.rights = rights_of(self.renderer.active(merged), merged.values)
+            run.base_rights = rights_of(self.renderer.active(started), started.values) if started else None
             self._compare(run, started, merged)
             run.findings += self._missing_tag(run, merged)
         run.findings += self._secrets(run)

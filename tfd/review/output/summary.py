@@ -9,7 +9,8 @@ from tfd.review.analysis.findings import Level, Message, sentence
 from tfd.review.analysis.pull_request import PullRequestReview
 from tfd.review.analysis.run_review import RunReview
 from tfd.review.sources.quantities import decimal, gibibytes
-from tfd.review.sources.rendering import Rendering, ResourceRequest
+from tfd.review.sources.rendering import Rendering
+from tfd.review.sources.workloads import ResourceRequest
 
 # What a merge does to runs; what a number of runs do once they are no longer blocked; the same for one run.
 _VERBS = {

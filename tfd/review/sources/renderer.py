@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -39,6 +40,19 @@ class Renderer:
         if key not in self._done:
             self._done[key] = Rendering(self._file(job).rendered)
         return self._done[key]
+
+    def active(self, job: CommittedJobFile) -> Rendering:
+        """Return the objects of a run with its pods, also of an archived run, which has none.
+
+        Raises:
+            HelmError: the chart refuses that.
+
+        """
+        if job.state != "archived":
+            return self.rendering(job)
+        entry = replace(job.entry, blob=f"{job.entry.blob}-active")
+        data = json.dumps(job.values | {"state": "active"}).encode()
+        return self.rendering(CommittedJobFile(entry, job.team, job.run, data))
 
     def _file(self, job: CommittedJobFile) -> JobFile:
         key = (job.path, job.entry.blob)

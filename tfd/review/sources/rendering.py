@@ -10,31 +10,14 @@ from functools import cached_property
 from typing import Any
 
 from tfd.jobfile import helm_yaml
-from tfd.kubernetes import ROLES, Object, gpus, role_of
+from tfd.kubernetes import ROLES, Object, role_of
 from tfd.review.sources.quantities import quantity
+from tfd.review.sources.workloads import ResourceRequest, Workload, workloads
 
 # Lines that differ between any two runs.
 _NOISE = ("# Source: ", "tf-distributed.github.io/hash: ")
 # The only fields that Kubernetes allows to change in the spec of an active Job.
 MUTABLE = frozenset(["suspend", "parallelism", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"])
-
-
-@dataclass(frozen=True)
-class ResourceRequest:
-    """What pods request: GPUs, CPUs, bytes of memory, and GPU-hours until the deadline."""
-
-    gpus: int = 0
-    cpus: float = 0
-    memory: float = 0
-    gpu_hours: float = 0
-
-    def __add__(self, other: ResourceRequest) -> ResourceRequest:
-        return ResourceRequest(
-            self.gpus + other.gpus,
-            self.cpus + other.cpus,
-            self.memory + other.memory,
-            self.gpu_hours + other.gpu_hours,
-        )
 
 
 @dataclass(frozen=True)
@@ -64,6 +47,12 @@ class Rendering:
         return loaded
 
     @property
+    def identity(self) -> Object:
+        """The identity in the run record: what is trained."""
+        identity: Object = self.record["identity"]
+        return identity
+
+    @property
     def _config_map(self) -> dict[str, str]:
         [data] = [o["data"] for o in self.objects if o["kind"] == "ConfigMap" and "run.json" in o["data"]]
         return dict(data)
@@ -74,30 +63,36 @@ class Rendering:
         jobs = (item for item in self.objects if item["kind"] == "Job")
         return sorted(jobs, key=lambda job: ROLES.index(role_of(job)))
 
+    @cached_property
+    def workloads(self) -> list[Workload]:
+        """Every pod template: of Jobs, Deployments and any other kind."""
+        return list(workloads(self.objects))
+
     @property
     def roles(self) -> list[Role]:
         """The roles that have tasks."""
-        return [Role(role_of(job), job["spec"]["completions"], _request(job).gpus) for job in self.jobs]
+        per_pod = {each.owner["metadata"]["name"]: each.gpus_per_pod for each in self.workloads}
+        return [Role(role_of(job), job["spec"]["completions"], per_pod[job["metadata"]["name"]]) for job in self.jobs]
 
     @property
     def hours(self) -> float:
         """The longest deadline of a Kubernetes Job, in hours."""
         return max((job["spec"]["activeDeadlineSeconds"] / 3600 for job in self.jobs), default=0)
 
-    @property
+    @cached_property
     def request(self) -> ResourceRequest:
-        """The sum over all pods of the run, including TensorBoard."""
-        total = ResourceRequest()
-        for item in self.objects:
-            if item["kind"] == "Job":
-                one, count = _request(item), item["spec"]["parallelism"]
-                hours = item["spec"]["activeDeadlineSeconds"] / 3600
-                total += ResourceRequest(
-                    one.gpus * count, one.cpus * count, one.memory * count, one.gpus * count * hours
-                )
-            elif item["kind"] == "Deployment":
-                total += _request(item)
-        return total
+        """The sum over all pods and new claims of the run; pods of a suspended Job count, too."""
+        return sum((each.request for each in self.workloads), start=self._claims)
+
+    @cached_property
+    def running(self) -> ResourceRequest:
+        """The sum over the pods that exist after the merge, and new claims: those of a suspended Job do not."""
+        return sum((each.request for each in self.workloads if not each.suspended), start=self._claims)
+
+    @property
+    def _claims(self) -> ResourceRequest:
+        claims = (item for item in self.objects if item["kind"] == "PersistentVolumeClaim")
+        return ResourceRequest(storage=sum(quantity(c["spec"]["resources"]["requests"]["storage"]) for c in claims))
 
     @property
     def immutable(self) -> dict[str, Any]:
@@ -130,17 +125,3 @@ class Rendering:
             lines = [line for line in text.splitlines() if not line.strip().startswith(_NOISE)]
             found[f"{item['kind']}/{item['metadata']['name']}"] = lines
         return found
-
-
-def _request(workload: Object) -> ResourceRequest:
-    """Return what one pod requests. Kubernetes takes a limit without a request as the request."""
-    total = ResourceRequest()
-    for container in workload["spec"]["template"]["spec"]["containers"]:
-        resources = container.get("resources", {})
-        requested = resources.get("limits", {}) | resources.get("requests", {})
-        total += ResourceRequest(
-            gpus=gpus(resources),
-            cpus=quantity(requested.get("cpu", "0")),
-            memory=quantity(requested.get("memory", "0")),
-        )
-    return total

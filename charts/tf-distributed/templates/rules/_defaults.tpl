@@ -18,6 +18,6 @@ Argument: none. Output: JSON
 "gpu": ["resource"],
 "failure": ["startTimeout", "orphanTimeout", "gracePeriod", "maxInPlaceRestarts", "retriesPerTask"],
 "scheduling": ["gang", "priorityClassName"],
-"network": ["port"]
+"network": ["port", "egress"]
 }
 {{- end }}

@@ -4,25 +4,29 @@ import socket
 
 import pytest
 
+from tests.loopback import LOOPBACKS, free_port
 from tests.unit.trainer.conftest import Clock
 from trainer.peers.barrier import Barrier, ReadinessListener, describe, probe, wait_for_all
 from trainer.runtime.errors import GaveUp
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
-def test_readiness_listener_answers_until_close_and_then_frees_the_port() -> None:
-    address = f"127.0.0.1:{free_port()}"
+@pytest.mark.parametrize("host", LOOPBACKS)
+def test_readiness_listener_answers_until_close_and_then_frees_the_port(host: str) -> None:
+    address = f"[{host}]:{free_port(host)}" if ":" in host else f"{host}:{free_port(host)}"
     assert probe(address) == "connection refused"
     presence = ReadinessListener(address)
     assert [probe(address) for _ in range(200)] == [None] * 200
     presence.close()
     assert probe(address) == "connection refused"
     ReadinessListener(address).close()
+
+
+def test_readiness_listener_needs_no_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+    address = f"127.0.0.1:{free_port()}"
+    presence = ReadinessListener(address)
+    assert probe(address) is None
+    presence.close()
 
 
 def test_probe_of_an_unknown_host_reports_the_missing_dns_name() -> None:

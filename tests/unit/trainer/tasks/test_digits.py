@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer.engine import evaluation, steps
+from trainer.engine import evaluation, pipelines, steps
 from trainer.runtime.config import TrainerConfig
 from trainer.runtime.errors import ConfigError
 from trainer.storage.checkpoints import Checkpoints, newest_complete
@@ -30,7 +30,7 @@ def trainee_and_stepper(settings: TrainerConfig) -> tuple[steps.TrainState, step
     task = load("digits", {"width": 4})
     state = steps.build(task, strategy, settings)
     step = steps.replica_step(task, state, global_batch=settings.batch_size, replicas=1, jit_compile=False)
-    pipeline = steps.pipeline_function(task, settings, replicas=1, data_dir=None, seed=0)
+    pipeline = pipelines.pipeline_function(task, settings, replicas=1, data_dir=None, seed=0)
     data = strategy.distribute_datasets_from_function(pipeline)
     return state, steps.SyncStepRunner(strategy, state, step, data)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer.engine import steps
+from trainer.engine import pipelines, steps
 from trainer.runtime.config import TrainerConfig
 from trainer.task import DataContext
 from trainer.tasks import recommender
@@ -88,7 +88,7 @@ def test_recommender_nearly_reaches_the_best_auc_on_one_device() -> None:
     strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
     state = steps.build(small, strategy, settings)
     step = steps.replica_step(small, state, global_batch=1024, replicas=1, jit_compile=False)
-    pipeline = steps.pipeline_function(small, settings, replicas=1, data_dir=None, seed=0)
+    pipeline = pipelines.pipeline_function(small, settings, replicas=1, data_dir=None, seed=0)
     runner = steps.SyncStepRunner(strategy, state, step, strategy.distribute_datasets_from_function(pipeline))
     runner.run(400)
     [metric] = small.metrics()
