@@ -33,6 +33,7 @@ INPUTS: Final = ("dense", "embedding")
 EXTRAS: Final = (None, "regularizer", "constraint", "weight_decay", "frozen", "schedule")
 PRECISIONS: Final = ("float32", "mixed_bfloat16", "mixed_float16")
 ALL: Final = ("one", "mirrored2", "mirrored3", "multi", "server")
+STEPS: Final = 7
 BRANCHES: Final = 16
 """The number of branches of a case: more make a graph slow to trace."""
 
@@ -72,32 +73,38 @@ def whole() -> list[Case]:
 
 
 def sample() -> list[Case]:
-    """Return a few cases in which all pairs of values occur, and each value under each kind of strategy."""
+    """Return a few cases in which all pairs of values occur; each optimizer occurs four times, in turns 0 to 3."""
 
-    def part(row: int, number: int) -> Case:
-        at = row + number
+    def part(row: int, turn: int) -> Case:
+        half = row // 2
         return branch(
             OPTIMIZERS[row],
-            CLIPPING[at % 4],
-            ACCUMULATION[(row // 4 + number) % 4],
-            NORMS[at % 3],
-            INPUTS[(row // 2 + number) % 2],
-            EXTRAS[(at + row // 6) % 6],
+            CLIPPING[(half + turn) % 4],
+            ACCUMULATION[(half // 2 + turn) % 4],
+            NORMS[(row + turn) % 3],
+            INPUTS[(half // 4 + turn) % 2],
+            EXTRAS[(row + turn) % 6],
         )
 
-    first, second = range(0, BRANCHES, 2), range(1, BRANCHES, 2)
-    settings: list[tuple[str, bool, bool, range, tuple[str, ...]]] = [
-        ("float32", True, False, range(BRANCHES), ALL),
-        ("float32", False, True, first, ("mirrored2", "multi")),
-        ("mixed_bfloat16", True, False, second, ("mirrored2", "server")),
-        ("mixed_bfloat16", False, True, first, ("one", "multi")),
-        ("mixed_float16", False, False, first, ("mirrored3", "multi", "server")),
-        ("mixed_float16", True, True, second, ("mirrored2",)),
+    every, first, second = range(BRANCHES), range(0, BRANCHES, 2), range(1, BRANCHES, 2)
+    settings: list[tuple[str, bool, bool, range, int, tuple[str, ...]]] = [
+        ("float32", True, False, every, 0, ("one", "mirrored2", "multi", "server")),
+        ("float32", False, True, first, 1, ("mirrored2", "multi")),
+        ("mixed_bfloat16", True, False, second, 1, ("mirrored2", "server")),
+        ("mixed_bfloat16", False, True, first, 2, ("one", "multi")),
+        ("mixed_float16", True, True, second, 2, ("mirrored2",)),
+        ("mixed_float16", False, False, first, 3, ("mirrored3", "multi", "server")),
+        ("float32", False, False, second, 3, ("mirrored3", "multi")),
     ]
     return [
-        case(precision, weights=weights, jit=jit, branches=[part(row, n) for row in rows], strategies=strategies)
-        for n, (precision, weights, jit, rows, strategies) in enumerate(settings)
+        case(precision, weights=weights, jit=jit, branches=[part(row, turn) for row in rows], strategies=strategies)
+        for precision, weights, jit, rows, turn, strategies in settings
     ]
+
+
+def other(kind: str, *strategies: str, steps: int = STEPS, precision: str = "float32") -> Case:
+    """Return a case of its own kind: a task of that name."""
+    return {"kind": kind, "precision": precision, "steps": steps, "strategies": strategies or ALL}
 
 
 def refused(settings: Case, part: Case, strategy: str) -> bool:
@@ -111,7 +118,7 @@ def refused(settings: Case, part: Case, strategy: str) -> bool:
 
 def trains(settings: Case, strategy: str) -> bool:
     """Return whether the case `settings` is to be trained under `strategy`."""
-    return strategy in settings["strategies"] and not (strategy == "server" and settings["jit"])
+    return strategy in settings["strategies"] and not (strategy == "server" and settings.get("jit"))
 
 
 def references(settings: Case, part: Case, replicas: int) -> str:

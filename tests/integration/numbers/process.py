@@ -23,8 +23,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tests.integration.numbers.cases import Case, needed_references, trains
-from tests.integration.numbers.tasks import BATCH, STEPS, branch_of, task
+from tests.integration.numbers.cases import STEPS, Case, needed_references, trains
+from tests.integration.numbers.tasks import BATCH, branch_of, task
 from trainer.engine import averages, gradients, replicated
 from trainer.engine.loop import StepRunner
 from trainer.engine.pipelines import pipeline_function
@@ -114,26 +114,24 @@ def of_optimizers(training: Any) -> Results:
 
 def trained(case: Case, name: str, strategy: Any) -> Results:
     """Return the variables after some steps of the trainer's own loop, and what is exported of them."""
-    if not trains(case, name):
-        return {}
     started = start(case, name, strategy)
     started.stepper.run(STEPS)
-    exported = started.task.model()
-    restore_model(started.save(), exported)
+    fresh = started.task.model()
+    restore_model(started.save(), fresh)
     return {
         **by_branch("model", started.state.model.variables),
         **of_optimizers(started.task),
-        **by_branch("exported", exported.variables),
+        **by_branch("exported", fresh.variables),
     }
 
 
 def overflowed(case: Case, name: str, strategy: Any) -> Results:
-    """Return what each replica of this process has counted over 3,000 steps, and the weights."""
+    """Return what each replica of this process has counted after each of 30 segments, and the weights."""
     started = start(case, name, strategy)
     optimizer, counted = started.state.optimizer, []
     counters = [optimizer.iterations, optimizer.dynamic_scale, optimizer.step_counter]
     for _ in range(30):
-        started.stepper.run(100)
+        started.stepper.run(case["steps"] // 30)
         counted.append([numbers(strategy.experimental_local_results(each.value)) for each in counters])
     return {"counted": np.array(counted, "float64"), "weights": np.concatenate(flat(started.state.model))}
 
@@ -182,14 +180,29 @@ def draw(started: Started, strategy: Any) -> Any:
     return np.array([numbers(strategy.experimental_local_results(run())) for _ in range(2)])
 
 
-def counted(case: Case, name: str, strategy: Any) -> Results:
-    """Return what layers have counted after some steps."""
+def exported(case: Case, name: str, strategy: Any) -> Results:
+    """Return the weights after some steps, their averages, and what is evaluated and exported."""
     started = start(case, name, strategy)
-    started.stepper.run(STEPS)
-    exported = started.task.model()
-    restore_model(started.save(), exported)
-    values = zip(exported.variables, numbers(exported.variables), strict=True)
-    return {f"{place:04}/{each.name}": value for place, (each, value) in enumerate(values)}
+    started.stepper.run(case["steps"])
+    fresh = started.task.model()
+    restore_model(started.save(), fresh)
+    values = {"raw": started.state.model.variables, "exported": fresh.variables}
+    averages_of = getattr(started.state.optimizer, "_model_variables_moving_average", [])
+    found = {f"{kind}/{each.name}": each.numpy() for kind, variables in values.items() for each in variables}
+    return {**found, **{f"average/{each.name}": each.numpy() for each in averages_of}}
+
+
+def communication(case: Case, name: str, strategy: Any) -> Results:
+    """Return the number of operations of a step in which the workers reduce something."""
+    started = start(case, name, strategy)
+    step = replica_step(
+        started.task, started.state, global_batch=BATCH, replicas=strategy.num_replicas_in_sync, jit_compile=False
+    )
+    size = BATCH // strategy.num_replicas_in_sync
+    batch = tf.ones([size, 3]), tf.ones([size])
+    graph = tf.function(lambda: strategy.run(step, args=(batch,))).get_concrete_function().graph.as_graph_def()
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    return {"reductions": np.array([node.op.startswith("CollectiveReduce") for node in nodes]).sum()}
 
 
 def total(shares: Any) -> Any:
@@ -270,7 +283,7 @@ def strategy(name: str) -> Any:
             return tf.distribute.MirroredStrategy([f"/cpu:{number}" for number in range(int(name[-1]))])
 
 
-KINDS = {"product": trained, "overflow": overflowed, "random": drawn, "counting": counted}
+KINDS = {"product": trained, "overflow": overflowed, "random": drawn, "communication": communication}
 
 
 def results(case: Case, name: str, chosen: Any) -> Results:
@@ -280,9 +293,9 @@ def results(case: Case, name: str, chosen: Any) -> Results:
     keras.config.set_dtype_policy(case["precision"])
     if chosen is None:
         return reference(case, int(name[-1])) if name in needed_references(case) else {}
-    if (name, case["kind"]) == ("server", "random"):
+    if not trains(case, name):
         return {}
-    return KINDS[case["kind"]](case, name, chosen)
+    return KINDS.get(case["kind"], exported)(case, name, chosen)
 
 
 def main() -> None:
