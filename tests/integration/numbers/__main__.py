@@ -1,4 +1,4 @@
-"""Train the whole cross product, and print each branch whose numbers differ from one device; exit with 1 if one does.
+"""Train the whole cross product, print each branch whose numbers differ from one device, and exit with 1 then.
 
 The order of the cases is random and always the same, so the first shards are a sample of all.
 """
