@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 _LONGEST_VALUE = 80
+# Letters and symbols without ink: Default_Ignorable_Code_Point of Unicode, and what fonts draw as a blank. Most of the
+# characters without ink are of the categories C and Z; these are of others.
+_UNUSUAL = re.compile(r"[^ -~]")
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\ufffc\U00016fe4\U0001d159"
+    "\U000e0000-\U000e0fff]"
+)
+# What a CI service takes as a command to itself: `::error`, `##[group]`, `##vso[...]`, `##teamcity[...]`.
+_COMMAND = re.compile(r"^(?P<indent>[ \t]*):(?=:)|#(?=#[\w.]*\[)", re.MULTILINE)
 
 
 def dotted(key: Iterable[str | int]) -> str:
@@ -41,9 +52,50 @@ def shown(value: Any) -> str:  # noqa: ANN401 - any value of a job file
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."
 
 
+def visible(text: str, *, lines: bool = False, ascii_only: bool = False) -> str:
+    """Return `text` with each character that a person cannot see, or a program would act on, spelled as ``<U+XXXX>``.
+
+    These are control characters, direction marks, unusual spaces and characters without ink. A letter keeps one
+    combining mark; all others are spelled out, as is the first character of a command to a CI service.
+    The result stays the same when it is passed again.
+
+    Args:
+        text: any text, also with lone surrogates.
+        lines: keep line feeds and tabs.
+        ascii_only: spell out every character outside ASCII. Set it for names and paths, because letters of two
+            alphabets look alike.
+
+    """
+    kept = "\n\t" if lines else ""
+
+    def each(found: re.Match[str]) -> str:
+        char, before = found[0], text[max(0, found.start() - 1) : found.start()]
+        return char if char in kept or not _is_hidden(before, char, ascii_only) else _spelled(char)
+
+    return _COMMAND.sub(lambda found: (found["indent"] or "") + _spelled(found[0][-1]), _UNUSUAL.sub(each, text))
+
+
+@lru_cache(maxsize=4096)
+def _is_hidden(before: str, char: str, ascii_only: bool) -> bool:
+    """Return whether `char`, which is not printable ASCII, is not one visible sign, nor a mark on a letter."""
+    group = unicodedata.category(char)[0]
+    if ascii_only or group in "CZ" or _BLANK.match(char):
+        return True
+    return group == "M" and (not before.isalpha() or _BLANK.match(before) is not None)
+
+
+def _spelled(char: str) -> str:
+    return f"<U+{ord(char):04X}>"
+
+
+def json_text(value: Any) -> str:  # noqa: ANN401 - JSON
+    """Return JSON for programs, in ASCII and without a command to the CI service that may log it."""
+    return json.dumps(value, indent=1).replace("##", r"\u0023#")
+
+
 def plain(text: str) -> str:
-    """Return `text` without control characters, so that a log cannot control the user's terminal."""
-    return _CONTROL.sub("", text)
+    """Return lines of a log without color codes and control characters, and else as `visible` returns them."""
+    return visible(_CONTROL.sub("", text), lines=True)
 
 
 def duration(seconds: float | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import click
 from tfd.commands.options import REFUSED, ending
 from tfd.jobfile.helm import HelmError
 from tfd.jobfile.jobfile import CheckError, JobFile, NoJobFileError, check, find
+from tfd.text import json_text
 
 
 @click.command("check", short_help="Check job files.")
@@ -33,7 +33,7 @@ def command(paths: tuple[Path, ...], json_output: bool) -> None:
         files = find(paths or (Path("jobs"),))
         problems = check([JobFile(path) for path in files])
     if json_output:
-        click.echo(json.dumps([problem.as_json() for problem in problems], indent=1))
+        click.echo(json_text([problem.as_json() for problem in problems]))
     else:
         for problem in problems:
             click.echo(str(problem))

@@ -6,6 +6,7 @@ import click
 
 from tfd.commands.options import cluster, run_in_cluster
 from tfd.remote import logs
+from tfd.text import plain
 
 
 @click.command("logs", short_help="Print the log of a task in the cluster.")
@@ -27,4 +28,4 @@ def command(run: str, namespace: str | None, task: str | None, follow: bool) -> 
     Example: tfd logs vision/digits-41 worker-0 --follow
     """  # noqa: D301 - click reads the escape
     with cluster(run, namespace) as (kubectl, name):
-        logs.show(kubectl, name, task, follow, lambda text: click.echo(text, err=True))
+        logs.show(kubectl, name, task, follow, lambda text: click.echo(plain(text), err=True))

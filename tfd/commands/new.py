@@ -7,6 +7,7 @@ import click
 from tfd.commands.options import ending
 from tfd.jobfile.copy import CopyError, copy
 from tfd.jobfile.helm import HelmError
+from tfd.text import visible
 
 
 @click.command("new", short_help="Copy a job file to a new run.")
@@ -29,4 +30,4 @@ def command(target: str, source: str, warm_start: bool) -> None:
     """  # noqa: D301 - click reads the escape
     with ending(refused=(CopyError,), unable=(HelmError,)):
         path = copy(target, source, warm_start=warm_start)
-    click.echo(f"{path}: written. Edit it, run `tfd check {path}` and commit it.")
+    click.echo(visible(f"{path}: written. Edit it, run `tfd check {path}` and commit it."))

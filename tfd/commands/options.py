@@ -11,6 +11,7 @@ import click
 
 from tfd.remote import name
 from tfd.remote.kubectl import ClusterError, Kubectl, NotFoundError
+from tfd.text import visible
 
 REFUSED = 1
 """An input is refused, or what it names does not exist."""
@@ -27,7 +28,7 @@ def ending(*, refused: Errors = (), unable: Errors = ()) -> Iterator[None]:
     try:
         yield
     except (*refused, *unable) as error:
-        click.echo(str(error), err=True)
+        click.echo(visible(str(error), lines=True), err=True)
         sys.exit(REFUSED if isinstance(error, refused) else UNABLE)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from tfd.jobfile.helm import HelmError
 from tfd.review.analysis.policy_file import RulesError
 from tfd.review.analysis.pull_request import review_pull_request
 from tfd.review.output import comment, json_report
-from tfd.review.output.markdown import visible
 from tfd.review.sources.git import GitError, Repository
+from tfd.text import json_text, visible
 
 
 @click.command("review", short_help="Show the effect of merging a pull request.")
@@ -56,13 +55,13 @@ def command(base: str, head: str, style: str, folder: Path, approvals: tuple[str
         if style == "markdown":
             click.echo(comment.failure(error))
         elif style == "json":
-            click.echo(json.dumps(json_report.failure(error, UNABLE), indent=1))
+            click.echo(json_text(json_report.failure(error, UNABLE)))
         click.echo(visible(str(error), lines=True), err=True)
         sys.exit(UNABLE)
     if style == "markdown":
         click.echo(comment.comment(found), nl=False)
     elif style == "json":
-        click.echo(json.dumps(json_report.as_json(found), indent=1))
+        click.echo(json_text(json_report.as_json(found)))
     else:
         for line in comment.lines(found):
             click.echo(visible(line))

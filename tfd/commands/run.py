@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from tfd.local.pods import PodError
 from tfd.local.report import as_json, print_report
 from tfd.local.run import RunError, run
 from tfd.local.view import PlainView, make_view
+from tfd.text import json_text
 
 
 @click.command("run")
@@ -58,7 +58,7 @@ def command(job_file: Path, root: Path, fresh: bool, isolate: bool | None, plain
     with ending(unable=(RunError, PodError, HelmError)):
         result = run(JobFile(job_file), root, view, fresh=fresh, isolate=isolate)
     if json_output:
-        click.echo(json.dumps(as_json(result), indent=1))
+        click.echo(json_text(as_json(result)))
     else:
         print_report(result, console)
     sys.exit(result.exit_code)

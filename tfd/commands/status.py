@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 from rich.console import Console
 
 from tfd.commands.options import cluster, run_in_cluster
 from tfd.remote.render import render, watch
 from tfd.remote.status import status
+from tfd.text import json_text
 
 
 @click.command("status", short_help="Show a run in the cluster.")
@@ -36,7 +35,7 @@ def command(run: str, namespace: str | None, json_output: bool, watched: bool) -
     with cluster(run, namespace) as (kubectl, name):
         now = status(kubectl, name)
         if json_output:
-            click.echo(json.dumps(now.as_json(), indent=1))
+            click.echo(json_text(now.as_json()))
         elif watched:
             watch(now, lambda: status(kubectl, name), Console())
         else:

@@ -14,7 +14,7 @@ from tfd import assets
 from tfd.jobfile import helm, helm_yaml, rules
 from tfd.jobfile.helm_yaml import Document, Key
 from tfd.jobfile.schema import defaults, merged, run_name_error, schema_errors
-from tfd.text import dotted, refusal, shown
+from tfd.text import dotted, refusal, shown, visible
 
 
 class NoJobFileError(Exception):
@@ -51,7 +51,8 @@ class Problem:
     """The right name of an unknown key, if there is one that the user probably meant."""
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}:{self.column}: {self.message}"
+        path = visible(str(self.path), ascii_only=True)
+        return visible(f"{path}:{self.line}:{self.column}: {self.message}")
 
     def as_json(self) -> dict[str, str | int]:
         """Return the problem for machines."""

@@ -13,7 +13,7 @@ from rich.text import Text
 from tfd.exits import exit_codes
 from tfd.local.run import INTERRUPTED, Result
 from tfd.local.supervisor import Task
-from tfd.text import duration, number
+from tfd.text import duration, number, plain
 
 
 def as_json(result: Result) -> dict[str, Any]:
@@ -106,4 +106,4 @@ def _relative(path: Path) -> Path:
 
 
 def _print(console: Console, style: str, text: str) -> None:
-    console.print(Text(text, style=style), soft_wrap=True)
+    console.print(Text(plain(text), style=style), soft_wrap=True)

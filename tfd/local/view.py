@@ -18,7 +18,7 @@ from rich.text import Text
 from tfd.kubernetes import leader
 from tfd.local.progress import LogTail
 from tfd.local.supervisor import State, Task
-from tfd.text import duration, number
+from tfd.text import duration, number, plain
 
 _TRAINER_PREFIX = re.compile(r"^\d\d:\d\d:\d\d [a-z]+-\d+ ")
 _COLORS = {State.WAITING: "yellow", State.RUNNING: "cyan", State.SUCCEEDED: "green", State.FAILED: "red"}
@@ -37,7 +37,7 @@ class PlainView(AbstractContextManager["PlainView"]):
     def line(self, name: str, text: str) -> None:
         """Show one line of a task's log."""
         text = _own_words(name, text)
-        self._console.print(Text(f"{time.strftime('%H:%M:%S')} {name:<12} {text}"), soft_wrap=True)
+        self._console.print(Text(plain(f"{time.strftime('%H:%M:%S')} {name:<12} {text}")), soft_wrap=True)
 
     def update(self, tasks: Sequence[Task], tails: Sequence[LogTail], status: dict[str, Any]) -> None:
         """Do nothing: the lines are on the screen already."""
@@ -70,7 +70,7 @@ class LiveView(AbstractContextManager["LiveView"]):
     def event(self, name: str, text: str) -> None:
         """Show an event that the table does not show as a state."""
         if text not in ("started", "exited with 0"):
-            self._live.console.print(Text(f"{time.strftime('%H:%M:%S')} {name}: {text}"))
+            self._live.console.print(Text(plain(f"{time.strftime('%H:%M:%S')} {name}: {text}")))
 
     def line(self, name: str, text: str) -> None:
         """Do nothing: the table shows the newest line of each task."""
@@ -123,7 +123,7 @@ def _table(tasks: Sequence[Task], tails: Sequence[LogTail], status: dict[str, An
         table.add_row(
             task.name,
             Text(state, style=_COLORS[task.state]),
-            f"{known.get('step', '-')}",
+            Text(plain(f"{known.get('step', '-')}")),
             number(known.get("stepsPerSecond")),
             number(known.get("loss")),
             str(max(0, task.attempts - 1) or "-"),

@@ -7,11 +7,13 @@ import subprocess
 import time
 from collections.abc import Callable
 
+import click
+
 from tfd.kubernetes import Object
 from tfd.remote.kubectl import ClusterError, Kubectl, NotFoundError
 from tfd.remote.snapshot import Objects, look, newest
 from tfd.remote.tasks import State, tasks
-from tfd.text import refusal
+from tfd.text import plain, refusal
 
 _POLL = 2.0
 _OVER = (State.DONE, State.FAILED)
@@ -73,6 +75,9 @@ def _has_begun(pod: Object) -> bool:
 
 
 def _print(kubectl: Kubectl, pod: str, follow: bool) -> None:
-    done = subprocess.run(kubectl.command("logs", pod, *(["--follow"] if follow else [])), check=False)
-    if done.returncode != 0:
-        raise ClusterError(f"kubectl logs {pod} exited with {done.returncode}")
+    command = kubectl.command("logs", pod, *(["--follow"] if follow else []))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", errors="replace") as process:
+        for line in process.stdout or ():
+            click.echo(plain(line), nl=False)
+    if process.returncode != 0:
+        raise ClusterError(f"kubectl logs {pod} exited with {process.returncode}")

@@ -27,7 +27,7 @@ _NAMED = 5
 
 def render(status: Status) -> RenderableType:
     """Return what `tfd status` prints."""
-    head = Text(f"{status.run} in {status.namespace}, {status.strategy}: ")
+    head = Text(plain(f"{status.run} in {status.namespace}, {status.strategy}: "))
     head.append(status.state, style=_COLORS.get(status.state, ""))
     if status.why:
         head.append(f": {plain(status.why)}")
@@ -90,7 +90,7 @@ def _table(status: Status) -> Table:
     table.add_column("Job")
     for role in status.roles:
         cells = [str(counts[role.name].get(name, "")) for name in states]
-        table.add_row(role.name, str(len(role.tasks)), *cells, role.job)
+        table.add_row(Text(plain(role.name)), str(len(role.tasks)), *cells, Text(plain(role.job)))
     return table
 
 
@@ -104,5 +104,5 @@ def _reasons(status: Status) -> list[Text]:
     lines = []
     for (state, why), names in same.items():
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        lines.append(Text(f"{', '.join(names[:_NAMED])}{more} {state}: {why}"))
+        lines.append(Text(plain(f"{', '.join(names[:_NAMED])}{more} {state}: {why}")))
     return [Text(), *lines] if lines else []

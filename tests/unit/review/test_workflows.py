@@ -324,8 +324,8 @@ def test_result_is_posted_on_the_pull_request_that_added_the_file(tmp_path: Path
     [(method, path, body)] = hub.posted()
     assert (method, path) == ("POST", COMMENTS)
     assert body == (
-        "`vision/digits-41` ended: `Complete`\n\n<code>accuracy 0&#46;97&#92;n&#64;everyone &#96;x&#96; "
-        "&#60;&#33;&#45;&#45; &#45;&#45;&#62;</code>\n"
+        "`vision/digits-41` ended: `Complete`\n\n<code>accuracy 0&#46;97&#60;U&#43;000A&#62;<!-- -->"
+        "&#64;everyone &#96;x&#96; &#60;&#33;&#45;&#45; &#45;&#45;&#62;</code>\n"
     )
 
 

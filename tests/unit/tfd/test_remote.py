@@ -311,10 +311,10 @@ def test_exit_codes(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (done.exit_code, "kubectl: got no program; expected " in done.stderr) == (2, True)
 
 
-def test_logs_are_printed_by_kubectl(cluster: Cluster, capfd: pytest.CaptureFixture[str]) -> None:
+def test_logs_are_printed_by_kubectl(cluster: Cluster) -> None:
     cluster.answers |= {"items": all_running(), "log": "hello"}
-    assert cluster.tfd("logs", "little", "worker").exit_code == 0
-    assert capfd.readouterr().out == "hello\n"
+    done = cluster.tfd("logs", "little", "worker")
+    assert (done.exit_code, done.stdout) == (0, "hello\n")
     assert cluster.asked()[-1].startswith("logs little-worker-0-0")
     done = cluster.tfd("logs", "little", "worker-7")
     assert (done.exit_code, done.stderr) == (

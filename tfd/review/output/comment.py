@@ -166,7 +166,7 @@ def _facts(run: RunReview, redactor: Redactor) -> Iterator[str]:
     yield ", ".join(filter(None, words))
     # 12 digits identify a digest; the table of differences and the rendered objects show all of them.
     yield ", ".join(
-        f"{dotted(key)} {redactor.code(_LONG_DIGEST.sub('…', image))}"
+        f"{dotted(key)} {redactor.code(_LONG_DIGEST.sub('...', image))}"
         for key, image in images(run.merged, run.merged_rendering)
     )
     parent = identity["warmStartFrom"]
@@ -174,7 +174,7 @@ def _facts(run: RunReview, redactor: Redactor) -> Iterator[str]:
     yield f"storage {kind} {redactor.code(place)}, {start}"
     for name in ("owner", "description"):
         if run.merged.values.get(name):
-            yield f"{name} {redactor.code(run.merged.values[name])}"
+            yield f"{name} {redactor.words(run.merged.values[name])}"
     if run.nearest:
         path = code(run.nearest.path)
         yield f"{'differs from' if run.differences else 'same training as'} the nearest earlier run, {path}"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
+
+from tfd.text import visible
 
 _LONGEST_CODE = 120
 _LONGEST_PROSE = 400
@@ -18,36 +19,30 @@ _TOKEN = re.compile(r"[^ {]*\{[^{}]*\}[^ ]*|[^ ]+")
 _MARKS = re.compile(r"(\(?)(.*?)([,.;:?)]*)", re.DOTALL)
 
 
-def visible(text: str, *, lines: bool = False) -> str:
-    """Return `text` with an escape sequence for each control character, direction mark and unusual space.
+def code(text: object, longest: int = _LONGEST_CODE, *, ascii_only: bool = True) -> str:
+    """Return untrusted text as inline code, which is also valid in a table.
 
-    With `lines`, line feeds and tabs are kept.
+    Args:
+        text: any text.
+        longest: the number of characters that are shown of it.
+        ascii_only: spell out every character outside ASCII. Unset it only for the words of a person.
+
     """
-    kept = "\n\t" if lines else ""
-    return "".join(
-        char
-        if char in kept or char == " " or unicodedata.category(char)[0] not in "CZ"
-        else char.encode("unicode_escape", errors="backslashreplace").decode()
-        for char in text
-    )
-
-
-def code(text: object, longest: int = _LONGEST_CODE) -> str:
-    """Return untrusted text as inline code, which is also valid in a table."""
-    # Escape sequences only make the text longer.
-    shown = visible(str(text)[: longest + 1])
+    # Spelling a character out only makes the text longer.
+    shown = visible(str(text)[: longest + 1], ascii_only=ascii_only)
     if len(shown) > longest:
         shown = f"{shown[: longest - 1]}…"
     if _PLAIN.fullmatch(shown) and shown == shown.strip():
         return f"`{shown}`"
-    # A code span cannot hold a backtick and, in a table, no pipe.
+    # A code span cannot hold a backtick and, in a table, no pipe. GitHub links `mailto:a@b` even in <code>, but not
+    # across a comment.
     entities = "".join(char if char.isalnum() or char in " …" else f"&#{ord(char)};" for char in shown)
-    return f"<code>{entities}</code>"
+    return f"<code>{entities.replace('&#64;', '<!-- -->&#64;')}</code>"
 
 
 def prose(text: str, longest: int = _LONGEST_PROSE) -> str:
     """Return untrusted text as a sentence: plain words as they are, everything else as inline code."""
-    shown = visible(text[: longest + 1])
+    shown = visible(text[: longest + 1], ascii_only=True)
     if len(shown) > longest:
         shown = f"{shown[: longest - 1]}…"
     return _TOKEN.sub(lambda token: _word(token[0]), shown)

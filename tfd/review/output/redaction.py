@@ -28,6 +28,10 @@ class Redactor:
         """Return a value of a job file as inline code in Markdown."""
         return markdown.code(self.text(value))
 
+    def words(self, value: object) -> str:
+        """Return words of a person, of any language, as inline code in Markdown."""
+        return markdown.code(self.text(value), ascii_only=False)
+
     def message(self, message: Message) -> str:
         """Return a message in Markdown: sentences as text, values as inline code."""
         plain, hidden = str(message), self._hide(str(message))
