@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.integration.numbers import runner
-from tests.integration.numbers.cases import ALL, Case, other, refused, sample
+from tests.integration.numbers.cases import ALL, Case, other, parts_of, sample
 
 pytestmark = [pytest.mark.processes]
 
@@ -42,8 +42,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> runner.Results:
 
 def of(results: runner.Results, kind: str, process: str) -> dict[str, Any]:
     """Return the results of the case of that kind."""
-    number = [each["kind"] for each in CASES].index(kind)
-    return runner.of_case(results[process], number)
+    return results[process, [each["kind"] for each in CASES].index(kind)]
 
 
 @pytest.mark.parametrize("number", range(len(SAMPLE)))
@@ -53,17 +52,23 @@ def test_replicas_train_what_one_device_trains(results: runner.Results, number: 
 
 def test_comparison_finds_a_difference_in_each_process(results: runner.Results) -> None:
     shifted = {
-        name: {key: value + 1e-3 if "/model/" in key else value for key, value in values.items()}
-        if name in PROCESSES
-        else values
-        for name, values in results.items()
+        (name, number): {
+            key: value + 1e-3 if "/model/" in key and name in PROCESSES else value for key, value in each.items()
+        }
+        for (name, number), each in results.items()
     }
     found = runner.differences(shifted, 0, SAMPLE[0])
-    assert {each.partition(" ")[0] for each in found} == set(PROCESSES)
-    branches = SAMPLE[0]["branches"]
-    of_server = [each for each in branches if not refused(SAMPLE[0], each, "server")]
-    assert len(found) == 5 * len(branches) + len(of_server)
-    assert of_server
+    count = {name: len([each for each in found if each.startswith(name)]) for name in PROCESSES}
+    branches, of_server = len(SAMPLE[0]["branches"]), len(parts_of(SAMPLE[0], "server"))
+    assert 0 < of_server < branches
+    assert count == {
+        "one": branches,
+        "multi0": branches,
+        "multi1": branches,
+        "server": of_server,
+        "mirrored2": 0,
+        "mirrored3": 0,
+    }
 
 
 def values(case: Case) -> list[dict[str, str]]:

@@ -88,13 +88,13 @@ def sample() -> list[Case]:
 
     every, first, second = range(BRANCHES), range(0, BRANCHES, 2), range(1, BRANCHES, 2)
     settings: list[tuple[str, bool, bool, range, int, tuple[str, ...]]] = [
-        ("float32", True, False, every, 0, ("one", "mirrored2", "multi", "server")),
-        ("float32", False, True, first, 1, ("mirrored2", "multi")),
-        ("mixed_bfloat16", True, False, second, 1, ("mirrored2", "server")),
-        ("mixed_bfloat16", False, True, first, 2, ("one", "multi")),
-        ("mixed_float16", True, True, second, 2, ("mirrored2",)),
-        ("mixed_float16", False, False, first, 3, ("mirrored3", "multi", "server")),
-        ("float32", False, False, second, 3, ("mirrored3", "multi")),
+        ("float32", True, False, every, 0, ("one", "multi", "server")),
+        ("float32", False, True, first, 1, ("mirrored2",)),
+        ("mixed_bfloat16", True, False, second, 1, ("mirrored2",)),
+        ("mixed_bfloat16", False, True, first, 2, ("multi",)),
+        ("mixed_float16", True, True, second, 2, ("multi",)),
+        ("mixed_float16", False, False, first, 3, ("mirrored3",)),
+        ("float32", False, False, second, 3, ("mirrored3",)),
     ]
     return [
         case(precision, weights=weights, jit=jit, branches=[part(row, turn) for row in rows], strategies=strategies)
@@ -133,13 +133,14 @@ def references(settings: Case, part: Case, replicas: int) -> str:
 REPLICAS: Final = {"one": 1, "mirrored2": 2, "mirrored3": 3, "multi": 2, "server": 1}
 
 
-def needed_references(settings: Case) -> set[str]:
-    """Return all references that a case is compared with."""
-    if settings["kind"] != "product":
-        return set()
+def parts_of(settings: Case, strategy: str) -> dict[int, Case]:
+    """Return the branches that `strategy` trains, by their number; a reference trains those compared with it."""
+    parts = dict(enumerate(settings["branches"]))
+    if strategy in REPLICAS:
+        return {number: each for number, each in parts.items() if not refused(settings, each, strategy)}
+    replicas = {REPLICAS[each] for each in settings["strategies"] if trains(settings, each)}
     return {
-        references(settings, part, REPLICAS[strategy])
-        for strategy in settings["strategies"]
-        if trains(settings, strategy)
-        for part in settings["branches"]
+        number: each
+        for number, each in parts.items()
+        if strategy in {references(settings, each, count) for count in replicas}
     }

@@ -4,7 +4,7 @@ Usage: python -m tests.integration.numbers.process CASES.json FOLDER STRATEGY...
 
 STRATEGY is `one`, `mirrored2`, `mirrored3`, `server` (ParameterServer with one worker), `multi` (with TF_CONFIG) or
 `reference1` to `reference3`. A reference is plain Keras on one device, without the trainer's loop. It splits each batch
-into one part per replica. The results of STRATEGY are saved to FOLDER/STRATEGY.npz.
+into one part per replica. The results are saved to FOLDER/STRATEGY-CASE.npz.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tests.integration.numbers.cases import STEPS, Case, needed_references, trains
+from tests.integration.numbers.cases import STEPS, Case, parts_of, trains
 from tests.integration.numbers.tasks import BATCH, branch_of, task
 from trainer.engine import averages, gradients, replicated
 from trainer.engine.loop import StepRunner
@@ -99,8 +99,14 @@ def numbers(variables: Iterable[Any]) -> list[Any]:
 
 
 def by_branch(kind: str, variables: list[Any]) -> Results:
-    """Return the values of a model's `variables`, named by their branch."""
-    return {f"{branch_of(each.path)}/{kind}/{place:04}": each.numpy() for place, each in enumerate(variables)}
+    """Return the values of a model's `variables`, named by their branch and their place in it."""
+    places: dict[int, int] = {}
+    values = {}
+    for each in variables:
+        branch = branch_of(each.path)
+        place = places[branch] = places.get(branch, -1) + 1
+        values[f"{branch}/{kind}/{place:04}"] = each.numpy()
+    return values
 
 
 def of_optimizers(training: Any) -> Results:
@@ -215,7 +221,7 @@ def total(shares: Any) -> Any:
 
 def reference(case: Case, parts: int) -> Results:
     """Return the result of plain Keras on one device, of the same batches, each cut into `parts`."""
-    training = task(case, "reference")
+    training = task(case, f"reference{parts}")
     model = training.model()
     optimizer = gradients.scaled(training.optimizer(), case["precision"])
     optimizer.build(model.trainable_variables)
@@ -292,7 +298,7 @@ def results(case: Case, name: str, chosen: Any) -> Results:
     keras.utils.set_random_seed(1)
     keras.config.set_dtype_policy(case["precision"])
     if chosen is None:
-        return reference(case, int(name[-1])) if name in needed_references(case) else {}
+        return reference(case, int(name[-1])) if case["kind"] == "product" and parts_of(case, name) else {}
     if not trains(case, name):
         return {}
     return KINDS.get(case["kind"], exported)(case, name, chosen)
@@ -306,13 +312,9 @@ def main() -> None:
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 3)
     for name in names:
         chosen = None if name.startswith("reference") else strategy(name)
-        values = {
-            f"{number:04}/{key}": value
-            for number, case in enumerate(cases)
-            for key, value in results(case, name, chosen).items()
-        }
         worker = json.loads(os.environ["TF_CONFIG"])["task"]["index"] if name == "multi" else ""
-        np.savez(folder / f"{name}{worker}.npz", **values)
+        for number, case in enumerate(cases):
+            np.savez(folder / f"{name}{worker}-{number}.npz", **results(case, name, chosen))
     if not os.environ.get("PROF"):
         os._exit(0)  # dropping the servers takes long
 

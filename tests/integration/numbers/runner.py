@@ -16,14 +16,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from tests.integration.numbers.cases import REPLICAS, Case, references, refused, trains
+from tests.integration.numbers.cases import REPLICAS, Case, parts_of, references, trains
 
-Results = dict[str, dict[str, Any]]
-"""The arrays of each process, by their name."""
+Results = dict[tuple[str, int], dict[str, Any]]
+"""The arrays of each strategy (`multi0` and `multi1` for the two workers) and case, by their name."""
 
 TOLERANCE: Final = {"float32": 1e-6, "mixed_bfloat16": 2.0**-6, "mixed_float16": 2.0**-9}
 """The difference that counts as equal, absolute and relative. For half precision it is four times the distance between
 1 and the next number."""
+SLOTS: Final = 10
+"""The optimizers' own variables may differ by this factor more: Ftrl divides some of its own by the learning rate."""
 PROCESSES: Final = {
     "single": ["reference1", "reference2", "reference3", "one", "mirrored2", "server"],
     "mirrored3": ["mirrored3"],
@@ -55,7 +57,13 @@ def train(cases: list[Case], folder: Path) -> Results:
             process.kill()
     if any(codes):
         raise RuntimeError("\n".join(path.read_text()[-3000:] for path in sorted(folder.glob("*.err"))))
-    return {path.stem: dict(np.load(path)) for path in folder.glob("*.npz")}
+    return loaded(folder)
+
+
+def loaded(folder: Path) -> Results:
+    """Return the results in the files of `folder`."""
+    files = {path: path.stem.rpartition("-") for path in folder.glob("*.npz")}
+    return {(name, int(number)): dict(np.load(path)) for path, (name, _, number) in files.items()}
 
 
 def _started(folder: Path, name: str, strategies: list[str], variables: dict[str, str]) -> subprocess.Popen[bytes]:
@@ -76,37 +84,36 @@ def free_addresses(count: int) -> tuple[str, ...]:
     return addresses
 
 
-def of_case(results: dict[str, Any], number: int, prefix: str = "") -> dict[str, Any]:
-    """Return the arrays of one case whose names begin with `prefix`, which is left out of the names."""
-    start = f"{number:04}/{prefix}"
-    return {name.removeprefix(start): value for name, value in results.items() if name.startswith(start)}
-
-
 def differences(results: Results, number: int, settings: Case) -> list[str]:
     """Return a line for each branch of a case and each process where N replicas train other numbers than one device."""
     lines = []
-    for name in results:
-        strategy = "multi" if name.startswith("multi") else name
-        if strategy not in REPLICAS or not trains(settings, strategy):
+    for process, case in sorted(results):
+        strategy = "multi" if process.startswith("multi") else process
+        if case != number or strategy not in REPLICAS or not trains(settings, strategy):
             continue
-        for branch, part in enumerate(settings["branches"]):
-            if refused(settings, part, strategy):
-                continue
+        for branch, part in parts_of(settings, strategy).items():
             reference = references(settings, part, REPLICAS[strategy])
-            found, right = (of_case(results[each], number, f"{branch}/") for each in (name, reference))
+            found, right = (_of_branch(results[each, number], branch) for each in (process, reference))
             if worst := _worst(found, right, TOLERANCE[settings["precision"]]):
                 about = {key: settings[key] for key in ("precision", "weights", "jit")}
-                lines.append(f"{name} and {reference}: {worst} in {part} {about}")
+                lines.append(f"{process} and {reference}: {worst} in {part} {about}")
     return lines
+
+
+def _of_branch(results: dict[str, Any], branch: int) -> dict[str, Any]:
+    return {name: value for name, value in results.items() if name.startswith(f"{branch}/")}
 
 
 def _worst(found: dict[str, Any], right: dict[str, Any], tolerance: float) -> str | None:
     """Return where `found` differs most from `right`, None if it is within the tolerance."""
     if not found or sorted(found) != sorted(right):
         return f"{len(found)} arrays and {len(right)}"
-    excess = {
-        key: float(np.max(np.abs(value - right[key]) - tolerance * np.abs(right[key]), initial=0.0))
-        for key, value in found.items()
-    }
-    key = max(excess, key=lambda each: excess[each])
-    return f"{key} is {excess[key]:.1e} apart" if not excess[key] <= tolerance else None
+    errors = {key: _error(value, right[key]) / (SLOTS if "/optimizer/" in key else 1) for key, value in found.items()}
+    key = max(errors, key=lambda each: errors[each])
+    return f"{key} is {errors[key]:.1e} apart" if errors[key] > tolerance else None
+
+
+def _error(value: Any, right: Any) -> float:
+    """Return the largest difference, relative to numbers above 1; infinite if one is not a number."""
+    error = np.abs(value - right) / (1.0 + np.abs(right))
+    return float(np.max(np.nan_to_num(error, nan=np.inf), initial=0.0))
