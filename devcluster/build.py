@@ -11,7 +11,7 @@ from pathlib import Path
 from devcluster.paths import CHECKOUT, cache, state
 from devcluster.shell import DevclusterError, log, run
 
-MODULES = ("hyperkube", "etcd", "coredns", "registry", "runc", "cni")  # the longest first
+MODULES = ("hyperkube", "etcd", "coredns", "registry", "kube-router", "runc", "cni")  # the longest first
 KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl")
 AT_ONCE = 2
 

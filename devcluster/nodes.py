@@ -1,4 +1,4 @@
-"""Nodes: each is a kubelet, a kube-proxy and a containerd in a separate set of namespaces."""
+"""Nodes: each is a kubelet, a kube-proxy, a kube-router and a containerd in a separate set of namespaces."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from devcluster import cgroups, control, pki
 from devcluster.kube import kubectl, kubectl_json
 from devcluster.namespaces import NamespaceSet
-from devcluster.paths import CONTROL, DOMAIN, PODS, REGISTRY, Node, state, write
+from devcluster.paths import CONTROL, DOMAIN, PODS, REGISTRY, SERVICES, Node, state, write
 from devcluster.shell import log, run, wait_for
 
 SECONDS_TO_START = 120
@@ -99,6 +99,18 @@ def components(node: Node) -> dict[str, list[str | Path]]:
     }  # fmt: skip
 
 
+def enforce_network_policies(node: Node) -> None:
+    """Start kube-router as the network policy engine of a registered node. It exits while the node is unknown."""
+    command: list[str | Path] = [
+        state() / "bin" / "kube-router", f"--kubeconfig={state()}/kubeconfig", f"--hostname-override={node.name}",
+        # kube-proxy and the routes of `connect` do everything else.
+        "--run-firewall=true", "--run-router=false", "--run-service-proxy=false",
+        f"--service-cluster-ip-range={SERVICES}.0/16", "--metrics-port=0", "--health-port=0",
+    ]  # fmt: skip
+    if namespaces_of(node).start("kube-router", command):
+        log(f"started kube-router of {node.name}")
+
+
 def containerd_config(node: Node) -> Path:
     """Write the configuration of containerd, of the pod network and of the registry."""
     etc = node.home
@@ -177,6 +189,7 @@ def ready(nodes: Iterable[Node]) -> None:
             )
 
         wait_for(f"{node.name} to be Ready", is_ready, SECONDS_TO_START, f"logs: {namespaces.folder}")
+        enforce_network_policies(node)
         log(f"{node.name} is Ready")
 
 

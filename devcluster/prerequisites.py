@@ -17,6 +17,8 @@ COMMANDS = {
     "debootstrap": "debootstrap",
     "nft": "nftables",
     "ip": "iproute2",
+    "ipset": "ipset",
+    "iptables": "iptables",
     "ss": "iproute2",
     "git": "git",
     "openssl": "openssl",

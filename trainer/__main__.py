@@ -77,7 +77,7 @@ def main(words: Sequence[str]) -> None:
     """
     if words[:1] == ["check"]:
         # `check` imports modules of TensorFlow and needs no run, so it is only imported here.
-        sys.exit(importlib.import_module("trainer.check").main(list(words[1:])))
+        sys.exit(importlib.import_module("trainer.check.command").main(list(words[1:])))
     stop = StopSignal()
     stop.install()
     env = threads.environment()

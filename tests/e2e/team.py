@@ -91,7 +91,7 @@ class Team:
         self.add_pod("reader", ["sleep", "infinity"])
         self.kubectl("wait", "--for=condition=Ready", "pod/reader", f"--timeout={PATIENCE:.0f}s")
 
-    def add_pod(self, name: str, words: list[str]) -> None:
+    def add_pod(self, name: str, words: list[str], labels: dict[str, str] | None = None) -> None:
         """Start a pod that mounts the claim and belongs to no run."""
         container = {
             "name": "main",
@@ -108,7 +108,7 @@ class Team:
         }
         if self.kube.is_devcluster:  # Scenarios drain and lose the second node.
             spec["nodeSelector"] = {"kubernetes.io/hostname": "node1"}
-        metadata = {"name": name, "namespace": self.name}
+        metadata = {"name": name, "namespace": self.name, "labels": labels or {}}
         self.kube.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
 
     def delete(self) -> None:

@@ -14,8 +14,7 @@ from typing import Final, NoReturn
 
 import tensorflow as tf
 
-from trainer.runtime import exit_codes
-from trainer.runtime.errors import NOTHING, ConfigError, Words
+from trainer.runtime.errors import NOTHING, InvalidTask, Words
 from trainer.runtime.types import Dataset, Json, Tensor
 
 TRAIN: Final = "train"
@@ -28,10 +27,8 @@ _BATCHED: Final = "Use batch(context.batch_size, drop_remainder=True)"
 _MESSAGE: Final = re.compile(r"(dataset\(context, \"\w+\"\)): got (.+?); expected (.+?)\. ([A-Z].+?)\.\]", re.DOTALL)
 
 
-class InvalidData(ConfigError):
-    """A dataset of the task is invalid. The process exits with FAILED, because the error is in the code of the task."""
-
-    default_code = exit_codes.FAILED
+class InvalidData(InvalidTask):
+    """A dataset of the task is invalid."""
 
 
 def checked(dataset: Dataset, *, split: str, batch_size: int) -> Dataset:

@@ -165,7 +165,7 @@ class Progress:
         now, last = time.monotonic(), step >= steps
         if now >= self._log_at or last:
             self._log_at = now + _LOG_EVERY
-            loss_text = "-" if self._loss is None else f"{self._loss:.4f}"
+            loss_text = "-" if self._loss is None else f"{self._loss:.6g}"
             details = fields(**{**self._fields(step), "steps": steps})
             log.info("step %d/%d loss %s %.1f steps/s", step, steps, loss_text, self.rate.recent or 0.0, extra=details)
         self._input_wait.warn()

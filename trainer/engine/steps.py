@@ -12,7 +12,7 @@ from trainer import embedding, inputs
 from trainer.engine import averages, batches, gradients, replicated
 from trainer.runtime import malloc
 from trainer.runtime.config import TrainerConfig
-from trainer.runtime.errors import ConfigError
+from trainer.runtime.errors import ConfigError, InvalidTask, Words
 from trainer.runtime.types import Iterator, Model, Optimizer, Strategy, Tensor
 from trainer.task import Task
 
@@ -34,7 +34,7 @@ def build(task: Task, strategy: Strategy, settings: TrainerConfig) -> TrainState
 
     Raises:
         ConfigError: The batch size is not a multiple of the replicas, or a setting does not fit the strategy or model.
-        ValueError: The model is not built.
+        InvalidTask: The model is not built.
 
     """
     if settings.jit_compile and isinstance(strategy, tf.distribute.ParameterServerStrategy):
@@ -54,9 +54,7 @@ def build(task: Task, strategy: Strategy, settings: TrainerConfig) -> TrainState
             fix=f"Set trainer.batchSize: {max(1, settings.batch_size // replicas) * replicas}",
         )
     with strategy.scope():
-        model = task.model()
-        if not model.built:
-            raise ValueError("model() returned a model that is not built. Start the model with keras.Input.")
+        model = require_built(task.model())
         optimizer = gradients.scaled(task.optimizer(), settings.precision)
         gradients.refuse_skipped_steps(model, optimizer, settings.precision)
         optimizer.build(model.trainable_variables)
@@ -68,6 +66,23 @@ def build(task: Task, strategy: Strategy, settings: TrainerConfig) -> TrainState
         )
         unseeded = replicated.Generator(settings.seed)
     return TrainState(model=model, optimizer=optimizer, step=step, unseeded=unseeded)
+
+
+def require_built(model: Model) -> Model:
+    """Return `model`, whose variables exist.
+
+    Raises:
+        InvalidTask: The model is not built.
+
+    """
+    if model.built:
+        return model
+    raise InvalidTask(
+        "model()",
+        got=Words("a model that is not built"),
+        expected="a model whose variables exist",
+        fix="Begin the model with keras.Input",
+    )
 
 
 def make_iterations_atomic(optimizer: Optimizer) -> None:

@@ -19,6 +19,14 @@ def split_cpu(logical_cpus: int) -> None:
         tf.config.set_logical_device_configuration(cpu, parts)
 
 
+def mirrored_cpus(replicas: int) -> Strategy:
+    """Return a strategy with `replicas` replicas, each on a logical CPU. Call it before TensorFlow uses a device."""
+    [cpu, *_] = tf.config.list_physical_devices("CPU")
+    if len(tf.config.get_logical_device_configuration(cpu) or ()) < replicas:
+        split_cpu(replicas)
+    return tf.distribute.MirroredStrategy([f"/cpu:{index}" for index in range(replicas)])
+
+
 def make(name: str) -> Strategy:
     """Return the strategy with the name `name`: OneDevice, Mirrored, MultiWorkerMirrored or ParameterServer.
 

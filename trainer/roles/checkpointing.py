@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import tensorflow as tf
 
@@ -94,17 +95,19 @@ def save_function(context: Context, saver: Checkpoints, copies: Copies) -> Calla
 
     def save(step: int) -> None:
         started = time.monotonic()
-        if context.lease:
-            context.lease.check()
         copies.bring_together()
         try:
+            if context.lease:
+                context.lease.check()
             found = saver.save(step)
         except (tf.errors.OpError, OSError) as error:
-            if not errors.is_storage_full(error) or step >= context.record.trainer.steps or context.stop.is_set():
+            passes = errors.is_storage_full(error) or errors.is_storage_failure(error)
+            if not passes or step >= context.record.trainer.steps or context.stop.is_set():
                 raise
-            # The older checkpoints remain, and the storage may have space for the next checkpoint.
+            # The older checkpoints remain, and the storage may work and have space for the next checkpoint.
             log.info("cannot save checkpoint %d; training continues: %s", step, errors.summary(error))
-            checkpoints.remove_partial(saver.directory)
+            with suppress(tf.errors.OpError, OSError):
+                checkpoints.remove_partial(saver.directory)
             return
         if context.status:
             log.info("saved checkpoint %d in %.1f s", step, time.monotonic() - started)

@@ -43,9 +43,11 @@ class Context:
     directory: str = "."
     """The working directory in which this process started."""
     connected: float = 0.0
-    """The value of `time.monotonic` at which the strategy was ready."""
+    """The value of `time.monotonic` at which the strategy was ready, and the trial was done."""
+    replicas: int | None = None
+    """The number of replicas in sync; None until the strategy is ready."""
     startup: dict[str, float | None] = field(
-        default_factory=lambda: dict.fromkeys(("importSeconds", "barrierSeconds", "traceSeconds"))
+        default_factory=lambda: dict.fromkeys(("importSeconds", "barrierSeconds", "trialSeconds", "traceSeconds"))
     )
     """Seconds that each part of the startup took, as in status.json; None until measured."""
 
@@ -107,6 +109,21 @@ class Context:
         if self.status:
             self.status.update(message=message)
 
+    def set_replicas(self, replicas: int) -> None:
+        """Record the number of replicas in sync, in status.json too: the evaluator reads it there."""
+        self.replicas = replicas
+        if self.status:
+            self.status.update(replicas=replicas)
+
+    @property
+    def replica_batch_size(self) -> int:
+        """The number of examples per step of one replica.
+
+        If this process made no strategy, the last process of the run that made one wrote the number to status.json.
+        """
+        known = self.replicas or (self.run_dir.read_status() or {}).get("replicas") or 1
+        return max(1, self.record.trainer.batch_size // int(known))
+
     def note_startup(self, part: str, seconds: float) -> None:
         """Record the seconds that a `part` of the startup took."""
         self.startup[part] = round(seconds, 3)
@@ -132,8 +149,6 @@ class Context:
         """
         self.run_dir.write_done(
             {
-                "run": self.record.run,
-                "hash": self.record.hash,
                 "step": step,
                 "steps": None if self.script else self.record.trainer.steps,
                 "metrics": metrics,

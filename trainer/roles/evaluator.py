@@ -12,6 +12,7 @@ from trainer.runtime import errors, exit_codes
 from trainer.runtime.errors import GaveUp
 from trainer.runtime.logs import describe, fields, log
 from trainer.runtime.types import Json
+from trainer.storage import retry
 from trainer.storage.evaluation_record import EvaluationRecord
 from trainer.storage.run_dir import RunDir
 
@@ -71,7 +72,7 @@ def run(context: Context) -> str:
     """
     import keras
 
-    from trainer.engine import evaluation
+    from trainer.engine import evaluation, trial
     from trainer.task import load
 
     settings, run_dir = context.record.trainer, context.run_dir
@@ -82,7 +83,9 @@ def run(context: Context) -> str:
     )
     keras.config.set_dtype_policy(settings.precision)
     task = load(settings.task, settings.hyperparameters, settings)
-    local = evaluation.Evaluation(task, batch_size=settings.batch_size, data_dir=context.env.data_dir)
+    _wait_for_replicas(monitor, run_dir)
+    local = evaluation.Evaluation(task, batch_size=context.replica_batch_size, data_dir=context.env.data_dir)
+    retry.call(lambda: trial.run(local, early_stopping=settings.early_stopping, export_to=None), "the trial")
     record = EvaluationRecord(run_dir=run_dir, early_stopping=settings.early_stopping)
     evaluator = Evaluator(run_dir, local, evaluation.EvalSummaryWriter(run_dir), record)
     log.info("waiting for checkpoints in %s", run_dir.checkpoints)
@@ -92,6 +95,15 @@ def run(context: Context) -> str:
         evaluator.poll()
         if done:
             return f"the run is done (checkpoints evaluated: {evaluator.count}; last step: {evaluator.seen})"
+        time.sleep(_POLL_EVERY)
+
+
+def _wait_for_replicas(monitor: RunMonitor, run_dir: RunDir) -> None:
+    """Wait until the chief has written the number of replicas, because a batch must be one replica's part.
+
+    The chief writes the number, because the other tasks may have more GPUs than the evaluator.
+    """
+    while not monitor.done() and not (run_dir.read_status() or {}).get("replicas"):
         time.sleep(_POLL_EVERY)
 
 
@@ -127,13 +139,13 @@ class Evaluator:
                     raise
                 log.info("checkpoint %d %s", found.step, reason)
                 continue
-            metrics = self._local.run()
+            metrics = retry.call(self._local.run, f"evaluating checkpoint {found.step}")
             log.info("checkpoint %d: %s", found.step, describe(metrics), extra=fields(step=found.step, **metrics))
             self.count += 1
             try:
                 self._record_result(found, metrics)
             except Exception as error:
-                if not errors.is_storage_full(error):
+                if not errors.is_storage_full(error) and not errors.is_storage_failure(error):
                     raise
                 log.info("cannot write the evaluation: %s", errors.summary(error))
 

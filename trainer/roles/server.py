@@ -115,9 +115,15 @@ def run_ended(run_dir: RunDir, started: str) -> Callable[[], TrainerExit | bool]
     """Return a function that reads from the run directory whether the run ended after the time `started`."""
 
     def ended() -> TrainerExit | bool:
-        if run_dir.done() is not None:
+        try:
+            done, status = run_dir.done(), run_dir.read_status() or {}
+        except Exception as error:
+            if not errors.is_storage_failure(error):
+                raise
+            log.info("cannot read the state of the run: %s", errors.summary(error))
+            return False
+        if done is not None:
             return True
-        status = run_dir.read_status() or {}
         # An older failure belongs to an earlier attempt.
         if status.get("state") == "failed" and str(status.get("updated")) > started:
             code = int(status.get("exitCode") or exit_codes.FAILED)

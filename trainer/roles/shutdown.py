@@ -34,12 +34,13 @@ def finish(context: Context, error: BaseException | None, words: str = "") -> No
         # Another thread is already ending the process.
         while True:
             time.sleep(60)
-    if error is not None:
-        error = errors.from_peer(error) or error
+    reported = errors.from_peer(error) if error is not None else None
+    error = reported or error
     code = exit_codes.DONE if error is None else errors.code_for(error)
     message = words if error is None else errors.summary(error)
-    if error is not None and code == exit_codes.FAILED and not isinstance(error, TrainerExit):
-        show(error)
+    if error is not None and code == exit_codes.FAILED and reported is None:
+        if (cause := error.__cause__ if isinstance(error, TrainerExit) else error) is not None:
+            show(cause)
         _notify_workers(context, message)
     if isinstance(error, errors.LostLease):
         leave(code, message)  # another chief owns the run directory now
@@ -72,7 +73,7 @@ def _notify_servers(context: Context, code: int) -> None:
 
 def _notify_workers(context: Context, message: str) -> None:
     """Report a failure to the other workers of a MultiWorkerMirrored run, so that they fail instead of restarting."""
-    if context.record.strategy != "MultiWorkerMirrored" or "tensorflow" not in sys.modules:
+    if context.cluster.role != "worker" or context.parameter_server or "tensorflow" not in sys.modules:
         return
     try:
         from tensorflow.python.eager import context as eager
@@ -84,18 +85,27 @@ def _notify_workers(context: Context, message: str) -> None:
         log.info("cannot notify the other workers: %s", str(error).splitlines()[0])
 
 
+def _newest_step(context: Context) -> int:
+    """Return the step of the newest checkpoint; -1 if there is none, or if the storage cannot be read."""
+    from trainer.storage.checkpoints import newest_complete
+
+    try:
+        found = newest_complete(context.run_dir.checkpoints)
+    except Exception as error:  # noqa: BLE001, RUF100 - gfile has its own error classes
+        log.info("cannot read the checkpoints: %s", errors.summary(error))
+        return -1
+    return found.step if found else -1
+
+
 def _restart_in_place(context: Context, message: str) -> None:
     """Restart in place, unless the limit of in-place restarts is reached."""
     if context.is_server or context.is_evaluator or context.stop.is_set():
         return
-    from trainer.storage.checkpoints import newest_complete
-
-    found = newest_complete(context.run_dir.checkpoints)
     limit = context.env.max_in_place_restarts
     if context.waiting:
         state: restart.InPlaceRestartState | None = context.restarts.while_waiting(time.time())
     else:
-        state = context.restarts.after_lost_peer(checkpoint=found.step if found else -1, limit=limit)
+        state = context.restarts.after_lost_peer(checkpoint=_newest_step(context), limit=limit)
     if state is None:
         log.info("no in-place restarts left: %d in a row without a new checkpoint", limit)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import gc
 import os
 import time
 from collections.abc import Iterator
@@ -12,10 +13,11 @@ from typing import Final
 
 import keras
 
-from trainer.engine import averages, evaluation, replicated
+from trainer.engine import averages, export, replicated, trial
 from trainer.engine import strategy as strategies
 from trainer.engine.consensus import Consensus
 from trainer.engine.early_stopping import EarlyStop
+from trainer.engine.evaluation import EvalSummaryWriter, Evaluation
 from trainer.engine.loop import Loop, SegmentSizer, StepDecision, StepRunner, alone, never
 from trainer.engine.pipelines import pipeline_function
 from trainer.engine.progress import Progress
@@ -37,7 +39,7 @@ from trainer.runtime.config import DISTRIBUTED
 from trainer.runtime.errors import TrainerExit
 from trainer.runtime.logs import describe, log, style
 from trainer.runtime.types import Strategy
-from trainer.storage import checkpoints
+from trainer.storage import checkpoints, retry
 from trainer.storage.checkpoints import CheckpointRef, Checkpoints, DamagedError
 from trainer.task import Task, load
 
@@ -71,6 +73,8 @@ def run(context: Context) -> str:
         return _end(context, _prepare(context), Trained(last, None))
     strategy = connect(context)
     with _servers_watched(context):
+        if context.writes:
+            _try_the_end(context, restarted=last is not None)
         task = _prepare(context)
         return _end(context, task, _train(context, task, strategy))
 
@@ -123,6 +127,28 @@ def _prepare(context: Context) -> Task:
     return load(settings.task, settings.hyperparameters, settings)
 
 
+def _try_the_end(context: Context, *, restarted: bool) -> None:
+    """Try the evaluation and the export, which otherwise run for the first time when everything is trained.
+
+    A restarted run tries only the evaluation, because it tried the export before its first checkpoint.
+    """
+    started = time.monotonic()
+    early_stopping = context.record.trainer.early_stopping
+    export_to = None if restarted else export.temporary_path(context.run_dir)
+
+    def attempt() -> None:
+        trial.run(_evaluation(context, _prepare(context)), early_stopping=early_stopping, export_to=export_to)
+
+    retry.call(attempt, "the trial")
+    gc.collect()  # The model is part of reference cycles, and its variables may fill the memory of a GPU.
+    context.note_startup("trialSeconds", time.monotonic() - started)
+    context.connected = time.monotonic()
+
+
+def _evaluation(context: Context, task: Task) -> Evaluation:
+    return Evaluation(task, batch_size=context.replica_batch_size, data_dir=context.env.data_dir)
+
+
 def connect(context: Context) -> Strategy:
     """Wait until every task of the run is ready; return the run's strategy.
 
@@ -145,6 +171,7 @@ def connect(context: Context) -> Strategy:
     context.set_waiting(False)
     context.connected = time.monotonic()
     replicas = strategy.num_replicas_in_sync
+    context.set_replicas(replicas)
     log.info("%s with %d %s in sync", name, replicas, "replica" if replicas == 1 else "replicas")
     return strategy
 
@@ -160,6 +187,7 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
         keep=settings.keep_checkpoints,
         writer=context.writes,
         on_chief=parameter_server,
+        together=context.record.strategy == "MultiWorkerMirrored",
         step=state.step,
         model=state.model,
         optimizer=state.optimizer,
@@ -231,17 +259,17 @@ def _end(context: Context, task: Task, trained: Trained) -> str:
         # The peers may still receive this task's part of the last all-reduce.
         time.sleep(_LAST_REDUCE_SECONDS)
         return "trained to the last step"
-    settings, run_dir, status = context.record.trainer, context.run_dir, context.status
-    last = evaluation.Evaluation(task, batch_size=settings.batch_size, data_dir=context.env.data_dir)
+    run_dir, status = context.run_dir, context.status
+    last = _evaluation(context, task)
     try:
         last.restore(trained.found)
     except DamagedError as error:
         checkpointing.leave_out_damaged(context, trained.found, error, together=True)
-    metrics = last.run()
+    metrics = retry.call(last.run, "the evaluation")
     log.info("evaluation at step %d: %s", trained.found.step, describe(metrics))
     if metrics and not context.record.evaluators:
-        evaluation.EvalSummaryWriter(run_dir).add(trained.found.step, metrics)
-    path = evaluation.export(run_dir, task, last.model)
+        EvalSummaryWriter(run_dir).add(trained.found.step, metrics)
+    path = retry.call(lambda: export.export(run_dir, last.model, last.signature()), "the export")
     context.write_done(step=trained.found.step, metrics=metrics, steps_per_second=trained.steps_per_second, export=path)
     if status:
         status.note(step=trained.found.step, metrics=metrics, etaSeconds=0)

@@ -2,15 +2,17 @@
 
     TrainerExit
     +-- ConfigError  BAD_CONFIG  an input is invalid: a retry cannot help
+        +-- InvalidTask  FAILED  the user's `Task` returns something invalid
     +-- TaskFailed   FAILED      a task of the run, or a custom script, failed permanently
     +-- LostPeer     RETRYABLE   another task of the run became unreachable: a retry helps
     +-- LostLease    RETRYABLE   another chief took over the run directory
     +-- GaveUp       GAVE_UP     a wait exceeded its time limit
     +-- Stopped      STOPPED     this process received SIGTERM or SIGINT
 
-`trainer.runtime.exit_codes` defines the numbers. If the storage is full, the process exits with RETRYABLE, because a
-retry may find free space. Any other exception comes from the task's own code, and the process exits with FAILED. The
-watchdog (`trainer.peers.watchdog`) kills the process when TensorFlow blocks it. Kubernetes reports that as KILLED.
+`trainer.runtime.exit_codes` defines the numbers. If the storage is full or fails, the process exits with RETRYABLE,
+because a retry may find free space or a storage that works again. Any other exception comes from the task's own code,
+and the process exits with FAILED. The watchdog (`trainer.peers.watchdog`) kills the process when TensorFlow blocks it.
+Kubernetes reports that as KILLED.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import ClassVar, Final
 
 from trainer.runtime import exit_codes, summaries
@@ -49,6 +51,24 @@ _TEXT_MATTERS_FOR: Final = frozenset(
 
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_ROOM_TEXTS: Final = tuple(os.strerror(each).lower() for each in _NO_ROOM)
+
+# A network file system gives these errors while its server or the network is unreachable.
+_FAILURES: Final = frozenset(
+    {
+        errno.EIO, errno.EREMOTEIO, errno.ESTALE, errno.ENOTCONN, errno.ESHUTDOWN, errno.ETIMEDOUT, errno.ETIME,
+        errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.ENOLCK, errno.ENOLINK, errno.ECOMM,
+        errno.ECONNRESET, errno.ECONNABORTED, errno.EHOSTDOWN, errno.EHOSTUNREACH,
+        errno.ENETDOWN, errno.ENETUNREACH, errno.ENETRESET,
+    }
+)  # fmt: skip
+# TensorFlow maps these errors to several classes, which also have other causes. Its message ends with the text of the
+# operating system. A server error of an object store has no such text.
+_FAILURE_TEXTS: Final = (
+    *(os.strerror(each).lower() for each in sorted(_FAILURES - {errno.ECONNRESET})),
+    "http response code 5",
+    "http response code 429",
+    "libcurl code",
+)
 
 
 class TrainerExit(Exception):
@@ -90,6 +110,12 @@ class ConfigError(TrainerExit):
 
         """
         super().__init__(f"{key}: got {_shown(got)}; expected {expected}. {fix}.")
+
+
+class InvalidTask(ConfigError):
+    """A method of the user's `Task` returns something invalid."""
+
+    default_code = exit_codes.FAILED
 
 
 def _shown(value: object) -> str:
@@ -159,12 +185,16 @@ def is_tensorflow_error(error: BaseException) -> bool:
 
 def is_lost_peer(error: BaseException) -> bool:
     """Return whether `error` or one of its causes means that another task of the run became unreachable."""
-    chain: BaseException | None = error
-    while chain is not None:
-        if isinstance(chain, LostPeer) or (is_tensorflow_error(chain) and _means_lost_peer(chain)):
-            return True
-        chain = getattr(chain, "original_exception", None) or chain.__cause__
-    return False
+    return any(
+        isinstance(each, LostPeer) or (is_tensorflow_error(each) and _means_lost_peer(each)) for each in _chain(error)
+    )
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield `error`, its cause, the cause of that, and so on."""
+    while error is not None:
+        yield error
+        error = getattr(error, "original_exception", None) or error.__cause__
 
 
 def _means_lost_peer(error: BaseException) -> bool:
@@ -177,13 +207,22 @@ def _means_lost_peer(error: BaseException) -> bool:
 
 def is_storage_full(error: BaseException) -> bool:
     """Return whether `error` or one of its causes means that the storage is full."""
-    chain: BaseException | None = error
-    while chain is not None:
-        if isinstance(chain, OSError) and chain.errno in _NO_ROOM:
+    return _is_of_storage(error, _NO_ROOM, _NO_ROOM_TEXTS)
+
+
+def is_storage_failure(error: BaseException) -> bool:
+    """Return whether `error` or one of its causes is an error of the storage that may pass."""
+    return _is_of_storage(error, _FAILURES, _FAILURE_TEXTS)
+
+
+def _is_of_storage(error: BaseException, numbers: frozenset[int], marks: Iterable[str]) -> bool:
+    for each in _chain(error):
+        if isinstance(each, OSError) and each.errno in numbers:
             return True
-        if is_tensorflow_error(chain) and any(mark in str(chain).lower() for mark in _NO_ROOM_TEXTS):
+        text = str(each).lower() if is_tensorflow_error(each) else ""
+        # gRPC puts the same words into its message about a lost peer.
+        if any(mark in text for mark in marks) and not any(mark in text for mark in _LOST_PEER_TEXTS):
             return True
-        chain = chain.__cause__
     return False
 
 
@@ -191,7 +230,8 @@ def code_for(error: BaseException) -> int:
     """Return the exit code of this process for `error`."""
     if isinstance(error, TrainerExit):
         return error.code
-    return exit_codes.RETRYABLE if is_lost_peer(error) or is_storage_full(error) else exit_codes.FAILED
+    passes = is_lost_peer(error) or is_storage_full(error) or is_storage_failure(error)
+    return exit_codes.RETRYABLE if passes else exit_codes.FAILED
 
 
 def summary(error: BaseException) -> str:
@@ -201,6 +241,8 @@ def summary(error: BaseException) -> str:
     name, message = summaries.name_and_message(error)
     if is_storage_full(error):
         return f"the storage is full: {message}. Free some space; the run resumes from its last checkpoint."
+    if is_storage_failure(error):
+        return f"the storage failed: {message or name}"
     return f"{name}: {message}" if message else name
 
 

@@ -73,7 +73,7 @@ def fields(**values: object) -> dict[str, dict[str, object]]:
 
 def describe(metrics: Mapping[str, float]) -> str:
     """Return `metrics` (name -> value) as text for one log line."""
-    return " ".join(f"{name} {value:.4f}" for name, value in metrics.items()) or "no evaluation data"
+    return " ".join(f"{name} {value:.6g}" for name, value in metrics.items()) or "no evaluation data"
 
 
 def style() -> str:

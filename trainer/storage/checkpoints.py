@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import tensorflow as tf
 
+from trainer.runtime.errors import is_storage_failure
 from trainer.runtime.types import Tensor, Variable
-from trainer.storage import files
+from trainer.storage import files, retry
 
 _INDEX: Final = re.compile(r"ckpt-(\d+)\.index")
 _DAMAGES: Final = (tf.errors.DataLossError, tf.errors.OutOfRangeError, tf.errors.OpError)
@@ -20,6 +23,7 @@ _ANY: Final = re.compile(r"ckpt-(\d+)(?:\.data-|\.index$|_temp)")
 _OPTIONAL: Final = ("averages", "random")
 """Parts that a checkpoint of an earlier version does not have."""
 _TEMPORARY: Final = re.compile(r"ckpt-\d+_temp")
+_SECOND_LOOK_SECONDS: Final = 1.0
 _CHIEF_CPU: Final = "/job:chief/replica:0/task:0/device:CPU:0"
 
 
@@ -83,9 +87,35 @@ def _reading(path: str) -> Iterator[None]:
         yield
     except (tf.errors.OpError, IndexError) as error:
         # For a truncated index, TensorFlow raises the base class OpError itself.
-        if isinstance(error, tf.errors.OpError) and type(error) not in _DAMAGES:
+        if is_storage_failure(error) or (isinstance(error, tf.errors.OpError) and type(error) not in _DAMAGES):
             raise
         raise DamagedError(f"{path}: {str(error).partition(chr(10))[0]}") from error
+
+
+def _read(path: str, action: Callable[[], object]) -> None:
+    """Call `action`, which reads the checkpoint at `path`, and repeat it if the storage fails for a moment.
+
+    A network file system may show a file that another machine has just written without its end. So a checkpoint is
+    damaged only if it is damaged at a second look.
+
+    Raises:
+        DamagedError: a file of the checkpoint is truncated, corrupt or no regular file.
+
+    """
+
+    def read() -> None:
+        with _reading(path):
+            directory, _, name = path.rpartition("/")
+            parts = [files.join(directory, each) for each in files.names_in(directory) if each.startswith(f"{name}.")]
+            if not all(files.is_regular(each) for each in parts):
+                raise DamagedError(f"{path}: a part of it is not a regular file")
+            action()
+
+    try:
+        retry.call(read, f"reading {path}")
+    except DamagedError:
+        time.sleep(_SECOND_LOOK_SECONDS)
+        retry.call(read, f"reading {path}")
 
 
 def set_aside(found: CheckpointRef) -> None:
@@ -156,7 +186,9 @@ class Checkpoints:
     to the run directory. The other workers (`writer=False`) write to a temporary directory.
     """
 
-    def __init__(self, directory: str, *, keep: int, writer: bool, on_chief: bool, **trackables: object) -> None:
+    def __init__(
+        self, directory: str, *, keep: int, writer: bool, on_chief: bool, together: bool = False, **trackables: object
+    ) -> None:
         """Prepare saving; nothing is written yet.
 
         Args:
@@ -165,6 +197,7 @@ class Checkpoints:
             writer: Whether this task writes to `directory`.
             on_chief: Whether the chief of a ParameterServer run writes all files. Otherwise each ps would write its own
                 part, and would need access to the storage.
+            together: Whether saving is a collective operation of several workers.
             trackables: The objects to save, by name.
 
         """
@@ -174,6 +207,7 @@ class Checkpoints:
         self._checkpoint = tf.train.Checkpoint(**trackables)
         self._target = directory if writer else tempfile.mkdtemp(prefix="not-the-chief-")
         self._keep = keep if writer else 1
+        self._together = together
         # TensorFlow saves variables of several tasks with a graph. By default, and in a CheckpointManager, it creates a
         # new graph for each checkpoint and registers it with every server. An unresponsive server would then block the
         # chief. Therefore this class creates the graph once.
@@ -186,24 +220,26 @@ class Checkpoints:
             DamagedError: a file of the checkpoint is truncated or corrupt.
 
         """
-        with _reading(path):
-            stored = {name.partition("/")[0] for name, _ in tf.train.list_variables(path)}
-            parts = {name: part for name, part in self._parts.items() if name in stored or name not in _OPTIONAL}
-            tf.train.Checkpoint(**parts).read(path, options=self._options).assert_existing_objects_matched()
+        _read(path, lambda: self._present(path).read(path, options=self._options).assert_existing_objects_matched())
+
+    def _present(self, path: str) -> tf.train.Checkpoint:
+        """Return what to restore from the checkpoint at `path`, which an earlier version may have written."""
+        stored = {name.partition("/")[0] for name, _ in tf.train.list_variables(path)}
+        parts = {name: part for name, part in self._parts.items() if name in stored or name not in _OPTIONAL}
+        return tf.train.Checkpoint(**parts)
 
     def restore_parts(self, path: str, *names: str) -> None:
         """Restore only the trackables `names` from the checkpoint at `path`, which another run wrote."""
         parts = tf.train.Checkpoint(**{name: self._parts[name] for name in names})
-        parts.read(path, options=self._options).assert_existing_objects_matched().expect_partial()
+        _read(path, lambda: parts.read(path, options=self._options).assert_existing_objects_matched().expect_partial())
 
     def save(self, step: int) -> CheckpointRef:
         """Save all trackables as the checkpoint of `step`, then delete the oldest ones above `keep`."""
         name = f"ckpt-{step}"
         path = files.join(self._target, name)
-        if self._graph:
-            self._graph(tf.constant(path))
-        else:
-            self._write(path)
+        write = functools.partial(self._graph, tf.constant(path)) if self._graph else lambda: self._write(path)
+        # The other workers take part in a write, so none of them can repeat it alone.
+        write() if self._together else retry.call(write, f"writing {path}")
         _point_to(self._target, name)
         for old in all_complete(self._target)[: -self._keep]:
             _delete(self._target, old)
@@ -223,11 +259,14 @@ def restore_model(path: str, model: Tensor) -> None:
         DamagedError: a file of the checkpoint is truncated or corrupt.
 
     """
-    with _reading(path):
+
+    def read() -> None:
         status = tf.train.Checkpoint(model=model).read(path)
         status.assert_existing_objects_matched().expect_partial()
         # A run without averages has none in its checkpoints, and then this reads nothing.
         tf.train.Checkpoint(averages=numbered(model.trainable_variables)).read(path).expect_partial()
+
+    _read(path, read)
 
 
 def numbered(variables: Sequence[Variable | None]) -> tf.Module:

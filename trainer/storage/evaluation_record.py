@@ -10,6 +10,7 @@ Only the evaluator writes the file. The chief (or worker 0) reads `stop`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -21,6 +22,19 @@ from trainer.storage.run_dir import RunDir
 
 LOWEST_LOSS: Final = EarlyStopping(metric="loss", mode="min")
 """The rule for the best checkpoint in a run without early stopping."""
+
+
+def require_metric(rule: EarlyStopping, metrics: Mapping[str, float]) -> None:
+    """Check that `metrics` contains the metric of `rule`.
+
+    Raises:
+        ConfigError: the task does not have the metric of early stopping.
+
+    """
+    if rule.metric in metrics:
+        return
+    known = one_of(sorted(metrics)) if metrics else "a task with evaluation data"
+    raise ConfigError("trainer.earlyStopping.metric", got=rule.metric, expected=known, fix="Set a metric of the task")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,13 +70,9 @@ class EvaluationRecord:
         """
         rule = self._rule
         self.last = {"step": step, "metrics": metrics}
-        if rule.metric not in metrics:
-            if self.early_stopping is None:  # The task has no evaluation data.
-                return False
-            known = one_of(sorted(metrics)) if metrics else "a task with evaluation data"
-            raise ConfigError(
-                "trainer.earlyStopping.metric", got=rule.metric, expected=known, fix="Set a metric of the task"
-            )
+        if self.early_stopping is None and rule.metric not in metrics:  # The task has no evaluation data.
+            return False
+        require_metric(rule, metrics)
         value = metrics[rule.metric]
         if rule.better(value, self.best["value"] if self.best else None):
             self.best = {"step": step, "metric": rule.metric, "value": value, "path": None}
@@ -70,7 +80,9 @@ class EvaluationRecord:
             return True
         self.since_best += 1
         if self.early_stopping and self.stop is None and self.since_best >= rule.patience:
-            best = f"the best is {self.best['value']} at step {self.best['step']}" if self.best else "no finite value"
+            best = (
+                f"the best is {self.best['value']:.6g} at step {self.best['step']}" if self.best else "no finite value"
+            )
             reason = f"{rule.metric} did not improve in {self.since_best} evaluations: {best}"
             self.stop = {"step": step, "reason": reason}
         return False

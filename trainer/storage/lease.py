@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from trainer.runtime.errors import ConfigError, LostLease, Words
 from trainer.runtime.logs import log
-from trainer.storage import files
+from trainer.storage import files, records
 
 BEAT_EVERY: Final = 2.0
 _LOOK_EVERY: Final = 0.5
@@ -136,8 +136,4 @@ class Lease:
 
 
 def _parse(text: str | None) -> dict[str, Any] | None:
-    try:
-        value = json.loads(text or "")
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
+    return records.parse(text or "", records.LEASE)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import errno
 import importlib.metadata
-import json
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,11 +22,12 @@ from typing import Any, Final
 
 from trainer.runtime.config import RunRecord
 from trainer.runtime.errors import ConfigError, Words
+from trainer.runtime.logs import log
 from trainer.runtime.serialize import now, to_json
-from trainer.runtime.types import Json
-from trainer.storage import files
+from trainer.storage import files, records
 
-_REFUSALS: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR})
+_REFUSALS: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR})
+_FOLDERS: Final = ("checkpoints", "logs", "best")
 
 
 def _versions() -> dict[str, str]:
@@ -46,6 +46,7 @@ class RunDir:
     def __init__(self, path: str, record: RunRecord) -> None:
         self.path = path
         self._record = record
+        self._told = False
 
     def at(self, *names: str) -> str:
         """Return the path of an entry of the directory."""
@@ -60,36 +61,21 @@ class RunDir:
         """Return the path of the checkpoints of another run in the same storage."""
         return files.join(self.path.rpartition("/")[0], run, "checkpoints")
 
-    def _read(self, name: str) -> dict[str, Any] | None:
-        text = files.read_text(self.at(name))
-        if text is None:
-            return None
-        try:
-            value = json.loads(text)
-        except ValueError:
-            return None
-        return value if isinstance(value, dict) else None
-
-    def _check_hash(self, name: str, found: Json) -> None:
-        if found != self._record.hash:
-            raise ConfigError(
-                self.at(name),
-                got=Words(f"the identity hash {found!r} of another configuration"),
-                expected=f"{self._record.hash!r}",
-                fix="Give this run another name, or delete the directory if its run is not needed",
-            )
+    def _run_record(self) -> dict[str, Any] | None:
+        return records.read(self.at("run.json"), records.RUN_RECORD)
 
     def done(self) -> dict[str, Any] | None:
         """Return the content of the DONE marker, or None if the run is not done.
 
-        Raises:
-            ConfigError: the marker belongs to another identity hash.
-
+        The marker of another run or of another identity hash does not end this run.
         """
-        result = self._read("DONE")
-        if result is not None:
-            self._check_hash("DONE", result.get("hash"))
-        return result
+        result = records.read(self.at("DONE"), records.DONE)
+        if result is None or (result.get("run"), result.get("hash")) == (self._record.run, self._record.hash):
+            return result
+        if not self._told:
+            self._told = True
+            log.info("%s is of another run or another identity hash and counts as absent", self.at("DONE"))
+        return None
 
     def check(self) -> None:
         """Check that the directory belongs to this run or is unused.
@@ -98,19 +84,33 @@ class RunDir:
             ConfigError: run.json has another identity hash.
 
         """
-        if (found := self._read("run.json")) is not None:
-            self._check_hash("run.json", found.get("hash"))
+        found = self._run_record()
+        if found is not None and found.get("hash") != self._record.hash:
+            raise ConfigError(
+                self.at("run.json"),
+                got=Words(f"the identity hash {found.get('hash')!r} of another configuration"),
+                expected=f"{self._record.hash!r}",
+                fix="Give this run another name, or delete the directory if its run is not needed",
+            )
 
     def claim(self) -> None:
         """Create the directory and run.json if they do not exist.
 
         Raises:
-            ConfigError: run.json has another identity hash.
+            ConfigError: run.json has another identity hash, or a folder of the directory is a link.
 
         """
         files.make_directory(self.path)
         self.check()
-        if self._read("run.json") is None:
+        for folder in _FOLDERS:
+            if files.is_link(self.at(folder)):
+                raise ConfigError(
+                    self.at(folder),
+                    got=Words("a link"),
+                    expected="a folder, because another run may have made the link",
+                    fix="Delete the link",
+                )
+        if self._run_record() is None:
             text = to_json({**self._record.raw, "versions": _versions(), "created": now()}, indent=2)
             files.write_text(self.at("run.json"), text)
 
@@ -138,18 +138,18 @@ class RunDir:
             ) from error
 
     def write_done(self, result: dict[str, Any]) -> None:
-        """Write the DONE marker with `result`. This is the last write of a run."""
-        files.write_text(self.at("DONE"), to_json(result, indent=2))
+        """Write the DONE marker of this run with `result`. This is the last write of a run."""
+        owner = {"run": self._record.run, "hash": self._record.hash}
+        files.write_text(self.at("DONE"), to_json({**owner, **result}, indent=2))
 
     def read_status(self) -> dict[str, Any] | None:
         """Return the content of status.json, or None if it does not exist."""
-        return self._read("status.json")
+        return records.read(self.at("status.json"), records.STATUS)
 
     def read_evaluation(self) -> dict[str, Any]:
         """Return the content of evaluation.json (`trainer.storage.evaluation_record`), or {} if it does not exist."""
-        return self._read("evaluation.json") or {}
+        return records.read(self.at("evaluation.json"), records.EVALUATION) or {}
 
     def early_stop(self) -> dict[str, Any] | None:
         """Return the step and the reason of early stopping, or None if the evaluator has not stopped the run."""
-        stop = self.read_evaluation().get("stop")
-        return stop if isinstance(stop, dict) else None
+        return self.read_evaluation().get("stop")

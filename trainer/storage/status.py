@@ -28,7 +28,7 @@ class Status:
             "state": "starting", "exitCode": None, "step": int(before.get("step") or 0), "steps": steps,
             "stepsPerSecond": None, "examplesPerSecond": None, "etaSeconds": None, "loss": None,
             "lastCheckpoint": before.get("lastCheckpoint"), "restarts": restarts, "metrics": None, "message": "",
-            "startup": None, "inputWaitShare": None,
+            "startup": None, "inputWaitShare": None, "replicas": before.get("replicas"),
         }  # fmt: skip
 
     def __getitem__(self, name: str) -> Json:

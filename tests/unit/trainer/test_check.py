@@ -11,9 +11,11 @@ import keras
 import pytest
 import tensorflow as tf
 
-from trainer import check
+from trainer.check import command, counts, inspection
+from trainer.check.report import Report, describe
+from trainer.runtime import exit_codes
 from trainer.runtime.config import TrainerConfig
-from trainer.runtime.errors import ConfigError, TaskFailed
+from trainer.runtime.errors import ConfigError, TrainerExit
 from trainer.task import DataContext, Task, load
 
 HERE = "tests.unit.trainer.test_check"
@@ -105,9 +107,9 @@ class WrongMetric(Line):
         return [keras.metrics.MeanIoU(num_classes=0, name="iou")]
 
 
-def checked(name: str, **changes: Any) -> check.Report:
+def checked(name: str, **changes: Any) -> Report:
     task = name if ":" in name or "." in name else f"{HERE}:{name}"
-    return check.check(TrainerConfig(task=task, batch_size=8, **changes), None)
+    return inspection.check(TrainerConfig(task=task, batch_size=8, **changes), None)
 
 
 def test_valid_task_is_described() -> None:
@@ -119,10 +121,10 @@ def test_valid_task_is_described() -> None:
     assert report.multiplyAddsPerExample == 3
     assert report.flopsPerExample == 7  # 3 products and 3 sums; the profiler adds one for the bias
     assert report.loss > 0
-    assert set(report.metrics) == {"error"}
+    assert set(report.metrics) == {"error", "loss"}
     assert report.secondsPerStep > 0
     assert report.peakMemoryBytes > 0
-    text = check.describe(report)
+    text = describe(report)
     assert "parameters    4, trainable 4" in text
     assert "loss " in text
 
@@ -133,20 +135,24 @@ def test_valid_task_is_described() -> None:
         ("ScalarLoss", "loss(labels float32 [8], outputs float32 [8, 1]): ValueError: loss() returned a scalar"),
         ("LossOfColumns", "returned 1 losses for 8 examples: it must return one loss per example"),
         ("ShapesThatDiffer", "model() called with features float32 [8, 3]: "),
-        ("Unbuilt", "model() returned a model that is not built. Start the model with keras.Input."),
+        (
+            "Unbuilt",
+            "model(): got a model that is not built; expected a model whose variables exist. Begin the",
+        ),
         ("Raising", "model() or optimizer(): RuntimeError: no optimizer today"),
-        ("NoLabels", 'dataset(context, "train"): ValueError: yields TensorSpec'),
-        ("NotBatched", "the first dimension must be the batch, of context.batch_size examples (8)"),
-        ("NoDataset", 'dataset(context, "train"): ValueError: returned list: it must return a tf.data.Dataset'),
-        ("NothingToTrainOn", "is empty: it must repeat indefinitely. End it with repeat()"),
+        ("NoLabels", 'dataset(context, "train"): got elements float32 [8, 3]; expected a tuple (features, labels)'),
+        ("NotBatched", "expected the batch as the first dimension of each tensor, 8 examples (context.batch_size)"),
+        ("NoDataset", 'dataset(context, "train"): got an object of type list; expected a tf.data.Dataset.'),
+        ("NothingToTrainOn", 'dataset(context, "train"): got a dataset of 0 batches; expected an endless dataset'),
         ("NotANumber", "loss(): the first step's loss is nan"),
         ("WrongMetric", "metrics(): "),
     ],
 )
 def test_error_of_a_task_names_the_method_and_the_cause(name: str, message: str) -> None:
-    with pytest.raises(TaskFailed) as error:
+    with pytest.raises(TrainerExit) as error:
         checked(name)
     assert message in str(error.value)
+    assert error.value.code == exit_codes.FAILED
     assert "\n" not in str(error.value)
 
 
@@ -164,30 +170,49 @@ def test_refusal_of_a_task_names_its_missing_methods() -> None:
         ([f"{HERE}:Line", "--set", "rate"], 2, '--set: got "rate"; expected NAME=VALUE.'),
         ([f"{HERE}:Line", "--batch-size", "0"], 2, "--batch-size"),
         (["dogits"], 2, 'trainer.task: got "dogits"'),
-        ([], 2, "the following arguments are required: task"),
+        ([], 2, "task: got nothing; expected a task, or --record with a run record."),
+        (["--record", "absent.json"], 2, 'TRAINER_RECORD: got "absent.json", which cannot be read'),
+        ([f"{HERE}:Line", "--replicas", "0"], 2, "--replicas: got 0; expected 1 or more."),
     ],
 )
 def test_check_command_fails_with_one_line(
     words: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert check.main(words) == code
+    assert command.main(words) == code
     out, err = capsys.readouterr()
     assert (out, len(err.strip().splitlines())) == ("", 1)
     assert message in err
 
 
 def test_json_option_prints_the_report_or_the_error(capsys: pytest.CaptureFixture[str]) -> None:
-    assert check.main([f"{HERE}:Line", "--json", "--batch-size", "4", "--set", "learning_rate=0.5"]) == 0
+    assert command.main([f"{HERE}:Line", "--json", "--batch-size", "4", "--set", "learning_rate=0.5"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["batchSize"] == 4
     assert report["inputs"] == "float32 [4, 3]"
-    assert check.main([f"{HERE}:ScalarLoss", "--json"]) == 1
+    assert command.main([f"{HERE}:ScalarLoss", "--json"]) == 1
     assert "returned a scalar" in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_record_option_takes_the_settings_of_a_run(raw: dict[str, Any], tmp_path: Path) -> None:
+    settings = {"task": f"{HERE}:Line", "steps": 7, "batchSize": 4, "precision": "mixed_bfloat16", "jitCompile": True}
+    raw["identity"]["trainer"] = {**settings, "hyperparameters": {"rows": 30, "learning_rate": 0.2}}
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(raw))
+
+    def settings_of(*words: str) -> TrainerConfig:
+        return command._settings(command._parser().parse_args(words))
+
+    found = settings_of("--record", str(path), "--set", "rows=20")
+    assert (found.task, found.steps, found.batch_size, found.jit_compile) == (f"{HERE}:Line", 7, 4, True)
+    assert (found.precision, found.hyperparameters) == ("mixed_bfloat16", {"rows": 20, "learning_rate": 0.2})
+    changed = settings_of("digits", "--record", str(path), "--precision", "float32", "--batch-size", "2")
+    assert (changed.task, changed.precision, changed.batch_size) == ("digits", "float32", 2)
+    assert settings_of("digits").batch_size == 8
 
 
 def test_set_option_converts_numbers_and_booleans() -> None:
     texts = ["a=1", "b=1e-3", "c=true", "d=sgd", "e=x=y"]
-    assert dict(map(check._assignment, texts)) == {"a": 1, "b": 0.001, "c": True, "d": "sgd", "e": "x=y"}
+    assert dict(map(command._assignment, texts)) == {"a": 1, "b": 0.001, "c": True, "d": "sgd", "e": "x=y"}
 
 
 def test_multiply_adds_cover_convolutions_and_matrix_products() -> None:
@@ -197,7 +222,7 @@ def test_multiply_adds_cover_convolutions_and_matrix_products() -> None:
     x = keras.layers.Flatten()(x)
     model = keras.Model(inputs, keras.layers.Dense(10)(x))  # 256 * 10
     spec = tf.TensorSpec([None, 8, 8, 3], tf.float32)
-    assert check.multiply_adds(model, spec) == 64 * 4 * 27 + 64 * 4 * 9 + 256 * 10
+    assert counts.multiply_adds(model, spec) == 64 * 4 * 27 + 64 * 4 * 9 + 256 * 10
 
 
 def test_task_has_the_settings_of_the_run() -> None:
@@ -221,9 +246,9 @@ def test_task_of_the_guide_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPa
                 }
                 writer.write(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
     settings = TrainerConfig(task="line_of_the_guide:Line", batch_size=4, steps=10)
-    report = check.check(settings, str(tmp_path))
+    report = inspection.check(settings, str(tmp_path))
     assert (report.parameters, report.inputs, report.outputs) == (4, "float32 [4, 3]", "float32 [4, 1]")
-    assert set(report.metrics) == {"error"}
+    assert set(report.metrics) == {"error", "loss"}
 
 
 class FourFeatures(Line):
@@ -234,8 +259,8 @@ class FourFeatures(Line):
 
 
 def test_wrong_shape_is_told_by_its_own_line() -> None:
-    with pytest.raises(TaskFailed) as error:
-        check.check(TrainerConfig(task=f"{HERE}:FourFeatures", batch_size=4), None)
+    with pytest.raises(TrainerExit) as error:
+        inspection.check(TrainerConfig(task=f"{HERE}:FourFeatures", batch_size=4), None)
     assert str(error.value).endswith(
         "ValueError: Input 0 with name 'None' of layer 'line' is incompatible with the layer: expected axis -1 of "
         "input shape to have value 4, but received input with shape (4, 3)"

@@ -66,6 +66,11 @@ def test_incomplete_checkpoints_are_listed_and_partial_saves_deleted(
     assert all_complete(str(directory)) == []
 
 
+@pytest.fixture(autouse=True)
+def _no_pause_before_the_second_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainer.storage.checkpoints._SECOND_LOOK_SECONDS", 0.0)
+
+
 @pytest.fixture
 def saved(tmp_path: Path) -> tuple[tf.Variable, Checkpoints]:
     """Two checkpoints of one variable, whose value is their step."""

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from trainer.engine import evaluation, pipelines, steps
 from trainer.runtime.config import TrainerConfig
-from trainer.runtime.errors import ConfigError
+from trainer.runtime.errors import ConfigError, InvalidTask
 from trainer.storage.checkpoints import Checkpoints, newest_complete
 from trainer.task import DataContext, load
 from trainer.tasks.digits import Digits
@@ -130,7 +130,7 @@ def test_model_that_is_not_built_is_refused() -> None:
         def model(self) -> object:
             return keras.Sequential([keras.layers.Dense(1)])
 
-    with pytest.raises(ValueError, match=r"Start the model with keras\.Input"):
+    with pytest.raises(InvalidTask, match=r"a model that is not built.*Begin the model with keras\.Input"):
         steps.build(Unbuilt({}), tf.distribute.OneDeviceStrategy("/cpu:0"), TrainerConfig())
 
 

@@ -1,0 +1,305 @@
+"""The trial before step 1: what a task cannot do at the end of a run is refused before the run trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainer.engine import trial
+from trainer.engine.evaluation import Evaluation
+from trainer.runtime import exit_codes
+from trainer.runtime.config import EarlyStopping
+from trainer.runtime.errors import ConfigError, TrainerExit
+from trainer.task import DataContext, Task
+
+pytestmark = pytest.mark.slow
+
+
+class Line(Task):
+    """A valid task; each test changes one thing."""
+
+    def model(self) -> Any:
+        return keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+
+    def optimizer(self) -> Any:
+        return keras.optimizers.SGD(0.1)
+
+    def loss(self, labels: Any, outputs: Any) -> Any:
+        return tf.square(labels - outputs[:, 0])
+
+    def examples(self) -> Any:
+        x = tf.random.stateless_uniform([20, 3], [1, 2])
+        return tf.data.Dataset.from_tensor_slices((x, tf.reduce_sum(x, axis=1)))
+
+    def dataset(self, context: DataContext, split: str) -> Any:
+        data = self.examples().repeat() if split == "train" else self.examples()
+        return data.batch(context.batch_size, drop_remainder=split == "train")
+
+
+def attempt(task: Task, folder: Path, early_stopping: EarlyStopping | None = None) -> dict[str, float]:
+    """Try `task`; the directory of the export must be gone afterward."""
+    path = folder / "export.tmp"
+    try:
+        local = Evaluation(task, batch_size=8, data_dir=None)
+        return trial.run(local, early_stopping=early_stopping, export_to=str(path))
+    finally:
+        assert not path.exists()
+
+
+def refusal(task: Task, folder: Path) -> str:
+    """Return the one line of the refusal of `task`."""
+    with pytest.raises(TrainerExit) as error:
+        attempt(task, folder)
+    assert error.value.code == exit_codes.FAILED
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+class Own(keras.metrics.Metric):
+    """The base of metrics of one's own: the sum of the absolute errors."""
+
+    def __init__(self) -> None:
+        super().__init__(name="own")
+        self.sum = self.add_variable((), "zeros", name="sum")
+
+    def update_state(self, labels: Any, outputs: Any, sample_weight: Any = None) -> None:
+        self.sum.assign_add(tf.reduce_sum(tf.abs(labels - outputs[:, 0])))
+
+    def result(self) -> Any:
+        return self.sum
+
+
+class CounterInPython(Own):
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def update_state(self, labels: Any, outputs: Any, sample_weight: Any = None) -> None:
+        super().update_state(labels, outputs)
+        self.count += 1
+
+    def result(self) -> Any:
+        return self.sum / max(1, self.count)
+
+
+class NeverReset(CounterInPython):
+    """Its counter starts with the trace, and an evaluation does not reset it."""
+
+    def result(self) -> Any:
+        return self.count
+
+    def reset_state(self) -> None:
+        self.sum.assign(0.0)
+
+
+class VariableThatIsNotReset(Own):
+    def reset_state(self) -> None:
+        pass
+
+
+class Numpy(Own):
+    def update_state(self, labels: Any, outputs: Any, sample_weight: Any = None) -> None:
+        self.sum.assign_add(float(np.abs(labels.numpy() - outputs.numpy()[:, 0]).sum()))
+
+
+class SymbolicState(Own):
+    def update_state(self, labels: Any, outputs: Any, sample_weight: Any = None) -> None:
+        self.last = tf.reduce_sum(outputs)
+
+    def result(self) -> Any:
+        return self.last
+
+
+class PerClass(Own):
+    def result(self) -> Any:
+        return tf.stack([self.sum.value, self.sum.value])
+
+
+class NamedLoss(Own):
+    def __init__(self) -> None:
+        super().__init__()
+        self.name = "loss"
+
+
+class TwoValues(Own):
+    def result(self) -> Any:
+        return {"sum": self.sum, "twice": 2 * self.sum}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "message"),
+    [
+        ([CounterInPython], "metrics(): got own "),
+        ([NeverReset], "after two batches in a graph; expected 2, its value outside of a graph. Keep the state"),
+        ([VariableThatIsNotReset], "metrics(): got own "),
+        ([Numpy], "metrics(): AttributeError: 'SymbolicTensor' object has no attribute 'numpy'"),
+        ([SymbolicState], "metrics(): "),
+        ([PerClass], "metrics(): got the metric 'own' of shape [2]; expected a number, or a mapping of names"),
+        ([NamedLoss], "metrics(): got two values with the name 'loss'; expected one value per name"),
+        ([Own, Own], "metrics(): got two values with the name 'own'"),
+    ],
+)
+def test_metric_that_is_wrong_in_a_graph_is_refused(metrics: list[type[Own]], message: str, tmp_path: Path) -> None:
+    task = Line({})
+    task.metrics = lambda: [each() for each in metrics]  # type: ignore[method-assign]
+    assert message in refusal(task, tmp_path)
+
+
+def test_metrics_of_keras_and_metrics_with_several_values_are_accepted(tmp_path: Path) -> None:
+    task = Line({})
+    task.metrics = lambda: [  # type: ignore[method-assign]
+        TwoValues(),
+        keras.metrics.MeanAbsoluteError(name="error"),
+        keras.metrics.R2Score(name="r2"),
+        keras.metrics.AUC(name="auc"),
+        keras.metrics.MeanMetricWrapper(lambda y, p: tf.abs(y - p[:, 0]), name="wrapped"),
+    ]
+    task.loss = lambda labels, outputs: tf.abs(labels - outputs[:, 0])  # type: ignore[method-assign]
+    task.examples = lambda: Line.examples(task).map(lambda x, y: (x, tf.minimum(y, 1.0)))  # type: ignore[method-assign]
+    task.model = lambda: keras.Sequential(  # type: ignore[method-assign]
+        [keras.Input((3,)), keras.layers.Dense(1, activation="sigmoid")]
+    )
+    found = attempt(task, tmp_path)
+    assert set(found) == {"sum", "twice", "error", "r2", "auc", "wrapped", "loss"}
+    assert found["twice"] == pytest.approx(2 * found["sum"])
+    assert found["loss"] == pytest.approx(found["wrapped"]) == pytest.approx(found["sum"] / 16)
+
+
+def test_model_that_draws_random_numbers_is_accepted(tmp_path: Path) -> None:
+    task = Line({})
+    task.metrics = lambda: [Own()]  # type: ignore[method-assign]
+    task.model = lambda: keras.Sequential(  # type: ignore[method-assign]
+        [keras.Input((3,)), keras.layers.Lambda(lambda x: x + tf.random.normal(tf.shape(x))), keras.layers.Dense(1)]
+    )
+    attempt(task, tmp_path)
+
+
+TABLES: list[Any] = []
+FREE: list[Any] = []
+
+
+class Lookup(keras.layers.Layer):
+    def call(self, x: Any) -> Any:
+        return x + TABLES[0].lookup(tf.cast(x, tf.int64))
+
+
+class OwnVariable(keras.layers.Layer):
+    def build(self, shape: Any) -> None:
+        self.w = tf.Variable(tf.ones([shape[-1]]))
+
+    def call(self, x: Any) -> Any:
+        return x * self.w
+
+
+class FreeVariable(keras.layers.Layer):
+    def call(self, x: Any) -> Any:
+        return x * FREE[0]
+
+
+class Subclass(keras.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = keras.layers.Dense(1)
+
+    def build(self, shape: Any) -> None:
+        self.built = True
+
+    def call(self, x: Any) -> Any:
+        return self.dense(x)
+
+
+def with_layer(layer: Any) -> Any:
+    return keras.Sequential([keras.Input((3,)), layer, keras.layers.Dense(1)])
+
+
+def built_only_by_name() -> Any:
+    model = Subclass()
+    model.build((None, 3))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (
+            lambda: with_layer(Lookup()),
+            "the export of the model: AssertionError: Tried to export a function",
+        ),
+        (
+            lambda: with_layer(OwnVariable()),
+            "trainable variable sequential/own_variable/Variable:0, which is not",
+        ),
+        (lambda: with_layer(FreeVariable()), "model() or loss(): got the trainable variable free:0, which is not a"),
+        (built_only_by_name, "dense/kernel only when it is called; expected a model whose variables exist"),
+        (Subclass, "model(): got a model that is not built; expected a model whose variables exist. Begin the model"),
+        (lambda: 1 / 0, "model(): ZeroDivisionError: division by zero"),
+    ],
+)
+def test_model_that_cannot_be_restored_or_exported_is_refused(model: Any, message: str, tmp_path: Path) -> None:
+    keys = tf.lookup.KeyValueTensorInitializer(tf.constant([0, 1], tf.int64), tf.constant([0.5, 1.5]))
+    TABLES[:], FREE[:] = [tf.lookup.StaticHashTable(keys, -1.0)], [tf.Variable(2.0, name="free")]
+    task = Line({})
+    task.model = model  # type: ignore[method-assign]
+    keras.utils.clear_session()
+    assert message in refusal(task, tmp_path)
+
+
+def test_variables_that_need_no_training_are_accepted(tmp_path: Path) -> None:
+    class Constant(OwnVariable):
+        def build(self, shape: Any) -> None:
+            self.w = tf.Variable(tf.ones([shape[-1]]), trainable=False)
+
+    frozen = keras.layers.Dense(3)
+    frozen.trainable = False
+    for layer in (Constant(), frozen, keras.layers.BatchNormalization()):
+        task = Line({})
+        task.model = lambda layer=layer: with_layer(layer)  # type: ignore[method-assign]
+        attempt(task, tmp_path)
+
+
+def test_trainable_variable_of_the_loss_is_refused(tmp_path: Path) -> None:
+    task = Line({})
+    scale = tf.Variable(1.0, name="scale")
+    task.loss = lambda labels, outputs: scale * tf.square(labels - outputs[:, 0])  # type: ignore[method-assign]
+    assert "the trainable variable scale:0" in refusal(task, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("held_out", "message"),
+    [
+        (lambda data: data.repeat().batch(8), 'dataset(context, "eval"): got an endless dataset'),
+        (lambda data: data.take(0).batch(8), 'dataset(context, "eval"): got an empty dataset'),
+        (lambda data: data.filter(lambda x, y: y < -1).batch(8), 'dataset(context, "eval"): got no batch'),
+        (lambda data: data.batch(8).map(lambda x, y: x), "expected a tuple (features, labels)"),
+    ],
+)
+def test_held_out_data_that_cannot_be_evaluated_are_refused(held_out: Any, message: str, tmp_path: Path) -> None:
+    task = Line({})
+    task.dataset = lambda context, split: held_out(task.examples())  # type: ignore[method-assign]
+    assert message in refusal(task, tmp_path)
+
+
+def test_early_stopping_needs_a_metric_of_the_task(tmp_path: Path) -> None:
+    attempt(Line({}), tmp_path, EarlyStopping(metric="loss", mode="min"))
+    with pytest.raises(ConfigError, match=r'trainer.earlyStopping.metric: got "acc"; expected one of "loss"'):
+        attempt(Line({}), tmp_path, EarlyStopping(metric="acc"))
+    task = Line({})
+    task.dataset = lambda context, split: None if split == "eval" else Line.dataset(task, context, split)  # type: ignore[method-assign]
+    with pytest.raises(ConfigError, match="expected a task with evaluation data"):
+        attempt(task, tmp_path, EarlyStopping(metric="loss"))
+
+
+def test_errors_that_may_pass_are_not_errors_of_the_task(tmp_path: Path) -> None:
+    task = Line({})
+
+    def read(x: Any, y: Any) -> Any:
+        raise tf.errors.UnavailableError(None, None, "the storage is away")
+
+    task.model = lambda: read(0, 0)  # type: ignore[method-assign]
+    with pytest.raises(tf.errors.UnavailableError):
+        attempt(task, tmp_path)

@@ -1,0 +1,182 @@
+"""The trial: before step 1, a run does once with one batch what it otherwise does for the first time at its end.
+
+It evaluates a fresh model in the graph of the real evaluation, exports the model, and loads and calls the export. So a
+task that cannot be evaluated or exported fails before it is trained.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable
+
+import tensorflow as tf
+
+from trainer import embedding
+from trainer.engine import batches, export
+from trainer.engine.calling import calling
+from trainer.engine.evaluation import Evaluation, results
+from trainer.runtime.config import EarlyStopping
+from trainer.runtime.errors import InvalidTask, Words
+from trainer.runtime.logs import log
+from trainer.runtime.types import Json, Metric, Model, Tensor, Variable
+from trainer.storage import files
+from trainer.storage.evaluation_record import require_metric
+
+Batch = tuple[Tensor, ...]
+
+
+def run(local: Evaluation, *, early_stopping: EarlyStopping | None, export_to: str | None) -> dict[str, float]:
+    """Try the evaluation and the export of a task with a fresh model; return the metrics of one batch.
+
+    Args:
+        local: The evaluation of the task, with its fresh model.
+        early_stopping: The rule of early stopping, whose metric must exist.
+        export_to: The directory to export to, which is deleted afterward. None: the export is not tried.
+
+    Raises:
+        ConfigError: The task does not have the metric of early stopping.
+        TaskFailed: A method of the task raises an error.
+        InvalidTask: A method of the task returns something invalid.
+
+    """
+    started = time.monotonic()
+    batch = first_batch(local)
+    metrics = evaluate(local, batch)
+    if early_stopping:
+        require_metric(early_stopping, metrics)
+    if export_to:
+        try_export(local, batch, export_to)
+    log.info("tried the evaluation%s in %.1f s", " and the export" if export_to else "", time.monotonic() - started)
+    return metrics
+
+
+def first_batch(local: Evaluation) -> Batch | None:
+    """Return the first batch of the evaluation split, or None if the task has no such split."""
+    if local.dataset is None:
+        return None
+    with calling('dataset(context, "eval")'), batches.refusals():
+        batch: Batch | None = next(iter(local.dataset), None)
+    if batch is None:
+        raise InvalidTask(
+            'dataset(context, "eval")',
+            got=Words("no batch"),
+            expected="each example of the evaluation split once",
+            fix="Return None if the task has no evaluation data",
+        )
+    return batch
+
+
+def evaluate(local: Evaluation, batch: Batch | None) -> dict[str, float]:
+    """Evaluate `batch` several times as a run does; return the metrics, which are those of the batch.
+
+    Raises:
+        TaskFailed: A method of the task raises an error.
+        InvalidTask: The model or a metric keeps a state where the trainer does not find it.
+
+    """
+    if batch is None:
+        return {}
+    existing = identities(local.model.variables)
+    local.step(batch)  # TensorFlow traces the graph here. Python code of the task runs now and never again.
+    require_existing(local.model, existing)
+    require_tracked(local.model, local.watched)
+    local.reset()
+    outputs = [local.step(batch) for _ in range(2)]
+    found = local.values()
+    _require_equal(local.new_metrics(), batch, outputs, found)
+    return found
+
+
+def identities(variables: Iterable[Variable]) -> set[int]:
+    """Return the identities of `variables`, of Keras or of TensorFlow."""
+    return {id(getattr(each, "value", each)) for each in variables}
+
+
+def require_existing(model: Model, existing: set[int]) -> None:
+    """Refuse variables that the model created when it was called, because they would not be restored.
+
+    Args:
+        model: The model, after a call.
+        existing: The identities of its variables before the call.
+
+    Raises:
+        InvalidTask: The model has a new variable.
+
+    """
+    for variable in model.variables:
+        if id(variable.value) not in existing:
+            raise InvalidTask(
+                "model()",
+                got=Words(f"a model that creates {variable.path} only when it is called"),
+                expected="a model whose variables exist",
+                fix="Begin the model with keras.Input, or call it once in model()",
+            )
+
+
+def require_tracked(model: Model, watched: Iterable[Variable]) -> None:
+    """Refuse trainable variables that Keras does not find in the model, because they would not be trained.
+
+    Args:
+        model: The model.
+        watched: The trainable variables that the model and the loss use.
+
+    Raises:
+        InvalidTask: One of them is not a variable of the model.
+
+    """
+    known = identities(model.variables)
+    known |= {id(piece) for table in embedding.tables(model) for piece in table.pieces}
+    for variable in watched:
+        if id(variable) not in known:
+            raise InvalidTask(
+                "model() or loss()",
+                got=Words(f"the trainable variable {variable.name}, which is not a variable of the model"),
+                expected="variables that Keras tracks and the optimizer trains",
+                fix="Create it with add_weight() of a layer, or with trainable=False",
+            )
+
+
+def _require_equal(metrics: list[Metric], batch: Batch, outputs: list[Tensor], found: dict[str, float]) -> None:
+    """Refuse metrics that count otherwise in a graph than outside, such as those with a counter in Python.
+
+    Args:
+        metrics: New metrics, to be updated outside of a graph.
+        batch: The batch of all updates.
+        outputs: The outputs of the model for each update.
+        found: The values of the metrics in the graph.
+
+    Raises:
+        InvalidTask: A value differs.
+
+    """
+    _, labels, *weights = batch
+    with calling("metrics()"):
+        for each in outputs:
+            for metric in metrics:
+                metric.update_state(labels, each, sample_weight=weights[0] if weights else None)
+        expected = results(metrics)
+    for name, value in expected.items():
+        got = found.get(name, math.nan)
+        if not (math.isclose(got, value, rel_tol=1e-3, abs_tol=1e-6) or (math.isnan(got) and math.isnan(value))):
+            raise InvalidTask(
+                "metrics()",
+                got=Words(f"{name} {got:.6g} after two batches in a graph"),
+                expected=f"{value:.6g}, its value outside of a graph",
+                fix="Keep the state of the metric in add_variable(), and use only TensorFlow or keras.ops in it",
+            )
+
+
+def try_export(local: Evaluation, batch: Batch | None, path: str) -> None:
+    """Export the model to the directory `path`, load it, call it with `batch` if it fits, and delete it."""
+    signature: list[Json] = local.signature()
+    files.remove_tree(path)
+    try:
+        with calling("the export of the model"):
+            require_tracked(local.model, export.write(local.model, signature, path))
+            loaded = tf.saved_model.load(path)
+            arguments = None if batch is None else export.arguments(signature, batch[0])
+            if arguments is not None:
+                getattr(loaded, export.ENDPOINT)(*arguments)
+    finally:
+        files.remove_tree(path)
