@@ -15,6 +15,7 @@ import tensorflow as tf
 from keras.src.backend.common import global_state
 from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 
+from trainer import embedding
 from trainer.runtime.types import Model, Strategy, Tensor, Variable
 from trainer.storage.checkpoints import numbered
 
@@ -28,15 +29,16 @@ _STEP: Final = 7_919
 
 
 def counted(model: Model) -> list[Variable]:
-    """Return the variables of `model` that its layers update themselves, without the states of random numbers.
+    """Return the variables of `model` that its layers update themselves, as `tf.Variable`.
 
-    A frozen weight is not one of them: it was created trainable, and the optimizer leaves it alone.
+    A frozen weight is not one of them: it was created trainable, and the optimizer leaves it alone. Nor are the states
+    of random numbers and the accumulators of embedding tables, which all replicas update alike.
     """
-    return [
-        each
-        for each in model.non_trainable_variables
-        if not each.path.endswith(_SEED) and not each.value.trainable and each.value.dtype != tf.string
-    ]
+    found = [each.value for each in model.non_trainable_variables if not each.path.endswith(_SEED)]
+    for layer in model._flatten_layers():
+        if not isinstance(layer, embedding.Embedding):  # Keras does not list variables that a layer creates itself.
+            found += [each for each in vars(layer).values() if isinstance(each, tf.Variable)]
+    return [each for each in found if not each.trainable and each.dtype != tf.string]
 
 
 def seeds(model: Model, unseeded: Generator) -> list[Variable]:
@@ -85,7 +87,8 @@ class Copies:
     def __init__(self, strategy: Strategy, model: Model, unseeded: Generator) -> None:
         several = strategy.num_replicas_in_sync > 1
         self._strategy = strategy
-        self._counted = [each.value for each in counted(model) if each.aggregation == "none"] if several else []
+        alone = tf.VariableAggregation.NONE
+        self._counted = [each for each in counted(model) if each.aggregation == alone] if several else []
         self._seeds = [each.value for each in seeds(model, unseeded)] if several else []
         self._mean = tf.function(lambda: strategy.run(self._take_mean))
 

@@ -192,9 +192,13 @@ def exported(case: Case, name: str, strategy: Any) -> Results:
     started.stepper.run(case["steps"])
     fresh = started.task.model()
     restore_model(started.save(), fresh)
-    values = {"raw": started.state.model.variables, "exported": fresh.variables}
+    values = {"raw": started.state.model.variables, "exported": [*fresh.variables, *replicated.counted(fresh)]}
     averages_of = getattr(started.state.optimizer, "_model_variables_moving_average", [])
-    found = {f"{kind}/{each.name}": each.numpy() for kind, variables in values.items() for each in variables}
+    found = {
+        f"{kind}/{each.name.partition(':')[0]}": each.numpy()
+        for kind, variables in values.items()
+        for each in variables
+    }
     return {**found, **{f"average/{each.name}": each.numpy() for each in averages_of}}
 
 
