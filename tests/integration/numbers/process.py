@@ -14,7 +14,7 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,7 +156,8 @@ def drawn(case: Case, name: str, strategy: Any) -> Results:
     """Return what each replica draws: twice in a run, twice after its checkpoint, and twice after a restart from it."""
     started = start(case, name, strategy)
     started.stepper.run(1)
-    before = draw(started, strategy)
+    draw = drawing(started, strategy)
+    before = draw()
     path = started.save()
     if worker := json.loads(os.environ.get("TF_CONFIG", "{}")).get("task"):
         # All workers restore what the first one has written, as those of a run do.
@@ -164,18 +165,18 @@ def drawn(case: Case, name: str, strategy: Any) -> Results:
             (Path(sys.argv[2]) / "path").write_text(path)
         wait_for_workers(strategy)
         path = (Path(sys.argv[2]) / "path").read_text()
-    after = draw(started, strategy)
+    after = draw()
     keras.backend.clear_session()
     keras.utils.set_random_seed(1)
     return {
         "before": before,
         "after": after,
-        "restarted": draw(start(case, name, strategy, restore=path), strategy),
+        "restarted": drawing(start(case, name, strategy, restore=path), strategy)(),
     }
 
 
-def draw(started: Started, strategy: Any) -> Any:
-    """Return two draws of all sources: `[time, replica, example, source]`."""
+def drawing(started: Started, strategy: Any) -> Callable[[], Any]:
+    """Return the function that returns two draws of all sources: `[time, replica, example, source]`."""
     model, unseeded = started.state.model, started.state.unseeded
 
     def replica() -> Any:
@@ -183,7 +184,7 @@ def draw(started: Started, strategy: Any) -> Any:
         return model(tf.ones([4, 4]), training=True)[1]
 
     run = tf.function(lambda: strategy.run(replica))
-    return np.array([numbers(strategy.experimental_local_results(run())) for _ in range(2)])
+    return lambda: np.array([numbers(strategy.experimental_local_results(run())) for _ in range(2)])
 
 
 def exported(case: Case, name: str, strategy: Any) -> Results:
@@ -194,12 +195,12 @@ def exported(case: Case, name: str, strategy: Any) -> Results:
     restore_model(started.save(), fresh)
     values = {"raw": started.state.model.variables, "exported": [*fresh.variables, *replicated.counted(fresh)]}
     averages_of = getattr(started.state.optimizer, "_model_variables_moving_average", [])
-    found = {
-        f"{kind}/{each.name.partition(':')[0]}": each.numpy()
-        for kind, variables in values.items()
-        for each in variables
+    values["average"] = averages_of
+    return {
+        f"{kind}/{place}/{each.name.partition(':')[0]}": each.numpy()
+        for kind, found in values.items()
+        for place, each in enumerate(found)
     }
-    return {**found, **{f"average/{each.name}": each.numpy() for each in averages_of}}
 
 
 def communication(case: Case, name: str, strategy: Any) -> Results:
