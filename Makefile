@@ -2,7 +2,7 @@
 SHELL := bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup check test review demo gitops-demo bench numbers release cluster cluster-down e2e e2e-smoke e2e-report docs golden lock clean
+.PHONY: help setup check test fuzz review demo gitops-demo bench numbers release cluster cluster-down e2e e2e-smoke e2e-report docs golden lock clean
 
 help:            ## Show this list
 	@sed -n 's/^\([a-z0-9-]*:\)[^#]*## /\1 /p' Makefile | column -t -s: -l2
@@ -15,6 +15,9 @@ check: setup     ## Run the quick checks: lint, types, imports, prose, schema an
 
 test: setup      ## Run all tests that need no cluster
 	@scripts/test.sh
+
+fuzz: setup      ## Give the review 100,000 hostile job files, names, trees and histories; FUZZ=NUMBER for another number
+	@FUZZ=$(or $(FUZZ),100000) pytest -q tests/unit/review/test_fuzz.py
 
 review: setup    ## Show the effect on runs of merging HEAD into main; BASE=REF and HEAD=REF select other commits
 	@tfd review --base $(or $(BASE),main) --head $(or $(HEAD),HEAD)

@@ -37,6 +37,12 @@ review() { tfd review --base HEAD --head "$HEAD_COMMIT" "${approvals[@]}" --form
 mkdir -p build/review
 code=0
 review markdown >build/review/comment.md || code=$?
-review json >build/review/review.json || [ $? = "$code" ]
+# A process that the system ended writes no review comment, and the comment of the push before would stay.
+[ "$(head -n 1 build/review/comment.md)" = '<!-- tfd review -->' ] || {
+  code=2
+  printf '%s\n' '<!-- tfd review -->' '### ❔ The review itself failed' '' \
+    "It ended without a result. Read the log of the workflow run." >build/review/comment.md
+}
+review json >build/review/review.json || [ $? = "$code" ] || printf '{"exitCode": %s}\n' "$code" >build/review/review.json
 cat build/review/comment.md >>"${GITHUB_STEP_SUMMARY:-/dev/null}"
 exit "$code"

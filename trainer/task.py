@@ -69,8 +69,11 @@ class DataContext:
     pipeline: int = 0
     """Index of this pipeline, from 0."""
     seed: int | None = None
-    """Seed for random operations such as `shuffle`. It differs for each pipeline and after each restart. None in a
-    ParameterServer run, in which each pipeline has a random order: TensorFlow accepts None as a seed."""
+    """Seed for random operations such as `shuffle`. It differs for each pipeline and stays the same after a restart.
+    None in a ParameterServer run, in which each pipeline has a random order: TensorFlow accepts None as a seed."""
+    start: int = 0
+    """Number of batches that this pipeline has yielded before the restart. Only the functions of `trainer.inputs` leave
+    them out by this number. For other datasets it is 0, and the trainer leaves them out."""
     data_dir: str | None = None
     """DATA_DIR: the directory of the user's data. None: the run has no data directory."""
 

@@ -27,6 +27,7 @@ ORDER = (
         "gitops_life",
         "gitops_at_most_once",
         "gitops_isolation",
+        "gitops_checkout",
         "gitops_baseline",
         "gitops_emulated",
     ),

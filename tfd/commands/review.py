@@ -12,8 +12,11 @@ from tfd.jobfile.helm import HelmError
 from tfd.review.analysis.policy_file import RulesError
 from tfd.review.analysis.pull_request import review_pull_request
 from tfd.review.output import comment, json_report
+from tfd.review.sources.budget import ReviewError, failed
 from tfd.review.sources.git import GitError, Repository
 from tfd.text import json_text, visible
+
+_EXPECTED = (GitError, RulesError, HelmError, ReviewError)
 
 
 @click.command("review", short_help="Show the effect of merging a pull request.")
@@ -50,19 +53,24 @@ def command(base: str, head: str, style: str, folder: Path, approvals: tuple[str
     Example: tfd review --base origin/main --head HEAD
     """  # noqa: D301 - click reads the escape
     try:
-        found = review_pull_request(Repository(folder), base, head, approvals)
-    except (GitError, RulesError, HelmError) as error:
+        code, shown = _review(Repository(folder), base, head, style, approvals)
+    except Exception as unexpected:
+        error = unexpected if isinstance(unexpected, _EXPECTED) else failed(unexpected)
         if style == "markdown":
             click.echo(comment.failure(error))
         elif style == "json":
             click.echo(json_text(json_report.failure(error, UNABLE)))
         click.echo(visible(str(error), lines=True), err=True)
         sys.exit(UNABLE)
+    click.echo(shown, nl=False)
+    sys.exit(code)
+
+
+def _review(repository: Repository, base: str, head: str, style: str, approvals: tuple[str, ...]) -> tuple[int, str]:
+    """Return the exit code and the whole output, so that an error while it is written leaves no half of it."""
+    found = review_pull_request(repository, base, head, approvals)
     if style == "markdown":
-        click.echo(comment.comment(found), nl=False)
-    elif style == "json":
-        click.echo(json_text(json_report.as_json(found)))
-    else:
-        for line in comment.lines(found):
-            click.echo(visible(line))
-    sys.exit(found.exit_code)
+        return found.exit_code, comment.comment(found)
+    if style == "json":
+        return found.exit_code, f"{json_text(json_report.as_json(found))}\n"
+    return found.exit_code, "".join(f"{visible(line)}\n" for line in comment.lines(found))

@@ -8,7 +8,7 @@ result of these checks as an error of an operation, which `refusals` turns back 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, NoReturn
 
@@ -79,6 +79,26 @@ def refusals() -> Iterator[None]:
         if isinstance(error, tf.errors.OutOfRangeError):
             raise InvalidData(f'dataset(context, "{TRAIN}")', **_ENDED) from error
         raise
+
+
+def require_same_spec(spec: Json, all_equal: Callable[[str], bool]) -> None:
+    """Refuse training data whose elements differ between the workers of a run.
+
+    Args:
+        spec: The `element_spec` on this worker.
+        all_equal: Returns whether all workers call it with the same text.
+
+    Raises:
+        InvalidData: Another worker has another spec.
+
+    """
+    if not all_equal(str(spec)):
+        _refuse(
+            TRAIN,
+            f"elements {_shown(spec)} on this worker and other ones on another worker",
+            "the same dtypes and shapes on all workers",
+            "Use the same dtypes and shapes for each context.pipeline",
+        )
 
 
 _ENDED: Final = {

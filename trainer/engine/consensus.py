@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zlib
 from typing import Final
 
 import tensorflow as tf
@@ -13,6 +14,8 @@ from trainer.storage import checkpoints
 from trainer.storage.checkpoints import CheckpointRef
 
 _SHARED_DIRECTORY_SECONDS: Final = 60.0
+_HASHES: Final = 2**20
+"""Number of hashes of a text. A float64 holds the sum of their squares over thousands of workers."""
 
 
 class Consensus:
@@ -32,6 +35,12 @@ class Consensus:
         """Return, for each of `values`, the sum over all workers."""
         totals = self._total(tf.constant(values, tf.float64)).numpy()
         return [round(float(each)) // self._local for each in totals]
+
+    def all_equal(self, text: str) -> bool:
+        """Return, on all workers, whether all of them call this with the same `text`."""
+        number = zlib.crc32(text.encode()) % _HASHES
+        total, squares = self.sum(number, number**2)
+        return self._workers * squares == total**2
 
     def step_decision(self, stop: bool, end: bool, count: int) -> tuple[bool, bool, int]:
         """Return one decision for all workers.

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import keras
+import tensorflow as tf
 
-from trainer.engine import averages, export, replicated, trial
+from trainer.engine import averages, batches, export, replicated, trial
 from trainer.engine import strategy as strategies
 from trainer.engine.consensus import Consensus
 from trainer.engine.early_stopping import EarlyStop
@@ -199,7 +200,7 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
     checkpointing.restore(context, saver, consensus)
     copies = replicated.Copies(strategy, state.model, state.unseeded)
     copies.draw_apart(seed=settings.seed, step=int(state.step.numpy()))
-    runner = _step_runner(context, task, strategy, state)
+    runner = _step_runner(context, task, strategy, state, consensus)
     progress = Progress(
         record=context.record,
         run_dir=context.run_dir,
@@ -232,7 +233,9 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
     return Trained(last, progress.rate.overall)
 
 
-def _step_runner(context: Context, task: Task, strategy: Strategy, state: TrainState) -> StepRunner:
+def _step_runner(
+    context: Context, task: Task, strategy: Strategy, state: TrainState, consensus: Consensus | None
+) -> StepRunner:
     settings, replicas = context.record.trainer, strategy.num_replicas_in_sync
     step = replica_step(
         task,
@@ -241,12 +244,21 @@ def _step_runner(context: Context, task: Task, strategy: Strategy, state: TrainS
         replicas=replicas,
         jit_compile=settings.jit_compile,
     )
-    # After a restart the order must differ. Otherwise the first examples repeat and the last ones are never used.
-    seed = None if context.parameter_server else settings.seed + int(state.step.numpy())
-    pipeline = pipeline_function(task, settings, replicas=replicas, data_dir=context.env.data_dir, seed=seed)
+    pipeline = pipeline_function(
+        task,
+        settings,
+        replicas=replicas,
+        data_dir=context.env.data_dir,
+        seed=None if context.parameter_server else settings.seed,
+        step=int(state.step.numpy()),
+    )
     if context.parameter_server:
+        pipeline(tf.distribute.InputContext())  # A worker builds the data in a graph, which hides their cardinality.
         return ParameterServerStepRunner(strategy, state, step, pipeline)
-    return SyncStepRunner(strategy, state, step, strategy.distribute_datasets_from_function(pipeline))
+    data = strategy.distribute_datasets_from_function(pipeline)
+    if consensus:
+        batches.require_same_spec(data.element_spec, consensus.all_equal)
+    return SyncStepRunner(strategy, state, step, data)
 
 
 def _end(context: Context, task: Task, trained: Trained) -> str:

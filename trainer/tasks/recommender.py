@@ -125,8 +125,9 @@ class Recommender(Task):
         """Return batches of `(ids [batch, 5] int64, clicked [batch] int64)`."""
         if split == "train":
             first = inputs.first_seed(context)
-            numbers = tf.data.Dataset.counter(context.pipeline, context.pipelines)
-            batches = numbers.map(lambda number: self._batch(first, number, context.batch_size)[:2])
+            batches = inputs.batch_numbers(context).map(
+                lambda number: self._batch(first, number, context.batch_size)[:2]
+            )
             return batches.prefetch(8)
         return self._held_out(context.batch_size).map(lambda ids, clicked, _: (ids, clicked)).prefetch(2)
 

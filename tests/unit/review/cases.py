@@ -108,6 +108,7 @@ CASES: dict[str, Case] = {
         {NEW: f"{FASTER}env: [{{name: API_KEY, value: 0123456789abcdef0123}}, {{name: A, value: ghp_{36 * 'x'}}}]\n"},
         MERGED,
     ),
+    "rule-old-chart": Case({NEW: changed(FASTER, (VERSION, "0.0.9"))}, MERGED, older="0.0.9"),
     "rule-chart-and-job": Case({NEW: FASTER, "charts/tf-distributed/README.md": "new\n"}, MERGED),
     "rule-too-many-runs": Case({f"jobs/vision/try-{n}.yaml": changed(RUN, ("20000", f"{n + 1}")) for n in range(21)}),
     # The policy file is missing on the base, or the pull request deletes it.

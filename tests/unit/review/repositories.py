@@ -62,6 +62,8 @@ class Case:
     approvals: tuple[str, ...] = ()
     tagged: bool = True
     """Whether the git tag of the chart exists."""
+    older: str = ""
+    """An earlier chart version, with its git tag."""
     release: str = ""
     """A later chart version on the base, with its git tag."""
 
@@ -97,13 +99,18 @@ def start(folder: Path) -> None:
 def build(folder: Path, case: Case) -> Repository:
     """Create the repository of a case, with the branches main and head."""
     start(folder)
+    chart = folder / "charts/tf-distributed/Chart.yaml"
+    if case.older:
+        text = chart.read_text()
+        commit(folder, {"charts/tf-distributed/Chart.yaml": text.replace(VERSION, case.older)})
+        git(folder, "tag", f"tf-distributed-{case.older}")
+        commit(folder, {"charts/tf-distributed/Chart.yaml": text})
     if case.tagged:
         git(folder, "tag", f"tf-distributed-{VERSION}")
     for files in (case.before, case.base):
         if files:
             commit(folder, files)
     if case.release:
-        chart = folder / "charts/tf-distributed/Chart.yaml"
         commit(folder, {"charts/tf-distributed/Chart.yaml": chart.read_text().replace(VERSION, case.release)})
         git(folder, "tag", f"tf-distributed-{case.release}")
     git(folder, "switch", "--quiet", "--create", "head")

@@ -196,7 +196,7 @@ def test_same_identity_is_found_exactly_when_the_hashes_are_equal(
     old, new = (job_of(Entry(path, "100644", f"{n}", 0), json.dumps(values).encode())
                 for n, (path, values) in enumerate(zip((OLD, NEW), PAIRS[name], strict=True)))  # fmt: skip
     same = record(objects(PAIRS[name][0]))["hash"] == record(objects(PAIRS[name][1]))["hash"]
-    assert list(History(renderer, [old], [], []).same_identity(new)) == ([old] if same else [])
+    assert list(History(renderer, [old], None, []).same_identity(new)) == ([old] if same else [])
 
 
 @pytest.fixture
@@ -213,7 +213,7 @@ def test_nearest_run_is_the_parent_else_the_most_similar_else_the_newest(
         return job(json.dumps(helm_yaml.load(RUN).value | values), f"jobs/vision/{run}.yaml")
 
     def nearest(*others: CommittedJobFile, **values: Any) -> str:
-        found = History(renderer, list(others), [], []).nearest(job_with("new", **values))
+        found = History(renderer, list(others), None, []).nearest(job_with("new", **values))
         return found.run if found else ""
 
     far, near = job_with("far", strategy="MultiWorkerMirrored", ps={}), job_with("near", warmStartFrom="x")

@@ -7,7 +7,7 @@ import pytest
 
 from tests.chart.rendering import ROOT
 from tests.unit.review.cases import CASES, FASTER, MERGED, NEW
-from tests.unit.review.repositories import RUN, Case, Files, build, changed, commit, review_of
+from tests.unit.review.repositories import RUN, VERSION, Case, Files, build, changed, commit, review_of
 from tfd.jobfile import helm_yaml
 from tfd.review.analysis.findings import Level
 from tfd.review.analysis.policy_file import RulesError, load_rules
@@ -22,6 +22,7 @@ VIOLATIONS: dict[str, Case] = {
     "gpuHours": CASES["rule-gpus-and-hours"],
     "gpusPerTeam": CASES["rule-gpus-of-the-team"],
     "newRuns": CASES["rule-too-many-runs"],
+    "charts": CASES["rule-old-chart"],
     "literalSecrets": CASES["rule-literal-secret"],
     "separateChanges": CASES["rule-chart-and-job"],
     "uniqueNames": CASES["run-name-of-another-team"],
@@ -37,7 +38,7 @@ def levels(folder: Path, case: Case, rule: str, *, without: bool, waiver: str = 
     text = str(rules).replace("'", '"')
     text = re.sub(rf'("{rule}": {{[^}}]*"waiver": )\[[^]]*\]', rf"\1{waiver}", text)
     base: Files = {**case.base, "review.yaml": f"{text}\n"}
-    found = review_of(folder, Case(case.head, base, case.before, approvals=case.approvals))
+    found = review_of(folder, Case(case.head, base, case.before, approvals=case.approvals, older=case.older))
     return [finding.level for finding in found.all_findings if finding.rule == rule]
 
 
@@ -58,6 +59,27 @@ def test_rule_is_waived_only_by_a_listed_login(approvals: tuple[str, ...], level
     case = CASES["rule-gpus-and-hours"]
     case = Case(case.head, case.base, approvals=approvals)
     assert levels(tmp_path / "r", case, "gpusPerRun", without=False, waiver='["ada", "grace"]') == [level]
+
+
+def test_new_run_on_a_chart_that_is_allowed_but_not_the_newest_gets_a_warning(tmp_path: Path) -> None:
+    case = Case({NEW: FASTER, "jobs/vision/newest.yaml": changed(FASTER, (VERSION, "9.9.9"))}, MERGED, release="9.9.9")
+    found = review_of(tmp_path / "r", case)
+    [warning] = [each for each in found.of_level(Level.WARNING) if str(each.message).startswith("chartVersion: ")]
+    assert warning.path == NEW
+    assert str(warning.message).startswith(f"chartVersion: {VERSION} is not 9.9.9, the chart of the base branch.")
+
+
+def test_versions_are_compared_as_numbers(tmp_path: Path) -> None:
+    """As texts, 0.10.0 is less than 0.9.0."""
+    rules = WRITTEN.replace("oldest: 0.1.0", "oldest: 0.9.0")
+    assert rules != WRITTEN
+    case = Case({NEW: changed(FASTER, (VERSION, "0.10.0"))}, {**MERGED, "review.yaml": rules}, older="0.10.0")
+    assert not [each for each in review_of(tmp_path / "r", case).all_findings if each.rule == "charts"]
+
+
+def test_merged_run_stays_on_its_chart(tmp_path: Path) -> None:
+    old = changed(RUN, (VERSION, "0.0.9"))
+    assert review_of(tmp_path / "r", Case({NEW: f"{old}owner: Ada\n"}, {NEW: old}, older="0.0.9")).all_findings == []
 
 
 def test_merged_run_may_stay_larger_than_the_limit(tmp_path: Path) -> None:

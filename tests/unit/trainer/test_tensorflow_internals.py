@@ -130,6 +130,32 @@ def sharded_variable() -> bool:
     return len(ShardedVariable([tf.Variable([1.0]), tf.Variable([2.0])]).variables) == 2
 
 
+def dataset_inputs() -> bool:
+    first = tf.data.Dataset.range(3)
+    return bool(first.batch(2)._inputs()[0] is first)
+
+
+def dataset_classes() -> bool:
+    from trainer.inputs import _BATCHES, _ONE_TO_ONE
+
+    data = tf.data.Dataset.range(3)
+    found = [
+        data.batch(2), data.batch(2, num_parallel_calls=2), data.map(lambda x: x), data.prefetch(1),
+        data.map(lambda x: x, num_parallel_calls=2), data.with_options(tf.data.Options()),
+        tf.data.Dataset.zip(data, data), data.apply(tf.data.experimental.assert_cardinality(3)),
+    ]  # fmt: skip
+    return {type(each).__name__ for each in found} == _BATCHES | _ONE_TO_ONE
+
+
+def zeros_for_data() -> bool:
+    from tensorflow.python.distribute import input_lib
+
+    strategy = tf.distribute.MirroredStrategy(["/cpu:0"])
+    ends, endless = tf.data.Dataset.range(3).batch(2), tf.data.Dataset.range(3).repeat().batch(2)
+    optional = [input_lib._enable_get_next_as_optional(strategy, each, each.cardinality()) for each in (ends, endless)]
+    return optional == [True, False]
+
+
 def error_classes() -> bool:
     base = next(each for each in tf.errors.UnavailableError.__mro__ if each.__name__ == "OpError")
     return base.__module__.startswith("tensorflow")
@@ -217,6 +243,9 @@ CHECKS: dict[str, Callable[..., bool]] = {
     "seed_generator_state": seed_state,
     "Variable.value": keras_variable,
     "ShardedVariable.variables": sharded_variable,
+    "_inputs": dataset_inputs,
+    "dataset classes": dataset_classes,
+    "zeros in place of data": zeros_for_data,
     "OpError": error_classes,
     "checkpoint files": checkpoint_files,
     "checkpoint state file": checkpoint_state,

@@ -4,21 +4,62 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 from tfd.jobfile import helm
-from tfd.jobfile.helm_yaml import Key
+from tfd.jobfile.helm_yaml import MAX_BYTES, Key
 from tfd.jobfile.schema import class_of
 from tfd.review.analysis.key_changes import UNSET, KeyChange, effective
-from tfd.review.sources.git import Entry, Repository
+from tfd.review.sources.git import REGULAR_FILES, Entry, Repository
 from tfd.review.sources.job_files import FOLDER, CommittedJobFile, is_job_path, job_of
 from tfd.review.sources.renderer import Renderer
 from tfd.review.sources.rendering import Rendering
 
 # Limits the renderings for one new run of a sweep over the number of tasks.
 MOST_RENDERED = 20
+# Of the deleted job files, the newest are read. Nobody has reviewed each commit of a merged pull request.
+MOST_DELETED_BYTES = 4 * 1024 * 1024
+MOST_DELETED_VALUES = 100_000
+_VALUES_OF_AN_UNREADABLE_FILE = 2_000
+
+
+@dataclass
+class Deleted:
+    """The job files that were deleted from the base branch and not added again. They are read when a run is added."""
+
+    repository: Repository
+    commit: str
+
+    @cached_property
+    def entries(self) -> dict[str, Entry]:
+        """The newest version of each file, by path; the file that was deleted last comes first."""
+        found: dict[str, Entry] = {}
+        for entry in self.repository.deleted(self.commit, FOLDER):
+            if is_job_path(entry.path) and entry.mode in REGULAR_FILES:
+                found.setdefault(entry.path, entry)
+        present = self.repository.entries(self.commit, FOLDER)
+        return {path: entry for path, entry in found.items() if path not in present}
+
+    @cached_property
+    def jobs(self) -> list[CommittedJobFile]:
+        """The newest files that can be read within the limits. A file that is not among them is unknown."""
+        sizes = self.repository.sizes(entry.blob for entry in self.entries.values())
+        small = [entry for entry in self.entries.values() if sizes.get(entry.blob, MAX_BYTES + 1) <= MAX_BYTES]
+        totals = accumulate(sizes[entry.blob] for entry in small)
+        read = [entry for entry, total in zip(small, totals, strict=True) if total <= MOST_DELETED_BYTES]
+        contents = self.repository.read(entry.blob for entry in read)
+        found, values = [], 0
+        for entry in read:
+            job = job_of(replace(entry, size=sizes[entry.blob]), contents[entry.blob])
+            values += len(job.document.positions) if job.document else _VALUES_OF_AN_UNREADABLE_FILE
+            if values > MOST_DELETED_VALUES:
+                break
+            found.append(job)
+        return sorted(found, key=lambda job: job.path)
 
 
 @dataclass
@@ -27,11 +68,15 @@ class History:
 
     renderer: Renderer
     jobs: list[CommittedJobFile]
-    deleted: list[CommittedJobFile]
-    """Deleted job files; the newest of each path."""
+    deleted: Deleted | None
     added: list[CommittedJobFile]
     """Job files that the pull request adds."""
     _identities: dict[str, dict[Key, Any]] = field(default_factory=dict)
+
+    @property
+    def deleted_paths(self) -> Collection[str]:
+        """The paths of all deleted job files."""
+        return self.deleted.entries if self.deleted else ()
 
     def nearest(self, job: CommittedJobFile) -> CommittedJobFile | None:
         """Return the warm-start parent of `job`, else the run of its team with the fewest different identity keys."""
@@ -54,9 +99,9 @@ class History:
         """
         mine = self._identity(job)
         renderings = 0
-        for other in [*self.jobs, *self.deleted, *self.added]:
+        for other in self._of_one_training.get(_without_replicas(mine), []):
             theirs = self._identity(other)
-            if other.path == job.path or other.tensorboard_only or _without_replicas(mine) != _without_replicas(theirs):
+            if other.path == job.path:
                 continue
             both = [key for key in mine.keys() & theirs.keys() if key[-1] == "replicas"]
             if mine == theirs:
@@ -65,6 +110,15 @@ class History:
                 renderings += 1
                 if self._hash(other) == self._hash(job):
                     yield other
+
+    @cached_property
+    def _of_one_training(self) -> dict[frozenset[tuple[Key, Any]], list[CommittedJobFile]]:
+        """All runs, by their identity without the numbers of tasks."""
+        found: dict[frozenset[tuple[Key, Any]], list[CommittedJobFile]] = {}
+        for job in [*self.jobs, *(self.deleted.jobs if self.deleted else ()), *self.added]:
+            if not job.tensorboard_only:
+                found.setdefault(_without_replicas(self._identity(job)), []).append(job)
+        return found
 
     def rendered_as(self, earlier: CommittedJobFile, new: CommittedJobFile) -> Rendering:
         """Return the rendering of `earlier` with the name and the state of `new`, to compare the two.
@@ -81,11 +135,12 @@ class History:
         """Return the effective identity keys of a job file; a number of tasks only where the file sets it."""
         if job.entry.blob not in self._identities:
             folder = (self.renderer.chart(job) or self.renderer.charts.newest()).folder
-            self._identities[job.entry.blob] = {
-                key: repr(value)
-                for key, value in effective(job.values, folder).items()
-                if class_of(key, folder) == "identity"
-            }
+            with self.renderer.budget.at(job.path):
+                self._identities[job.entry.blob] = {
+                    key: repr(value)
+                    for key, value in effective(job.values, folder).items()
+                    if class_of(key, folder) == "identity"
+                }
         return self._identities[job.entry.blob]
 
     def _hash(self, job: CommittedJobFile) -> str:
@@ -95,23 +150,8 @@ class History:
             return ""  # The run never started.
 
 
-def deleted_jobs(repository: Repository, commit: str) -> list[CommittedJobFile]:
-    """Return the newest content of each job file that was deleted and not added again."""
-    newest: dict[str, str] = {}
-    for path, blob in repository.deleted(commit, FOLDER):
-        if is_job_path(path):
-            newest.setdefault(path, blob)
-    for path in repository.entries(commit, FOLDER):
-        newest.pop(path, None)
-    contents = repository.read(newest.values())
-    return [
-        job_of(Entry(path, "100644", blob, len(contents[blob])), contents[blob])
-        for path, blob in sorted(newest.items())
-    ]
-
-
-def _without_replicas(identity: dict[Key, Any]) -> dict[Key, Any]:
-    return {key: value for key, value in identity.items() if key[-1] != "replicas"}
+def _without_replicas(identity: dict[Key, Any]) -> frozenset[tuple[Key, Any]]:
+    return frozenset((key, value) for key, value in identity.items() if key[-1] != "replicas")
 
 
 def _distance(mine: dict[Key, Any], theirs: dict[Key, Any]) -> int:

@@ -22,6 +22,7 @@ _MUTABLE_POLICIES = {
     "state": "in place; `spec.suspend` of a Job may change; an archived run has no Job",
     "deadline": "in place; `spec.activeDeadlineSeconds` of a Job may change",
     "retries": "in place; `spec.backoffLimit` of a Job may change",
+    "network": "in place; `egress` of a NetworkPolicy may change",
     "tensorboard": "in place; TensorBoard is a Deployment, and its pod is replaced",
 }
 
@@ -39,7 +40,9 @@ class KeyChange:
     @property
     def policy(self) -> str:
         """What Kubernetes allows for the key."""
-        return _MUTABLE_POLICIES[str(self.key[0])] if self.kind == "mutable" else _POLICIES[self.kind]
+        if self.kind == "mutable":
+            return _MUTABLE_POLICIES.get(str(self.key[0]), "in place")  # the chart may be newer than tfd
+        return _POLICIES[self.kind]
 
 
 def effective(values: dict[str, Any], chart: Path) -> dict[Key, Any]:
@@ -53,7 +56,7 @@ def changed_keys(base: dict[str, Any], merged: dict[str, Any], base_chart: Path,
     return [
         KeyChange(
             key,
-            schema.class_of(key, merged_chart) or "identity",
+            _class_of(key, merged_chart),
             base_keys.get(key, UNSET),
             merged_keys.get(key, UNSET),
         )
@@ -61,6 +64,12 @@ def changed_keys(base: dict[str, Any], merged: dict[str, Any], base_chart: Path,
         # 1 and true are equal in Python, so the values are compared as text.
         if repr(base_keys.get(key, UNSET)) != repr(merged_keys.get(key, UNSET))
     ]
+
+
+def _class_of(key: Key, chart: Path) -> str:
+    """Return the class of a key; what no chart of this tfd has is as strict as the identity."""
+    found = schema.class_of(key, chart)
+    return found if found == "mutable" or found in _POLICIES else "identity"
 
 
 def _leaves(value: Any, key: Key) -> Iterator[tuple[Key, Any]]:  # noqa: ANN401 - any value of a job file

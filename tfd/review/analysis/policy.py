@@ -45,6 +45,18 @@ class Policy:
         kept = base_rendering.request if base_rendering and action not in STARTING else ResourceRequest()
         yield from self._limits(job, kept, merged_rendering.request)
 
+    def of_chart(self, job: CommittedJobFile, newest: str) -> Iterator[Finding]:
+        """Yield a violation if a new run uses an old chart, else a warning if it does not use the newest one."""
+        version = job.chart_version or newest
+        oldest = self.rules.by_name.get("charts", {}).get("oldest", version)
+        if _numbers(version) < _numbers(oldest):
+            text = "got {}; expected {} or newer for a new run. Set chartVersion: {}."
+            yield from self._violation("charts", job, ("chartVersion",), text, version, oldest, newest)
+        elif version != newest:
+            line, column = job.document.position(("chartVersion",)) if job.document else (1, 1)
+            text = "chartVersion: {} is not {}, the chart of the base branch. Its rules and fixes do not apply."
+            yield Finding(Level.WARNING, job.path, sentence(text, version, newest), line, column)
+
     def of_secrets(self, job: CommittedJobFile, secrets: Iterable[Secret]) -> Iterator[Finding]:
         """Yield a violation for each key that holds a value that looks like a secret."""
         seen: set[Key] = set()
@@ -149,6 +161,10 @@ class Policy:
 def of_key(key: Key, template: str, *values: object) -> Message:
     """Return a message about a key of a job file, or about the whole file for the empty key."""
     return sentence(f"{{}}: {template}", dotted(key), *values) if key else sentence(template, *values)
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]
 
 
 def is_below(path: str, place: str) -> bool:

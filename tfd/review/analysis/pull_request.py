@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +12,16 @@ from tfd.jobfile import helm
 from tfd.review.analysis import policy
 from tfd.review.analysis.actions import STARTING, Action
 from tfd.review.analysis.argocd import Emulation, emulate
+from tfd.review.analysis.checkouts import checkout_findings
 from tfd.review.analysis.findings import Finding, Level, parsed, sentence
-from tfd.review.analysis.history import History, deleted_jobs
+from tfd.review.analysis.history import Deleted, History
 from tfd.review.analysis.policy import Policy
 from tfd.review.analysis.policy_file import DEFAULT, FILE, Rules, RulesError, has_rules, load_rules
 from tfd.review.analysis.run_review import RunReview, RunReviewer
+from tfd.review.sources.budget import Budget, ReviewError
 from tfd.review.sources.charts import Charts
 from tfd.review.sources.git import Repository
-from tfd.review.sources.job_files import FOLDER, is_job_path, read_tree
+from tfd.review.sources.job_files import FOLDER, Tree, is_job_path, read_tree
 from tfd.review.sources.renderer import Renderer
 
 # Each takes some tenths of a second, and nobody reads more.
@@ -67,30 +69,34 @@ def review_pull_request(
     """Return the review of merging `head_ref` into `base_ref`.
 
     Raises:
-        GitError, RulesError, HelmError: the merge cannot be judged; the message is the reason.
+        GitError, RulesError, HelmError, ReviewError: the merge cannot be judged; the message is the reason.
 
     """
+    budget = Budget()
     base, head = repository.commit(base_ref), repository.commit(head_ref)
+    repository.irregular(head)  # a tree that is too large to list is too large to merge
     merged = repository.merge(base, head)
     helm.find_helm()
     # Only the base decides. A pull request that deletes the policy file is judged by the deleted one.
     rules = load_rules(repository, base) if has_rules(repository, base) else DEFAULT
     with _temporary_folder() as folder:
-        renderer = Renderer(Charts(repository, base, folder / "charts"), folder / "jobs")
+        renderer = Renderer(Charts(repository, base, folder / "charts"), folder / "jobs", budget)
         base_tree = read_tree(repository, base)
         merged_tree = read_tree(repository, merged, base_tree.jobs.values())
+        _parse(budget, base_tree, merged_tree)
         added = [job for path, job in merged_tree.jobs.items() if path not in base_tree.jobs]
-        history = History(renderer, list(base_tree.jobs.values()), deleted_jobs(repository, base), added)
+        history = History(renderer, list(base_tree.jobs.values()), Deleted(repository, base), added)
         reviewer = RunReviewer(base, base_tree, merged_tree, renderer, Policy(rules, tuple(approvals)), history)
         changed = repository.changed(base, merged)
         free = tuple(f"{FOLDER}/{team}/" for team in rules.not_deployed)
         paths = [
             path for path in changed if is_job_path(path) or (path in merged_tree.refused and not path.startswith(free))
         ]
-        runs = [reviewer.examine(path) for path in paths[:MOST_CHANGED]]
+        runs = [_examined(reviewer, budget, path) for path in paths[:MOST_CHANGED]]
         others = sorted(set(changed) - set(paths))
         findings = [
             *_defaults(rules),
+            *checkout_findings(repository, base, merged, set(changed), set(paths) & merged_tree.refused.keys()),
             *_too_many(paths),
             *_renamed(runs, history),
             *_together(reviewer, runs, others),
@@ -102,6 +108,25 @@ def review_pull_request(
     policy_paths = [path for path in others if reviewer.policy.changes_policy(path)]
     other_paths = [path for path in others if path not in policy_paths]
     return PullRequestReview(base, head, runs, findings, base_emulation, merged_emulation, policy_paths, other_paths)
+
+
+def _parse(budget: Budget, *trees: Tree) -> None:
+    """Parse each job file once, so that an error names its file."""
+    for job in (job for tree in trees for job in tree.jobs.values()):
+        with budget.at(job.path):
+            job.document  # noqa: B018 - a cached property
+
+
+def _examined(reviewer: RunReviewer, budget: Budget, path: str) -> RunReview:
+    """Return the review of a file; it cannot be judged if Helm or the review itself fails at it."""
+    try:
+        with budget.at(path):
+            return reviewer.examine(path)
+    except (ReviewError, helm.HelmError) as error:
+        run = RunReview(path, Action.UNREADABLE, findings=[Finding(Level.UNKNOWN, path, parsed(str(error)))])
+        with suppress(Exception):
+            run.secrets = reviewer.secrets_of(reviewer.base_tree.jobs.get(path), reviewer.merged_tree.jobs.get(path))
+        return run
 
 
 @contextmanager

@@ -93,10 +93,12 @@ class RunReviewer:
             self._check_only(run)
         else:
             self._examine_deployed(run)
-        run.secrets = [
-            secret.text for each in (base, merged, run.nearest) if each for secret in find_secrets(each.values)
-        ]
+        run.secrets = self.secrets_of(base, merged, run.nearest)
         return run
+
+    def secrets_of(self, *jobs: CommittedJobFile | None) -> list[str]:
+        """Return the values in job files that no output may show."""
+        return [secret.text for each in jobs if each for secret in find_secrets(each.values)]
 
     def _check_only(self, run: RunReview) -> None:
         """Review a file that starts nothing. Its chart may be part of the same pull request, so problems only warn."""
@@ -220,10 +222,11 @@ class RunReviewer:
                 f"{new.team}-{new.run}", other.path,
             )  # fmt: skip
             yield Finding(Level.REFUSED, new.path, message)
+        yield from self.policy.of_chart(new, self.renderer.charts.newest().version)
         if not new.tensorboard_only:
             self._set_nearest(run, new)
             yield from self._same_identity(new)
-        if any(deleted.path == new.path for deleted in self.history.deleted):
+        if new.path in self.history.deleted_paths:
             message = sentence(
                 "A deleted run had this name. If its run directory still exists, only a run with the same identity "
                 "can start there."
@@ -246,7 +249,7 @@ class RunReviewer:
 
     def _same_identity(self, new: CommittedJobFile) -> Iterator[Finding]:
         """Yield one warning that names all runs with the identity of `new`."""
-        deleted = {job.path for job in self.history.deleted}
+        deleted = self.history.deleted_paths
         # A run that this pull request deletes is reported as renamed instead.
         found = [
             job.path

@@ -78,7 +78,7 @@ def _essentials(review: PullRequestReview, redactor: Redactor, caps: _Caps) -> I
             yield from parts
     if review.policy_paths:
         changed = f"Policy change: {_paths(review.policy_paths, 'file')}."
-        yield f"{changed} This review uses the policy, the chart and the tool of the base branch."
+        yield f"{changed} This review uses the policy and the tool of the base branch, and charts at their git tags."
     if review.other_paths:
         yield f"Other changes, without an effect on runs: {_paths(review.other_paths, 'file')}."
     yield f"<sub>{review.head[:12]} into {review.base[:12]}</sub>"

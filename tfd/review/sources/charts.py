@@ -71,7 +71,7 @@ class Charts:
         if not target.exists():
             target.mkdir(parents=True)
             if self.repository.entries(commit, f"{CHART}/Chart.yaml"):
-                self.repository.export(commit, (CHART,), target)
+                self.repository.export(commit, CHART, target)
         folder = target / CHART if (target / CHART).exists() else assets.CHART
         facts = helm_yaml.load((folder / "Chart.yaml").read_text(encoding="utf-8")).value
         return Chart(folder, str(facts["version"]), released)

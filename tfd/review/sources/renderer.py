@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tfd.jobfile.jobfile import JobFile, Problem
+from tfd.review.sources.budget import Budget
 from tfd.review.sources.charts import Chart, Charts
 from tfd.review.sources.job_files import CommittedJobFile
 from tfd.review.sources.rendering import Rendering
@@ -18,6 +19,8 @@ class Renderer:
 
     charts: Charts
     folder: Path
+    budget: Budget = field(default_factory=Budget)
+    _problems: dict[tuple[str, str], list[Problem]] = field(default_factory=dict)
     _files: dict[tuple[str, str], JobFile] = field(default_factory=dict)
     _done: dict[tuple[str, str], Rendering] = field(default_factory=dict)
 
@@ -27,7 +30,12 @@ class Renderer:
 
     def problems(self, job: CommittedJobFile) -> list[Problem]:
         """Return the problems that `tfd check` reports for the job file."""
-        return [replace(problem, path=Path(job.path)) for problem in self._file(job).problems()]
+        key = (job.path, job.entry.blob)
+        if key not in self._problems:
+            with self.budget.at(job.path):
+                found = self._file(job).problems()
+            self._problems[key] = [replace(problem, path=Path(job.path)) for problem in found]
+        return self._problems[key]
 
     def rendering(self, job: CommittedJobFile) -> Rendering:
         """Return the objects that Helm renders for a job file.
@@ -38,7 +46,10 @@ class Renderer:
         """
         key = (job.path, job.entry.blob)
         if key not in self._done:
-            self._done[key] = Rendering(self._file(job).rendered)
+            with self.budget.at(job.path):
+                rendering = Rendering(self._file(job).rendered)
+                rendering.objects  # noqa: B018 - an object that cannot be read is an error of Helm
+            self._done[key] = rendering
         return self._done[key]
 
     def active(self, job: CommittedJobFile) -> Rendering:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from tfd.jobfile import helm_yaml
+from tfd.jobfile import helm
 from tfd.kubernetes import ROLES, Object, role_of
 from tfd.review.sources.quantities import quantity
 from tfd.review.sources.workloads import ResourceRequest, Workload, workloads
@@ -38,7 +38,7 @@ class Rendering:
     @cached_property
     def objects(self) -> list[Object]:
         """The Kubernetes objects."""
-        return helm_yaml.load_all(self.text)
+        return helm.objects(self.text)
 
     @cached_property
     def record(self) -> Object:
