@@ -85,6 +85,13 @@ def refuse_skipped_steps(model: Model, optimizer: Optimizer, precision: str) -> 
     )
 
 
+def count_from_0(optimizer: Optimizer) -> None:
+    """Set the iterations of `optimizer` to 0, and with them the gradients that it has accumulated."""
+    optimizer._iterations.assign(0)
+    if optimizer.gradient_accumulation_steps:
+        optimizer._backend_reset_gradient_accumulators()
+
+
 def refuse(model: Model, optimizer: Optimizer, strategy: Strategy, *, jit_compile: bool) -> None:
     """Refuse by name what the replicas of `strategy` cannot do right; call it when `optimizer` is built.
 

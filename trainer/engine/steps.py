@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -172,6 +173,12 @@ def _next(iterator: Iterator) -> tuple[Tensor, Tensor]:
     return batch, ready - start
 
 
+def _finite(loss: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the loss of a step, or 0 if it is not finite; and 0, or 1 if it is not finite."""
+    finite = tf.math.is_finite(loss)
+    return tf.where(finite, loss, 0.0), tf.cast(tf.math.logical_not(finite), tf.int32)
+
+
 class SyncStepRunner:
     """Runs a segment as one graph that contains a loop, in one call into TensorFlow."""
 
@@ -179,25 +186,28 @@ class SyncStepRunner:
         self._state = state
         self._iterator = iter(data)
         self._times = _Times()
+        self._lost = 0
 
-        def segment(iterator: Iterator, count: Tensor) -> tuple[Tensor, Tensor]:
-            total, waited = tf.constant(0.0), tf.constant(0.0, tf.float64)
+        def segment(iterator: Iterator, count: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            total, lost, waited = tf.constant(0.0), tf.constant(0), tf.constant(0.0, tf.float64)
             for _ in tf.range(count):
                 batch, seconds = _next(iterator)
                 losses = strategy.run(step, args=(batch,))
-                total += strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
-                waited += seconds
-            return total, waited
+                loss = strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
+                loss, not_finite = _finite(loss)
+                total, lost, waited = total + loss, lost + not_finite, waited + seconds
+            return total, lost, waited
 
         self._segment = tf.function(segment)
 
     def run(self, count: int) -> float:
-        """Run `count` steps; return their mean loss."""
+        """Run `count` steps; return the mean of their finite losses, not a number if there is none."""
         start = time.monotonic()
         # `count` is a tensor, because TensorFlow would trace the graph again for each Python number.
         with batches.refusals():
-            total, waited = self._segment(self._iterator, tf.constant(count))
-        loss = float(total) / count
+            total, lost, waited = self._segment(self._iterator, tf.constant(count))
+        self._lost = int(lost)
+        loss = float(total) / (count - self._lost) if self._lost < count else math.nan
         if not self._times.traced:  # TensorFlow patches the allocator once, when the first batch arrives
             malloc.keep_large_blocks()
         self._times.add(float(waited), time.monotonic() - start)
@@ -206,6 +216,10 @@ class SyncStepRunner:
     def step(self) -> int:
         """Return the number of steps done since step 0 of the run."""
         return int(self._state.step.numpy())
+
+    def lost(self) -> int:
+        """Return the number of steps without a finite loss in the last segment."""
+        return self._lost
 
     def waited(self) -> tuple[float, float]:
         """Return the seconds of waiting for data and all seconds of the last segment; both are 0 for the first one."""
@@ -248,34 +262,42 @@ class ParameterServerStepRunner:
             self._coordinator.create_per_worker_dataset(lambda: strategy.distribute_datasets_from_function(pipeline))
         )
         with strategy.scope():
-            totals = tf.Variable([0.0, 0.0], trainable=False, name="loss_and_wait")
+            totals = tf.Variable([0.0, 0.0, 0.0], trainable=False, name="loss_lost_and_wait")
         self._totals = totals
+        self._lost = 0
 
         def one_step(iterator: Iterator) -> None:
             batch, seconds = _next(iterator)
             # All workers run this graph: under the run's seed they would draw the same random numbers.
             with inputs.unseeded(), replicated.drawing_apart():
                 loss = strategy.run(step, args=(batch,))
-            totals.assign_add([loss, tf.cast(seconds, tf.float32)])
+            loss, not_finite = _finite(loss)
+            totals.assign_add([loss, tf.cast(not_finite, tf.float32), tf.cast(seconds, tf.float32)])
 
         self._one_step = tf.function(one_step)
 
     def run(self, count: int) -> float | None:
-        """Run `count` steps; return their mean loss, or None if no step was counted."""
+        """Run `count` steps; return the mean of their finite losses, or None if no step was counted."""
         before, start = self.step(), time.monotonic()
         with batches.refusals():
             for _ in range(count):
                 self._coordinator.schedule(self._one_step, args=(self._iterator,))
             self._coordinator.join()
-        loss, waited = self._totals.numpy().tolist()
-        done = self.step() - before
-        self._totals.assign([0.0, 0.0])  # no step runs after join
+        loss, lost, waited = self._totals.numpy().tolist()
+        done, self._lost = self.step() - before, round(lost)
+        self._totals.assign([0.0, 0.0, 0.0])  # no step runs after join
         self._times.add(waited, (time.monotonic() - start) * self._workers)
-        return float(loss) / done if done else None
+        if not done:
+            return None
+        return float(loss) / (done - self._lost) if self._lost < done else math.nan
 
     def step(self) -> int:
         """Return the number of steps done since step 0 of the run."""
         return int(self._state.step.numpy())
+
+    def lost(self) -> int:
+        """Return the number of steps without a finite loss in the last segment."""
+        return self._lost
 
     def waited(self) -> tuple[float, float]:
         """Return the seconds of waiting for data and all seconds, summed over the workers, of the last segment."""

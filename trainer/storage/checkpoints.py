@@ -202,7 +202,7 @@ class Checkpoints:
 
         """
         self.directory = directory
-        self._parts = trackables
+        self.parts = trackables
         self._options = tf.train.CheckpointOptions(experimental_io_device=_CHIEF_CPU) if on_chief else None
         self._checkpoint = tf.train.Checkpoint(**trackables)
         self._target = directory if writer else tempfile.mkdtemp(prefix="not-the-chief-")
@@ -225,13 +225,25 @@ class Checkpoints:
     def _present(self, path: str) -> tf.train.Checkpoint:
         """Return what to restore from the checkpoint at `path`, which an earlier version may have written."""
         stored = {name.partition("/")[0] for name, _ in tf.train.list_variables(path)}
-        parts = {name: part for name, part in self._parts.items() if name in stored or name not in _OPTIONAL}
+        parts = {name: part for name, part in self.parts.items() if name in stored or name not in _OPTIONAL}
         return tf.train.Checkpoint(**parts)
 
-    def restore_parts(self, path: str, *names: str) -> None:
-        """Restore only the trackables `names` from the checkpoint at `path`, which another run wrote."""
-        parts = tf.train.Checkpoint(**{name: self._parts[name] for name in names})
-        _read(path, lambda: parts.read(path, options=self._options).assert_existing_objects_matched().expect_partial())
+    def restore_parts(self, path: str, **parts: object) -> None:
+        """Restore only `parts`, by name, from the checkpoint at `path`, which another run wrote.
+
+        Raises:
+            DamagedError: a file of the checkpoint is truncated or corrupt.
+            AssertionError: the checkpoint lacks a variable of `parts`.
+            ValueError: a variable has another shape in the checkpoint.
+
+        """
+        found = tf.train.Checkpoint(**parts)
+        _read(path, lambda: found.read(path, options=self._options).assert_existing_objects_matched().expect_partial())
+
+    def newest_step(self) -> int | None:
+        """Return the step of the newest checkpoint of the run; None if it has none."""
+        found = newest_complete(self.directory)
+        return found.step if found else None
 
     def save(self, step: int) -> CheckpointRef:
         """Save all trackables as the checkpoint of `step`, then delete the oldest ones above `keep`."""

@@ -206,6 +206,14 @@ def graph_error() -> bool:
     return str(error.value).startswith("Graph execution error:")
 
 
+def product_of_nadam() -> bool:
+    optimizer = keras.optimizers.Nadam()
+    optimizer.build([keras.Variable([1.0])])
+    before = float(optimizer._u_product.numpy())
+    optimizer.apply([tf.constant([1.0])])
+    return before == 1.0 and float(optimizer._u_product.numpy()) < 1.0
+
+
 def layer_error() -> bool:
     with pytest.raises(ValueError, match="Exception encountered when calling") as error:
         keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])(tf.ones([2, 3]))
@@ -238,6 +246,7 @@ CHECKS: dict[str, Callable[..., bool]] = {
             "_trainable_variables",
         )
     },
+    "_u_product": product_of_nadam,
     "keras.src.random.seed_generator": global_generator,
     "keras.src.backend.common": global_generator,
     "seed_generator_state": seed_state,

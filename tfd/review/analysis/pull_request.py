@@ -92,6 +92,8 @@ def review_pull_request(
         paths = [
             path for path in changed if is_job_path(path) or (path in merged_tree.refused and not path.startswith(free))
         ]
+        changed_jobs = [tree.jobs.get(path) for path in paths[:MOST_CHANGED] for tree in (base_tree, merged_tree)]
+        renderer.prepare(filter(None, changed_jobs))
         runs = [_examined(reviewer, budget, path) for path in paths[:MOST_CHANGED]]
         others = sorted(set(changed) - set(paths))
         findings = [
@@ -123,7 +125,8 @@ def _examined(reviewer: RunReviewer, budget: Budget, path: str) -> RunReview:
         with budget.at(path):
             return reviewer.examine(path)
     except (ReviewError, helm.HelmError) as error:
-        run = RunReview(path, Action.UNREADABLE, findings=[Finding(Level.UNKNOWN, path, parsed(str(error)))])
+        message = parsed(str(error).removeprefix(f"{path}: "))
+        run = RunReview(path, Action.UNREADABLE, findings=[Finding(Level.UNKNOWN, path, message)])
         with suppress(Exception):
             run.secrets = reviewer.secrets_of(reviewer.base_tree.jobs.get(path), reviewer.merged_tree.jobs.get(path))
         return run
