@@ -192,13 +192,13 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
         model=state.model,
         optimizer=state.optimizer,
         **averages.saved(state.optimizer, state.model),
-        **replicated.saved(state.model),
+        **replicated.saved(state.model, state.unseeded),
     )
     workers = len(context.cluster.tasks.get("worker", ()))
     consensus = Consensus(strategy, workers) if context.record.strategy == "MultiWorkerMirrored" else None
     finite = FiniteCheck(strategy, state)
     checkpointing.restore(context, saver, consensus, finite)
-    copies = replicated.Copies(strategy, state.model)
+    copies = replicated.Copies(strategy, state.model, state.unseeded)
     copies.draw_apart(seed=settings.seed, step=int(state.step.numpy()))
     runner = _step_runner(context, task, strategy, state, consensus)
     guard = Guard(not_finite=finite, lost=runner.lost, scale=scale_of(state), newest=saver.newest_step)
