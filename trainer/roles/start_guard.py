@@ -27,7 +27,7 @@ _STDIN: Final = 0
 
 
 def report(context: Context, token: str) -> None:
-    """Write the end of the task whose lease has `token`, tell the servers, and end this process."""
+    """Write the end of the task whose lease has `token`, send its exit code, and end this process."""
     if context.writes:
         context.status = Status(context.run_dir, None if context.script else context.record.trainer.steps)
         path, stale_after = context.run_dir.at("lease.json"), context.env.lease_timeout
