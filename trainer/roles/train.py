@@ -19,6 +19,7 @@ from trainer.engine import strategy as strategies
 from trainer.engine.consensus import Consensus
 from trainer.engine.early_stopping import EarlyStop
 from trainer.engine.evaluation import EvalSummaryWriter, Evaluation
+from trainer.engine.finite import FiniteCheck, Guard, scale_of
 from trainer.engine.loop import Loop, SegmentSizer, StepDecision, StepRunner, alone, never
 from trainer.engine.pipelines import pipeline_function
 from trainer.engine.progress import Progress
@@ -193,14 +194,16 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
         model=state.model,
         optimizer=state.optimizer,
         **averages.saved(state.optimizer, state.model),
-        **replicated.saved(state.model),
+        **replicated.saved(state.model, state.unseeded),
     )
     workers = len(context.cluster.tasks.get("worker", ()))
     consensus = Consensus(strategy, workers) if context.record.strategy == "MultiWorkerMirrored" else None
-    checkpointing.restore(context, saver, consensus)
-    copies = replicated.Copies(strategy, state.model)
+    finite = FiniteCheck(strategy, state)
+    checkpointing.restore(context, saver, consensus, finite)
+    copies = replicated.Copies(strategy, state.model, state.unseeded)
     copies.draw_apart(seed=settings.seed, step=int(state.step.numpy()))
     runner = _step_runner(context, task, strategy, state, consensus)
+    guard = Guard(not_finite=finite, lost=runner.lost, scale=scale_of(state), newest=saver.newest_step)
     progress = Progress(
         record=context.record,
         run_dir=context.run_dir,
@@ -221,7 +224,8 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
         settings=settings,
         runner=runner,
         progress=progress,
-        save=checkpointing.save_function(context, saver, copies),
+        check=guard.segment,
+        save=checkpointing.save_function(context, saver, copies, guard.weights),
         stop_requested=context.stop.is_set,
         preemption=preemption,
         end_requested=EarlyStop(context.run_dir) if stops_early else never,

@@ -20,6 +20,8 @@ from trainer.storage import files, retry
 _INDEX: Final = re.compile(r"ckpt-(\d+)\.index")
 _DAMAGES: Final = (tf.errors.DataLossError, tf.errors.OutOfRangeError, tf.errors.OpError)
 _ANY: Final = re.compile(r"ckpt-(\d+)(?:\.data-|\.index$|_temp)")
+_OPTIONAL: Final = ("averages", "random")
+"""Parts that a checkpoint of an earlier version does not have."""
 _TEMPORARY: Final = re.compile(r"ckpt-\d+_temp")
 _SECOND_LOOK_SECONDS: Final = 1.0
 _CHIEF_CPU: Final = "/job:chief/replica:0/task:0/device:CPU:0"
@@ -200,7 +202,7 @@ class Checkpoints:
 
         """
         self.directory = directory
-        self._parts = trackables
+        self.parts = trackables
         self._options = tf.train.CheckpointOptions(experimental_io_device=_CHIEF_CPU) if on_chief else None
         self._checkpoint = tf.train.Checkpoint(**trackables)
         self._target = directory if writer else tempfile.mkdtemp(prefix="not-the-chief-")
@@ -218,12 +220,30 @@ class Checkpoints:
             DamagedError: a file of the checkpoint is truncated or corrupt.
 
         """
-        _read(path, lambda: self._checkpoint.read(path, options=self._options).assert_existing_objects_matched())
+        _read(path, lambda: self._present(path).read(path, options=self._options).assert_existing_objects_matched())
 
-    def restore_parts(self, path: str, *names: str) -> None:
-        """Restore only the trackables `names` from the checkpoint at `path`, which another run wrote."""
-        parts = tf.train.Checkpoint(**{name: self._parts[name] for name in names})
-        _read(path, lambda: parts.read(path, options=self._options).assert_existing_objects_matched().expect_partial())
+    def _present(self, path: str) -> tf.train.Checkpoint:
+        """Return what to restore from the checkpoint at `path`, which an earlier version may have written."""
+        stored = {name.partition("/")[0] for name, _ in tf.train.list_variables(path)}
+        parts = {name: part for name, part in self.parts.items() if name in stored or name not in _OPTIONAL}
+        return tf.train.Checkpoint(**parts)
+
+    def restore_parts(self, path: str, **parts: object) -> None:
+        """Restore only `parts`, by name, from the checkpoint at `path`, which another run wrote.
+
+        Raises:
+            DamagedError: a file of the checkpoint is truncated or corrupt.
+            AssertionError: the checkpoint lacks a variable of `parts`.
+            ValueError: a variable has another shape in the checkpoint.
+
+        """
+        found = tf.train.Checkpoint(**parts)
+        _read(path, lambda: found.read(path, options=self._options).assert_existing_objects_matched().expect_partial())
+
+    def newest_step(self) -> int | None:
+        """Return the step of the newest checkpoint of the run; None if it has none."""
+        found = newest_complete(self.directory)
+        return found.step if found else None
 
     def save(self, step: int) -> CheckpointRef:
         """Save all trackables as the checkpoint of `step`, then delete the oldest ones above `keep`."""
