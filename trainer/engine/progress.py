@@ -210,7 +210,8 @@ class Progress:
         with _storage_may_fail(), self._writer.as_default(step=step):
             if self._loss is not None:
                 tf.summary.scalar("loss", self._loss)
-            tf.summary.scalar("learning_rate", _number(self._state.optimizer.learning_rate))
+            if hasattr(self._state.optimizer, "learning_rate"):  # MultiOptimizer has one per optimizer that it wraps.
+                tf.summary.scalar("learning_rate", _number(self._state.optimizer.learning_rate))
             if rate := self.rate.recent:
                 tf.summary.scalar("steps_per_second", rate)
                 tf.summary.scalar("step_time", 1 / rate, description="seconds")

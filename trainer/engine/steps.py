@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from trainer import embedding, inputs
-from trainer.engine import averages, batches, gradients
+from trainer.engine import averages, batches, gradients, replicated
 from trainer.runtime import malloc
 from trainer.runtime.config import TrainerConfig
-from trainer.runtime.errors import ConfigError, InvalidTask, Words, one_of
+from trainer.runtime.errors import ConfigError, InvalidTask, Words
 from trainer.runtime.types import Iterator, Model, Optimizer, Strategy, Tensor
 from trainer.task import Task
 
@@ -26,6 +26,8 @@ class TrainState:
     optimizer: Optimizer
     step: tf.Variable
     """The number of steps done, int64. It differs from the optimizer's iterations after a warm start."""
+    unseeded: replicated.Generator
+    """What Keras' random operations without a seed draw from."""
 
 
 def build(task: Task, strategy: Strategy, settings: TrainerConfig) -> TrainState:
@@ -54,16 +56,8 @@ def build(task: Task, strategy: Strategy, settings: TrainerConfig) -> TrainState
         )
     with strategy.scope():
         model = require_built(task.model())
-        optimizer = task.optimizer()
-        if settings.precision == "mixed_float16" and embedding.tables(model):
-            # The tables' own update has no loss scaling.
-            raise ConfigError(
-                "trainer.precision",
-                got="mixed_float16",
-                expected=f"{one_of(('mixed_bfloat16', 'float32'))} for a model with embedding tables",
-                fix="Set trainer.precision: mixed_bfloat16",
-            )
-        optimizer = gradients.scaled(optimizer, settings.precision)
+        optimizer = gradients.scaled(task.optimizer(), settings.precision)
+        gradients.refuse_skipped_steps(model, optimizer, settings.precision)
         optimizer.build(model.trainable_variables)
         gradients.refuse(model, optimizer, strategy, jit_compile=settings.jit_compile)
         gradients.take_sums(optimizer)
@@ -71,7 +65,8 @@ def build(task: Task, strategy: Strategy, settings: TrainerConfig) -> TrainState
         step = tf.Variable(
             0, dtype=tf.int64, trainable=False, name="step", aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
         )
-    return TrainState(model=model, optimizer=optimizer, step=step)
+        unseeded = replicated.Generator(settings.seed)
+    return TrainState(model=model, optimizer=optimizer, step=step, unseeded=unseeded)
 
 
 def require_built(model: Model) -> Model:
@@ -138,7 +133,8 @@ def replica_step(
     model, optimizer = state.model, state.optimizer
     tables = embedding.tables(model)
 
-    def share(features: Tensor, labels: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+    def share(features: Tensor, labels: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        replicated.draw_unseeded_from(state.unseeded)
         with tf.GradientTape() as tape:
             losses = per_example(task.loss(labels, model(features, training=True)))
             if weights is not None:
@@ -149,14 +145,14 @@ def replica_step(
             scale = optimizer.scale_loss(tf.constant(1.0))
             scaled = loss * scale
         dense, sparse = tape.gradient(scaled, (model.trainable_variables, [table.pieces for table in tables]))
-        return loss, (dense, [gradients.divided(rows, scale) for rows in sparse])
+        return loss, scale, dense, [gradients.divided(rows, scale) for rows in sparse]
 
     compiled = tf.function(share, jit_compile=True) if jit_compile else share
 
     def step(batch: Tensor) -> Tensor:
         features, labels, *weights = batch
-        loss, (dense, sparse) = compiled(features, labels, weights[0] if weights else None)
-        optimizer.apply(gradients.reduce(dense), model.trainable_variables)
+        loss, scale, dense, sparse = compiled(features, labels, weights[0] if weights else None)
+        gradients.apply(optimizer, gradients.reduce(dense), model.trainable_variables, scale)
         for table, rows in zip(tables, sparse, strict=True):
             table.apply_gradients(rows)
         state.step.assign_add(1)
@@ -273,7 +269,7 @@ class ParameterServerStepRunner:
         def one_step(iterator: Iterator) -> None:
             batch, seconds = _next(iterator)
             # All workers run this graph: under the run's seed they would draw the same random numbers.
-            with inputs.unseeded():
+            with inputs.unseeded(), replicated.drawing_apart():
                 loss = strategy.run(step, args=(batch,))
             loss, not_finite = _finite(loss)
             totals.assign_add([loss, tf.cast(not_finite, tf.float32), tf.cast(seconds, tf.float32)])

@@ -23,7 +23,7 @@ def own_rate(optimizer: Optimizer) -> Iterator[None]:
 
     Keras saves a constant rate with the optimizer, so the rate of the other run would replace that of the job file.
     """
-    rates = [each.learning_rate for each in nested(optimizer)]
+    rates = [getattr(each, "learning_rate", None) for each in nested(optimizer)]  # MultiOptimizer has none
     own = [(rate, rate.numpy()) for rate in rates if isinstance(rate, keras.Variable)]
     yield
     for rate, value in own:

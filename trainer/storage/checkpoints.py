@@ -20,6 +20,8 @@ from trainer.storage import files, retry
 _INDEX: Final = re.compile(r"ckpt-(\d+)\.index")
 _DAMAGES: Final = (tf.errors.DataLossError, tf.errors.OutOfRangeError, tf.errors.OpError)
 _ANY: Final = re.compile(r"ckpt-(\d+)(?:\.data-|\.index$|_temp)")
+_OPTIONAL: Final = ("averages", "random")
+"""Parts that a checkpoint of an earlier version does not have."""
 _TEMPORARY: Final = re.compile(r"ckpt-\d+_temp")
 _SECOND_LOOK_SECONDS: Final = 1.0
 _CHIEF_CPU: Final = "/job:chief/replica:0/task:0/device:CPU:0"
@@ -218,7 +220,13 @@ class Checkpoints:
             DamagedError: a file of the checkpoint is truncated or corrupt.
 
         """
-        _read(path, lambda: self._checkpoint.read(path, options=self._options).assert_existing_objects_matched())
+        _read(path, lambda: self._present(path).read(path, options=self._options).assert_existing_objects_matched())
+
+    def _present(self, path: str) -> tf.train.Checkpoint:
+        """Return what to restore from the checkpoint at `path`, which an earlier version may have written."""
+        stored = {name.partition("/")[0] for name, _ in tf.train.list_variables(path)}
+        parts = {name: part for name, part in self.parts.items() if name in stored or name not in _OPTIONAL}
+        return tf.train.Checkpoint(**parts)
 
     def restore_parts(self, path: str, **parts: object) -> None:
         """Restore only `parts`, by name, from the checkpoint at `path`, which another run wrote.

@@ -105,11 +105,15 @@ def applying() -> bool:
 
 
 def global_generator() -> bool:
-    from keras.src.random.seed_generator import global_seed_generator
+    """Return whether operations without a seed draw from the generator that the trainer sets."""
+    from keras.src.backend.common import global_state
+    from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 
-    before = global_seed_generator().state.numpy().tolist()
+    generator = keras.random.SeedGenerator(1)
+    before = generator.state.numpy().tolist()
+    global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, generator)
     keras.random.normal(())
-    return bool(global_seed_generator().state.numpy().tolist() != before)
+    return bool(generator.state.numpy().tolist() != before)
 
 
 def seed_state() -> bool:
@@ -244,6 +248,7 @@ CHECKS: dict[str, Callable[..., bool]] = {
     },
     "_u_product": product_of_nadam,
     "keras.src.random.seed_generator": global_generator,
+    "keras.src.backend.common": global_generator,
     "seed_generator_state": seed_state,
     "Variable.value": keras_variable,
     "ShardedVariable.variables": sharded_variable,
