@@ -113,7 +113,7 @@ def plain(text: str) -> str:
 
 
 def finite(value: Any) -> float | None:  # noqa: ANN401 - any value of a JSON file
-    """Return a value of a file that a run wrote as a number; None if it is no finite number."""
+    """Return a value of a file that a run wrote as a number; None if it is not a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -123,7 +123,7 @@ def finite(value: Any) -> float | None:  # noqa: ANN401 - any value of a JSON fi
 
 
 def duration(seconds: Any) -> str:  # noqa: ANN401 - any value of a JSON file
-    """Return seconds for people: ``41 s``, ``3:07``, ``2:05:09``; ``-`` for what is no finite number."""
+    """Return seconds for people: ``41 s``, ``3:07``, ``2:05:09``; ``-`` for what is not a finite number."""
     known = finite(seconds)
     if known is None:
         return "-"
