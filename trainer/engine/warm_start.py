@@ -15,6 +15,7 @@ import tensorflow as tf
 from trainer.engine import averages
 from trainer.engine.gradients import count_from_0, nested
 from trainer.runtime.types import Optimizer
+from trainer.storage.checkpoints import literal
 
 
 @contextmanager
@@ -51,7 +52,8 @@ def part_of(path: str, optimizer: Optimizer) -> tf.train.Checkpoint | Optimizer:
 
     One of the two runs may have loss scaling, which Keras puts around the optimizer.
     """
-    there = any(name.startswith("optimizer/inner_optimizer/") for name, _ in tf.train.list_variables(path))
+    with literal(path) as place:
+        there = any(name.startswith("optimizer/inner_optimizer/") for name, _ in tf.train.list_variables(place))
     here = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     if there == here:
         return optimizer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 import tempfile
 import time
@@ -92,8 +93,25 @@ def _reading(path: str) -> Iterator[None]:
         raise DamagedError(f"{path}: {str(error).partition(chr(10))[0]}") from error
 
 
-def _read(path: str, action: Callable[[], object]) -> None:
-    """Call `action`, which reads the checkpoint at `path`, and repeat it if the storage fails for a moment.
+@contextmanager
+def literal(path: str) -> Iterator[str]:
+    """Return a path to the checkpoint at `path` that TensorFlow does not take for a pattern.
+
+    TensorFlow looks for the files of a checkpoint by a pattern, in which brackets have a meaning.
+    """
+    if files.is_remote(path) or "[" not in path:
+        yield path
+        return
+    directory, _, name = path.rpartition("/")
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{descriptor}/{name}"
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: str, action: Callable[[str], object]) -> None:
+    """Call `action`, which reads the checkpoint at the path that it gets, and repeat it if the storage fails.
 
     A network file system may show a file that another machine has just written without its end. So a checkpoint is
     damaged only if it is damaged at a second look.
@@ -109,7 +127,8 @@ def _read(path: str, action: Callable[[], object]) -> None:
             parts = [files.join(directory, each) for each in files.names_in(directory) if each.startswith(f"{name}.")]
             if not all(files.is_regular(each) for each in parts):
                 raise DamagedError(f"{path}: a part of it is not a regular file")
-            action()
+            with literal(path) as place:
+                action(place)
 
     try:
         retry.call(read, f"reading {path}")
@@ -220,7 +239,7 @@ class Checkpoints:
             DamagedError: a file of the checkpoint is truncated or corrupt.
 
         """
-        _read(path, lambda: self._present(path).read(path, options=self._options).assert_existing_objects_matched())
+        _read(path, lambda at: self._present(at).read(at, options=self._options).assert_existing_objects_matched())
 
     def _present(self, path: str) -> tf.train.Checkpoint:
         """Return what to restore from the checkpoint at `path`, which an earlier version may have written."""
@@ -238,7 +257,7 @@ class Checkpoints:
 
         """
         found = tf.train.Checkpoint(**parts)
-        _read(path, lambda: found.read(path, options=self._options).assert_existing_objects_matched().expect_partial())
+        _read(path, lambda at: found.read(at, options=self._options).assert_existing_objects_matched().expect_partial())
 
     def newest_step(self) -> int | None:
         """Return the step of the newest checkpoint of the run; None if it has none."""
@@ -272,11 +291,11 @@ def restore_model(path: str, model: Tensor) -> None:
 
     """
 
-    def read() -> None:
-        status = tf.train.Checkpoint(model=model).read(path)
+    def read(place: str) -> None:
+        status = tf.train.Checkpoint(model=model).read(place)
         status.assert_existing_objects_matched().expect_partial()
         # A run without averages has none in its checkpoints, and then this reads nothing.
-        tf.train.Checkpoint(averages=numbered(model.trainable_variables)).read(path).expect_partial()
+        tf.train.Checkpoint(averages=numbered(model.trainable_variables)).read(place).expect_partial()
 
     _read(path, read)
 
