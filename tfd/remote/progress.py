@@ -12,7 +12,11 @@ from tfd.remote.kubectl import ClusterError, Kubectl
 from tfd.remote.snapshot import Objects, is_running, newest
 from tfd.remote.tasks import termination_message
 
-_STEP = re.compile(r"step (?P<step>\d+)/(?P<steps>\d+)(?: loss (?P<loss>[-\d.e+]+))?(?: (?P<rate>[\d.]+) steps/s)?")
+_STEP = re.compile(
+    r"step (?P<step>\d+)/(?P<steps>\d+)"
+    r"(?: loss (?P<loss>-?\d+(?:\.\d+)?(?:e[-+]?\d+)?|not a number|-))?"
+    r"(?: (?P<rate>\d+(?:\.\d+)?) steps/s)?"
+)
 _LINES = "200"
 
 
@@ -70,8 +74,10 @@ def from_lines(log: str) -> dict[str, Any]:
         return {}
     step, steps = int(found["step"]), int(found["steps"])
     known: dict[str, Any] = {"step": step, "steps": steps}
-    if found["loss"]:
-        known["loss"] = float(found["loss"])
+    if (loss := found["loss"]) and loss[-1].isdigit():
+        known["loss"] = float(loss)
+    elif loss == "not a number":
+        known["lossIsNotANumber"] = True
     if rate := float(found["rate"] or 0):
         known |= {"stepsPerSecond": rate, "etaSeconds": (steps - step) / rate}
     return known

@@ -41,15 +41,18 @@ class Line(Task):
             return data.repeat().map(self.watched).batch(context.batch_size, drop_remainder=True)
         return data.batch(context.batch_size)
 
+    def stop(self) -> None:
+        in_process.stop.set()
+
     def watched(self, x: Any, y: Any) -> Any:
-        """Set the stop signal when `stop_at` examples are read."""
+        """Call `stop` when `stop_at` examples are read."""
         read = 0
 
         def count() -> int:
             nonlocal read
             read += 1
             if read == self.hp["stop_at"]:
-                in_process.stop.set()
+                self.stop()
             return 0
 
         if not self.hp["stop_at"]:
