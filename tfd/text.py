@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -11,6 +12,8 @@ from typing import Any
 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 _LONGEST_VALUE = 80
+_LARGE = 1e15
+NOT_A_NUMBER = "not a number"
 # Letters and symbols without ink: Default_Ignorable_Code_Point of Unicode, and what fonts draw as a blank. Most of the
 # characters without ink are of the categories C and Z; these are of others.
 _UNUSUAL = re.compile(r"[^ -~]")
@@ -89,8 +92,19 @@ def _spelled(char: str) -> str:
 
 
 def json_text(value: Any) -> str:  # noqa: ANN401 - JSON
-    """Return JSON for programs, in ASCII and without a command to the CI service that may log it."""
-    return json.dumps(value, indent=1).replace("##", r"\u0023#")
+    """Return JSON for programs, in ASCII and without a command to the CI service that may log it.
+
+    A number that is not finite becomes null, because JSON has no word for it.
+    """
+    return json.dumps(_finite_only(value), indent=1).replace("##", r"\u0023#")
+
+
+def _finite_only(value: Any) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, dict):
+        return {name: _finite_only(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite_only(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def plain(text: str) -> str:
@@ -98,11 +112,22 @@ def plain(text: str) -> str:
     return visible(_CONTROL.sub("", text), lines=True)
 
 
-def duration(seconds: float | None) -> str:
-    """Return seconds for people: ``41 s``, ``3:07``, ``2:05:09``; ``-`` for None."""
-    if seconds is None:
+def finite(value: Any) -> float | None:  # noqa: ANN401 - any value of a JSON file
+    """Return a value of a file that a run wrote as a number; None if it is not a finite number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:  # an integer above the range of floats
+        return None
+
+
+def duration(seconds: Any) -> str:  # noqa: ANN401 - any value of a JSON file
+    """Return seconds for people: ``41 s``, ``3:07``, ``2:05:09``; ``-`` for what is not a finite number."""
+    known = finite(seconds)
+    if known is None:
         return "-"
-    whole = round(seconds)
+    whole = max(0, round(known))
     if whole < 60:  # noqa: PLR2004
         return f"{whole} s"
     minutes, second = divmod(whole, 60)
@@ -110,9 +135,17 @@ def duration(seconds: float | None) -> str:
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
-def number(value: float | None, digits: int = 3) -> str:
+def number(value: Any, digits: int = 3) -> str:  # noqa: ANN401 - any value of a JSON file
     """Return a number with `digits` significant digits and its thousands apart; ``-`` for None."""
     if value is None:
         return "-"
-    rounded = float(f"{value:.{digits - 1}e}")
-    return f"{value:,.0f}" if abs(rounded) >= 10 ** (digits - 1) else f"{rounded:,.{digits}g}"
+    known = finite(value)
+    if known is None:
+        return NOT_A_NUMBER
+    rounded = float(f"{known:.{digits - 1}e}")
+    return f"{known:,.0f}" if 10 ** (digits - 1) <= abs(rounded) < _LARGE else f"{rounded:,.{digits}g}"
+
+
+def metric(value: Any) -> str:  # noqa: ANN401 - any value of a JSON file
+    """Return the value of a metric. The files of a run have null for a value that is not a number."""
+    return NOT_A_NUMBER if value is None else number(value, 4)

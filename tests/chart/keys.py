@@ -178,6 +178,7 @@ CHANGES: dict[str, Change] = DERIVED | {
     "env[].valueFrom.configMapKeyRef.key": Change("a", "b", beside={"name": "n"}, base=_VARIABLE),
     "trainer.task": Change("digits", "my.module:Task"),
     **{f"trainer.earlyStopping.{name}": change for name, change in _EARLY_STOPPING.items()},
+    "trainer.warmStartIterations": Change(UNSET, "keep", base={"warmStartFrom": "other"}),
     "trainer.hyperparameters": Change({"learningRate": 0.001}, {"learningRate": 0.01}),
     **{key: change for role in ROLES for key, change in _role_changes(role).items()},
     "ps.replicas": Change(1, 2),

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import copy
-import json
-import os
-import subprocess
-import sys
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.integration.local_run import PATIENCE, LocalRun
+from tests.integration.trainers import started
 from tests.loopback import LOOPBACKS, free_port
-from tests.unit.trainer.conftest import RECORD
 
 pytestmark = pytest.mark.processes
 
@@ -40,17 +34,6 @@ def test_a_proxy_does_not_catch_the_traffic_of_the_run(local_run: LocalRun, stra
     assert local_run.done()["step"] == 20
 
 
-def start(task: dict[str, object], cluster: dict[str, list[str]], folder: Path) -> subprocess.Popen[str]:
-    env = {
-        **os.environ,
-        "TF_CONFIG": json.dumps({"cluster": cluster, "task": task}),
-        "TRAINER_RECORD": str(folder / "record.json"),
-        "RUN_DIR": str(folder / "run"),
-        "TRAINER_START_TIMEOUT": "60",
-    }
-    return subprocess.Popen([sys.executable, "-m", "trainer"], env=env, stderr=subprocess.PIPE, text=True)
-
-
 @pytest.mark.parametrize("host", LOOPBACKS[1:])
 @pytest.mark.parametrize(
     ("strategy", "tasks"),
@@ -60,17 +43,8 @@ def start(task: dict[str, object], cluster: dict[str, list[str]], folder: Path) 
     ],
 )
 def test_tasks_that_have_only_ipv6_train(tmp_path: Path, host: str, strategy: str, tasks: dict[str, int]) -> None:
-    record = copy.deepcopy(RECORD)
-    record["identity"]["strategy"] = strategy
-    record["identity"]["trainer"]["steps"] = 5
-    (tmp_path / "record.json").write_text(json.dumps(record))
     cluster = {role: [f"[{host}]:{free_port(host)}" for _ in range(count)] for role, count in tasks.items()}
-    with ExitStack() as running:
-        started = [
-            running.enter_context(start({"type": role, "index": index}, cluster, tmp_path))
-            for role, addresses in cluster.items()
-            for index in range(len(addresses))
-        ]
-        running.callback(lambda: [each.kill() for each in started])
-        logs = [each.communicate(timeout=PATIENCE)[1] for each in started]
-    assert [each.returncode for each in started] == [0] * len(started), "\n".join(logs)
+    names = [f"{role}-{index}" for role, count in tasks.items() for index in range(count)]
+    with started(strategy, names, cluster, tmp_path) as processes:
+        logs = [each.communicate(timeout=PATIENCE)[1] for each in processes.values()]
+    assert [each.returncode for each in processes.values()] == [0] * len(names), "\n".join(logs)

@@ -12,6 +12,7 @@ from tfd.jobfile.helm import HelmError
 from tfd.review.analysis.policy_file import RulesError
 from tfd.review.analysis.pull_request import review_pull_request
 from tfd.review.output import comment, json_report
+from tfd.review.output.redaction import Redactor
 from tfd.review.sources.budget import ReviewError, failed
 from tfd.review.sources.git import GitError, Repository
 from tfd.text import json_text, visible
@@ -60,7 +61,7 @@ def command(base: str, head: str, style: str, folder: Path, approvals: tuple[str
             click.echo(comment.failure(error))
         elif style == "json":
             click.echo(json_text(json_report.failure(error, UNABLE)))
-        click.echo(visible(str(error), lines=True), err=True)
+        click.echo(visible(Redactor().hide(str(error)), lines=True), err=True)
         sys.exit(UNABLE)
     click.echo(shown, nl=False)
     sys.exit(code)

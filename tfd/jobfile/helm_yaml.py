@@ -124,6 +124,8 @@ def load_all(text: str) -> list[Any]:
 
 def _refuse_excess(text: str) -> None:
     """Refuse a document that is too deep or has too many values, before its nodes fill the memory."""
+    if len(text) <= MAX_NODES and sum(map(text.count, "[{-?:")) <= MAX_DEPTH:
+        return  # each level begins with one of these, and each value has a character
     depth = nodes = 0
     try:
         for event in yaml.parse(text, Loader=_Loader):

@@ -18,7 +18,7 @@ from tfd.jobfile.validator import errors
 from tfd.text import dotted, refusal, shown
 
 # A file with more mistakes than this is not a job file.
-MOST_REFUSALS = 100
+MOST_REFUSALS = 50
 _LIMITS = frozenset(["maxLength", "maxItems", "maxProperties", "maximum"])
 
 

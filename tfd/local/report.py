@@ -13,7 +13,7 @@ from rich.text import Text
 from tfd.exits import exit_codes
 from tfd.local.run import INTERRUPTED, Result
 from tfd.local.supervisor import Task
-from tfd.text import duration, number, plain
+from tfd.text import duration, metric, number, plain
 
 
 def as_json(result: Result) -> dict[str, Any]:
@@ -60,8 +60,9 @@ def print_report(result: Result, console: Console) -> None:
 
 
 def _print_result(done: dict[str, Any], console: Console) -> None:
-    for name, value in (done.get("metrics") or {}).items():
-        _print(console, "bold", f"  {name:<13} {value:.4f} (evaluation data)")
+    metrics = done.get("metrics")
+    for name, value in metrics.items() if isinstance(metrics, dict) else ():
+        _print(console, "bold", f"  {name:<13} {metric(value)} (evaluation data)")
     steps, rate = done.get("step"), done.get("stepsPerSecond")
     _print(console, "", f"  {'steps':<13} {steps}" + (f", {number(rate)} steps/s" if rate else ""))
 

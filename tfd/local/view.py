@@ -18,7 +18,7 @@ from rich.text import Text
 from tfd.kubernetes import leader
 from tfd.local.progress import LogTail
 from tfd.local.supervisor import State, Task
-from tfd.text import duration, number, plain
+from tfd.text import duration, finite, metric, number, plain
 
 _TRAINER_PREFIX = re.compile(r"^\d\d:\d\d:\d\d [a-z]+-\d+ ")
 _COLORS = {State.WAITING: "yellow", State.RUNNING: "cyan", State.SUCCEEDED: "green", State.FAILED: "red"}
@@ -77,12 +77,12 @@ class LiveView(AbstractContextManager["LiveView"]):
 
     def update(self, tasks: Sequence[Task], tails: Sequence[LogTail], status: dict[str, Any]) -> None:
         """Redraw from the tasks, their logs and the run's status.json."""
-        if status.get("steps"):
+        if steps := finite(status.get("steps")):
             eta = status.get("etaSeconds")
             self._progress.update(
                 self._bar,
-                completed=status.get("step") or 0,
-                total=status["steps"],
+                completed=finite(status.get("step")) or 0,
+                total=steps,
                 eta=f"ETA {duration(eta)}" if eta is not None else "",
                 visible=True,
             )
@@ -125,7 +125,7 @@ def _table(tasks: Sequence[Task], tails: Sequence[LogTail], status: dict[str, An
             Text(state, style=_COLORS[task.state]),
             Text(plain(f"{known.get('step', '-')}")),
             number(known.get("stepsPerSecond")),
-            number(known.get("loss")),
+            metric(known.get("loss")) if known.get("lossIsNotANumber") else number(known.get("loss")),
             str(max(0, task.attempts - 1) or "-"),
             Text(_own_words(task.name, tail.last), style="dim"),
         )

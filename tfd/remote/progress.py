@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
+from tfd import records
 from tfd.kubernetes import Object
 from tfd.remote.kubectl import ClusterError, Kubectl
 from tfd.remote.snapshot import Objects, is_running, newest
 from tfd.remote.tasks import termination_message
 
-_STEP = re.compile(r"step (?P<step>\d+)/(?P<steps>\d+)(?: loss (?P<loss>[-\d.e+]+))?(?: (?P<rate>[\d.]+) steps/s)?")
+_STEP = re.compile(
+    r"step (?P<step>\d+)/(?P<steps>\d+)"
+    r"(?: loss (?P<loss>-?\d+(?:\.\d+)?(?:e[-+]?\d+)?|not a number|-))?"
+    r"(?: (?P<rate>\d+(?:\.\d+)?) steps/s)?"
+)
 _LINES = "200"
 
 
@@ -20,10 +24,10 @@ def progress(kubectl: Kubectl, objects: Objects) -> dict[str, Any]:
     """Return the known fields of status.json and their `source`; empty if none is known."""
     for pod, path in _places(objects):
         try:
-            found = json.loads(kubectl.inside(pod, "cat", path))
-        except (ClusterError, ValueError):  # not written yet, no cat in the image, no permission to exec
+            found = records.parse(kubectl.inside(pod, "cat", path))
+        except ClusterError:  # not written yet, no cat in the image, no permission to exec
             continue
-        if isinstance(found, dict):
+        if found:
             return {**found, "source": "status.json"}
     leader = newest(objects.pods.get(f"{objects.leader}-0", []))
     if leader is None:
@@ -70,8 +74,10 @@ def from_lines(log: str) -> dict[str, Any]:
         return {}
     step, steps = int(found["step"]), int(found["steps"])
     known: dict[str, Any] = {"step": step, "steps": steps}
-    if found["loss"]:
-        known["loss"] = float(found["loss"])
+    if (loss := found["loss"]) and loss[-1].isdigit():
+        known["loss"] = float(loss)
+    elif loss == "not a number":
+        known["lossIsNotANumber"] = True
     if rate := float(found["rate"] or 0):
         known |= {"stepsPerSecond": rate, "etaSeconds": (steps - step) / rate}
     return known

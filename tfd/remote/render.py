@@ -15,7 +15,7 @@ from rich.text import Text
 
 from tfd.remote.status import FINAL, Status
 from tfd.remote.tasks import State
-from tfd.text import duration, number, plain
+from tfd.text import duration, finite, metric, number, plain
 
 _COLORS = {"running": "cyan", "done": "green", "failed": "bold red", "waiting": "yellow", "starting": "yellow"}
 _SHOWN = (State.RUNNING, State.STARTING, State.PENDING, State.WAITING, State.ENDING, State.SUSPENDED, State.DONE,
@@ -51,21 +51,23 @@ def watch(now: Status, look: Callable[[], Status], console: Console) -> None:
 
 def _facts(known: dict[str, Any]) -> list[tuple[str, str]]:
     facts = []
-    if known.get("steps") and known.get("step") is not None:
-        words = [f"{known['step']}/{known['steps']} ({100 * known['step'] / known['steps']:.0f} %)"]
+    step, steps = finite(known.get("step")), finite(known.get("steps"))
+    if steps and step is not None:
+        words = [f"{step:.0f}/{steps:.0f} ({100 * step / steps:.0f} %)"]
         if (rate := known.get("stepsPerSecond")) is not None:
             words.append(f"{number(rate)} steps/s")
         if known.get("state", "running") == "running" and known.get("etaSeconds") is not None:
             words.append(f"ETA {duration(known['etaSeconds'])}")
-        if known.get("loss") is not None:
-            words.append(f"loss {number(known['loss'])}")
+        if known.get("loss") is not None or known.get("lossIsNotANumber"):
+            words.append(f"loss {metric(known.get('loss'))}")
         facts.append(("step", ", ".join(words) + _age(known)))
-    if known.get("lastCheckpoint"):
-        facts.append(("checkpoint", f"step {known['lastCheckpoint']['step']}"))
+    if isinstance(saved := known.get("lastCheckpoint"), dict):
+        facts.append(("checkpoint", f"step {saved.get('step', '-')}"))
     if known.get("restarts"):
         facts.append(("restarts", str(known["restarts"])))
-    for name, value in (known.get("metrics") or {}).items():
-        facts.append((name, f"{value:.4f} (evaluation data)"))
+    metrics = known.get("metrics")
+    for name, value in metrics.items() if isinstance(metrics, dict) else ():
+        facts.append((name, f"{metric(value)} (evaluation data)"))
     if known.get("exitCode") is not None:
         facts.append(("result", f"exit {known['exitCode']}: {known.get('message') or 'done'}"))
     return facts
@@ -75,7 +77,10 @@ def _age(known: dict[str, Any]) -> str:
     """Return how old the numbers are, if the run should have written newer ones."""
     if known.get("state") not in ("running", "starting") or not known.get("updated"):
         return ""
-    seconds = (datetime.now(UTC) - datetime.fromisoformat(known["updated"])).total_seconds()
+    try:
+        seconds = (datetime.now(UTC) - datetime.fromisoformat(known["updated"])).total_seconds()
+    except (TypeError, ValueError):  # a file that a script wrote
+        return ""
     return f" (written {duration(seconds)} ago)" if seconds > _OLD else ""
 
 

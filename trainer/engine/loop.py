@@ -34,6 +34,10 @@ def never() -> bool:
     return False
 
 
+def accept(before: int, step: int, loss: float | None) -> None:
+    """Accept a segment, whatever its loss is."""
+
+
 def until_boundary(step: int, steps: int, *every: int) -> int:
     """Return the number of steps from `step` to the next multiple of any of `every`, and at most to `steps`."""
     return min(steps - step, *(each - step % each for each in every))
@@ -67,10 +71,13 @@ class StepRunner(Protocol):
     """Runs segments of steps; implemented in `trainer.engine.steps`."""
 
     def run(self, count: int) -> float | None:
-        """Run `count` steps; return their mean loss, or None if it is unknown."""
+        """Run `count` steps; return the mean of their finite losses, or None if it is unknown."""
 
     def step(self) -> int:
         """Return the number of steps done since step 0 of the run."""
+
+    def lost(self) -> int:
+        """Return the number of steps without a finite loss in the last segment."""
 
     def waited(self) -> tuple[float, float]:
         """Return the seconds of waiting for data and all seconds of the last segment; both are 0 for the first one."""
@@ -106,6 +113,8 @@ class Loop:
     settings: TrainerConfig
     runner: StepRunner
     progress: Reports
+    check: Callable[[int, int, float | None], None] = accept
+    """Checks the first step, the last step and the loss of a segment, and raises an error to end the run."""
     save: Callable[[int], None]
     """Saves the checkpoint of a step."""
     stop_requested: Callable[[], bool]
@@ -122,6 +131,7 @@ class Loop:
         Raises:
             Stopped: This task received SIGTERM; its last step is saved.
             LostPeer: Only another task received SIGTERM; the last step is saved.
+            TaskFailed: The numbers of the run are not finite any more.
 
         """
         settings = self.settings
@@ -149,6 +159,7 @@ class Loop:
             self.sizer.ran(count, time.monotonic() - start)
             step = self.runner.step()
             self.progress.segment(before, step, loss)
+            self.check(before, step, loss)
             if crossed(before, step, settings.checkpoint_every) or step >= settings.steps:
                 self.save(step)
                 saved = step

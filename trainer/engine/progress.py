@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
 import tensorflow as tf
+from tensorflow.compat.v1 import Event, SessionLog
 
 from trainer.engine.input_wait import InputWait
 from trainer.engine.profiler import Profile
 from trainer.engine.steps import TrainState
 from trainer.runtime.config import RunRecord, Scalar
-from trainer.runtime.logs import fields, log
+from trainer.runtime.logs import fields, log, number
 from trainer.runtime.types import Tensor
+from trainer.storage import files
 from trainer.storage.run_dir import RunDir
 from trainer.storage.status import Status
 
@@ -98,6 +102,8 @@ class Progress:
         self._log_at = self._status_at = 0.0
         self._loss: float | None = None
         self._first = True
+        if status:
+            _mark_start(run_dir.at("logs", "train"), int(_number(state.step)))
         self._writer = tf.summary.create_file_writer(run_dir.at("logs", "train")) if status else None
         self._record = record
 
@@ -165,7 +171,7 @@ class Progress:
         now, last = time.monotonic(), step >= steps
         if now >= self._log_at or last:
             self._log_at = now + _LOG_EVERY
-            loss_text = "-" if self._loss is None else f"{self._loss:.6g}"
+            loss_text = "-" if self._loss is None else number(self._loss)
             details = fields(**{**self._fields(step), "steps": steps})
             log.info("step %d/%d loss %s %.1f steps/s", step, steps, loss_text, self.rate.recent or 0.0, extra=details)
         self._input_wait.warn()
@@ -188,6 +194,7 @@ class Progress:
         return {
             "step": step,
             "loss": self._loss,
+            "lossIsNotANumber": self._loss is not None and not math.isfinite(self._loss),
             "stepsPerSecond": rate and round(rate, 3),
             "examplesPerSecond": rate and round(rate * self._settings.batch_size, 1),
             "etaSeconds": rate and round(max(0, self._settings.steps - step) / rate, 1),
@@ -203,7 +210,8 @@ class Progress:
         with _storage_may_fail(), self._writer.as_default(step=step):
             if self._loss is not None:
                 tf.summary.scalar("loss", self._loss)
-            tf.summary.scalar("learning_rate", _number(self._state.optimizer.learning_rate))
+            if hasattr(self._state.optimizer, "learning_rate"):  # MultiOptimizer has one per optimizer that it wraps.
+                tf.summary.scalar("learning_rate", _number(self._state.optimizer.learning_rate))
             if rate := self.rate.recent:
                 tf.summary.scalar("steps_per_second", rate)
                 tf.summary.scalar("step_time", 1 / rate, description="seconds")
@@ -213,6 +221,21 @@ class Progress:
             if (share := self._input_wait_share()) is not None:
                 tf.summary.scalar("input_wait", share, description="share of the time that steps wait for data")
             self._writer.flush()
+
+
+def _mark_start(directory: str, step: int) -> None:
+    """Write that a process trains from `step`: TensorBoard then drops the points of later steps of earlier processes.
+
+    The first mark of a run drops nothing. The name of this file comes before those of the summary writer, because
+    TensorBoard reads files in the order of their names.
+    """
+    path = files.join(directory, f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}")
+    start = Event(wall_time=time.time(), step=step + 1 if step else 0, session_log=SessionLog(status=SessionLog.START))
+    with _storage_may_fail():
+        files.make_directory(directory)
+        with tf.io.TFRecordWriter(path) as writer:
+            for event in (Event(wall_time=time.time(), file_version="brain.Event:2"), start):
+                writer.write(event.SerializeToString())
 
 
 @contextmanager

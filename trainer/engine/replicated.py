@@ -6,14 +6,20 @@ statistics, for example. A checkpoint holds one value of each, so the copies are
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, TypeAlias
 
+import keras
 import tensorflow as tf
-from keras.src.random.seed_generator import global_seed_generator
+from keras.src.backend.common import global_state
+from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 
+from trainer import embedding
 from trainer.runtime.types import Model, Strategy, Tensor, Variable
 from trainer.storage.checkpoints import numbered
+
+Generator: TypeAlias = keras.random.SeedGenerator
 
 _SEED: Final = "seed_generator_state"
 _APART: Final = 1_000_003
@@ -23,39 +29,67 @@ _STEP: Final = 7_919
 
 
 def counted(model: Model) -> list[Variable]:
-    """Return the variables of `model` that its layers update themselves, without the states of random numbers.
+    """Return the variables of `model` that its layers update themselves, as `tf.Variable`.
 
-    A frozen weight is not one of them: it was created trainable, and the optimizer leaves it alone.
+    A frozen weight is not one of them: it was created trainable, and the optimizer leaves it alone. Nor are the states
+    of random numbers and the accumulators of embedding tables, which all replicas update alike.
     """
-    return [
-        each
-        for each in model.non_trainable_variables
-        if not each.path.endswith(_SEED) and not each.value.trainable and each.value.dtype != tf.string
-    ]
+    found = [each.value for each in model.non_trainable_variables if not each.path.endswith(_SEED)]
+    for layer in model._flatten_layers():
+        if not isinstance(layer, embedding.Embedding):  # Keras does not list variables that a layer creates itself.
+            found += [each for each in vars(layer).values() if isinstance(each, tf.Variable)]
+    return [each for each in found if not each.trainable and each.dtype != tf.string]
 
 
-def seeds(model: Model) -> list[Variable]:
-    """Return the states of the random numbers of the layers of `model`."""
-    return [each for each in model.non_trainable_variables if each.path.endswith(_SEED)]
+def seeds(model: Model, unseeded: Generator) -> list[Variable]:
+    """Return the states of all random numbers of Keras: those of the layers of `model`, and that of `unseeded`."""
+    return [*(each for each in model.non_trainable_variables if each.path.endswith(_SEED)), unseeded.state]
 
 
-def saved(model: Model) -> dict[str, tf.Module]:
-    """Return what to save beyond `model`, so that its layers draw new random numbers after a restart.
+def saved(model: Model, unseeded: Generator) -> dict[str, tf.Module]:
+    """Return what to save beyond `model`, so that new random numbers are drawn after a restart.
 
     Keras' generators are not objects that TensorFlow's checkpoints find in a model.
     """
-    states = seeds(model)
-    return {"random": numbered(states)} if states else {}
+    return {"random": numbered(seeds(model, unseeded))}
+
+
+def draw_unseeded_from(unseeded: Generator) -> None:
+    """Have the random operations of Keras that are called without a seed draw from `unseeded`; call it in a replica.
+
+    Keras keeps a generator per thread, each replica is traced in a thread of its own, and a replica cannot create one.
+    """
+    global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, unseeded)
+
+
+@contextmanager
+def drawing_apart() -> Iterator[None]:
+    """Have the workers of ParameterServer draw different numbers of Keras in the block, which traces their graph.
+
+    The workers share one state per generator, and two of them may read the same one.
+    """
+    draw = Generator.next
+
+    def draw_apart(generator: Generator, ordered: bool = True) -> Tensor:
+        state = draw(generator, ordered)
+        return state + tf.random.uniform([2], maxval=2**31 - 1, dtype=state.dtype)
+
+    Generator.next = draw_apart
+    try:
+        yield
+    finally:
+        Generator.next = draw
 
 
 class Copies:
     """The copies that the replicas of a strategy have of what the layers of a model update."""
 
-    def __init__(self, strategy: Strategy, model: Model) -> None:
+    def __init__(self, strategy: Strategy, model: Model, unseeded: Generator) -> None:
         several = strategy.num_replicas_in_sync > 1
         self._strategy = strategy
-        self._counted = [each.value for each in counted(model) if each.aggregation == "none"] if several else []
-        self._seeds = [each.value for each in seeds(model)] if several else []
+        alone = tf.VariableAggregation.NONE
+        self._counted = [each for each in counted(model) if each.aggregation == alone] if several else []
+        self._seeds = [each.value for each in seeds(model, unseeded)] if several else []
         self._mean = tf.function(lambda: strategy.run(self._take_mean))
 
     def bring_together(self) -> None:
@@ -77,19 +111,15 @@ class Copies:
         """Have each replica draw random numbers of its own, others than before `step`; call it after the restore.
 
         A checkpoint has the states of replica 0. The others start from them at a distance that depends on their number
-        alone, so that each continues after a restart where it was. Numbers that no layer has a state for start again
-        from `seed` and `step`.
+        alone, so that each continues after a restart where it was. TensorFlow's own random operations have no state:
+        they start again from `seed` and `step`.
         """
-        start, first = seed + step * _STEP, 0
-        if self._strategy.num_replicas_in_sync == 1:
-            # Otherwise Keras does not find it: each replica runs in a thread of its own.
-            with self._strategy.scope():
-                global_seed_generator().state.assign([start, 0])
-        else:
+        first = 0
+        if self._seeds:
             replicas = tf.function(lambda: self._strategy.run(_shift, args=(self._seeds,)))()
             first = int(self._strategy.experimental_local_results(replicas)[0])
-        # TensorFlow's own random operations take their seeds from here and from their place in the graph.
-        tf.random.set_seed((start + first * _APART) % 2**63)
+        # These operations take their seeds from here and from their place in the graph.
+        tf.random.set_seed((seed + step * _STEP + first * _APART) % 2**63)
 
 
 def _shift(states: Sequence[Variable]) -> Tensor:

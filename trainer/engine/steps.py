@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,10 +10,10 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from trainer import embedding, inputs
-from trainer.engine import averages, batches, gradients
+from trainer.engine import averages, batches, gradients, replicated
 from trainer.runtime import malloc
 from trainer.runtime.config import TrainerConfig
-from trainer.runtime.errors import ConfigError, InvalidTask, Words, one_of
+from trainer.runtime.errors import ConfigError, InvalidTask, Words
 from trainer.runtime.types import Iterator, Model, Optimizer, Strategy, Tensor
 from trainer.task import Task
 
@@ -25,6 +26,8 @@ class TrainState:
     optimizer: Optimizer
     step: tf.Variable
     """The number of steps done, int64. It differs from the optimizer's iterations after a warm start."""
+    unseeded: replicated.Generator
+    """What Keras' random operations without a seed draw from."""
 
 
 def build(task: Task, strategy: Strategy, settings: TrainerConfig) -> TrainState:
@@ -53,16 +56,8 @@ def build(task: Task, strategy: Strategy, settings: TrainerConfig) -> TrainState
         )
     with strategy.scope():
         model = require_built(task.model())
-        optimizer = task.optimizer()
-        if settings.precision == "mixed_float16" and embedding.tables(model):
-            # The tables' own update has no loss scaling.
-            raise ConfigError(
-                "trainer.precision",
-                got="mixed_float16",
-                expected=f"{one_of(('mixed_bfloat16', 'float32'))} for a model with embedding tables",
-                fix="Set trainer.precision: mixed_bfloat16",
-            )
-        optimizer = gradients.scaled(optimizer, settings.precision)
+        optimizer = gradients.scaled(task.optimizer(), settings.precision)
+        gradients.refuse_skipped_steps(model, optimizer, settings.precision)
         optimizer.build(model.trainable_variables)
         gradients.refuse(model, optimizer, strategy, jit_compile=settings.jit_compile)
         gradients.take_sums(optimizer)
@@ -70,7 +65,8 @@ def build(task: Task, strategy: Strategy, settings: TrainerConfig) -> TrainState
         step = tf.Variable(
             0, dtype=tf.int64, trainable=False, name="step", aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
         )
-    return TrainState(model=model, optimizer=optimizer, step=step)
+        unseeded = replicated.Generator(settings.seed)
+    return TrainState(model=model, optimizer=optimizer, step=step, unseeded=unseeded)
 
 
 def require_built(model: Model) -> Model:
@@ -137,7 +133,8 @@ def replica_step(
     model, optimizer = state.model, state.optimizer
     tables = embedding.tables(model)
 
-    def share(features: Tensor, labels: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+    def share(features: Tensor, labels: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        replicated.draw_unseeded_from(state.unseeded)
         with tf.GradientTape() as tape:
             losses = per_example(task.loss(labels, model(features, training=True)))
             if weights is not None:
@@ -148,14 +145,14 @@ def replica_step(
             scale = optimizer.scale_loss(tf.constant(1.0))
             scaled = loss * scale
         dense, sparse = tape.gradient(scaled, (model.trainable_variables, [table.pieces for table in tables]))
-        return loss, (dense, [gradients.divided(rows, scale) for rows in sparse])
+        return loss, scale, dense, [gradients.divided(rows, scale) for rows in sparse]
 
     compiled = tf.function(share, jit_compile=True) if jit_compile else share
 
     def step(batch: Tensor) -> Tensor:
         features, labels, *weights = batch
-        loss, (dense, sparse) = compiled(features, labels, weights[0] if weights else None)
-        optimizer.apply(gradients.reduce(dense), model.trainable_variables)
+        loss, scale, dense, sparse = compiled(features, labels, weights[0] if weights else None)
+        gradients.apply(optimizer, gradients.reduce(dense), model.trainable_variables, scale)
         for table, rows in zip(tables, sparse, strict=True):
             table.apply_gradients(rows)
         state.step.assign_add(1)
@@ -177,6 +174,12 @@ def _next(iterator: Iterator) -> tuple[Tensor, Tensor]:
     return batch, ready - start
 
 
+def _finite(loss: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the loss of a step, or 0 if it is not finite; and 0, or 1 if it is not finite."""
+    finite = tf.math.is_finite(loss)
+    return tf.where(finite, loss, 0.0), tf.cast(tf.math.logical_not(finite), tf.int32)
+
+
 class SyncStepRunner:
     """Runs a segment as one graph that contains a loop, in one call into TensorFlow."""
 
@@ -184,25 +187,28 @@ class SyncStepRunner:
         self._state = state
         self._iterator = iter(data)
         self._times = _Times()
+        self._lost = 0
 
-        def segment(iterator: Iterator, count: Tensor) -> tuple[Tensor, Tensor]:
-            total, waited = tf.constant(0.0), tf.constant(0.0, tf.float64)
+        def segment(iterator: Iterator, count: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            total, lost, waited = tf.constant(0.0), tf.constant(0), tf.constant(0.0, tf.float64)
             for _ in tf.range(count):
                 batch, seconds = _next(iterator)
                 losses = strategy.run(step, args=(batch,))
-                total += strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
-                waited += seconds
-            return total, waited
+                loss = strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
+                loss, not_finite = _finite(loss)
+                total, lost, waited = total + loss, lost + not_finite, waited + seconds
+            return total, lost, waited
 
         self._segment = tf.function(segment)
 
     def run(self, count: int) -> float:
-        """Run `count` steps; return their mean loss."""
+        """Run `count` steps; return the mean of their finite losses, not a number if there is none."""
         start = time.monotonic()
         # `count` is a tensor, because TensorFlow would trace the graph again for each Python number.
         with batches.refusals():
-            total, waited = self._segment(self._iterator, tf.constant(count))
-        loss = float(total) / count
+            total, lost, waited = self._segment(self._iterator, tf.constant(count))
+        self._lost = int(lost)
+        loss = float(total) / (count - self._lost) if self._lost < count else math.nan
         if not self._times.traced:  # TensorFlow patches the allocator once, when the first batch arrives
             malloc.keep_large_blocks()
         self._times.add(float(waited), time.monotonic() - start)
@@ -211,6 +217,10 @@ class SyncStepRunner:
     def step(self) -> int:
         """Return the number of steps done since step 0 of the run."""
         return int(self._state.step.numpy())
+
+    def lost(self) -> int:
+        """Return the number of steps without a finite loss in the last segment."""
+        return self._lost
 
     def waited(self) -> tuple[float, float]:
         """Return the seconds of waiting for data and all seconds of the last segment; both are 0 for the first one."""
@@ -253,34 +263,42 @@ class ParameterServerStepRunner:
             self._coordinator.create_per_worker_dataset(lambda: strategy.distribute_datasets_from_function(pipeline))
         )
         with strategy.scope():
-            totals = tf.Variable([0.0, 0.0], trainable=False, name="loss_and_wait")
+            totals = tf.Variable([0.0, 0.0, 0.0], trainable=False, name="loss_lost_and_wait")
         self._totals = totals
+        self._lost = 0
 
         def one_step(iterator: Iterator) -> None:
             batch, seconds = _next(iterator)
             # All workers run this graph: under the run's seed they would draw the same random numbers.
-            with inputs.unseeded():
+            with inputs.unseeded(), replicated.drawing_apart():
                 loss = strategy.run(step, args=(batch,))
-            totals.assign_add([loss, tf.cast(seconds, tf.float32)])
+            loss, not_finite = _finite(loss)
+            totals.assign_add([loss, tf.cast(not_finite, tf.float32), tf.cast(seconds, tf.float32)])
 
         self._one_step = tf.function(one_step)
 
     def run(self, count: int) -> float | None:
-        """Run `count` steps; return their mean loss, or None if no step was counted."""
+        """Run `count` steps; return the mean of their finite losses, or None if no step was counted."""
         before, start = self.step(), time.monotonic()
         with batches.refusals():
             for _ in range(count):
                 self._coordinator.schedule(self._one_step, args=(self._iterator,))
             self._coordinator.join()
-        loss, waited = self._totals.numpy().tolist()
-        done = self.step() - before
-        self._totals.assign([0.0, 0.0])  # no step runs after join
+        loss, lost, waited = self._totals.numpy().tolist()
+        done, self._lost = self.step() - before, round(lost)
+        self._totals.assign([0.0, 0.0, 0.0])  # no step runs after join
         self._times.add(waited, (time.monotonic() - start) * self._workers)
-        return float(loss) / done if done else None
+        if not done:
+            return None
+        return float(loss) / (done - self._lost) if self._lost < done else math.nan
 
     def step(self) -> int:
         """Return the number of steps done since step 0 of the run."""
         return int(self._state.step.numpy())
+
+    def lost(self) -> int:
+        """Return the number of steps without a finite loss in the last segment."""
+        return self._lost
 
     def waited(self) -> tuple[float, float]:
         """Return the seconds of waiting for data and all seconds, summed over the workers, of the last segment."""

@@ -8,28 +8,29 @@ from contextlib import suppress
 
 import tensorflow as tf
 
+from trainer.engine import warm_start
 from trainer.engine.consensus import Consensus
+from trainer.engine.finite import FiniteCheck
 from trainer.engine.replicated import Copies
 from trainer.roles.context import Context
 from trainer.runtime import errors
-from trainer.runtime.errors import ConfigError, LostPeer
+from trainer.runtime.errors import ConfigError, LostPeer, Words
 from trainer.runtime.logs import log
 from trainer.storage import checkpoints
 from trainer.storage.checkpoints import CheckpointRef, Checkpoints, DamagedError
 
 
-def restore(context: Context, saver: Checkpoints, consensus: Consensus | None) -> None:
+def restore(context: Context, saver: Checkpoints, consensus: Consensus | None, finite: FiniteCheck) -> None:
     """Restore the run's newest checkpoint, or warm-start from the run that `warmStartFrom` names.
-
-    A warm start copies the weights and the state of the optimizer, including its iterations. The step starts at 0.
 
     Args:
         context: The task that restores.
         saver: Reads the checkpoint into the model, the optimizer and the step.
         consensus: Makes all workers restore the same checkpoint; None if one task restores alone.
+        finite: Finds the restored variables that are not finite.
 
     Raises:
-        ConfigError: The run that `warmStartFrom` names has no checkpoint.
+        ConfigError: The run that `warmStartFrom` names has no checkpoint that fits.
         LostPeer: A checkpoint is damaged, and all workers must restore an earlier one.
 
     """
@@ -38,31 +39,76 @@ def restore(context: Context, saver: Checkpoints, consensus: Consensus | None) -
         for step in checkpoints.incomplete(directory):
             log.info("checkpoint %d is incomplete and is ignored", step)
         checkpoints.remove_partial(directory)
-    while True:
-        found = checkpoints.newest_complete(directory)
-        if consensus:
-            found = consensus.same_checkpoint(directory, found, decides=context.writes)
-        if not found:
-            break
+    damaged = False
+    while found := _newest(context, directory, consensus):
         try:
             saver.restore(found.path)
+            _require(finite)
         except DamagedError as error:
+            damaged = True
             leave_out_damaged(context, found, error, together=consensus is not None)
             continue
         log.info("resuming from %s", found.path)
         return
-    if other := context.record.warm_start_from:
-        directory = context.run_dir.sibling_checkpoints(other)
-        found = checkpoints.newest_complete(directory)
-        if not found:
-            raise ConfigError(
-                "warmStartFrom",
-                got=other,
-                expected=f"a run that has a checkpoint in {directory}",
-                fix="Set warmStartFrom to a run with a checkpoint",
-            )
-        saver.restore_parts(found.path, "model", "optimizer")
-        log.info("warm start: weights and optimizer state of %s", found.path)
+    if damaged:  # A new process builds the model again.
+        raise LostPeer("no checkpoint is left, and a part of the damaged one is restored: starting again")
+    if context.record.warm_start_from:
+        _warm_start(context, saver, consensus, finite)
+
+
+def _newest(context: Context, directory: str, consensus: Consensus | None) -> CheckpointRef | None:
+    """Return the newest checkpoint in `directory`, the same one for all workers."""
+    found = checkpoints.newest_complete(directory)
+    return consensus.same_checkpoint(directory, found, decides=context.writes) if consensus else found
+
+
+def _require(finite: FiniteCheck) -> None:
+    if names := finite():
+        raise DamagedError(f"{names[0]} is not finite")
+
+
+def _warm_start(context: Context, saver: Checkpoints, consensus: Consensus | None, finite: FiniteCheck) -> None:
+    """Restore weights and optimizer of the newest checkpoint of the run that `warmStartFrom` names.
+
+    Raises:
+        ConfigError: It has no checkpoint, or the checkpoint does not fit.
+
+    """
+    other, settings = str(context.record.warm_start_from), context.record.trainer
+    directory = context.run_dir.sibling_checkpoints(other)
+    found = _newest(context, directory, consensus)
+    if not found:
+        raise ConfigError(
+            "warmStartFrom",
+            got=other,
+            expected=f"a run that has a checkpoint in {directory}",
+            fix="Set warmStartFrom to a run with a checkpoint",
+        )
+    keep = settings.warm_start_iterations == "keep"
+    if keep and found.step >= settings.steps:
+        raise ConfigError(
+            "trainer.steps",
+            got=settings.steps,
+            expected=f"more than the {found.step} steps of {other}, because trainer.warmStartIterations is keep",
+            fix="Raise trainer.steps, or set trainer.warmStartIterations: reset",
+        )
+    optimizer = saver.parts["optimizer"]
+    try:
+        with warm_start.own_rate(optimizer):
+            counters = {"step": saver.parts["step"]} if keep else {}
+            part = warm_start.part_of(found.path, optimizer)
+            saver.restore_parts(found.path, model=saver.parts["model"], optimizer=part, **counters)
+        _require(finite)
+    except (AssertionError, ValueError, DamagedError) as error:
+        raise ConfigError(
+            "warmStartFrom",
+            got=Words(f'"{other}", whose checkpoint {found.step} does not fit ({errors.summary(error)})'),
+            expected="a run with the same model and the same optimizer",
+            fix="Set warmStartFrom to such a run, or remove it",
+        ) from error
+    if not keep:
+        warm_start.begin_again(optimizer)
+    log.info("warm start: weights and optimizer state of %s", found.path)
 
 
 def leave_out_damaged(context: Context, found: CheckpointRef, error: DamagedError, *, together: bool) -> None:
@@ -86,16 +132,20 @@ def leave_out_damaged(context: Context, found: CheckpointRef, error: DamagedErro
         raise LostPeer(message)
 
 
-def save_function(context: Context, saver: Checkpoints, copies: Copies) -> Callable[[int], None]:
+def save_function(
+    context: Context, saver: Checkpoints, copies: Copies, check: Callable[[int], None]
+) -> Callable[[int], None]:
     """Return the function that saves the checkpoint of a step.
 
-    It first brings together what the replicas hold in `copies`, which is a collective operation. A storage that is full
-    for a while does not end the training.
+    It first brings together what the replicas hold in `copies`, which is a collective operation. Then it calls `check`,
+    which raises an error if the weights are not finite. So the newest checkpoint is always finite. A storage that is
+    full for a while does not end the training.
     """
 
     def save(step: int) -> None:
         started = time.monotonic()
         copies.bring_together()
+        check(step)
         try:
             if context.lease:
                 context.lease.check()

@@ -28,7 +28,7 @@ def main(script: Sequence[str], env: Mapping[str, str], stop: StopSignal) -> NoR
 
     """
     try:
-        context = _context(script, env, stop)
+        context = read_context(script, env, stop)
     except TrainerExit as error:
         leave(error.code, str(error))
     # Before training starts there is nothing to save, so SIGTERM ends the process immediately.
@@ -40,7 +40,13 @@ def main(script: Sequence[str], env: Mapping[str, str], stop: StopSignal) -> NoR
     finish(context, None, words)
 
 
-def _context(script: Sequence[str], env: Mapping[str, str], stop: StopSignal) -> Context:
+def read_context(script: Sequence[str], env: Mapping[str, str], stop: StopSignal) -> Context:
+    """Return the context of the task that the variables `env` describe.
+
+    Raises:
+        ConfigError: A variable or the run record is invalid.
+
+    """
     this = tf_config.parse(env.get("TF_CONFIG"))
     runtime_env, record = config.load_runtime_env(env), config.load_record(env)
     _check_role(this, record.strategy)
@@ -110,6 +116,7 @@ def _import_tensorflow(context: Context) -> None:
 
 def _serve(context: Context) -> str:
     from trainer.roles import server
+    from trainer.roles.start_limit import start_limit
 
     this, env = context.cluster, context.env
     # After SIGTERM a server keeps running, because the chief needs it to save a checkpoint.
@@ -122,4 +129,5 @@ def _serve(context: Context) -> str:
         ended=server.run_ended(context.run_dir, context.started),
     )
     tasks = {role: list(addresses) for role, addresses in this.tasks.items()}
-    return server.serve(tasks, this.role, this.index, watch=monitor, stop=context.stop)
+    limit = start_limit(context)
+    return server.serve(tasks, this.role, this.index, limit=limit, watch=monitor, stop=context.stop)

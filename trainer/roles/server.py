@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from trainer.peers.probe import probe
@@ -133,13 +134,22 @@ def run_ended(run_dir: RunDir, started: str) -> Callable[[], TrainerExit | bool]
     return ended
 
 
-def serve(tasks: dict[str, list[str]], role: str, index: int, *, watch: ChiefMonitor, stop: StopSignal) -> str:
+def serve(
+    tasks: dict[str, list[str]],
+    role: str,
+    index: int,
+    *,
+    limit: AbstractContextManager[None],
+    watch: ChiefMonitor,
+    stop: StopSignal,
+) -> str:
     """Run a TensorFlow server until the run ends; return the exit message.
 
     Args:
         tasks: The addresses of all tasks by role, as in TF_CONFIG.
         role: The role of this server, `ps` or `worker`.
         index: The index of this server in its role.
+        limit: Ends the process if the server does not start in time.
         watch: Decides when the server exits.
         stop: The flag that SIGTERM sets.
 
@@ -151,8 +161,9 @@ def serve(tasks: dict[str, list[str]], role: str, index: int, *, watch: ChiefMon
 
     from trainer.peers.control_queue import LEAVING, ControlQueue
 
-    server = tf.distribute.Server(tf.train.ClusterSpec(tasks), job_name=role, task_index=index, protocol="grpc")
-    messages = ControlQueue(server.target, role, index)
+    with limit:
+        server = tf.distribute.Server(tf.train.ClusterSpec(tasks), job_name=role, task_index=index, protocol="grpc")
+        messages = ControlQueue(server.target, role, index)
     leaving: ControlQueue | None = None
     log.info("serving on %s", tasks[role][index])
     while True:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import faulthandler
 import gc
 import os
 import time
@@ -19,6 +18,7 @@ from trainer.engine import strategy as strategies
 from trainer.engine.consensus import Consensus
 from trainer.engine.early_stopping import EarlyStop
 from trainer.engine.evaluation import EvalSummaryWriter, Evaluation
+from trainer.engine.finite import FiniteCheck, Guard, scale_of
 from trainer.engine.loop import Loop, SegmentSizer, StepDecision, StepRunner, alone, never
 from trainer.engine.pipelines import pipeline_function
 from trainer.engine.progress import Progress
@@ -36,6 +36,7 @@ from trainer.peers.watchdog import Watchdog, WatchdogConfig
 from trainer.roles import checkpointing, rendezvous
 from trainer.roles.context import Context
 from trainer.roles.shutdown import finish
+from trainer.roles.start_limit import start_limit
 from trainer.runtime.config import DISTRIBUTED
 from trainer.runtime.errors import TrainerExit
 from trainer.runtime.logs import describe, log, style
@@ -161,13 +162,11 @@ def connect(context: Context) -> Strategy:
     context.set_waiting(True, "waiting for the other tasks")
     if name in DISTRIBUTED:
         rendezvous.wait_for_peers(context)
-        # If a peer is lost now, TensorFlow blocks indefinitely and holds the global interpreter lock. faulthandler then
-        # ends the process from a C thread.
-        faulthandler.dump_traceback_later(context.env.start_timeout, exit=True)
+        with start_limit(context):
+            strategy = strategies.make(name)
     else:
         strategies.split_cpu(context.env.logical_cpus)
-    strategy = strategies.make(name)
-    faulthandler.cancel_dump_traceback_later()
+        strategy = strategies.make(name)
     context.stop.take_over()
     context.set_waiting(False)
     context.connected = time.monotonic()
@@ -193,14 +192,16 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
         model=state.model,
         optimizer=state.optimizer,
         **averages.saved(state.optimizer, state.model),
-        **replicated.saved(state.model),
+        **replicated.saved(state.model, state.unseeded),
     )
     workers = len(context.cluster.tasks.get("worker", ()))
     consensus = Consensus(strategy, workers) if context.record.strategy == "MultiWorkerMirrored" else None
-    checkpointing.restore(context, saver, consensus)
-    copies = replicated.Copies(strategy, state.model)
+    finite = FiniteCheck(strategy, state)
+    checkpointing.restore(context, saver, consensus, finite)
+    copies = replicated.Copies(strategy, state.model, state.unseeded)
     copies.draw_apart(seed=settings.seed, step=int(state.step.numpy()))
     runner = _step_runner(context, task, strategy, state, consensus)
+    guard = Guard(not_finite=finite, lost=runner.lost, scale=scale_of(state), newest=saver.newest_step)
     progress = Progress(
         record=context.record,
         run_dir=context.run_dir,
@@ -221,7 +222,8 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
         settings=settings,
         runner=runner,
         progress=progress,
-        save=checkpointing.save_function(context, saver, copies),
+        check=guard.segment,
+        save=checkpointing.save_function(context, saver, copies, guard.weights),
         stop_requested=context.stop.is_set,
         preemption=preemption,
         end_requested=EarlyStop(context.run_dir) if stops_early else never,

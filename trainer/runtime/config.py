@@ -86,6 +86,8 @@ class TrainerConfig:
     """The rule of early stopping. None: the run continues to its last step."""
     profile_steps: int = _setting(0, least=0, most=1000)
     """Steps to profile for TensorBoard, once per run. 0: none."""
+    warm_start_iterations: str = _setting("reset", choices=("reset", "keep"))
+    """Whether a warm start begins at step 0, or continues at the step and the iterations of the other run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

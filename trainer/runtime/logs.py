@@ -73,7 +73,12 @@ def fields(**values: object) -> dict[str, dict[str, object]]:
 
 def describe(metrics: Mapping[str, float]) -> str:
     """Return `metrics` (name -> value) as text for one log line."""
-    return " ".join(f"{name} {value:.6g}" for name, value in metrics.items()) or "no evaluation data"
+    return " ".join(f"{name} {number(value)}" for name, value in metrics.items()) or "no evaluation data"
+
+
+def number(value: float) -> str:
+    """Return `value` as text for people, with six significant digits."""
+    return f"{value:.6g}" if math.isfinite(value) else "not a number"
 
 
 def style() -> str:

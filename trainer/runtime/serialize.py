@@ -23,6 +23,8 @@ def to_json(value: Json, *, indent: int | None = None) -> str:
     def clean(part: Json) -> Json:
         if isinstance(part, dict):
             return {name: clean(each) for name, each in part.items()}
+        if isinstance(part, list | tuple):
+            return [clean(each) for each in part]
         return None if isinstance(part, float) and not math.isfinite(part) else part
 
     return json.dumps(clean(value), indent=indent) + "\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 import tempfile
 import time
@@ -20,6 +21,8 @@ from trainer.storage import files, retry
 _INDEX: Final = re.compile(r"ckpt-(\d+)\.index")
 _DAMAGES: Final = (tf.errors.DataLossError, tf.errors.OutOfRangeError, tf.errors.OpError)
 _ANY: Final = re.compile(r"ckpt-(\d+)(?:\.data-|\.index$|_temp)")
+_OPTIONAL: Final = ("averages", "random")
+"""Parts that a checkpoint of an earlier version does not have."""
 _TEMPORARY: Final = re.compile(r"ckpt-\d+_temp")
 _SECOND_LOOK_SECONDS: Final = 1.0
 _CHIEF_CPU: Final = "/job:chief/replica:0/task:0/device:CPU:0"
@@ -90,8 +93,25 @@ def _reading(path: str) -> Iterator[None]:
         raise DamagedError(f"{path}: {str(error).partition(chr(10))[0]}") from error
 
 
-def _read(path: str, action: Callable[[], object]) -> None:
-    """Call `action`, which reads the checkpoint at `path`, and repeat it if the storage fails for a moment.
+@contextmanager
+def literal(path: str) -> Iterator[str]:
+    """Return a path to the checkpoint at `path` that TensorFlow does not take for a pattern.
+
+    TensorFlow looks for the files of a checkpoint by a pattern, in which brackets have a meaning.
+    """
+    if files.is_remote(path) or "[" not in path:
+        yield path
+        return
+    directory, _, name = path.rpartition("/")
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{descriptor}/{name}"
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: str, action: Callable[[str], object]) -> None:
+    """Call `action`, which reads the checkpoint at the path that it gets, and repeat it if the storage fails.
 
     A network file system may show a file that another machine has just written without its end. So a checkpoint is
     damaged only if it is damaged at a second look.
@@ -107,7 +127,8 @@ def _read(path: str, action: Callable[[], object]) -> None:
             parts = [files.join(directory, each) for each in files.names_in(directory) if each.startswith(f"{name}.")]
             if not all(files.is_regular(each) for each in parts):
                 raise DamagedError(f"{path}: a part of it is not a regular file")
-            action()
+            with literal(path) as place:
+                action(place)
 
     try:
         retry.call(read, f"reading {path}")
@@ -200,7 +221,7 @@ class Checkpoints:
 
         """
         self.directory = directory
-        self._parts = trackables
+        self.parts = trackables
         self._options = tf.train.CheckpointOptions(experimental_io_device=_CHIEF_CPU) if on_chief else None
         self._checkpoint = tf.train.Checkpoint(**trackables)
         self._target = directory if writer else tempfile.mkdtemp(prefix="not-the-chief-")
@@ -218,12 +239,30 @@ class Checkpoints:
             DamagedError: a file of the checkpoint is truncated or corrupt.
 
         """
-        _read(path, lambda: self._checkpoint.read(path, options=self._options).assert_existing_objects_matched())
+        _read(path, lambda at: self._present(at).read(at, options=self._options).assert_existing_objects_matched())
 
-    def restore_parts(self, path: str, *names: str) -> None:
-        """Restore only the trackables `names` from the checkpoint at `path`, which another run wrote."""
-        parts = tf.train.Checkpoint(**{name: self._parts[name] for name in names})
-        _read(path, lambda: parts.read(path, options=self._options).assert_existing_objects_matched().expect_partial())
+    def _present(self, path: str) -> tf.train.Checkpoint:
+        """Return what to restore from the checkpoint at `path`, which an earlier version may have written."""
+        stored = {name.partition("/")[0] for name, _ in tf.train.list_variables(path)}
+        parts = {name: part for name, part in self.parts.items() if name in stored or name not in _OPTIONAL}
+        return tf.train.Checkpoint(**parts)
+
+    def restore_parts(self, path: str, **parts: object) -> None:
+        """Restore only `parts`, by name, from the checkpoint at `path`, which another run wrote.
+
+        Raises:
+            DamagedError: a file of the checkpoint is truncated or corrupt.
+            AssertionError: the checkpoint lacks a variable of `parts`.
+            ValueError: a variable has another shape in the checkpoint.
+
+        """
+        found = tf.train.Checkpoint(**parts)
+        _read(path, lambda at: found.read(at, options=self._options).assert_existing_objects_matched().expect_partial())
+
+    def newest_step(self) -> int | None:
+        """Return the step of the newest checkpoint of the run; None if it has none."""
+        found = newest_complete(self.directory)
+        return found.step if found else None
 
     def save(self, step: int) -> CheckpointRef:
         """Save all trackables as the checkpoint of `step`, then delete the oldest ones above `keep`."""
@@ -252,11 +291,11 @@ def restore_model(path: str, model: Tensor) -> None:
 
     """
 
-    def read() -> None:
-        status = tf.train.Checkpoint(model=model).read(path)
+    def read(place: str) -> None:
+        status = tf.train.Checkpoint(model=model).read(place)
         status.assert_existing_objects_matched().expect_partial()
         # A run without averages has none in its checkpoints, and then this reads nothing.
-        tf.train.Checkpoint(averages=numbered(model.trainable_variables)).read(path).expect_partial()
+        tf.train.Checkpoint(averages=numbered(model.trainable_variables)).read(place).expect_partial()
 
     _read(path, read)
 

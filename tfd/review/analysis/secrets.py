@@ -1,4 +1,4 @@
-"""Finds values that look like a secret in a job file.
+"""Finds what looks like a secret in a job file: by its form, and by the name of its variable, key or option.
 
 detect-secrets recognizes the tokens of known services and measures randomness. Its detectors are called directly: they
 run in this process, use no network and read no settings or `allowlist` comments, which a pull request could contain.
@@ -6,6 +6,8 @@ run in this process, use no network and read no settings or `allowlist` comments
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,10 +35,25 @@ from detect_secrets.plugins.twilio import TwilioKeyDetector
 
 from tfd.jobfile.helm_yaml import Key
 
+# Applied to names in upper case with `_` between their words.
 _SECRET_NAME = re.compile(
-    r"(?i)(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|APIKEY|ACCESSKEY|PRIVATEKEY)(_|$)"
+    r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|APIKEY|ACCESSKEY|PRIVATEKEY)(_|$)"
     r"|(API|ACCESS|SECRET|PRIVATE|SIGNING|ENCRYPTION)_?KEY"
 )
+_WORDS_OF_NAME = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[-. ]")
+# NAME=VALUE, NAME: VALUE and --NAME=VALUE, also in JSON.
+_ASSIGNED = re.compile(
+    r"""(?<![\w.-])-{0,2}(?P<name>[A-Za-z_][\w.-]{0,80})["']?[ \t]{0,4}(?P<sign>[=:])[ \t]{0,4}"""
+    r"""(?:"(?P<double>[^"\n]{1,500})"|'(?P<single>[^'\n]{1,500})'|(?!//)(?P<bare>[^\s"'{}\[\]&*|>,;]{1,500})(?P<end>[^\n]?))"""
+)
+# An entry of `env` in a file that cannot be parsed.
+_VARIABLE = re.compile(
+    r"""\bname["']?:[ \t]{0,4}["']?(?P<name>\w{1,80})["']?[\s,]{1,40}["']?value["']?:[ \t]{0,4}"""
+    r"""["']?(?P<value>[^\s"'{}\[\],]{1,500})"""
+)
+_LIKE_PASSWORD = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])\S{8,}")
+_COMMENT = re.compile(r"(?:^|\s)#(.*)", re.MULTILINE)
+_SWITCH = re.compile(r"--?([A-Za-z][\w-]{0,80})")
 
 
 class _MoreTokens(RegexBasedDetector):
@@ -58,11 +75,22 @@ _DETECTORS: tuple[RegexBasedDetector, ...] = (
     PypiTokenDetector(), SendGridDetector(), SlackDetector(), SquareOAuthDetector(), StripeDetector(),
     TelegramBotTokenDetector(), TwilioKeyDetector(), _MoreTokens(),
 )  # fmt: skip
+_STANDARD = str.maketrans("-_", "+/")
+_SHORTEST = 4
 # Random base64 of 24 or more characters has over 4 bits per character. A path or a long word rarely has.
 _RANDOM = Base64HighEntropyString(limit=4.0)
 _WORD = re.compile(r"[A-Za-z0-9+_=-]{24,}")
-# The keys whose values are checked; the names of variables are checked as well.
-_TOP_KEYS = ("env", "command", "args", "code", "trainer", "owner", "description", "labels", "data", "storage")
+# In addresses and file names, where hyphens join many words.
+_UNBROKEN_WORD = re.compile(r"[A-Za-z0-9+=]{24,}")
+_ENCODED = re.compile(r"[A-Za-z0-9+/_-]{16,8192}={0,2}")
+_REST = re.compile(r"[\w.+/=-]*")
+_WINDOW, _OVERLAP = 4096, 512
+_MOST_TOKENS = 200
+# How often a text is unpacked from base64 or JSON.
+_MOST_LAYERS = 2
+_TOKEN = "it is a token of a known kind"  # noqa: S105 - a sentence
+_RANDOM_WORD = "it looks random"
+_NAMED = "the name of the variable is {}"
 
 
 @dataclass(frozen=True)
@@ -70,33 +98,155 @@ class Secret:
     """A value that must not be in git, and why it looks like a secret. No output shows the value."""
 
     key: Key
+    """Its key; empty for a secret outside of the values, such as one in a comment."""
     why: str
     """A reason, with `{}` for the name of the variable if the name is the reason."""
     text: str
     name: str = ""
 
 
-def find_secrets(values: dict[str, Any]) -> Iterator[Secret]:
-    """Yield the values of a job file that look like a secret."""
-    for index, variable in enumerate(_mappings(values.get("env"))):
-        name, text = variable.get("name"), variable.get("value")
-        if isinstance(name, str) and isinstance(text, str) and text and _SECRET_NAME.search(name):
-            yield Secret(("env", index, "value"), "the name of the variable is {}", text, name)
-    for top in _TOP_KEYS:
-        for key, text in _strings(values.get(top), (top,)):
-            if tokens := list(_tokens(text)):
-                yield from (Secret(key, "it is a token of a known kind", token) for token in tokens)
-            elif key[:2] != ("code", "git"):
-                yield from (Secret(key, "it looks random", word) for word in _WORD.findall(text) if _is_random(word))
+def find_secrets(values: dict[str, Any], text: str = "") -> Iterator[Secret]:
+    """Yield what looks like a secret in a job file.
+
+    Args:
+        values: the values of the file; empty for a file that cannot be parsed.
+        text: the file, to find what is in its comments and what cannot be parsed.
+
+    """
+    found = [*_named(values, ()), *_unnamed(values)]
+    yield from found
+    known = {secret.text for secret in found}
+    comments = "\n".join(_COMMENT.findall(text)) if values else text
+    pairs = [*_assigned(comments), *((each["name"], each["value"]) for each in _VARIABLE.finditer(comments))]
+    for name, value in pairs:
+        if value not in known and _is_secret(name, value, strict=False):
+            yield Secret((), _NAMED, value, name)
+    for why, word in [*_in_text(text), *_in_text(comments, _WORD)]:
+        if not any(word in each for each in known):
+            yield Secret((), why, word)
+
+
+def secret_words(text: str) -> set[str]:
+    """Return the parts of any text that look like a secret without the name of a variable."""
+    return {word for _, word in _in_text(text)}
+
+
+def _is_secret(name: str, value: str, *, strict: bool) -> bool:
+    """Return whether a value is a secret by the name of its variable, option or key.
+
+    Without `strict`, a name such as `pad_token` needs a value like a password, because models have such tokens.
+    """
+    words = _WORDS_OF_NAME.sub("_", name).upper()
+    if not _SECRET_NAME.search(words):
+        return False
+    sure = strict or _SECRET_NAME.search(words.replace("TOKEN", ""))
+    return bool(sure or _LIKE_PASSWORD.fullmatch(value))
+
+
+def _named(value: Any, key: Key) -> Iterator[Secret]:  # noqa: ANN401 - any value of a job file
+    """Yield the values of keys, variables and options whose name is that of a secret."""
+    if isinstance(value, dict):
+        yield from _named_value(value.get("name"), value.get("value"), (*key, "value"))
+        for name, child in value.items():
+            yield from _named_value(name, child, (*key, name))
+            yield from _named(child, (*key, name))
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from _named(child, (*key, index))
+            if index and isinstance(value[index - 1], str) and (switch := _SWITCH.fullmatch(value[index - 1])):
+                yield from _named_value(switch[1], child, (*key, index))
+    elif isinstance(value, str):
+        yield from _named_in_text(value, key, _MOST_LAYERS)
+
+
+def _named_value(name: Any, value: Any, key: Key) -> Iterator[Secret]:  # noqa: ANN401 - any value of a job file
+    scalar = isinstance(value, str | int | float) and not isinstance(value, bool) and value != ""
+    if scalar and isinstance(name, str) and _is_secret(name, str(value), strict=key[0] != "trainer"):
+        yield Secret(key, _NAMED, str(value), name)
+
+
+def _named_in_text(text: str, key: Key, layers: int) -> Iterator[Secret]:
+    """Yield assignments in a text, also in base64 in it; then the text in base64 is the secret, too."""
+    for name, value in _assigned(text, quoted=key[:2] == ("code", "files")):
+        if _is_secret(name, value, strict=False):
+            yield Secret(key, _NAMED, value, name)
+    for word, inner in _unpacked(text) if layers else ():
+        for secret in _named_in_text(inner, key, layers - 1):
+            yield from (secret, Secret(key, secret.why, word, secret.name))
+
+
+def _unnamed(values: dict[str, Any]) -> Iterator[Secret]:
+    for key, text in _texts(values, ()):
+        words = _UNBROKEN_WORD if key[:2] == ("code", "git") else _WORD
+        yield from (Secret(key, why, word) for why, word in _in_text(text, words))
+
+
+def _in_text(
+    text: str, words: re.Pattern[str] = _UNBROKEN_WORD, layers: int = _MOST_LAYERS
+) -> Iterator[tuple[str, str]]:
+    """Yield tokens of known kinds and random words of a text, and why each is one."""
+    if len(text) < _SHORTEST:
+        return
+    tokens = list(_tokens(text))
+    yield from ((_TOKEN, token) for token in tokens)
+    for word in words.findall(text):
+        if _is_random(word) and not any(word in token for token in tokens):
+            yield _RANDOM_WORD, word
+    for word, inner in _unpacked(text) if layers else ():
+        for why, part in _in_text(inner, words, layers - 1):
+            yield from ((why, word), (why, part))
+
+
+def _unpacked(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the words of a text that are base64, and what they encode; the texts in JSON as they are."""
+    for word in _ENCODED.findall(text):
+        try:
+            padded = word.rstrip("=") + "=" * (-len(word.rstrip("=")) % 4)
+            inner = base64.b64decode(padded.translate(_STANDARD), validate=True).decode()
+        except ValueError:
+            continue
+        yield word, inner
+    if text[:1] in ("[", "{", '"'):
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            return
+        for _, inner in _texts(value, ()):
+            yield inner, inner
+
+
+def _assigned(text: str, *, quoted: bool = False) -> Iterator[tuple[str, str]]:
+    """Yield names and values that a text assigns; in source code only values with quotation marks are literals."""
+    for found in _ASSIGNED.finditer(text):
+        value = found["double"] or found["single"] or found["bare"]
+        if found["bare"] and (quoted or value.startswith("$")):
+            continue
+        # "The token: see the wiki" is a sentence.
+        sentence = found["sign"] == ":" and found["bare"] and found["end"] == " " and value.isalpha()
+        if len(value) >= _SHORTEST and not sentence:
+            yield found["name"], value
 
 
 def _tokens(text: str) -> Iterator[str]:
-    for detector in _DETECTORS:
-        for match in (match for pattern in detector.denylist for match in pattern.finditer(text)):
-            if any(detector.analyze_string(match[0])):  # Some detectors check more than the pattern.
-                # Only the first line of a private key is recognized, and only the first part of a signed token.
-                end = re.compile(r"[\w.+/=-]*").match(text, match.end())
-                yield text if "PRIVATE KEY" in match[0] else match[0] + (end[0] if end else "")
+    """Yield the tokens of known kinds in a text; the whole text for a private key or for very many tokens."""
+    found = 0
+    for start, window in _windows(text):
+        for detector in _DETECTORS:
+            for match in (match for pattern in detector.denylist for match in pattern.finditer(window)):
+                found += 1
+                if found > _MOST_TOKENS:
+                    yield text
+                    return
+                if any(detector.analyze_string(match[0])):  # Some detectors check more than the pattern.
+                    # Only the first line of a private key is recognized, and only the first part of a signed token.
+                    end = _REST.match(text, start + match.end())
+                    yield text if "PRIVATE KEY" in match[0] else match[0] + (end[0] if end else "")
+
+
+def _windows(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the text in overlapping parts with their places, because some patterns take quadratic time."""
+    for start in range(0, max(1, len(text) - _OVERLAP), _WINDOW - _OVERLAP):
+        yield start, text[start : start + _WINDOW]
 
 
 def _is_random(word: str) -> bool:
@@ -106,16 +256,14 @@ def _is_random(word: str) -> bool:
     )
 
 
-def _strings(value: Any, key: Key) -> Iterator[tuple[Key, str]]:  # noqa: ANN401 - any value of a job file
+def _texts(value: Any, key: Key) -> Iterator[tuple[Key, str]]:  # noqa: ANN401 - any value of a job file
+    """Yield every text and every name of a key."""
     if isinstance(value, str):
         yield key, value
     elif isinstance(value, dict):
         for name, child in value.items():
-            yield from _strings(child, (*key, name))
+            yield (*key, name), str(name)
+            yield from _texts(child, (*key, name))
     elif isinstance(value, list):
         for index, child in enumerate(value):
-            yield from _strings(child, (*key, index))
-
-
-def _mappings(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - not checked by the schema yet
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+            yield from _texts(child, (*key, index))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -12,18 +11,19 @@ from tfd.review.analysis.key_changes import KeyChange
 from tfd.review.analysis.policy import images
 from tfd.review.analysis.pull_request import PullRequestReview
 from tfd.review.analysis.run_review import RunReview
-from tfd.review.output import details
-from tfd.review.output.markdown import block, code, folded, prose, table
+from tfd.review.output import details, judges, rights
+from tfd.review.output.markdown import code, folded, prose, table
 from tfd.review.output.redaction import Redactor
+from tfd.review.output.shown import Shown
 from tfd.review.output.summary import effect, headline, mark, table_row, training
 from tfd.review.sources.quantities import ratio
-from tfd.text import dotted
+from tfd.text import dotted, visible
 
 MARKER = "<!-- tfd review -->"
 """First line of the comment; the next review replaces the comment that begins with it."""
 LIMIT = 65_536
-_NOTE = 400  # Size of the list of omitted parts.
-_LONG_DIGEST = re.compile("(?<=@sha256:[0-9a-f]{12})[0-9a-f]+")
+_NOTE = 4000  # Size of the headline, of the list of what is not shown, and of the list of omitted parts.
+_MOST_CUTS = 5
 _MARKS = {Level.REFUSED: "❌", Level.UNKNOWN: "❔", Level.WARNING: "⚠️", Level.WAIVED: "✅"}
 _COLUMNS = ("run", "effect", "tasks", "GPUs", "CPUs", "memory", "max. duration", "GPU-hours")
 
@@ -43,49 +43,67 @@ _CAPS = (_Caps(40, 60, 15, 30), _Caps(20, 30, 4, 20), _Caps(5, 5, 0, 0))
 
 def comment(review: PullRequestReview) -> str:
     """Return the review comment, of at most LIMIT bytes."""
-    redactor = Redactor(tuple(sorted({secret for run in review.runs for secret in run.secrets})))
+    redactor = Redactor.of(review)
+    most = LIMIT - _NOTE - _size(judges.line(review, redactor))
     for caps in _CAPS:
-        text = "\n\n".join(_essentials(review, redactor, caps))
-        if _size(text) <= LIMIT // 2:
+        shown = Shown()
+        text = "\n\n".join(_essentials(review, redactor, shown, caps))
+        if _size(text) <= most * 2 // 3:
             break
-    omitted = []
-    for title, body in details.of_review(review, redactor):
+    if _size(text) > most:
+        shown.cut("the end of this card")
+        while _size(text) > most:  # What matters comes first.
+            text = text.rpartition("\n")[0]
+    folds, omitted = "", []
+    for title, body, matters in details.of_review(review, redactor, shown):
         part = f"\n\n{folded(title, body)}"
-        if _size(text) + _size(part) + _NOTE <= LIMIT:
-            text += part
+        if _size(text) + _size(folds) + _size(part) <= most:
+            folds += part
         else:
             omitted.append(title)
+            if matters:
+                shown.cut("rendered objects")
+    names = "; ".join(omitted[:3]) + (f" and {len(omitted) - 3} more" if len(omitted) > 3 else "")  # noqa: PLR2004
     if omitted:
-        names = "; ".join(omitted[:3]) + (f" and {len(omitted) - 3} more" if len(omitted) > 3 else "")  # noqa: PLR2004
-        text += f"\n\nOmitted to fit GitHub's comment limit: {names}. Run `tfd review --format json` to see them."
-    return f"{text}\n"
+        folds += f"\n\nOmitted to fit GitHub's comment limit: {names}. Run `tfd review --format json` to see them."
+    return f"{_head(review, redactor, shown)}{text}{folds}\n"
 
 
 def failure(error: Exception) -> str:
     """Return the review comment for a merge that an error makes impossible to judge."""
-    return f"{MARKER}\n### ❔ Cannot judge the effect of this merge\n\n{prose(str(error), 1000)}"
+    return f"{MARKER}\n### ❔ Cannot judge the effect of this merge\n\n{prose(Redactor().hide(str(error)), 1000)}"
 
 
-def _essentials(review: PullRequestReview, redactor: Redactor, caps: _Caps) -> Iterator[str]:
-    yield f"{MARKER}\n### {mark(review)} {redactor.message(headline(review))}"
-    yield from _findings(review.all_findings, redactor, caps)
-    if review.runs:
-        rows = [[code(run.name), effect(run), *table_row(run)] for run in review.runs[: caps.rows]]
-        yield table(_COLUMNS, rows) + _more(len(review.runs), caps.rows, "run")
-    for run in review.runs[: caps.runs]:
-        if parts := list(_details(run, redactor, caps)):
-            yield f"#### {code(run.name)} {effect(run)}"
+def _head(review: PullRequestReview, redactor: Redactor, shown: Shown) -> str:
+    """Return the headline and the lines that no size of a pull request cuts."""
+    judged = judges.line(review, redactor)
+    cuts = list(shown)
+    hidden = f"⚠️ Not shown in full: {'; '.join(cuts[:_MOST_CUTS])}{'; and more' * (len(cuts) > _MOST_CUTS)}."
+    warnings = [text for text in (judged, hidden if cuts else "") if text]
+    title = f"{MARKER}\n### {mark(review, warned=bool(warnings))} {redactor.message(headline(review))}"
+    return "\n\n".join([title, *warnings, ""])
+
+
+def _essentials(review: PullRequestReview, redactor: Redactor, shown: Shown, caps: _Caps) -> Iterator[str]:
+    if taken := list(rights.lines(review, redactor, shown)):
+        yield "\n".join(taken)
+    yield from _findings(review, redactor, caps)
+    runs = sorted(review.runs, key=rights.rank)
+    if runs:
+        rows = [[redactor.code(run.name), effect(run), *table_row(run)] for run in runs[: caps.rows]]
+        yield table(_COLUMNS, rows) + _more(len(runs), caps.rows, "run")
+    for run in runs[: caps.runs]:
+        if parts := list(_details(run, redactor, shown, caps)):
+            yield f"#### {redactor.code(run.name)} {effect(run)}"
             yield from parts
-    if review.policy_paths:
-        changed = f"Policy change: {_paths(review.policy_paths, 'file')}."
-        yield f"{changed} This review uses the policy and the tool of the base branch, and charts at their git tags."
-    if review.other_paths:
-        yield f"Other changes, without an effect on runs: {_paths(review.other_paths, 'file')}."
+    if paths := judges.others(review):
+        yield f"Other changes, without an effect on runs: {_paths(paths, 'file', redactor)}."
     yield f"<sub>{review.head[:12]} into {review.base[:12]}</sub>"
 
 
-def _findings(findings: list[Finding], redactor: Redactor, caps: _Caps) -> Iterator[str]:
+def _findings(review: PullRequestReview, redactor: Redactor, caps: _Caps) -> Iterator[str]:
     """Yield the list of findings, the most severe first, with equal ones as one item."""
+    findings, secret = review.all_findings, {run.path for run in review.runs if run.secrets}
     order = list(_MARKS)
     ranked = sorted(findings, key=lambda each: (order.index(each.level), each.path, each.line, each.column))
     items: dict[tuple[object, ...], list[Finding]] = {}
@@ -97,14 +115,15 @@ def _findings(findings: list[Finding], redactor: Redactor, caps: _Caps) -> Itera
     shown_fixes: set[tuple[str, str]] = set()
     for same in list(items.values())[: caps.findings]:
         finding = same[0]
-        places = _paths(list(dict.fromkeys(_place(each) for each in same)), "place")
+        places = _paths(list(dict.fromkeys(_place(each) for each in same)), "place", redactor)
         lines.append(f"- {_MARKS[finding.level]} {places}: {redactor.message(finding.message)}{_waiver(finding)}")
-        if finding.suggestion:
+        # A line of a file with a secret may have the secret in a form that is not recognized.
+        if finding.suggestion and finding.path not in secret:
             suggestion = redactor.block(finding.suggestion.text, "suggestion")
             lines.append(_indented(f"Replace line {finding.suggestion.line} with:\n{suggestion}"))
         if finding.fix and (finding.path, finding.fix) not in shown_fixes:
             shown_fixes.add((finding.path, finding.fix))
-            lines.append(_indented(block(finding.fix, "sh")))
+            lines.append(_indented(redactor.block(finding.fix, "sh")))
     if lines:
         yield "\n".join(lines) + _more(len(items), caps.findings, "finding")
 
@@ -113,11 +132,11 @@ def _place(finding: Finding) -> str:
     return f"{finding.path}:{finding.line}:{finding.column}" if finding.line > 1 else finding.path
 
 
-def _paths(paths: list[str], noun: str) -> str:
+def _paths(paths: list[str], noun: str, redactor: Redactor) -> str:
     most = 5
     more = len(paths) - most
-    shown = ", ".join(code(path) for path in paths[:most])
-    return f"{shown} and {more:,} more {noun}{'s'[: more != 1]}" if more > 0 else shown
+    some = ", ".join(redactor.code(path) for path in paths[:most])
+    return f"{some} and {more:,} more {noun}{'s'[: more != 1]}" if more > 0 else some
 
 
 def _waiver(finding: Finding) -> str:
@@ -129,7 +148,7 @@ def _waiver(finding: Finding) -> str:
     return f" (rule `{finding.rule}`; an approval by {names} waives it)" if names else f" (rule `{finding.rule}`)"
 
 
-def _details(run: RunReview, redactor: Redactor, caps: _Caps) -> Iterator[str]:
+def _details(run: RunReview, redactor: Redactor, shown: Shown, caps: _Caps) -> Iterator[str]:
     if run.merged_rendering is None or run.merged is None:
         return
     if run.keys:
@@ -141,14 +160,14 @@ def _details(run: RunReview, redactor: Redactor, caps: _Caps) -> Iterator[str]:
         columns = ["key", "base", "merged", "ratio", "change policy"]
         yield table(columns, rows[: caps.keys]) + _more(len(rows), caps.keys, "key")
     elif run.base is None:
-        yield "\n".join(f"- {line}" for line in _facts(run, redactor))
+        yield "\n".join(f"- {line}" for line in _facts(run, redactor, shown))
     if run.nearest and run.differences:
-        columns = ["key", code(run.nearest.run), code(run.merged.run), "ratio"]
+        columns = ["key", redactor.code(run.nearest.run), redactor.code(run.merged.run), "ratio"]
         rows = [_change(change, redactor) for change in run.differences]
         yield table(columns, rows[: caps.keys]) + _more(len(rows), caps.keys, "key")
 
 
-def _facts(run: RunReview, redactor: Redactor) -> Iterator[str]:
+def _facts(run: RunReview, redactor: Redactor, shown: Shown) -> Iterator[str]:
     """Yield the facts about a new run, one line each."""
     assert run.merged_rendering is not None  # noqa: S101
     assert run.merged is not None  # noqa: S101
@@ -160,13 +179,12 @@ def _facts(run: RunReview, redactor: Redactor) -> Iterator[str]:
     words = [identity["strategy"], training(run)]
     if identity["command"] or identity["args"]:
         command = [*(identity["command"] or ["python -m trainer"]), *(identity["args"] or [])]
-        words.append(redactor.code(" ".join(command)))
+        words.append(shown.value(" ".join(command), redactor, "a command"))
     else:
         words.append(f"task {redactor.code(identity['trainer']['task'])}")
     yield ", ".join(filter(None, words))
-    # 12 digits identify a digest; the table of differences and the rendered objects show all of them.
     yield ", ".join(
-        f"{dotted(key)} {redactor.code(_LONG_DIGEST.sub('...', image))}"
+        f"{dotted(key)} {shown.value(image, redactor, 'an image')}"
         for key, image in images(run.merged, run.merged_rendering)
     )
     parent = identity["warmStartFrom"]
@@ -174,15 +192,15 @@ def _facts(run: RunReview, redactor: Redactor) -> Iterator[str]:
     yield f"storage {kind} {redactor.code(place)}, {start}"
     for name in ("owner", "description"):
         if run.merged.values.get(name):
-            yield f"{name} {redactor.words(run.merged.values[name])}"
+            yield f"{name} {shown.value(run.merged.values[name], redactor, f'the {name}', words=True)}"
     if run.nearest:
-        path = code(run.nearest.path)
+        path = redactor.code(run.nearest.path)
         yield f"{'differs from' if run.differences else 'same training as'} the nearest earlier run, {path}"
 
 
 def _change(change: KeyChange, redactor: Redactor) -> list[str]:
     base, merged = redactor.code(change.base), redactor.code(change.merged)
-    return [code(dotted(change.key)), base, merged, ratio(change.base, change.merged) or "n/a"]
+    return [redactor.code(dotted(change.key)), base, merged, ratio(change.base, change.merged) or "n/a"]
 
 
 def _more(count: int, shown: int, noun: str) -> str:
@@ -199,15 +217,16 @@ def _size(text: str) -> int:
 
 def lines(review: PullRequestReview) -> Iterable[str]:
     """Yield the review for a terminal: headline, findings as FILE:LINE:COLUMN: MESSAGE, and runs."""
-    redactor = Redactor(tuple(secret for run in review.runs for secret in run.secrets))
+    redactor = Redactor.of(review)
     yield redactor.text(str(headline(review)))
     for finding in review.all_findings:
         level = "" if finding.level is Level.REFUSED else f"{finding.level.value}: "
-        yield f"{finding.path}:{finding.line}:{finding.column}: {level}{redactor.text(str(finding.message))}"
+        path = visible(redactor.text(finding.path), ascii_only=True)
+        yield f"{path}:{finding.line}:{finding.column}: {level}{redactor.text(str(finding.message))}"
         if finding.fix:
-            yield f"  {finding.fix}"
-    for run in review.runs:
+            yield f"  {redactor.text(finding.fix)}"
+    for run in sorted(review.runs, key=rights.rank):
         if run.merged_rendering or run.base_rendering:
             tasks, gpus, cpus, memory, hours, gpu_hours = table_row(run)
             costs = f"{gpus} GPUs, {cpus} CPUs, {memory}, max. duration {hours}, {gpu_hours} GPU-hours"
-            yield f"{run.name} {effect(run)}: {tasks}; {costs}"
+            yield f"{redactor.text(run.name)} {effect(run)}: {tasks}; {costs}"

@@ -16,7 +16,7 @@ from tfd.text import dotted
 
 def as_json(review: PullRequestReview) -> dict[str, Any]:
     """Return the whole review, without secrets."""
-    redactor = Redactor(tuple(secret for run in review.runs for secret in run.secrets))
+    redactor = Redactor.of(review)
     shown: dict[str, Any] = redactor.json(
         {
             "base": review.base,
@@ -24,7 +24,10 @@ def as_json(review: PullRequestReview) -> dict[str, Any]:
             "exitCode": review.exit_code,
             "headline": str(headline(review)),
             "runs": [_run(run) for run in review.runs],
-            "findings": [_finding(finding) for finding in review.all_findings],
+            "findings": [
+                _finding(finding, hidden=finding.path in {run.path for run in review.runs if run.secrets})
+                for finding in review.all_findings
+            ],
             "applications": list(review.merged_emulation.applications.values()),
             "applicationsDeleted": review.merged_emulation.deleted(review.base_emulation.generated),
             "blockedTeams": [asdict(each) for each in review.merged_emulation.blocked],
@@ -37,7 +40,7 @@ def as_json(review: PullRequestReview) -> dict[str, Any]:
 
 def failure(error: Exception, exit_code: int) -> dict[str, Any]:
     """Return the report for a merge that an error makes impossible to judge."""
-    return {"exitCode": exit_code, "headline": str(error)}
+    return {"exitCode": exit_code, "headline": Redactor().hide(str(error))}
 
 
 def _run(run: RunReview) -> dict[str, Any]:
@@ -51,6 +54,7 @@ def _run(run: RunReview) -> dict[str, Any]:
         "action": run.action.name.lower(),
         "tasks": [asdict(role) for role in rendering.roles] if rendering else [],
         "request": asdict(rendering.request) if rendering else None,
+        "rights": asdict(run.rights) if run.rights else None,
         "hash": merged.record["hash"] if merged else None,
         "changes": [_change(change) for change in run.keys],
         "nearest": run.nearest.path if run.nearest else None,
@@ -60,8 +64,9 @@ def _run(run: RunReview) -> dict[str, Any]:
     }
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
-    return asdict(finding) | {"level": finding.level.value, "message": str(finding.message)}
+def _finding(finding: Finding, *, hidden: bool) -> dict[str, Any]:
+    found = asdict(finding) | {"level": finding.level.value, "message": str(finding.message)}
+    return found | {"suggestion": None} if hidden else found
 
 
 def _change(change: KeyChange) -> dict[str, Any]:

@@ -12,7 +12,7 @@ _LONGEST_PROSE = 400
 _PLAIN = re.compile(r"[^`|\\]+")
 # A word, number or punctuation mark that neither Markdown nor GitHub interprets; 7 hex digits could be a commit.
 _WORD = re.compile(
-    r"\(?(?![a-f]{7,}\b)(?:(?:[A-Z]?[a-z]+|[A-Z]+|[A-Z]+s)(?:['-][A-Za-z]+)*|[0-9]{1,3}(?:,[0-9]{3})*(?:\.[0-9])?)?[,.;:?)]*"
+    r"\(?(?![a-f]{7,}\b|(?i:www)\b)(?:(?:GiB|[A-Z]?[a-z]+|[A-Z]+|[A-Z]+s)(?:['-][A-Za-z]+)*|[0-9]{1,3}(?:,[0-9]{3})*(?:\.[0-9])?)?[,.;:?)]*"
 )
 # A part in braces is one token, as in `{claim: NAME}`.
 _TOKEN = re.compile(r"[^ {]*\{[^{}]*\}[^ ]*|[^ ]+")

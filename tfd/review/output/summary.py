@@ -8,6 +8,7 @@ from tfd.review.analysis.actions import ADDING, STARTING, STOPPING, Action
 from tfd.review.analysis.findings import Level, Message, sentence
 from tfd.review.analysis.pull_request import PullRequestReview
 from tfd.review.analysis.run_review import RunReview
+from tfd.review.output.shown import count, joined
 from tfd.review.sources.quantities import decimal, gibibytes
 from tfd.review.sources.rendering import Rendering
 from tfd.review.sources.workloads import ResourceRequest
@@ -27,21 +28,28 @@ _VERBS = {
 }
 
 
-def mark(review: PullRequestReview) -> str:
-    """Return the symbol of the headline: a check mark only if nothing speaks against the merge."""
+def mark(review: PullRequestReview, *, warned: bool = False) -> str:
+    """Return the symbol of the headline: a check mark only if nothing speaks against the merge.
+
+    Args:
+        review: the review.
+        warned: whether the comment itself warns, for example of something that it does not show.
+
+    """
     if review.exit_code:
         return {1: "❌", 2: "❔"}[review.exit_code]
-    return "⚠️" if review.of_level(Level.WARNING) else "✅"
+    blocked = any(_is_blocked(run, review) for run in review.runs)
+    return "⚠️" if warned or blocked or review.of_level(Level.WARNING) else "✅"
 
 
 def headline(review: PullRequestReview) -> Message:
     """Return the effect of the merge, or that it is refused or cannot be judged."""
     if refused := review.of_level(Level.REFUSED):
-        return sentence(f"Refused: {_count(len(refused), 'problem')}")
+        return sentence(f"Refused: {count(len(refused), 'problem')}")
     if review.of_level(Level.UNKNOWN):
         return sentence("Cannot judge the effect of this merge")
     waived = review.of_level(Level.WAIVED)
-    end = f"; {_count(len(waived), 'violation')} waived" if waived else ""
+    end = f"; {count(len(waived), 'violation')} waived" if waived else ""
     blocked = [run for run in review.runs if _is_blocked(run, review)]
     free = [run for run in review.runs if run not in blocked]
     if not blocked:
@@ -68,26 +76,26 @@ def _cause(runs: list[RunReview], review: PullRequestReview) -> tuple[str, list[
         return "the git tag {} is missing", [next(run.missing_tag for run in runs if run.missing_tag)], "Once it exists"
     first, *others = files
     if others:
-        return f"{{}} and {_count(len(others), 'other file')} block their teams", [first.path], "Once they are fixed"
+        return f"{{}} and {count(len(others), 'other file')} block their teams", [first.path], "Once they are fixed"
     return "{} blocks team {}", [first.path, first.team], "Once it is fixed"
 
 
 def _active(runs: list[RunReview]) -> str:
     """Return what a merge does to runs, to follow "Merging"."""
     counts = Counter(run.action for run in runs)
-    parts = [verb.format(_count(counts[action], "run")) for action, (verb, _, _) in _VERBS.items() if counts[action]]
+    parts = [verb.format(count(counts[action], "run")) for action, (verb, _, _) in _VERBS.items() if counts[action]]
     if counts[Action.CHECKED]:
         many = counts[Action.CHECKED] > 1
-        parts.append(f"changes {_count(counts[Action.CHECKED], 'file')} that start{'s'[: not many]} no run")
-    return _joined(parts) or "changes no run"
+        parts.append(f"changes {count(counts[Action.CHECKED], 'file')} that start{'s'[: not many]} no run")
+    return joined(parts) or "changes no run"
 
 
 def _passive(runs: list[RunReview]) -> str:
     """Return what runs do once nothing blocks them, as a clause."""
     counts = Counter(run.action for run in runs)
-    return _joined(
+    return joined(
         [
-            f"{_count(counts[action], 'run')} {one if counts[action] == 1 else many}"
+            f"{count(counts[action], 'run')} {one if counts[action] == 1 else many}"
             for action, (_, many, one) in _VERBS.items()
             if counts[action]
         ]
@@ -99,9 +107,32 @@ def _cost(runs: list[RunReview]) -> str:
     starting = (run.merged_rendering for run in runs if run.action in STARTING)
     total = sum((rendering.request for rendering in starting if rendering), start=ResourceRequest())
     freed = sum(run.base_rendering.request.gpus for run in runs if run.base_rendering and _stops(run))
-    costs = [f"{_count(total.gpus, 'GPU')}, at most {decimal(total.gpu_hours)} GPU-hours"] if total.gpus else []
-    costs += [f"frees up to {_count(freed, 'GPU')}"] if freed else []
+    costs = [f"{count(total.gpus, 'GPU')}, at most {decimal(total.gpu_hours)} GPU-hours"] if total.gpus else []
+    costs += [text for text in (_growth(runs),) if text]
+    costs += [f"frees up to {count(freed, 'GPU')}"] if freed else []
     return f": {'; '.join(costs)}" if costs else ""
+
+
+def _growth(runs: list[RunReview]) -> str:
+    """Return what runs that change in place request instead of what they have: "4 GPUs to 64 GPUs"."""
+    changing = [run for run in runs if run.action is Action.CHANGES and run.base_rendering and run.merged_rendering]
+    before, after = (
+        sum((each.running for each in renderings if each), start=ResourceRequest())
+        for renderings in ([run.base_rendering for run in changing], [run.merged_rendering for run in changing])
+    )
+    changed = [f"{old} to {new}" for old, new in zip(_amounts(before), _amounts(after), strict=True) if old != new]
+    return ", ".join(changed)
+
+
+def _amounts(request: ResourceRequest) -> list[str]:
+    return [
+        count(request.gpus, "GPU"),
+        count(request.pods, "pod"),
+        f"{decimal(request.gpu_hours)} GPU-hours",
+        f"{decimal(request.cpus)} CPUs",
+        f"{gibibytes(request.memory)} memory",
+        f"{gibibytes(request.storage)} storage",
+    ]
 
 
 def _stops(run: RunReview) -> bool:
@@ -115,7 +146,7 @@ def topology(rendering: Rendering) -> str:
         name = role.name if role.tasks == 1 or role.name == "ps" else f"{role.name}s"
         text = name if role.tasks == 1 else f"{role.tasks} {name}"
         if role.gpus_per_task:
-            text += f" with {_count(role.gpus_per_task, 'GPU')}{' each' if role.tasks > 1 else ''}"
+            text += f" with {count(role.gpus_per_task, 'GPU')}{' each' if role.tasks > 1 else ''}"
         words.append(text)
     return ", ".join(words) or "none"
 
@@ -156,11 +187,3 @@ def training(run: RunReview) -> str:
         return ""
     steps, batch = identity["trainer"]["steps"], identity["trainer"]["batchSize"]
     return f"global batch {batch:,}, {steps:,} steps, {steps * batch:,} examples"
-
-
-def _joined(parts: list[str]) -> str:
-    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'s'[: count != 1]}"

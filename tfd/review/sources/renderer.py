@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -27,6 +31,17 @@ class Renderer:
     def chart(self, job: CommittedJobFile) -> Chart | None:
         """Return the chart that the job file selects; None when it does not exist."""
         return self.charts.selected_by(job.values)
+
+    def prepare(self, jobs: Iterable[CommittedJobFile]) -> None:
+        """Render job files with several Helm processes at a time. An error is reported where the file is examined."""
+        files = [job for job in jobs if self.chart(job) and self._file(job)]  # each chart is exported once
+
+        def check(job: CommittedJobFile) -> None:
+            with suppress(Exception):
+                self.problems(job)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(check, files))
 
     def problems(self, job: CommittedJobFile) -> list[Problem]:
         """Return the problems that `tfd check` reports for the job file."""

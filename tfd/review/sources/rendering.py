@@ -110,6 +110,11 @@ class Rendering:
                 found[name] = item["spec"]["selector"]
         return found
 
+    @property
+    def cluster(self) -> str:
+        """The list of all tasks, as the chart writes it; empty for a run without tasks."""
+        return self._config_map.get("cluster", "{}")
+
     def tf_config(self) -> Iterator[tuple[str, str]]:
         """Yield the first task of each role and its TF_CONFIG as the kubelet assembles it."""
         for job in self.jobs:

@@ -48,6 +48,14 @@ Argument: dict root, replicas. Output: JSON list of messages
   "key" "warmStartFrom" "got" (include "tf-distributed.shown" $start) "expected" "the name of another run"
   "fix" "Remove warmStartFrom or name another run.")) -}}
 {{- end -}}
+
+{{- /* The iterations of a run without a warm start begin at 0. */ -}}
+{{- if and $values.trainer.warmStartIterations (not $start) -}}
+{{- $problems = append $problems (include "tf-distributed.problem" (dict
+  "key" "trainer.warmStartIterations" "got" (include "tf-distributed.shown" $values.trainer.warmStartIterations)
+  "expected" "no value without warmStartFrom"
+  "fix" "Set warmStartFrom or remove trainer.warmStartIterations.")) -}}
+{{- end -}}
 {{ $problems | default list | toRawJson }}
 {{- end }}
 

@@ -64,7 +64,7 @@ def test_only_the_time_in_the_dataset_counts_as_waiting(clock: Clock, monkeypatc
 
     monkeypatch.setattr(tf, "timestamp", lambda: tf.constant(clock(), tf.float64))
     monkeypatch.setattr(steps, "time", SimpleNamespace(monotonic=clock))
-    state = steps.TrainState(model=None, optimizer=None, step=tf.Variable(0, dtype=tf.int64))
+    state = steps.TrainState(model=None, optimizer=None, unseeded=None, step=tf.Variable(0, dtype=tf.int64))
     runner = steps.SyncStepRunner(tf.distribute.OneDeviceStrategy("/cpu:0"), state, step, batches())
     runner.run(2)
     assert runner.waited() == (0.0, 0.0), "the first segment traces the graph, so its time is ignored"

@@ -29,6 +29,9 @@ class Counter:
     def step(self) -> int:
         return self.now
 
+    def lost(self) -> int:
+        return 0
+
     def waited(self) -> tuple[float, float]:
         return (0.0, 0.0)
 

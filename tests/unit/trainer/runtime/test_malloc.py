@@ -51,7 +51,7 @@ def test_training_sets_the_thresholds_once_after_the_first_batch(monkeypatch: py
 
     strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
     data = strategy.distribute_datasets_from_function(lambda _: tf.data.Dataset.from_tensors(1.0).repeat())
-    state = steps.TrainState(model=None, optimizer=None, step=counter)
+    state = steps.TrainState(model=None, optimizer=None, unseeded=None, step=counter)
     runner = steps.SyncStepRunner(strategy, state, step, data)
     for _ in range(3):
         runner.run(2)

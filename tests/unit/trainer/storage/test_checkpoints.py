@@ -15,6 +15,7 @@ from trainer.storage.checkpoints import (
     keep,
     newest_complete,
     remove_partial,
+    restore_model,
     set_aside,
 )
 
@@ -126,3 +127,24 @@ def test_best_checkpoint_stays_when_the_next_one_was_deleted(
     (Path(saver.directory) / "ckpt-20.index").unlink()
     assert keep(second, best) is None
     assert [found.step for found in all_complete(best)] == [10]
+
+
+@pytest.mark.parametrize("name", ["a[b]", "[", "]", "*", "?", "a*[!b]?c", "{a,b}", "a b"])
+def test_letters_of_patterns_in_a_path_are_literal(tmp_path: Path, name: str) -> None:
+    model = tf.Module()
+    model.trainable_weight = tf.Variable([1.0])
+    saver = Checkpoints(
+        str(tmp_path / name / "c"), keep=3, writer=True, on_chief=False, model=model, step=tf.Variable(5)
+    )
+    saver.save(5)
+    found = newest_complete(saver.directory)
+    assert found is not None
+    model.trainable_weight.assign([2.0])
+    saver.restore(found.path)
+    assert float(model.trainable_weight[0]) == 1
+    model.trainable_weight.assign([2.0])
+    saver.restore_parts(found.path, model=model)
+    restore_model(found.path, model)
+    assert float(model.trainable_weight[0]) == 1
+    best = str(tmp_path / name / "best")
+    assert keep(found, best) == f"{best}/ckpt-5"

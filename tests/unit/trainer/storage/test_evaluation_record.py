@@ -73,3 +73,14 @@ def test_refusal_of_an_unknown_metric_lists_the_metrics_of_the_task(run_dir: Run
 def test_malformed_file_does_not_stop_the_run(run_dir: RunDir, text: str) -> None:
     Path(run_dir.at("evaluation.json")).write_text(text)
     assert run_dir.early_stop() is None
+
+
+def test_small_improvements_count_and_are_shown(run_dir: RunDir) -> None:
+    it = record(run_dir, metric="loss", mode="min", patience=2)
+    values = [3.2e-7 - 1e-9 * step for step in range(5)]
+    assert [it.add(step, {"loss": value}) for step, value in enumerate(values)] == [True] * 5
+    for step in (5, 6):
+        assert not it.add(step, {"loss": values[-1]})
+    assert it.stop == {"step": 6, "reason": "loss did not improve in 2 evaluations: the best is 3.16e-07 at step 4"}
+    it.write()
+    assert run_dir.read_evaluation()["best"]["value"] == values[-1]
