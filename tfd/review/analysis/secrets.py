@@ -23,7 +23,6 @@ from detect_secrets.plugins.gitlab_token import GitLabTokenDetector
 from detect_secrets.plugins.high_entropy_strings import Base64HighEntropyString
 from detect_secrets.plugins.jwt import JwtTokenDetector
 from detect_secrets.plugins.npm import NpmDetector
-from detect_secrets.plugins.openai import OpenAIDetector
 from detect_secrets.plugins.private_key import PrivateKeyDetector
 from detect_secrets.plugins.pypi_token import PypiTokenDetector
 from detect_secrets.plugins.sendgrid import SendGridDetector
@@ -65,13 +64,15 @@ class _MoreTokens(RegexBasedDetector):
         re.compile(r"github_pat_\w{40,}"),
         re.compile(r"AIza[\w-]{35}"),
         re.compile(r"xox[abprs]-[\w-]{10,}"),
-        re.compile(r"BEGIN [A-Z ]*PRIVATE KEY"),
+        # That of detect-secrets takes quadratic time.
+        re.compile(r"sk-[\w-]{20,160}?T3BlbkFJ[A-Za-z0-9]{20}"),
+        re.compile(r"BEGIN [A-Z ]{0,40}PRIVATE KEY"),
     )
 
 
 _DETECTORS: tuple[RegexBasedDetector, ...] = (
     AWSKeyDetector(), AzureStorageKeyDetector(), BasicAuthDetector(), DiscordBotTokenDetector(), GitHubTokenDetector(),
-    GitLabTokenDetector(), JwtTokenDetector(), NpmDetector(), OpenAIDetector(), PrivateKeyDetector(),
+    GitLabTokenDetector(), JwtTokenDetector(), NpmDetector(), PrivateKeyDetector(),
     PypiTokenDetector(), SendGridDetector(), SlackDetector(), SquareOAuthDetector(), StripeDetector(),
     TelegramBotTokenDetector(), TwilioKeyDetector(), _MoreTokens(),
 )  # fmt: skip
