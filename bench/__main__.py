@@ -22,7 +22,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from bench.runs import BenchError, Finished, rate_from_marks, rate_from_summaries, run, wait_for
-from tfd.local.progress import read_json
+from tfd import records
 
 WARM_UP = 200
 LAYOUTS = {
@@ -89,12 +89,14 @@ def lost_time(role: str, folder: Path) -> float:
 
     def kill(state: Path) -> None:
         status = state.parent.parent / "bench" / "status.json"
-        wait_for(lambda: (read_json(status).get("lastCheckpoint") or {}).get("step", 0) >= WARM_UP, "a checkpoint")
-        tasks = read_json(state / "tasks.json")["tasks"]
-        step = read_json(status)["step"]
+        wait_for(lambda: (records.read(status).get("lastCheckpoint") or {}).get("step", 0) >= WARM_UP, "a checkpoint")
+        tasks = records.read(state / "tasks.json")["tasks"]
+        step = records.read(status)["step"]
         killed = time.monotonic()
         os.kill(tasks[f"{role}-0"]["pid"], signal.SIGKILL)
-        wait_for(lambda: read_json(status).get("state") == "running" and read_json(status)["step"] > step, "a step")
+        wait_for(
+            lambda: records.read(status).get("state") == "running" and records.read(status)["step"] > step, "a step"
+        )
         measured.append(time.monotonic() - killed)
 
     steps = 8 * WARM_UP

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tfd.local.progress import read_json
+from tfd import records
 
 # The limit of a wait: tests wait for states. TensorFlow takes up to a minute to start six times on two busy cores.
 PATIENCE = 240.0
@@ -69,10 +69,10 @@ class LocalRun:
 
     def status(self) -> dict[str, Any]:
         """The run's status.json; empty before there is one."""
-        return read_json(self.run_dir / "status.json")
+        return records.read(self.run_dir / "status.json")
 
     def done(self) -> dict[str, Any]:
-        return read_json(self.run_dir / "DONE")
+        return records.read(self.run_dir / "DONE")
 
     def saved_step(self) -> int:
         """Step of the newest checkpoint in status.json."""

@@ -11,7 +11,7 @@ import pytest
 from tests.integration.local_run import PATIENCE
 from tests.integration.trainers import started
 from tests.loopback import free_port
-from tfd.local.progress import read_json
+from tfd import records
 from trainer.peers.barrier import ReadinessListener
 from trainer.runtime.exit_codes import GAVE_UP
 
@@ -28,7 +28,9 @@ def ends(strategy: str, tasks: list[str], folder: Path) -> dict[str, tuple[int, 
     with started(strategy, tasks, cluster, folder, TRAINER_START_TIMEOUT="3") as processes:
         logs = {task: each.communicate(timeout=PATIENCE)[1] for task, each in processes.items()}
     stranger.close()
-    return {task: (each.returncode, logs[task], read_json(folder / f"{task}.json")) for task, each in processes.items()}
+    return {
+        task: (each.returncode, logs[task], records.read(folder / f"{task}.json")) for task, each in processes.items()
+    }
 
 
 def test_worker_that_tensorflow_blocks_ends_with_76_and_words(tmp_path: Path) -> None:
@@ -39,7 +41,7 @@ def test_worker_that_tensorflow_blocks_ends_with_76_and_words(tmp_path: Path) ->
     assert "Thread 0x" not in log
     assert ended["exitCode"] == GAVE_UP
     assert ended["message"].startswith(WORDS)
-    status = read_json(tmp_path / "run" / "status.json")
+    status = records.read(tmp_path / "run" / "status.json")
     assert (status["state"], status["exitCode"]) == ("failed", GAVE_UP)
     assert status["message"].startswith(WORDS)
     assert json.loads((tmp_path / "run" / "lease.json").read_text().strip() or "null") is None

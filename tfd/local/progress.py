@@ -1,12 +1,9 @@
-"""Reads the progress of a run: status.json, DONE and the logs."""
+"""Reads the logs of a run."""
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 from tfd.local.processes import Process
 from tfd.text import plain
@@ -19,17 +16,6 @@ _NATIVE_START_UP = re.compile(
     r"|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] \S+:\d+\] "
     r"|To enable the following instructions: "
 )
-
-
-def read_json(path: Path | None) -> dict[str, Any]:
-    """Return the JSON object in `path`; empty while there is none."""
-    if path is None:
-        return {}
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 @dataclass

@@ -15,11 +15,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from tfd import records
 from tfd.jobfile.jobfile import JobFile
 from tfd.local import network
 from tfd.local.pods import Pod, PodError, read_pods
 from tfd.local.processes import Layout, cluster_addresses, place
-from tfd.local.progress import LogTail, read_json
+from tfd.local.progress import LogTail
 from tfd.local.supervisor import POLL_SECONDS, Supervisor, Task
 from tfd.local.view import View
 from tfd.text import plain, refusal, shown
@@ -157,7 +158,7 @@ def execute(ready: Plan, view: View) -> Result:
     for tail in tails:
         tail.skip_to_end()
     run_dir = processes[0].run_dir
-    already_done = run_dir is not None and (run_dir / "DONE").exists()
+    already_done = records.read(run_dir and run_dir / "DONE").get("run") == ready.job.run
     followed = {process.pod.task: tail for process, tail in zip(processes, tails, strict=True)}
 
     def show_log(name: str) -> None:
@@ -171,7 +172,7 @@ def execute(ready: Plan, view: View) -> Result:
     def show() -> None:
         for name in followed:
             show_log(name)
-        view.update(supervisor.tasks, tails, read_json(run_dir and run_dir / "status.json"))
+        view.update(supervisor.tasks, tails, records.read(run_dir and run_dir / "status.json"))
 
     supervisor = Supervisor(processes, ready.layout.state / "tasks.json", report)
     with view:
@@ -186,7 +187,7 @@ def execute(ready: Plan, view: View) -> Result:
         last_lines=tuple(_log_end(failed.process.log)) if failed else (),
         run_dir=run_dir,
         state_dir=ready.layout.state,
-        done=read_json(run_dir and run_dir / "DONE"),
+        done=records.read(run_dir and run_dir / "DONE"),
         already_done=already_done,
     )
 
@@ -246,7 +247,7 @@ def delete(layout: Layout) -> None:
 
     """
     run_dir = layout.root / layout.run
-    if run_dir.exists() and read_json(run_dir / "run.json").get("run") != layout.run and any(run_dir.iterdir()):
+    if run_dir.exists() and records.read(run_dir / "run.json").get("run") != layout.run and any(run_dir.iterdir()):
         fix = "Delete it yourself, or set --dir."
         raise RunError(refusal(str(run_dir), "files of something else", f"the run directory of {layout.run}", fix))
     shutil.rmtree(run_dir, ignore_errors=True)

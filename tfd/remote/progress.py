@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
+from tfd import records
 from tfd.kubernetes import Object
 from tfd.remote.kubectl import ClusterError, Kubectl
 from tfd.remote.snapshot import Objects, is_running, newest
@@ -24,10 +24,10 @@ def progress(kubectl: Kubectl, objects: Objects) -> dict[str, Any]:
     """Return the known fields of status.json and their `source`; empty if none is known."""
     for pod, path in _places(objects):
         try:
-            found = json.loads(kubectl.inside(pod, "cat", path))
-        except (ClusterError, ValueError):  # not written yet, no cat in the image, no permission to exec
+            found = records.parse(kubectl.inside(pod, "cat", path))
+        except ClusterError:  # not written yet, no cat in the image, no permission to exec
             continue
-        if isinstance(found, dict):
+        if found:
             return {**found, "source": "status.json"}
     leader = newest(objects.pods.get(f"{objects.leader}-0", []))
     if leader is None:

@@ -167,7 +167,8 @@ def _next(iterator: Iterator) -> tuple[Tensor, Tensor]:
     A step starts after the previous step has ended or, on a GPU, was enqueued. So the time contains no other work.
     """
     start = tf.timestamp()
-    batch = next(iterator)
+    with tf.control_dependencies([start]):
+        batch = next(iterator)
     with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
         ready = tf.timestamp()
     return batch, ready - start

@@ -70,3 +70,13 @@ def test_only_the_time_in_the_dataset_counts_as_waiting(clock: Clock, monkeypatc
     assert runner.waited() == (0.0, 0.0), "the first segment traces the graph, so its time is ignored"
     assert runner.run(40) == pytest.approx(1.0)
     assert runner.waited() == pytest.approx((40 * 0.25, 40 * 0.75))
+
+
+def test_clock_is_read_before_and_after_the_batch() -> None:
+    """Without these edges TensorFlow may read the clock in any order with the batch."""
+    iterator = iter(tf.data.Dataset.range(3))
+    graph = tf.function(lambda each: steps._next(each)[1]).get_concrete_function(iterator).graph
+    [taken] = [each for each in graph.get_operations() if each.type == "IteratorGetNext"]
+    first, second = [each for each in graph.get_operations() if each.type == "Timestamp"]
+    assert first in taken.control_inputs
+    assert set(second.control_inputs) & {taken, *(use for each in taken.outputs for use in each.consumers())}
