@@ -44,8 +44,8 @@ class FiniteCheck:
         found += [each for each in state.model.non_trainable_variables if _begins_finite(each)]
         self._names = [getattr(each, "path", each.name) for each in found if _is_floating(each)]
         self._values = [_value(each) for each in found if _is_floating(each)]
-        self._sums = tf.function(lambda: self._everywhere(self._of_sums))
-        self._all = tf.function(lambda: self._everywhere(self._of_elements))
+        self._sums = tf.function(lambda: self._everywhere(self._of_sums), autograph=False)
+        self._all = tf.function(lambda: self._everywhere(self._of_elements), autograph=False)
 
     def __call__(self) -> list[str]:
         """Return the names of the variables that are not finite on any replica."""

@@ -75,6 +75,24 @@ def test_refusal_names_the_pattern_of_missing_files(tmp_path: Path) -> None:
         inputs.find_files(None, "train-*")
 
 
+@pytest.mark.parametrize("folder", ["run[1]", "a*b", "what?", "[ab]"])
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_data_directory_may_contain_glob_letters(tmp_path: Path, folder: str, scheme: str) -> None:
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / "train-1").touch()
+    (tmp_path / folder / "other").touch()
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "train-2").touch()
+    data_dir = f"{scheme}{tmp_path}/{folder}"
+    assert inputs.find_files(data_dir, "train-*") == [f"{data_dir}/train-1"]
+
+
+def test_file_that_is_not_a_tfrecord_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / "train-0").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(ConfigError, match="train-0: got a git-lfs pointer; expected a TFRecord file"):
+        order([str(tmp_path / "train-0")], context())
+
+
 class Files:
     """The `dataset` method of a task that reads files."""
 
