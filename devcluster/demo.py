@@ -45,7 +45,12 @@ def prepare(clone: Path) -> Repository:
     """Return the repository of the demo, which Argo CD watches for one team."""
     repository = Repository(argocd.repository("demo"), clone)
     repository.start()
-    values = (f"repository={repository.url}", f"teams.{TEAM}.quota.pods=50", "pollSeconds=2")
+    values = (
+        f"repository={repository.url}",
+        f"teams.{TEAM}.quota.pods=50",
+        r"quota.requests\.nvidia\.com/gpu=8",
+        "pollSeconds=2",
+    )
     argocd.teams(*(word for value in values for word in ("--set", value)))
     storage.claim(TEAM, "runs")
     return repository

@@ -25,7 +25,9 @@ Object = dict[str, Any]
 
 def template(tmp_path: Path, *options: str, **values: Any) -> subprocess.CompletedProcess[str]:
     file = tmp_path / "values.yaml"
-    file.write_text(json.dumps({"repository": REPOSITORY, "teams": TEAMS} | values))
+    file.write_text(
+        json.dumps({"repository": REPOSITORY, "teams": TEAMS, "quota": {"requests.nvidia.com/gpu": 8}} | values)
+    )
     command = [find_helm(), "template", "argocd", str(ROOT / "argocd"), "--values", str(file), *options]
     return subprocess.run(command, capture_output=True, text=True)
 
@@ -43,7 +45,8 @@ def objects(tmp_path: Path, **values: Any) -> dict[tuple[str, str, str], Object]
 
 def test_each_team_gets_a_namespace_a_project_and_a_set_of_its_own(tmp_path: Path) -> None:
     found = objects(tmp_path)
-    each = {("Namespace", "", "{}"), ("ResourceQuota", "{}", "team"), ("LimitRange", "{}", "team"),
+    each = {("Namespace", "", "{}"), ("ResourceQuota", "{}", "team"),
+            ("ResourceQuota", "{}", "priority-classes"), ("LimitRange", "{}", "team"),
             ("AppProject", "argocd", "{}"), ("ApplicationSet", "argocd", "runs-{}")}  # fmt: skip
     expected = {tuple(word.replace("{}", team) for word in words) for team in TEAMS for words in each}
     assert set(found) == expected | {("ConfigMap", "argocd", "argocd-cm")}
@@ -88,7 +91,7 @@ def test_a_team_may_read_its_runs_and_act_on_jobs_only(tmp_path: Path) -> None:
     assert {(rule[2], rule[3]) for rule in rules} == {
         ("applications", "get"),
         ("logs", "get"),
-        *(("applications", f"action/batch/Job/{action}") for action in ("suspend", "resume", "terminate")),
+        ("applications", "action/batch/Job/terminate"),
     }
     assert {(rule[4], rule[5]) for rule in rules} == {("vision/*", "allow")}
     assert "groups" not in objects(tmp_path)["AppProject", "argocd", "speech"]["spec"]["roles"][0]
@@ -125,7 +128,7 @@ def test_a_job_file_is_its_name_its_chart_version_and_one_string_of_values(tmp_p
 
 
 def test_a_namespace_is_restricted_and_has_the_team_s_quota_over_the_common_one(tmp_path: Path) -> None:
-    found = objects(tmp_path, quota={"pods": 200, "requests.cpu": 8})
+    found = objects(tmp_path, quota={"pods": 200, "requests.cpu": 8, "requests.nvidia.com/gpu": 8})
     assert found["Namespace", "", "vision"]["metadata"]["labels"] == {
         "pod-security.kubernetes.io/enforce": "restricted"
     }
@@ -133,8 +136,29 @@ def test_a_namespace_is_restricted_and_has_the_team_s_quota_over_the_common_one(
     assert hard["vision"] == hard["speech"] | {"pods": 50, "requests.nvidia.com/gpu": 16}
     assert hard["speech"]["pods"] == 200
     # Every container must request each resource that the quota counts.
-    counted = {name.removeprefix("requests.") for name in hard["speech"] if name.startswith("requests.")}
+    # A GPU cannot be overcommitted and storage is requested by claims.
+    counted = {"cpu", "memory"} & {name.removeprefix("requests.") for name in hard["speech"]}
     assert counted <= set(found["LimitRange", "speech", "team"]["spec"]["limits"][0]["defaultRequest"])
+
+
+@pytest.mark.parametrize("classes", [[], ["low", "high"]])
+def test_a_second_quota_refuses_pods_of_every_other_priority_class(tmp_path: Path, classes: list[str]) -> None:
+    found = objects(tmp_path, priorityClasses=classes)
+    spec = found["ResourceQuota", "speech", "priority-classes"]["spec"]
+    assert spec["hard"] == {"pods": 0}
+    # Exists leaves pods without a class alone: NotIn alone would select them, too.
+    exists, *others = spec["scopeSelector"]["matchExpressions"]
+    assert exists == {"scopeName": "PriorityClass", "operator": "Exists"}
+    assert [each["values"] for each in others if each["operator"] == "NotIn"] == ([classes] if classes else [])
+
+
+def test_a_team_can_have_priority_classes_of_its_own(tmp_path: Path) -> None:
+    found = objects(tmp_path, teams={"vision": {"priorityClasses": ["high"]}, "speech": None}, priorityClasses=["low"])
+    listed = {
+        team: found["ResourceQuota", team, "priority-classes"]["spec"]["scopeSelector"]["matchExpressions"][1]["values"]
+        for team in TEAMS
+    }
+    assert listed == {"vision": ["high"], "speech": ["low"]}
 
 
 def test_settings_contain_only_keys_of_this_project(tmp_path: Path) -> None:
@@ -163,6 +187,12 @@ def test_settings_contain_only_keys_of_this_project(tmp_path: Path) -> None:
         ({"teams": {"vision": {"namespace": "kube-system"}}}, "additional properties 'namespace' not allowed"),
         ({"team": {}}, "additional properties 'team' not allowed"),
         ({"quota": {"pods": "many"}}, "/quota/pods"),
+        ({"priorityClasses": ["system-node-critical"]}, "/priorityClasses/0"),
+        (
+            {"quota": {"pods": 5}, "teams": {"speech": {}}},
+            'tf-distributed: quota: got no GPUs for team "speech"; expected an entry for each kind of GPU. '
+            "Set quota: {requests.nvidia.com/gpu: NUMBER}, or 0 without GPUs.",
+        ),
     ],
     ids=lambda value: json.dumps(value) if isinstance(value, dict) else "",
 )

@@ -20,6 +20,7 @@ from tests.e2e.team import LABEL, POLL, Team, job
 
 NAMESPACE = "argocd"
 PREFIX = "e2e-"
+QUOTA: Object = {"quota": {"requests.nvidia.com/gpu": 64}}
 
 
 @dataclass
@@ -36,7 +37,9 @@ class GitOps:
         self.teams = list(teams)
         file = self.folder / "teams.json"
         names: dict[str, Object] = {team.name: {} for team in teams}
-        file.write_text(json.dumps({"repository": self.repository.url, "teams": names, "pollSeconds": 1} | values))
+        file.write_text(
+            json.dumps({"repository": self.repository.url, "teams": names, "pollSeconds": 1} | QUOTA | values)
+        )
         argocd.teams("--values", file)
         # The label lets the next session delete namespaces that argocd/ created for a killed session.
         self.kube.kubectl("label", "--overwrite", "namespace", *names, f"{LABEL}=yes")

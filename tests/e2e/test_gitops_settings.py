@@ -20,6 +20,7 @@ VALUES = {
     "repository": "https://github.com/example-org/runs",
     "teams": {TEAM: {"groups": ["example-org:vision"]}, "speech": {}},
     "notifications": {"github": "example-org/runs"},
+    "quota": {"requests.nvidia.com/gpu": 16},
 }
 
 
@@ -120,7 +121,7 @@ def test_default_health_is_wrong_for_resumed_jobs_and_missing_for_tfjobs(
 
 
 def test_team_members_control_only_their_own_runs(applied: dict[str, Object], tmp_path: Path) -> None:
-    """A member may view the runs of the team, read logs, and suspend, resume and terminate Jobs. A member may not sync,
+    """A member may view the runs of the team, read logs and terminate Jobs. A member may not suspend, resume, sync,
     delete, override or change a run, nor view the runs of another team."""
     [role] = applied[f"AppProject/{TEAM}"]["spec"]["roles"]
     policy = tmp_path / "policy.csv"
@@ -137,8 +138,9 @@ def test_team_members_control_only_their_own_runs(applied: dict[str, Object], tm
             return False
 
     allowed = [("get", "applications"), ("get", "logs")]
-    allowed += [(f"action/batch/Job/{name}", "applications") for name in ("suspend", "resume", "terminate")]
+    allowed += [("action/batch/Job/terminate", "applications")]
     forbidden = [(verb, "applications") for verb in ("sync", "override", "delete", "update", "create")]
+    forbidden += [(f"action/batch/Job/{name}", "applications") for name in ("suspend", "resume")]
     forbidden += [("action/apps/Deployment/restart", "applications"), ("delete/batch/Job/x", "applications")]
     forbidden += [("create", "exec"), ("create", "applicationsets"), ("update", "projects")]
     assert [each for each in allowed if not may(*each, f"{TEAM}/{TEAM}-run")] == []
