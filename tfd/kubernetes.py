@@ -12,6 +12,9 @@ ROLES = ("chief", "ps", "worker", "evaluator")
 TENSORBOARD = "tensorboard"
 """The component that is not a role: it shows the run and trains nothing."""
 
+CLAIM_END = "-storage"
+"""What the chart appends to the name of a run for the claim that it creates."""
+
 INSTANCE_LABEL = "app.kubernetes.io/instance"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 INDEX_LABEL = "batch.kubernetes.io/job-completion-index"

@@ -90,5 +90,5 @@ def test_all_classes_have_keys() -> None:
 def test_an_archived_run_keeps_its_record_and_its_claim() -> None:
     run = BASE | {"storage": {"create": {"size": "1Gi"}}}
     kept = by_name(objects(run | {"state": "archived"}))
-    assert kept.keys() == {"ConfigMap/run", "PersistentVolumeClaim/run"}
+    assert kept.keys() == {"ConfigMap/run", "PersistentVolumeClaim/run-storage"}
     assert kept.items() <= by_name(objects(run)).items()

@@ -1,10 +1,12 @@
 """Rendering is a function of the job file alone."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.chart.rendering import ACCEPTED, EXAMPLES, by_name, objects, render, rendered
+from tests.chart.rendering import ACCEPTED, EXAMPLES, TEMPLATES, by_name, objects, render, rendered
 from tfd.jobfile import helm_yaml
 
 FILES = EXAMPLES + ACCEPTED
@@ -25,6 +27,22 @@ def test_helm_3_and_helm_4_give_the_same_objects(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_objects_have_unique_names(path: Path) -> None:
     assert len(by_name(objects(path))) == len(objects(path))
+
+
+def test_two_runs_never_share_an_object() -> None:
+    """A kind with an object RUN and an object RUN-END needs the end to be reserved: no run has such a name."""
+    [text] = re.findall(r'define "tf-distributed.reservedEnds" -}}\n(.+)\n', (TEMPLATES / "_names.tpl").read_text())
+    ends: dict[str, set[str]] = {}
+    for path in FILES:
+        for item in objects(path):
+            name = item["metadata"]["name"]
+            assert name == path.stem or name.startswith(f"{path.stem}-")
+            ends.setdefault(item["kind"], set()).add(name.removeprefix(path.stem).removeprefix("-"))
+    shared = set().union(*(found - {""} for found in ends.values() if "" in found))
+    assert shared == set(json.loads(text))
+    # No end is the end of another one, so RUN-END has one reading.
+    every = set().union(*ends.values()) - {""}
+    assert not any("-" in end for end in every)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -34,7 +34,7 @@ def test_archived_run_keeps_record_and_claim(team: Team) -> None:
     team.upgrade(run, values | {"state": "archived"})
     team.wait("all pods to be deleted", lambda: not team.objects(run, "pods"))
     kinds = "jobs,pods,services,deployments,networkpolicies,configmaps,persistentvolumeclaims"
-    assert team.objects(run, kinds) == [f"ConfigMap/{run}", f"PersistentVolumeClaim/{run}"]
+    assert team.objects(run, kinds) == [f"ConfigMap/{run}", f"PersistentVolumeClaim/{run}-storage"]
     assert team.tfd_status(run)["state"] == "archived"
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from tfd import assets
 from tfd.jobfile import helm_yaml
 from tfd.jobfile.jobfile import JobFile
+from tfd.kubernetes import CLAIM_END
 from tfd.text import refusal, shown
 
 JOBS = Path("jobs")
@@ -68,7 +69,7 @@ def copy_of(text: str, old: Path, *, warm_start: bool) -> str:
     if warm_start:
         wanted["warmStartFrom"] = old.stem
         if isinstance(before.get("storage"), dict) and "create" in before["storage"]:
-            wanted["storage"] = {"claim": old.stem}
+            wanted["storage"] = {"claim": f"{old.stem}{CLAIM_END}"}
     if before != wanted and any(column > 1 for key, (_, column) in document.positions.items() if len(key) == 1):
         fix = "Write each top-level key on a line of its own."
         raise CopyError(refusal(str(old), "several top-level keys on one line", "one key a line", fix))

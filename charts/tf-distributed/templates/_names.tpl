@@ -1,4 +1,4 @@
-{{/* Every name, address and label of the chart. Every object without a role has the name of the run. */}}
+{{/* Every name, address and label of the chart. Every object has the name of the run, or that name, a hyphen and an end. */}}
 
 {{/*
 Prefix of the labels and annotations that the project defines. Kubernetes requires a DNS subdomain.
@@ -9,11 +9,20 @@ tf-distributed.github.io
 {{- end }}
 
 {{/*
-Name of the Job of a role. The host name of a pod is this name and its index.
+Name of the Job of a role, or of another object with an end. The host name of a pod is this name and its index.
 Argument: dict root, role. Output: RUN-ROLE
 */}}
 {{- define "tf-distributed.name" -}}
 {{ .root.Release.Name }}-{{ .role }}
+{{- end }}
+
+{{/*
+Ends of names of objects whose kind also has an object with the name of the run: ConfigMap, Service, NetworkPolicy.
+No run may have a name with such an end, so that two runs never share an object.
+Argument: none. Output: JSON list
+*/}}
+{{- define "tf-distributed.reservedEnds" -}}
+["code", "tensorboard"]
 {{- end }}
 
 {{/*

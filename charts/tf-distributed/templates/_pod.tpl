@@ -135,7 +135,7 @@ Argument: dict root, role. Output: YAML list
 {{- else if not $storage.uri }}
 - name: runs
   persistentVolumeClaim:
-    claimName: {{ $storage.claim | default .root.Release.Name | quote }}
+    claimName: {{ $storage.claim | default (include "tf-distributed.name" (dict "root" .root "role" "storage")) | quote }}
 {{- end }}
 {{- if ne .role "tensorboard" }}
 {{- include "tf-distributed.codeVolume" . }}

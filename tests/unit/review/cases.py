@@ -17,6 +17,7 @@ from tfd.review.sources.git import GitError
 OLD = "jobs/vision/digits-41.yaml"
 NEW = "jobs/vision/digits-42.yaml"
 MERGED = {OLD: RUN}
+BOARD_IMAGE = f"registry.example.com/tools/tensorboard@{DIGEST}"
 FASTER = changed(RUN, ("1e-3", "3e-3"), ("steps: 20000", "steps: 60000"))
 SUSPENDED = f"{RUN}state: suspended\n"
 ARCHIVED = f"{RUN}state: archived\n"
@@ -89,7 +90,8 @@ CASES: dict[str, Case] = {
     "new-next-to-a-run-without-its-chart": Case({NEW: FASTER}, {OLD: changed(RUN, (VERSION, "0.0.1"))}),
     "new-custom-script": Case({NEW: f'{RUN}command: [python, train.py]\nargs: ["--epochs=3"]\n'}, MERGED),
     "new-tensorboard-only": Case(
-        {"jobs/vision/board.yaml": f"chartVersion: {VERSION}\nstrategy: None\nstorage: {{claim: runs}}\n"}, MERGED
+        {"jobs/vision/board.yaml": f"chartVersion: {VERSION}\nstrategy: None\nstorage: {{claim: runs}}\n"
+                                   f"tensorboard: {{image: {BOARD_IMAGE}}}\n"}, MERGED
     ),
     "new-while-the-base-moved-on": Case({NEW: FASTER}, MERGED, meanwhile={"jobs/vision/other.yaml": ONE_GPU}),
     "new-on-an-unreleased-chart": Case({NEW: FASTER}, MERGED, tagged=False),
@@ -129,11 +131,12 @@ CASES: dict[str, Case] = {
         {NEW: changed(FASTER, (f"registry.example.com/vision/trainer@{DIGEST}", "docker.io/x/trainer:latest"))}, MERGED
     ),
     "rule-image-of-an-archived-run": Case(
-        {OLD: changed(RUN, (f"@{DIGEST}", ":latest"))}, {OLD: changed(ARCHIVED, (f"@{DIGEST}", ":latest"))}
+        {OLD: changed(RUN, (f"trainer@{DIGEST}", "trainer:latest"))},
+        {OLD: changed(ARCHIVED, (f"trainer@{DIGEST}", "trainer:latest"))},
     ),
-    "rule-registry-of-tensorboard": Case({NEW: f"{FASTER}tensorboard: {{image: docker.io/x/board:1}}\n"}, MERGED),
+    "rule-registry-of-tensorboard": Case({NEW: changed(FASTER, (BOARD_IMAGE, "docker.io/x/board:1"))}, MERGED),
     "rule-registry-of-tensorboard-added-later": Case(
-        {OLD: f"{RUN}tensorboard: {{image: docker.io/x/board:1}}\n"}, MERGED
+        {OLD: changed(RUN, (BOARD_IMAGE, "docker.io/x/board:1"))}, MERGED
     ),
     "rule-gpus-and-hours": Case({NEW: changed(FASTER, ("gpus: 1", "gpus: 32"))}, MERGED),
     "rule-gpus-and-hours-waived": Case(
@@ -155,7 +158,7 @@ CASES: dict[str, Case] = {
                                   {OLD: RUN, "review.yaml": None}),
     "policy-file-and-chart-deleted": Case(
         {
-            NEW: changed(FASTER, (f"@{DIGEST}", ":latest")),
+            NEW: changed(FASTER, (f"trainer@{DIGEST}", "trainer:latest")),
             "charts/tf-distributed/Chart.yaml": None,
             "review.yaml": None,
         },

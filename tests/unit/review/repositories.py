@@ -26,6 +26,7 @@ trainer:
   steps: 20000
   hyperparameters: {{learning_rate: 1e-3}}
 storage: {{claim: runs}}
+tensorboard: {{image: registry.example.com/tools/tensorboard@{DIGEST}}}
 """
 LINK = "link:"
 """Prefix of a file's text that makes it a symbolic link to what follows."""

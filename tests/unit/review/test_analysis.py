@@ -1,6 +1,7 @@
 """Every fact that a review reports about a run comes from Helm's rendering or from the schema."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from tfd.assets import CHART
 from tfd.jobfile import helm_yaml
 from tfd.jobfile.helm_yaml import Key
 from tfd.jobfile.jobfile import JobFile, Problem
-from tfd.jobfile.schema import class_of
+from tfd.jobfile.schema import class_of, defaults, merged
 from tfd.local.pods import read_pods
 from tfd.review.analysis import fixes, fleet
 from tfd.review.analysis.findings import Suggestion
 from tfd.review.analysis.history import History
 from tfd.review.analysis.key_changes import UNSET, KeyChange, changed_keys
+from tfd.review.analysis.rights import rights_of
 from tfd.review.analysis.secrets import find_secrets
 from tfd.review.sources import job_files
 from tfd.review.sources.charts import Charts
@@ -61,7 +63,20 @@ def test_request_counts_requests_limits_and_tensorboard() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "number"), [("2", 2), ("500m", 0.5), ("1.5Gi", 1.5 * 2**30), ("3k", 3000), ("2G", 2e9), ("1Pi", 2**50)]
+    ("text", "number"),
+    [
+        ("2", 2),
+        ("500m", 0.5),
+        ("1.5Gi", 1.5 * 2**30),
+        ("3k", 3000),
+        ("2G", 2e9),
+        ("1Pi", 2**50),
+        ("1E", 1e18),
+        ("1e3", 1000),
+        ("1e-07", 1e-7),
+        ("5n", 5e-9),
+        (f"1{400 * '0'}", 2.0**63),
+    ],
 )
 def test_quantity_is_read_as_a_number(text: str, number: float) -> None:
     assert quantity(text) == number
@@ -174,8 +189,33 @@ def test_team_gpus_count_active_runs_with_one_rendering_per_topology(tmp_path: P
     base = repository.commit("main")
     renderer = Renderer(Charts(repository, base, tmp_path / "charts"), tmp_path / "jobs")
     runs = read_tree(repository, base).jobs.values()
-    assert fleet.gpus_of_team("vision", runs, renderer) == 4 + 4 + 4 * 3
-    assert len(renderer._done) == 2
+    total = fleet.Totals(renderer).of_team("vision", runs)
+    assert total.gpus == 4 + 4 + 4 * 3
+    # Chief, 2 ps, 4 workers and evaluator of 4 active runs, and TensorBoard of 5.
+    assert total.pods == 4 * 8 + 5
+    assert len(renderer._done) == 4
+
+
+@pytest.mark.parametrize("key", CHANGES)
+def test_runs_of_one_topology_request_the_same(key: str) -> None:
+    """A key that changes what a run requests is part of its topology."""
+    before, after = CHANGES[key].jobs(key)
+    topologies = [fleet.topology_of(merged(defaults(CHART), values)) for values in (before, after)]
+    if topologies[0] == topologies[1]:
+        first, second = (replace(Rendering(rendered(each)).running, gpu_hours=0) for each in (before, after))
+        assert first == second
+
+
+@pytest.mark.parametrize("path", JOBS, ids=lambda path: path.stem)
+def test_output_directory_is_where_the_tasks_write(path: Path) -> None:
+    """The review names the directory without rendering; Helm renders the same."""
+    run = job(path.read_text(), f"jobs/vision/{path.stem}.yaml")
+    rights = rights_of(Rendering(rendered(path)), run.values)
+    writes = {each.value for each in (*rights.claims, *rights.new_claims) if each.where != "reads"}
+    places = {f"claim {name} of {run.name}" for name in writes}
+    places |= {f"{each.value}/{run.run}" for each in rights.buckets if each.where == "RUN_DIR"}
+    directory = fleet.output_directory(run)
+    assert run.state == "archived" or places == ({directory} if directory else set())
 
 
 SMALL: Values = {"storage": {"claim": "runs"}, "strategy": "ParameterServer"}

@@ -7,17 +7,50 @@ import pytest
 
 from tests.chart.rendering import ROOT
 from tests.unit.review.cases import CASES, FASTER, MERGED, NEW
-from tests.unit.review.repositories import RUN, VERSION, Case, Files, build, changed, commit, review_of
+from tests.unit.review.repositories import DIGEST, RUN, VERSION, Case, Files, build, changed, commit, review_of
 from tfd.jobfile import helm_yaml
 from tfd.review.analysis.findings import Level
 from tfd.review.analysis.policy_file import RulesError, load_rules
 
 WRITTEN = (ROOT / "review.yaml").read_text()
 RULES = list(helm_yaml.load(WRITTEN).value["rules"])
+CODE = (
+    f"code: {{image: registry.example.com/git@{DIGEST}, "
+    f"git: {{repository: 'https://github.com/example-org/a', commit: {40 * 'a'}}}}}\n"
+)
+HUGE = "resources: {requests: {cpu: 400, memory: 3Ti, ephemeral-storage: 4Ti}, limits: {memory: 3Ti}}"
+
+
+def new(text: str, *edits: tuple[str, str], **base: str) -> Case:
+    """Return a pull request that adds a run with more keys or other ones."""
+    return Case({NEW: f"{changed(FASTER, *edits)}{text}"}, {f"jobs/{path}.yaml": file for path, file in base.items()})
+
+
 # For each rule, a pull request that violates it.
 VIOLATIONS: dict[str, Case] = {
     "imageDigest": CASES["rule-image-tag-and-registry"],
     "registries": CASES["rule-image-tag-and-registry"],
+    "priorityClasses": new("scheduling: {priorityClassName: system-node-critical}\n"),
+    "serviceAccounts": new("serviceAccountName: robot\n"),
+    "secrets": new("imagePullSecrets: [{name: registry}]\n"),
+    "taints": new("", ("gpus: 1", "gpus: 1, tolerations: [{operator: Exists}]")),
+    "claims": new("", ("claim: runs", "claim: other")),
+    "buckets": new("", ("{claim: runs}", "{uri: gs://elsewhere}")),
+    "gitHosts": new(CODE.replace("github.com", "evil.example")),
+    "egress": new("network: {egress: [{to: anywhere}]}\n"),
+    "labels": new("labels: {grafana_dashboard: '1'}\n"),
+    "otherTeams": Case(
+        {NEW: changed(FASTER, ("{claim: runs}", "{uri: gs://example-vision/a}"))},
+        {"jobs/speech/a.yaml": changed(RUN, ("{claim: runs}", "{uri: gs://example-vision/a}"))},
+    ),
+    "cpusPerRun": new("", ("gpus: 1", HUGE)),
+    "memoryPerRun": new("", ("gpus: 1", HUGE)),
+    "storagePerRun": new("", ("gpus: 1", HUGE)),
+    "podsPerRun": new("", ("replicas: 4", "replicas: 400")),
+    "cpusPerTeam": new("", ("gpus: 1", HUGE.replace("400", "600"))),
+    "memoryPerTeam": new("", ("gpus: 1", HUGE.replace("3Ti", "5Ti"))),
+    "storagePerTeam": new("", ("{claim: runs}", "{create: {size: 101Ti}}")),
+    "podsPerTeam": new("", ("replicas: 4", "replicas: 900")),
     "gpusPerRun": CASES["rule-gpus-and-hours"],
     "gpuHours": CASES["rule-gpus-and-hours"],
     "gpusPerTeam": CASES["rule-gpus-of-the-team"],

@@ -85,8 +85,7 @@ def test_every_right_of_a_run_has_the_key_that_sets_it() -> None:
     assert keyed(found.nodes) == [("pool=a", "worker", ("worker", "nodeSelector"))]
     assert keyed(found.claims) == [("images", "reads", ("data", "claim"))]
     assert {each.value: each.key for each in found.buckets} == {
-        "gs://bucket/runs": ("storage",),
-        "gs://bucket/runs/run": ("storage", "uri"),
+        "gs://bucket/runs": ("storage", "uri"),
         "gs://cache/x": ("trainer",),
         "gs://data-of-others/a": ("args",),
         "gs://more/x": ("env", 0),
@@ -106,7 +105,7 @@ def test_a_small_run_takes_nothing_but_its_images_and_its_claim() -> None:
     assert [each.where for each in found.images] == ["trainer"]
     nothing = (found.code, found.code_files, found.command, found.secrets, found.config_maps, found.service_accounts,
                found.priority_classes, found.taints, found.nodes, found.new_claims, found.buckets, found.warm_start,
-               found.labels, found.annotations)  # fmt: skip
+               found.egress, found.labels, found.annotations)  # fmt: skip
     assert not any(nothing)
 
 

@@ -62,7 +62,7 @@ def test_warm_start_uses_the_claim_that_the_old_run_created() -> None:
     OLD.write_text(RUN.replace("{claim: runs}", "\n  create:\n    size: 1Gi   # little\n\n# next"))
     assert copy("--warm-start").exit_code == 0
     values = helm_yaml.load(NEW.read_text()).value
-    assert (values["storage"], values["warmStartFrom"]) == ({"claim": "digits-41"}, "digits-41")
+    assert (values["storage"], values["warmStartFrom"]) == ({"claim": "digits-41-storage"}, "digits-41")
     assert "\n\n# next" in NEW.read_text()
 
 

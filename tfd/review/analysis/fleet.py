@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tfd.jobfile import helm
 from tfd.jobfile.schema import defaults, merged
-from tfd.kubernetes import ROLES
+from tfd.kubernetes import CLAIM_END, ROLES
 from tfd.review.analysis.argocd import name_of
 from tfd.review.sources.job_files import CommittedJobFile
 from tfd.review.sources.renderer import Renderer
+from tfd.review.sources.workloads import ResourceRequest
 
-# The only keys that the number of GPUs of a run depends on.
-_TOPOLOGY = ("strategy", "gpu", "state", *ROLES)
+# The keys that the pods and the claims of a run depend on, as far as they count for a team. code and storage count
+# in part: an init container fetches a commit, and only a new claim or none changes the pods.
+_TOPOLOGY = ("strategy", "gpu", "state", "tensorboard", *ROLES)
 
 
 def output_directory(job: CommittedJobFile) -> str | None:
@@ -22,10 +25,17 @@ def output_directory(job: CommittedJobFile) -> str | None:
     storage = job.values.get("storage")
     if job.tensorboard_only or not isinstance(storage, dict):
         return None
-    if isinstance(storage.get("uri"), str):
-        return f"{storage['uri']}/{job.run}"
-    claim = job.run if "create" in storage else storage.get("claim")
+    if folder := bucket_folder(job):
+        return f"{folder}/{job.run}"
+    claim = f"{job.run}{CLAIM_END}" if "create" in storage else storage.get("claim")
     return f"claim {claim} of {job.team}/{job.run}" if claim else None
+
+
+def bucket_folder(job: CommittedJobFile) -> str | None:
+    """Return the folder of a bucket that holds the runs of a job file; None for other storage."""
+    storage = job.values.get("storage")
+    uri = storage.get("uri", storage.get("path")) if isinstance(storage, dict) else None
+    return uri if isinstance(uri, str) and uri else None
 
 
 def sharing_output(job: CommittedJobFile, jobs: Iterable[CommittedJobFile]) -> Iterator[tuple[CommittedJobFile, str]]:
@@ -52,33 +62,41 @@ def of_one_application(job: CommittedJobFile, jobs: Iterable[CommittedJobFile]) 
     return [other for other in jobs if other.path != job.path and name_of(other) == name_of(job)]
 
 
-def gpus_of_team(team: str, jobs: Iterable[CommittedJobFile], renderer: Renderer) -> int:
-    """Return the GPUs that all active runs of a team request together.
+@dataclass
+class Totals:
+    """What all runs of a team request together.
 
-    Runs of one topology request the same number, so only one of each is rendered. A run without GPUs is not rendered.
+    Runs of one topology request the same, so only one of each is rendered.
     """
-    known: dict[str, int] = {}
-    total = 0
-    for job in jobs:
-        if job.team != team or job.state != "active" or job.tensorboard_only or not (chart := renderer.chart(job)):
-            continue
-        values = merged(defaults(chart.folder), job.values)
-        topology = json.dumps([chart.version, {key: values.get(key) for key in _TOPOLOGY}], sort_keys=True)
-        if topology not in known:
-            known[topology] = _gpus(job, values, renderer)
-        total += known[topology]
-    return total
+
+    renderer: Renderer
+    _known: dict[str, ResourceRequest] = field(default_factory=dict)
+
+    def of_team(self, team: str, jobs: Iterable[CommittedJobFile]) -> ResourceRequest:
+        """Return the sum over the running pods and new claims of a team, without GPU-hours."""
+        return sum((self._of_run(job) for job in jobs if job.team == team), start=ResourceRequest())
+
+    def _of_run(self, job: CommittedJobFile) -> ResourceRequest:
+        chart = self.renderer.chart(job)
+        if chart is None:
+            return ResourceRequest()
+        topology = f"{chart.folder} {topology_of(merged(defaults(chart.folder), job.values))}"
+        if topology not in self._known:
+            try:
+                self._known[topology] = replace(self.renderer.rendering(job).running, gpu_hours=0)
+            except helm.HelmError:
+                return ResourceRequest()  # A file that the chart refuses starts nothing.
+        return self._known[topology]
 
 
-def _gpus(job: CommittedJobFile, values: dict[str, Any], renderer: Renderer) -> int:
-    blocks = [values.get(role) for role in ROLES]
-    if not any(_names_gpus(block) for block in blocks if isinstance(block, dict)):
-        return 0
-    try:
-        return renderer.rendering(job).request.gpus
-    except helm.HelmError:
-        return 0  # A file that the chart refuses starts nothing.
-
-
-def _names_gpus(block: dict[str, Any]) -> bool:
-    return bool(block.get("gpus")) or "/" in json.dumps(block.get("resources"))
+def topology_of(values: dict[str, Any]) -> str:
+    """Return all that decides how much a run with these values requests, as text."""
+    kept = {key: values.get(key) for key in _TOPOLOGY}
+    storage, code, board = (values.get(key) for key in ("storage", "code", "tensorboard"))
+    if isinstance(storage, dict):
+        kept["storage"] = [storage.get("create"), storage.get("ephemeral")]
+    if isinstance(code, dict):
+        kept["code"] = bool(code.get("git"))
+    if isinstance(board, dict):
+        kept["tensorboard"] = {key: value for key, value in board.items() if key != "image"}
+    return json.dumps(kept, sort_keys=True)

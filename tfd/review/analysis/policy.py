@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from tfd.jobfile.helm_yaml import Key
 from tfd.review.analysis import fleet
 from tfd.review.analysis.actions import ADDING, STARTING, Action
+from tfd.review.analysis.allowed import OTHER_TEAMS, RULES, AllowRule, denied, expected, of_other_teams
 from tfd.review.analysis.findings import Finding, Level, Message, sentence
+from tfd.review.analysis.limits import PER_RUN, PER_TEAM
 from tfd.review.analysis.policy_file import Rules
+from tfd.review.analysis.rights import Right, Rights
 from tfd.review.analysis.secrets import Secret
 from tfd.review.sources.job_files import CommittedJobFile
 from tfd.review.sources.quantities import decimal
-from tfd.review.sources.renderer import Renderer
-from tfd.review.sources.rendering import Rendering
 from tfd.review.sources.workloads import ResourceRequest
 from tfd.text import dotted
 
@@ -30,20 +31,22 @@ class Policy:
         self,
         job: CommittedJobFile,
         action: Action,
-        base: CommittedJobFile | None,
-        base_rendering: Rendering | None,
-        merged_rendering: Rendering,
+        rights: Rights,
+        base_rights: Rights | None,
         others: Iterable[CommittedJobFile],
     ) -> Iterator[Finding]:
         """Yield the violations of one run that the merge adds or changes."""
+        others = list(others)
         if action in ADDING:
             yield from self._names(job, others)
-        # An archived run renders no Job, so its images count as new when it starts again.
-        known = set(images(base, base_rendering)) if base and base_rendering else set()
-        yield from self._images(job, set(images(job, merged_rendering)) - known)
-        # A merged run may stay as large as it is.
-        kept = base_rendering.request if base_rendering and action not in STARTING else ResourceRequest()
-        yield from self._limits(job, kept, merged_rendering.request)
+        # A merged run keeps what it has. A run that starts again is judged like a new one.
+        kept = base_rights if action not in STARTING else None
+        yield from self._digests(job, rights, kept)
+        deployed = [other for other in others if other.team not in self.rules.not_deployed]
+        for name, rule in RULES.items():
+            taken, known = (_taken(name, each, job, deployed) if each else () for each in (rights, kept))
+            yield from self._denied(name, rule, job, (right for right in taken if right not in known))
+        yield from self._limits(job, kept.request if kept else ResourceRequest(), rights.request)
 
     def of_chart(self, job: CommittedJobFile, newest: str) -> Iterator[Finding]:
         """Yield a violation if a new run uses an old chart, else a warning if it does not use the newest one."""
@@ -71,18 +74,17 @@ class Policy:
                     *filter(None, [secret.name]),
                 )  # fmt: skip
 
-    def of_team(self, team: str, base_gpus: int, merged_gpus: int) -> Iterator[Finding]:
-        """Yield a violation if the merge raises the GPUs of a team above its limit."""
-        rule = self.rules.by_name.get("gpusPerTeam")
-        if rule is None:
-            return
-        most = rule.get("teams", {}).get(team, rule["most"])
-        if merged_gpus > max(most, base_gpus):
-            message = sentence(
-                f"got {decimal(merged_gpus)} GPUs in the active job files of the team ({decimal(base_gpus)} on the "
-                f"base); expected at most {decimal(most)}. Archive finished runs or request fewer GPUs."
-            )
-            yield self._finding("gpusPerTeam", Finding(Level.REFUSED, f"jobs/{team}/", message))
+    def of_team(self, team: str, base: ResourceRequest, merged: ResourceRequest) -> Iterator[Finding]:
+        """Yield a violation for each limit of a team above which the merge raises the sum over its runs."""
+        for name, limit in PER_TEAM.items():
+            most = self.rules.most(name, team)
+            before, after = limit.amount(base), limit.amount(merged)
+            if after > max(most, before):
+                message = sentence(
+                    f"got {limit.shown(after)} in the job files of the team ({limit.shown(before)} on the base); "
+                    f"expected at most {limit.shown(most)}. {limit.fix}"
+                )
+                yield self._finding(name, Finding(Level.REFUSED, f"jobs/{team}/", message))
 
     def of_change(self, starting: int, runs_changed: bool, paths: Iterable[str]) -> Iterator[Finding]:
         """Yield the violations of the pull request as a whole."""
@@ -107,32 +109,32 @@ class Policy:
         places = self.rules.by_name.get("separateChanges", {}).get("apart", [])
         return any(is_below(path, place) for place in ("review.yaml", *places))
 
-    def _images(self, job: CommittedJobFile, new: set[tuple[Key, str]]) -> Iterator[Finding]:
-        for key, image in sorted(new):
-            if "@sha256:" not in image:
-                text = "got {}; expected an image with a digest. Set registry/name@sha256:DIGEST."
-                yield from self._violation("imageDigest", job, key, text, image)
-            allowed = self.rules.by_name.get("registries", {}).get("allowed", [])
-            if not any(image.startswith(f"{place.rstrip('/')}/") for place in allowed):
-                text = "got {}; expected an image from {}. Push it there and set the new name."
-                yield from self._violation("registries", job, key, text, image, ", ".join(allowed))
+    def _digests(self, job: CommittedJobFile, rights: Rights, kept: Rights | None) -> Iterator[Finding]:
+        for image in rights.images:
+            if "@sha256:" not in image.value and (not kept or image not in kept.images):
+                text = f"got {{}}{_default(job, image.key)}; expected an image with a digest. "
+                text += f"Set {dotted(image.key) or 'an image'}: registry/name@sha256:DIGEST."
+                yield from self._violation("imageDigest", job, image.key, text, image.value)
+
+    def _denied(
+        self, name: str, rule: AllowRule, job: CommittedJobFile, taken: Iterable[Right]
+    ) -> Iterator[Finding]:  # fmt: skip
+        if name not in self.rules.by_name:
+            return
+        patterns = self.rules.allowed(name, job.team)
+        for right in denied(rule, patterns, job.team, taken):
+            fix = rule.fix.format(rule=name, key=dotted(right.key) or "an allowed one")
+            words, values = expected(rule, patterns, job.team)
+            text = f"got {{}}{_default(job, right.key)}; expected {words}. {fix}"
+            yield from self._violation(name, job, right.key, text, right.value, *values)
 
     def _limits(self, job: CommittedJobFile, kept: ResourceRequest, request: ResourceRequest) -> Iterator[Finding]:
         """Yield the limits that the change exceeds."""
-        most = self.rules.by_name.get("gpusPerRun", {}).get("most", request.gpus)
-        if request.gpus > max(most, kept.gpus):
-            text = (
-                f"got {decimal(request.gpus)} GPUs; expected at most {decimal(most)} in one run. "
-                "Set fewer tasks or fewer GPUs for each task."
-            )
-            yield from self._violation("gpusPerRun", job, (), text)
-        most = self.rules.by_name.get("gpuHours", {}).get("most", request.gpu_hours)
-        if request.gpu_hours > max(most, kept.gpu_hours):
-            text = (
-                f"got {decimal(request.gpu_hours)} GPU-hours; expected at most {decimal(most)} without a second "
-                "approval. Set a shorter deadline or fewer GPUs, or ask for an approval."
-            )
-            yield from self._violation("gpuHours", job, ("deadline",), text)
+        for name, limit in PER_RUN.items():
+            most = self.rules.most(name, job.team)
+            if limit.amount(request) > max(most, limit.amount(kept)):
+                text = f"got {limit.shown(limit.amount(request))}; expected at most {limit.shown(most)} "
+                yield from self._violation(name, job, limit.key, f"{text}{limit.expected}. {limit.fix}")
 
     def _names(self, job: CommittedJobFile, others: Iterable[CommittedJobFile]) -> Iterator[Finding]:
         others = list(others)
@@ -172,17 +174,13 @@ def is_below(path: str, place: str) -> bool:
     return path == place or (place[-1] == "/" and path.startswith(place))
 
 
-def images(job: CommittedJobFile, rendering: Rendering) -> Iterator[tuple[Key, str]]:
-    """Yield the image of the tasks, and every other image that the job file sets."""
-    for workload in rendering.jobs[:1]:
-        [container] = workload["spec"]["template"]["spec"]["containers"]
-        yield ("image",), container["image"]
-    for block in ("code", "tensorboard"):
-        written = job.values.get(block, {})
-        if "image" in written:
-            yield (block, "image"), written["image"]
+def _default(job: CommittedJobFile, key: Key) -> str:
+    """Return words for a value that the job file leaves to the chart."""
+    written = job.document is not None and any(place[: len(key)] == key for place in job.document.positions)
+    return "" if written else " by default"
 
 
-def team_gpus(team: str, jobs: Iterable[CommittedJobFile], renderer: Renderer, rules: Rules) -> int:
-    """Return the GPUs of a team, or 0 if no rule limits them."""
-    return fleet.gpus_of_team(team, jobs, renderer) if "gpusPerTeam" in rules.by_name else 0
+def _taken(
+    name: str, rights: Rights, job: CommittedJobFile, others: Iterable[CommittedJobFile]
+) -> tuple[Right, ...]:  # fmt: skip
+    return tuple(of_other_teams(job, rights, others)) if name == OTHER_TEAMS else RULES[name].taken(rights)

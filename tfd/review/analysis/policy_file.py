@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +13,7 @@ from tfd.jobfile import helm_yaml
 from tfd.jobfile.schema import refusals
 from tfd.review.analysis.findings import Finding, Level
 from tfd.review.sources.git import Repository
+from tfd.review.sources.quantities import quantity
 
 FILE = "review.yaml"
 
@@ -33,6 +35,21 @@ class Rules:
     not_deployed: frozenset[str]
     by_name: dict[str, dict[str, Any]]
 
+    @property
+    def limit_teams(self) -> bool:
+        """Whether a rule limits the sum over all runs of a team."""
+        return any(name.endswith("PerTeam") for name in self.by_name)
+
+    def allowed(self, rule: str, team: str) -> list[str]:
+        """Return the patterns of a rule with a list: those of all teams, and those of `team`."""
+        settings = self.by_name[rule]
+        return [*settings["allowed"], *settings.get("teams", {}).get(team, [])]
+
+    def most(self, rule: str, team: str = "") -> float:
+        """Return the maximum of a rule for a team; infinity without the rule."""
+        settings = self.by_name.get(rule)
+        return quantity(settings.get("teams", {}).get(team, settings["most"])) if settings else math.inf
+
     def finding(self, rule: str, approvals: Iterable[str], found: Finding) -> Finding:
         """Return `found` as a violation of `rule`: waived if somebody who may waive it has approved, else refused."""
         may = tuple(self.by_name[rule]["waiver"])
@@ -43,7 +60,12 @@ class Rules:
 
 # The rules that need no setting of the repository. Nobody can waive them.
 DEFAULT = Rules(
-    frozenset(["examples"]), {name: {"waiver": []} for name in ("literalSecrets", "uniqueNames", "sharedOutput")}
+    frozenset(["examples"]),
+    {name: {"waiver": []} for name in ("literalSecrets", "uniqueNames", "sharedOutput")}
+    | {
+        name: {"allowed": [], "waiver": []}
+        for name in ("priorityClasses", "serviceAccounts", "taints", "labels", "otherTeams")
+    },
 )
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfd.jobfile import helm
-from tfd.review.analysis import policy
 from tfd.review.analysis.actions import STARTING, Action
 from tfd.review.analysis.argocd import Emulation, emulate
 from tfd.review.analysis.checkouts import checkout_findings
 from tfd.review.analysis.findings import Finding, Level, parsed, sentence
+from tfd.review.analysis.fleet import Totals
 from tfd.review.analysis.history import Deleted, History
 from tfd.review.analysis.policy import Policy
 from tfd.review.analysis.policy_file import DEFAULT, FILE, Rules, RulesError, has_rules, load_rules
@@ -167,12 +167,11 @@ def _together(reviewer: RunReviewer, runs: list[RunReview], others: list[str]) -
     """Yield the violations that depend on all changes together."""
     rules = reviewer.policy.rules
     deployed = [run for run in runs if run.action is not Action.CHECKED]
-    for team in sorted({job.team for run in deployed if (job := run.merged)} - rules.not_deployed):
-        base_gpus, merged_gpus = (
-            policy.team_gpus(team, tree.jobs.values(), reviewer.renderer, rules)
-            for tree in (reviewer.base_tree, reviewer.merged_tree)
-        )
-        yield from reviewer.policy.of_team(team, base_gpus, merged_gpus)
+    totals = Totals(reviewer.renderer)
+    teams = {job.team for run in deployed if (job := run.merged)} if rules.limit_teams else set()
+    for team in sorted(teams - rules.not_deployed):
+        base, merged = (totals.of_team(team, tree.jobs.values()) for tree in (reviewer.base_tree, reviewer.merged_tree))
+        yield from reviewer.policy.of_team(team, base, merged)
     starting = sum(run.action in STARTING for run in runs)
     yield from reviewer.policy.of_change(starting, bool(deployed), others)
 

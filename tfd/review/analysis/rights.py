@@ -62,13 +62,15 @@ class Rights:
     new_claims: tuple[Right, ...]
     """Claims that the run creates; `where` is the size."""
     buckets: tuple[Right, ...]
-    """Folders of buckets; `where` is the variable, `command` or `identity`."""
+    """Folders of buckets; `where` is the variable, `command`, `args` or `identity`; RUN_DIR is the storage."""
     warm_start: str
     """The run whose weights this run starts from, in the same storage."""
     incoming: tuple[Right, ...]
     """Who may reach the pods; `where` is the component. `anywhere` if no policy selects them."""
     outgoing: tuple[Right, ...]
     """What the pods may reach; `where` is the component. `anywhere` if no policy selects them."""
+    egress: tuple[Right, ...]
+    """Addresses that the job file adds to what the tasks may reach; `where` is the ports."""
     labels: tuple[Right, ...]
     """Names of the labels that the chart does not set itself; `where` is the value."""
     annotations: tuple[Right, ...]
@@ -103,10 +105,11 @@ def rights_of(rendering: Rendering, values: Mapping[str, Any]) -> Rights:
         nodes=_sorted(_nodes(pods)),
         claims=_sorted(_claims(volumes, _names(objects, "PersistentVolumeClaim"))),
         new_claims=_sorted(_new_claims(objects)),
-        buckets=_sorted(_buckets(pods, rendering.identity, places)),
+        buckets=_sorted(_buckets(pods, rendering.record, places)),
         warm_start=str(rendering.identity.get("warmStartFrom") or ""),
         incoming=_sorted(Right(*each) for each in peers(pods, objects, "Ingress")),
         outgoing=_sorted(Right(*each) for each in peers(pods, objects, "Egress")),
+        egress=_sorted(_egress(values)),
         labels=_sorted(_metadata(objects, "labels")),
         annotations=_sorted(_metadata(objects, "annotations")),
         request=rendering.request,
@@ -258,23 +261,41 @@ def _new_claims(objects: Iterable[Object]) -> Iterator[Right]:
             yield Right(item["metadata"]["name"], str(size), ("storage", "create", "size"))
 
 
-def _buckets(pods: list[Workload], identity: dict[str, Any], places: dict[str, Key]) -> Iterator[Right]:
-    """Yield every folder of a bucket that the environment, the command or the identity names."""
+def _buckets(pods: list[Workload], record: dict[str, Any], places: dict[str, Key]) -> Iterator[Right]:
+    """Yield every folder of a bucket that the environment, the command or the identity names.
+
+    The run directory and the logs of TensorBoard are in the folder of the storage, which is named instead.
+    """
+    end = f"/{record.get('run')}"
     keys: dict[str, Key] = {"RUN_DIR": ("storage", "uri"), "DATA_DIR": ("data", "uri")} | places
     for container in _containers(pods):
         for variable in container.get("env") or []:
             for found in _BUCKET.findall(str(variable.get("value", ""))):
-                yield Right(found, variable["name"], keys.get(variable["name"], ()))
+                folder = found.removesuffix(end) if variable["name"] == "RUN_DIR" else found
+                yield Right(folder, variable["name"], keys.get(variable["name"], ()))
         words = [("command", word) for word in container.get("command") or []]
         words += [("args", word) for word in container.get("args") or []]
         for where, word in words:
-            key = ("storage", "uri") if container["name"] == TENSORBOARD else (where,)
-            yield from (Right(found, "command", key) for found in _BUCKET.findall(str(word)))
-    for name, value in identity.items():
-        if name not in ("code", "env", "command", "args"):
+            for found in _BUCKET.findall(str(word)):
+                logs = container["name"] == TENSORBOARD
+                yield (
+                    Right(found.removesuffix(end), "RUN_DIR", keys["RUN_DIR"])
+                    if logs
+                    else Right(found, where, (where,))
+                )
+    for name, value in record["identity"].items():
+        if name not in ("code", "env", "command", "args", "storage", "data"):
             yield from (
                 Right(found, "identity", (name,)) for found in _BUCKET.findall(json.dumps(value, ensure_ascii=False))
             )
+
+
+def _egress(values: Mapping[str, Any]) -> Iterator[Right]:
+    """Yield the listed addresses. In a rendered policy they look like those that the chart allows itself."""
+    network = values.get("network")
+    for index, each in enumerate((network.get("egress") or []) if isinstance(network, dict) else []):
+        ports = ", ".join(map(str, each.get("ports", [])))
+        yield Right(each["to"], ports, ("network", "egress", index))
 
 
 def _metadata(objects: Iterable[Object], kind: str) -> Iterator[Right]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from tfd.jobfile import helm
-from tfd.review.analysis import fixes, problems
+from tfd.review.analysis import fixes, objects, problems
 from tfd.review.analysis.actions import ADDING, STARTING, Action, action_of
 from tfd.review.analysis.findings import Finding, Level, sentence
 from tfd.review.analysis.fleet import of_one_application
@@ -18,6 +18,7 @@ from tfd.review.analysis.rights import Rights, rights_of
 from tfd.review.analysis.secrets import Secret, find_secrets
 from tfd.review.sources.charts import tag
 from tfd.review.sources.job_files import CommittedJobFile, Tree
+from tfd.review.sources.quantities import decimal
 from tfd.review.sources.renderer import Renderer
 from tfd.review.sources.rendering import Rendering
 from tfd.review.sources.workloads import ResourceRequest
@@ -175,9 +176,20 @@ class RunReviewer:
         if run.action in ADDING:
             run.findings += self._added(run, merged)
         others = self.merged_tree.jobs.values()
-        run.findings += self.policy.of_run(
-            merged, run.action, base, run.base_rendering, run.merged_rendering, others
-        )  # fmt: skip
+        if run.rights:
+            run.findings += self.policy.of_run(merged, run.action, run.rights, run.base_rights, others)
+            run.findings += self._endless(run, merged, run.rights)
+
+    def _endless(self, run: RunReview, job: CommittedJobFile, rights: Rights) -> Iterator[Finding]:
+        """Yield a finding if GPUs of the run have no deadline: nothing would ever free them."""
+        kept = run.base_rights.request.endless_gpus if run.base_rights and run.action not in STARTING else 0
+        if rights.request.endless_gpus > kept:
+            message = sentence(
+                f"tensorboard.resources: got {decimal(rights.request.endless_gpus)} GPUs without a deadline; expected "
+                "GPUs in tasks only. Remove them and set gpus of a role."
+            )
+            line, column = job.document.position(("tensorboard", "resources")) if job.document else (1, 1)
+            yield Finding(Level.REFUSED, job.path, message, line, column)
 
     def _final_keys(
         self,
@@ -213,6 +225,7 @@ class RunReviewer:
                 f"{new.team}-{new.run}", other.path,
             )  # fmt: skip
             yield Finding(Level.REFUSED, new.path, message)
+        yield from self._shared_objects(run, new)
         yield from self.policy.of_chart(new, self.renderer.charts.newest().version)
         if not new.tensorboard_only:
             self._set_nearest(run, new)
@@ -224,6 +237,24 @@ class RunReviewer:
             )
             yield Finding(Level.WARNING, new.path, message)
         yield from self._warm_start(new)
+
+    def _shared_objects(self, run: RunReview, new: CommittedJobFile) -> Iterator[Finding]:
+        """Yield the objects of other runs that the new run would take over: Argo CD applies both to one object."""
+        for other, name in objects.shared(new, self.merged_tree.jobs.values(), self.renderer):
+            message = sentence(
+                "got the object {}, which {} also has; expected objects of this run only. Rename this file.",
+                name, other.path,
+            )  # fmt: skip
+            yield Finding(Level.REFUSED, new.path, message)
+        if run.merged_rendering:
+            line, column = new.document.position(("storage", "create")) if new.document else (1, 1)
+            for other, name in objects.taken_claims(run.merged_rendering, new, self.base_tree.jobs.values()):
+                message = sentence(
+                    "storage.create: got the new claim {}, which {} already uses; expected a claim of this run only. "
+                    "Rename this file.",
+                    name, other.path,
+                )  # fmt: skip
+                yield Finding(Level.REFUSED, new.path, message, line, column)
 
     def _set_nearest(self, run: RunReview, new: CommittedJobFile) -> None:
         run.nearest = self.history.nearest(new)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from tfd.review.analysis.actions import Action
 from tfd.review.analysis.findings import Finding, Level
 from tfd.review.analysis.key_changes import KeyChange
-from tfd.review.analysis.policy import images
 from tfd.review.analysis.pull_request import PullRequestReview
 from tfd.review.analysis.run_review import RunReview
 from tfd.review.output import details, judges, rights
@@ -184,8 +183,8 @@ def _facts(run: RunReview, redactor: Redactor, shown: Shown) -> Iterator[str]:
         words.append(f"task {redactor.code(identity['trainer']['task'])}")
     yield ", ".join(filter(None, words))
     yield ", ".join(
-        f"{dotted(key)} {shown.value(image, redactor, 'an image')}"
-        for key, image in images(run.merged, run.merged_rendering)
+        f"{dotted(image.key) or image.where} {shown.value(image.value, redactor, 'an image')}"
+        for image in (run.rights.images if run.rights else ())
     )
     parent = identity["warmStartFrom"]
     start = f"warm start from the newest checkpoint of {redactor.code(parent)}" if parent else "starts from scratch"

@@ -74,6 +74,16 @@ Argument: dict root, replicas. Output: JSON list of messages
   "fix" "Rename the job file: its name is the release name.")) -}}
 {{- end -}}
 
+{{- /* Run a-code would own the ConfigMap a-code of run a. */ -}}
+{{- range $end := include "tf-distributed.reservedEnds" $root | fromJsonArray -}}
+{{- if hasSuffix (printf "-%s" $end) $run -}}
+{{- $problems = append $problems (include "tf-distributed.problem" (dict
+  "key" "release name" "got" (include "tf-distributed.shown" $run)
+  "expected" (printf "a name without -%s at its end, which is an object of another run" $end)
+  "fix" "Rename the job file: its name is the release name.")) -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* A run stays on the chart that it was reviewed with. */ -}}
 {{- $reviewed := $root.Values.chartVersion -}}
 {{- $version := $root.Chart.Version -}}
