@@ -71,7 +71,7 @@ class Redactor:
             return [self.json(child) for child in value]
         if isinstance(value, str):
             return self.hide(value)
-        return HIDDEN if str(value) in self.secrets else value
+        return HIDDEN if len(str(value)) >= _SHORTEST and str(value) in self.secrets else value
 
     def hide(self, text: str) -> str:
         """Return `text` without its secrets."""
