@@ -199,8 +199,9 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
     finite = FiniteCheck(strategy, state)
     checkpointing.restore(context, saver, consensus, finite)
     copies = replicated.Copies(strategy, state.model, state.unseeded)
-    copies.draw_apart(seed=settings.seed, step=int(state.step.numpy()))
     runner = _step_runner(context, task, strategy, state, consensus)
+    # After the pipelines were built, because they set TensorFlow's global seed.
+    copies.draw_apart(seed=settings.seed, step=int(state.step.numpy()))
     guard = Guard(not_finite=finite, lost=runner.lost, scale=scale_of(state), newest=saver.newest_step)
     progress = Progress(
         record=context.record,

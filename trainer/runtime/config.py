@@ -42,7 +42,7 @@ class EarlyStopping:
     """Whether higher (`max`) or lower (`min`) values are better."""
     patience: int = _setting(1, least=1, most=10_000)
     """Number of consecutive evaluations without an improvement after which the run ends."""
-    min_delta: float = _setting(0.0, least=0)
+    min_delta: float = _setting(0.0, least=0, most=10**12)
     """Smallest change that counts as an improvement, as in Keras `EarlyStopping`."""
 
     def better(self, value: float, than: float | None) -> bool:
@@ -258,9 +258,9 @@ def _integer(value: Json, key: str, *, least: int, most: int | None = None) -> i
     return int(value)
 
 
-def _number(value: Json, key: str, *, least: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < math.inf:
-        raise ConfigError(key, got=value, expected=f"a number, {least} or more", fix=f"Set {key} to a number")
+def _number(value: Json, key: str, *, least: float, most: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise ConfigError(key, got=value, expected=f"a number, {least} to {most}", fix=f"Set {key} to a number")
     return float(value)
 
 

@@ -81,7 +81,6 @@ def start(case: Case, name: str, strategy: Any, restore: str | None = None) -> S
     if restore:
         saver.restore(restore)
     copies = replicated.Copies(strategy, state.model, state.unseeded)
-    copies.draw_apart(seed=1, step=int(state.step.numpy()))
     step = replica_step(training, state, global_batch=BATCH, replicas=replicas, jit_compile=jit)
     seed = None if name == "server" else 1
     pipeline = pipeline_function(training, settings, replicas=replicas, data_dir=None, seed=seed)
@@ -90,6 +89,7 @@ def start(case: Case, name: str, strategy: Any, restore: str | None = None) -> S
         stepper = ParameterServerStepRunner(strategy, state, step, pipeline)
     else:
         stepper = SyncStepRunner(strategy, state, step, strategy.distribute_datasets_from_function(pipeline))
+    copies.draw_apart(seed=1, step=int(state.step.numpy()))
     return Started(state, stepper, saver, copies, training)
 
 

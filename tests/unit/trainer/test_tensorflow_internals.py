@@ -285,7 +285,7 @@ def private_uses(path: Path) -> Iterator[str]:
     """Yield the private attributes of other objects and the private modules that a file uses."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Attribute) and re.fullmatch(r"_\w*[^_]|__internal__", node.attr):
-            own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls", "os")
+            own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls", "os", "libc")
             if not own and not (isinstance(node.value, ast.Attribute) and node.value.attr == "self"):
                 yield node.attr
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PRIVATE_MODULES):

@@ -1,0 +1,1 @@
+"""Tasks of public bug reports, as their users wrote them."""
