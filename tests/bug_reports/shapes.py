@@ -5,7 +5,7 @@ from trainer.task import Task
 
 
 class Wrong(Task):
-    """The model wants 4 features, the data have 3."""
+    """The model needs 4 features, and the data have 3."""
 
     def model(self):
         return keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
