@@ -1,6 +1,18 @@
 {{/* What pods may reach, as parts of a NetworkPolicy. */}}
 
 {{/*
+The egress rules of the places that pods may reach.
+Argument: dict root, to (list of dns, storage, code and listed, with dns first). Output: YAML list of egress rules
+*/}}
+{{- define "tf-distributed.egress" -}}
+{{- range $index, $place := .to }}
+{{- with include (printf "tf-distributed.%sEgress" $place) (dict "root" $.root) | trim }}
+{{- if $index }}{{ "\n" }}{{ end }}{{ . }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/*
 Every address except the metadata servers of clouds, which hand out the credentials of the node.
 Argument: none. Output: YAML list of peers
 */}}
