@@ -15,7 +15,8 @@ from tfd.review.analysis import history, pull_request
 from tfd.review.analysis.findings import Level
 from tfd.review.analysis.history import Deleted
 from tfd.review.analysis.key_changes import changed_keys
-from tfd.review.analysis.run_review import RunReview, RunReviewer
+from tfd.review.analysis.reviewer import RunReviewer
+from tfd.review.analysis.run_review import RunReview
 from tfd.review.output import comment
 from tfd.review.sources.budget import Budget
 from tfd.review.sources.git import Repository

@@ -15,9 +15,11 @@ from tfd.review.analysis.checkouts import checkout_findings
 from tfd.review.analysis.findings import Finding, Level, parsed, sentence
 from tfd.review.analysis.fleet import Totals
 from tfd.review.analysis.history import Deleted, History
+from tfd.review.analysis.merge import Merge
 from tfd.review.analysis.policy import Policy
 from tfd.review.analysis.policy_file import DEFAULT, FILE, Rules, RulesError, has_rules, load_rules
-from tfd.review.analysis.run_review import RunReview, RunReviewer
+from tfd.review.analysis.reviewer import RunReviewer
+from tfd.review.analysis.run_review import RunReview
 from tfd.review.sources.budget import Budget, ReviewError
 from tfd.review.sources.charts import Charts
 from tfd.review.sources.git import Repository
@@ -89,7 +91,8 @@ def review_pull_request(
         _parse(budget, base_tree, merged_tree)
         added = [job for path, job in merged_tree.jobs.items() if path not in base_tree.jobs]
         history = History(renderer, list(base_tree.jobs.values()), Deleted(repository, base), added)
-        reviewer = RunReviewer(base, base_tree, merged_tree, renderer, Policy(rules, tuple(approvals)), history)
+        merge = Merge(base, base_tree, merged_tree, renderer, Policy(rules, tuple(approvals)), history)
+        reviewer = RunReviewer(merge)
         changed = repository.changed(base, merged)
         free = tuple(f"{FOLDER}/{team}/" for team in rules.not_deployed)
         paths = [
@@ -104,13 +107,13 @@ def review_pull_request(
             *checkout_findings(repository, base, merged, set(changed), set(paths) & merged_tree.refused.keys()),
             *_too_many(paths),
             *_renamed(runs, history),
-            *_together(reviewer, runs, others),
+            *_together(merge, runs, others),
         ]
         findings += _invalid_policy(repository, merged) if FILE in changed else []
         base_emulation = emulate(base_tree, rules.not_deployed, {})
         merged_emulation = emulate(merged_tree, rules.not_deployed, base_emulation.generated)
         findings += _blocked(merged_emulation, set(changed))
-    policy_paths = [path for path in others if reviewer.policy.changes_policy(path)]
+    policy_paths = [path for path in others if merge.policy.changes_policy(path)]
     other_paths = [path for path in others if path not in policy_paths]
     return PullRequestReview(base, head, runs, findings, base_emulation, merged_emulation, policy_paths, other_paths)
 
@@ -143,7 +146,7 @@ def _examined(reviewer: RunReviewer, budget: Budget, path: str) -> RunReview:
         message = parsed(str(error).removeprefix(f"{path}: "))
         run = RunReview(path, Action.UNREADABLE, findings=[Finding(Level.UNKNOWN, path, message)])
         with suppress(Exception):
-            run.secrets = reviewer.secrets_of(reviewer.base_tree.jobs.get(path), reviewer.merged_tree.jobs.get(path))
+            run.secrets = reviewer.secrets_of(path)
         return run
 
 
@@ -163,17 +166,17 @@ def _defaults(rules: Rules) -> Iterator[Finding]:
         yield Finding(Level.WARNING, FILE, message)
 
 
-def _together(reviewer: RunReviewer, runs: list[RunReview], others: list[str]) -> Iterator[Finding]:
+def _together(merge: Merge, runs: list[RunReview], others: list[str]) -> Iterator[Finding]:
     """Yield the violations that depend on all changes together."""
-    rules = reviewer.policy.rules
+    rules = merge.policy.rules
     deployed = [run for run in runs if run.action is not Action.CHECKED]
-    totals = Totals(reviewer.renderer)
+    totals = Totals(merge.renderer)
     teams = {job.team for run in deployed if (job := run.merged)} if rules.limit_teams else set()
     for team in sorted(teams - rules.not_deployed):
-        base, merged = (totals.of_team(team, tree.jobs.values()) for tree in (reviewer.base_tree, reviewer.merged_tree))
-        yield from reviewer.policy.of_team(team, base, merged)
+        base, merged = (totals.of_team(team, tree.jobs.values()) for tree in (merge.base_tree, merge.merged_tree))
+        yield from merge.policy.of_team(team, base, merged)
     starting = sum(run.action in STARTING for run in runs)
-    yield from reviewer.policy.of_change(starting, bool(deployed), others)
+    yield from merge.policy.of_change(starting, bool(deployed), others)
 
 
 def _too_many(paths: list[str]) -> Iterator[Finding]:
