@@ -1,11 +1,10 @@
-"""What only a new run can have: objects and names of other runs, a nearest run, a warm start."""
+"""What only a new run can have: the name of another run, a nearest run, a warm start."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from tfd.jobfile import helm
-from tfd.review.analysis import objects
 from tfd.review.analysis.findings import Finding, Level, sentence
 from tfd.review.analysis.fleet import of_one_application
 from tfd.review.analysis.history import differences
@@ -23,7 +22,6 @@ def of_new_run(run: RunReview, new: CommittedJobFile, merge: Merge) -> Iterator[
             f"{new.team}-{new.run}", other.path,
         )  # fmt: skip
         yield Finding(Level.REFUSED, new.path, message)
-    yield from _shared_objects(run, new, merge)
     yield from merge.policy.of_chart(new, merge.renderer.charts.newest().version)
     if not new.tensorboard_only:
         _set_nearest(run, new, merge)
@@ -35,25 +33,6 @@ def of_new_run(run: RunReview, new: CommittedJobFile, merge: Merge) -> Iterator[
         )
         yield Finding(Level.WARNING, new.path, message)
     yield from _warm_start(new, merge)
-
-
-def _shared_objects(run: RunReview, new: CommittedJobFile, merge: Merge) -> Iterator[Finding]:
-    """Yield the objects of other runs that the new run would take over: Argo CD applies both to one object."""
-    for other, name in objects.shared(new, merge.merged_tree.jobs.values(), merge.renderer):
-        message = sentence(
-            "got the object {}, which {} also has; expected objects of this run only. Rename this file.",
-            name, other.path,
-        )  # fmt: skip
-        yield Finding(Level.REFUSED, new.path, message)
-    if run.merged_rendering:
-        line, column = new.document.position(("storage", "create")) if new.document else (1, 1)
-        for other, name in objects.taken_claims(run.merged_rendering, new, merge.base_tree.jobs.values()):
-            message = sentence(
-                "storage.create: got the new claim {}, which {} already uses; expected a claim of this run only. "
-                "Rename this file.",
-                name, other.path,
-            )  # fmt: skip
-            yield Finding(Level.REFUSED, new.path, message, line, column)
 
 
 def _set_nearest(run: RunReview, new: CommittedJobFile, merge: Merge) -> None:

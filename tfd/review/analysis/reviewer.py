@@ -13,6 +13,7 @@ from tfd.review.analysis.findings import Finding, Level, sentence
 from tfd.review.analysis.merge import Merge
 from tfd.review.analysis.merged_run import deletion, final_keys
 from tfd.review.analysis.new_run import of_new_run
+from tfd.review.analysis.objects import shared_objects
 from tfd.review.analysis.rights import Rights, rights_of
 from tfd.review.analysis.run_review import RunReview
 from tfd.review.analysis.secrets import Secret, find_secrets
@@ -123,6 +124,7 @@ class RunReviewer:
             run.findings += final_keys(run, base, merged, self.merge)
         if run.action in ADDING:
             run.findings += of_new_run(run, merged, self.merge)
+        run.findings += shared_objects(run, merged, self.merge)
         others = self.merge.merged_tree.jobs.values()
         if run.rights:
             run.findings += self.merge.policy.of_run(merged, run.action, run.rights, run.base_rights, others)
