@@ -1,4 +1,4 @@
-"""With scheduling.queue, Kueue sees all tasks of a run as one group of pods. Without it, the chart knows no Kueue."""
+"""With scheduling.queue, Kueue sees all tasks of a run as one group of pods. Without it, the chart writes nothing of it."""
 
 import copy
 from functools import cache

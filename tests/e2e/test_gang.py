@@ -86,7 +86,7 @@ def test_killed_worker_returns_to_its_gang(devcluster: Kube, team: Team) -> None
 
 def test_more_important_gang_preempts_a_whole_run_which_resumes(team: Team, classes: tuple[str, str]) -> None:
     """Two gang runs without retries need 3 of 4 GPUs each. The second one has a higher priority and starts while the
-    first one trains: all pods of the first run are stopped after a checkpoint, which is counted as no failure. The
+    first one trains. All pods of the first run are stopped after a checkpoint, and this counts as no failure. The
     first run resumes from that checkpoint when the second one has ended. All Jobs are Complete."""
     low, high = classes
 
