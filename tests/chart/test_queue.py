@@ -1,4 +1,4 @@
-"""With scheduling.queue, Kueue sees all tasks of a run as one group of pods. Without it, the chart writes nothing of it."""
+"""With scheduling.queue, Kueue sees all tasks of a run as one group. Without it, nothing of Kueue is rendered."""
 
 import copy
 from functools import cache
