@@ -64,7 +64,7 @@ def jobs(draw: st.DrawFn) -> Values:
     job["description"] = draw(TEXTS)
     job["deadline"] = draw(DURATIONS)
     job["failure"] = {"gracePeriod": draw(DURATIONS), "startTimeout": draw(DURATIONS)}
-    job["scheduling"] = {"gang": draw(st.booleans())}
+    job["scheduling"] = {"gang": draw(st.booleans()), "queue": draw(st.sampled_from(["", "team"]))}
     job["network"] = {"port": draw(st.integers(1024, 65535))}
     job["state"] = draw(st.sampled_from(["active", "suspended"]))
     return job
@@ -158,6 +158,12 @@ def test_any_valid_job_file(run: str, job: Values) -> None:
     # The gang holds all tasks of the cluster, without the evaluator.
     if job["scheduling"]["gang"]:
         assert objects[f"PodGroup/{run}"]["spec"]["schedulingPolicy"]["gang"]["minCount"] == len(addresses)
+
+    # The group of Kueue holds all tasks.
+    assert (f"Workload/{run}" in objects) == bool(job["scheduling"]["queue"])
+    if job["scheduling"]["queue"]:
+        counts = {each["name"]: each["count"] for each in objects[f"Workload/{run}"]["spec"]["podSets"]}
+        assert list(counts.items()) == sorted((role, number) for role, number in sizes.items() if number)
 
     # The run record and the environment hold numbers and texts as the job file wrote them.
     identity = record(rendered)["identity"]
