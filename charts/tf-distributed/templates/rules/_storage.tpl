@@ -19,8 +19,8 @@ Argument: dict root, replicas. Output: JSON list of messages
   "fix" "Set storage.claim or storage.uri, or remove evaluator.replicas.") $about)) -}}
 {{- end -}}
 
-{{- /* After a failure all workers restore from one directory. */ -}}
-{{- if and (eq $values.strategy "MultiWorkerMirrored") (gt .replicas.worker 1) -}}
+{{- /* After a failure all workers restore from one directory. An own program restores by its own means. */ -}}
+{{- if and (eq $values.strategy "MultiWorkerMirrored") (gt .replicas.worker 1) (not (include "tf-distributed.isOwnProgram" .)) -}}
 {{- $problems = append $problems (include "tf-distributed.problem" (merge (dict
   "expected" (printf "shared storage for %d workers" .replicas.worker)
   "fix" "Set storage.claim or storage.uri, or set worker.replicas: 1.") $about)) -}}
@@ -40,6 +40,14 @@ Argument: dict root, replicas. Output: JSON list of messages
   "expected" "no warm start from ephemeral storage"
   "fix" "Set the storage of that run or remove warmStartFrom.")) -}}
 {{- end -}}
+{{- end -}}
+
+{{- /* Parameter servers wait indefinitely. The DONE of the leader ends them, in a folder that all tasks mount. */ -}}
+{{- if and (eq $values.strategy "ParameterServer") (include "tf-distributed.isOwnProgram" .) (not (include "tf-distributed.isGuarded" .)) -}}
+{{- $problems = append $problems (include "tf-distributed.problem" (dict
+  "key" "command" "got" (include "tf-distributed.shown" $values.command)
+  "expected" "storage.claim or storage.create with ParameterServer, because DONE in that storage ends the parameter servers"
+  "fix" "Set storage.claim, or start the program under the trainer with args: [--, SCRIPT].")) -}}
 {{- end -}}
 
 {{- /* A run resumes from its own checkpoints without this key. */ -}}
