@@ -1,4 +1,4 @@
-"""The guard before an own program: each rule of guard.sh, with real processes under each shell of this machine."""
+"""The guard before a custom program: each rule of guard.sh, with real processes under each shell of this machine."""
 
 import contextlib
 import json
@@ -110,7 +110,7 @@ def task(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Guarded]:
 
 
 def handles_sigterm(code: int) -> tuple[str, ...]:
-    """A program that says when it runs, and that its SIGTERM handler has run, which ends it with `code`."""
+    """A program that creates a file when it runs, and another one in its SIGTERM handler, which exits with `code`."""
     text = """
 import os, pathlib, signal, sys, time
 folder = pathlib.Path(os.environ["FOLDER"])

@@ -1,4 +1,4 @@
-"""Own programs under ParameterServer: every task runs the program, and the run ends with its leader and trains once."""
+"""Custom programs under ParameterServer: every task runs the program, and the run ends with its leader and trains once."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -52,9 +52,9 @@ def times_trained(team: Team, run: str) -> int:
 
 @programs
 def test_program_ends_with_its_leader_and_runs_once(team: Team, program: str, chief: bool) -> None:
-    """2 ps and 2 workers run a program that never ends by itself: a two-line shell, a TF 1 program and one with a
-    coordinator, with a chief or with worker 0 as leader. All Jobs are Complete, all tasks end with 0 within 5 s of the
-    leader, and a second `helm install` of the same file trains nothing."""
+    """2 ps and 2 workers run a two-line shell, a TF 1 program or one with a coordinator. The leader is a chief or
+    worker 0, and only its program ends by itself. All Jobs are Complete, and all tasks end with 0 within 5 s of the
+    leader. A second `helm install` of the same file trains nothing."""
     run = f"own-{program}-{'chief' if chief else 'worker'}".replace("_", "-")
     values = job(program, chief=chief)
     team.install(run, values)

@@ -1,4 +1,4 @@
-"""Own programs under ParameterServer, in real processes: the run ends with its leader, and trains once."""
+"""Custom programs under ParameterServer, in real processes: the run ends with its leader, and trains once."""
 
 import json
 import re

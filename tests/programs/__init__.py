@@ -1,4 +1,4 @@
-"""Programs of users, which know nothing of this project, and the job files that start them."""
+"""Programs of users, which import nothing of this project, and the job files that start them."""
 
 import json
 from pathlib import Path

@@ -258,7 +258,7 @@ def delete(layout: Layout) -> None:
 
     """
     run_dir = layout.root / layout.run
-    # The trainer writes run.json, and an own program leaves only DONE.
+    # The trainer writes run.json, and a custom program leaves only DONE.
     owners = {records.read(run_dir / name).get("run") for name in ("run.json", "DONE")}
     if run_dir.exists() and layout.run not in owners and any(run_dir.iterdir()):
         fix = "Delete it yourself, or set --dir."

@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# Starts an own program (`command` of the job file), so that it runs once and its run ends.
+# Starts a custom program (`command` of the job file), so that it runs once and its run ends.
 #
 #   sh guard.sh MODE[:OTHERS] COMMAND...
 #

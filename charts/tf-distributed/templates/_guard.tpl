@@ -1,4 +1,4 @@
-{{/* Own programs: what starts in a task, and the guard before it, which makes the program run once and its run end. */}}
+{{/* What starts in a task, and the guard in front of a custom program: the program then runs once, and its run ends. */}}
 
 {{/*
 Whether `command` is a program of your own. The trainer by another name needs no guard: it writes DONE itself.
@@ -24,7 +24,7 @@ Argument: dict root. Output: true, or nothing
 {{- end }}
 
 {{/*
-What a task does at the end of an own program, in the words of guard.sh: the mode of task 0, and that of the others.
+The modes of guard.sh for a role: that of task 0, and that of the others if they differ.
 Argument: dict root, role. Output: MODE or MODE:OTHERS
 */}}
 {{- define "tf-distributed.guardMode" -}}

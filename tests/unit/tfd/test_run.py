@@ -14,8 +14,15 @@ from tfd.local.run import STOPPING
 STORAGE = "storage: {claim: runs}\n"
 
 
+# Workers that train together wait for each other. A worker that starts after the end of worker 0 finds DONE.
+TOGETHER = (
+    ': > "$RUN_DIR.here.$TASK_INDEX"; until [ -e "$RUN_DIR.here.0" ] && [ -e "$RUN_DIR.here.1" ]; do sleep 0.05; done; '
+)
+
+
 def job(script: str, *, strategy: str = "MultiWorkerMirrored", more: str = "") -> str:
     """A job file whose tasks all run `script` in sh."""
+    script = TOGETHER + script if strategy == "MultiWorkerMirrored" else script
     return f"strategy: {strategy}\ncommand: [sh, -c, {json.dumps(script)}]\n{STORAGE}{more}"
 
 
@@ -276,6 +283,6 @@ def test_run_has_its_own_network_namespace_where_the_machine_allows_one(local_ru
     if "no network namespace here" in out:
         pytest.skip(f"this machine allows none: {out.splitlines()[0]}")
     assert own not in local_run.log("chief-0")
-    code, out, _ = local_run.run("--no-isolate")
+    code, out, _ = local_run.run("--no-isolate", "--fresh")
     assert "TensorFlow's ports are open to the network during this run (--no-isolate)" in out
     assert own in local_run.log("chief-0")

@@ -17,7 +17,7 @@ from tfd.review.sources.workloads import Container, ResourceRequest, Workload
 # The labels and annotations that the chart sets itself.
 _OWN_PREFIXES = ("app.kubernetes.io", "helm.sh", "tf-distributed.github.io")
 _BUCKET = re.compile(r"gs://[^\s\"'`,;|&<>(){}\[\]\\]+")
-# What the chart puts before an own program; the mode follows.
+# What the chart puts before a custom program; the mode follows.
 _GUARD = ("sh", "/etc/tf-distributed/guard.sh")
 # The code container of the chart, whose Secret and image have keys of their own.
 _CODE = "code"

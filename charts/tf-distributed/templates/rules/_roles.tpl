@@ -25,7 +25,7 @@ Argument: dict root, replicas. Output: JSON list of messages
   "fix" "Remove chief.replicas.")) -}}
 {{- end -}}
 
-{{- /* Only an own program can train without a chief, whose part its worker 0 then takes. */ -}}
+{{- /* Only a custom program can train without a chief, whose part its worker 0 then takes. */ -}}
 {{- if and (not $replicas.chief) (has $strategy (list "OneDevice" "Mirrored" "ParameterServer")) -}}
 {{- if not (and (eq $strategy "ParameterServer") (include "tf-distributed.isOwnProgram" .)) -}}
 {{- $problems = append $problems (include "tf-distributed.problem" (dict
