@@ -1,4 +1,4 @@
-"""Custom programs under ParameterServer: every task runs the program, and the run ends with its leader and trains once."""
+"""Custom programs under ParameterServer: every task runs them, and the run ends with its leader and trains once."""
 
 from collections.abc import Callable
 from datetime import datetime

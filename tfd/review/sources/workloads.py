@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
-from tfd.kubernetes import COMPONENT_LABEL, Object
+from tfd.kubernetes import COMPONENT_LABEL, KUEUE, Object
 from tfd.review.sources.quantities import quantity
 
 Container = dict[str, Any]
@@ -33,6 +33,9 @@ class ResourceRequest:
         return ResourceRequest(
             **{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)}
         )
+
+    def __mul__(self, number: int) -> ResourceRequest:
+        return ResourceRequest(**{each.name: getattr(self, each.name) * number for each in fields(self)})
 
     def __sub__(self, other: ResourceRequest) -> ResourceRequest:
         return ResourceRequest(
@@ -109,11 +112,11 @@ class Workload:
 
 
 def workloads(objects: list[Object]) -> Iterator[Workload]:
-    """Yield every pod template of all objects."""
+    """Yield every pod template of all objects, except of those that only describe the pods of others."""
     for item in objects:
         if item["kind"] == "Pod":
             yield _workload(item, item, item)
-        else:
+        elif item.get("apiVersion", "").partition("/")[0] != KUEUE:
             yield from _below(item, item, {})
 
 
