@@ -42,14 +42,6 @@ Argument: dict root, replicas. Output: JSON list of messages
 {{- end -}}
 {{- end -}}
 
-{{- /* Parameter servers wait indefinitely. The DONE of the leader ends them, in a folder that all tasks mount. */ -}}
-{{- if and (eq $values.strategy "ParameterServer") (include "tf-distributed.isOwnProgram" .) (not (include "tf-distributed.isGuarded" .)) -}}
-{{- $problems = append $problems (include "tf-distributed.problem" (dict
-  "key" "command" "got" (include "tf-distributed.shown" $values.command)
-  "expected" "storage.claim or storage.create with ParameterServer, because DONE in that storage ends the parameter servers"
-  "fix" "Set storage.claim, or start the program under the trainer with args: [--, SCRIPT].")) -}}
-{{- end -}}
-
 {{- /* A run resumes from its own checkpoints without this key. */ -}}
 {{- if eq (toString $start) $run -}}
 {{- $problems = append $problems (include "tf-distributed.problem" (dict
