@@ -83,6 +83,12 @@ def selected(rendered: list[Object], selector: dict[str, str]) -> list[str]:
     return sorted(pod[COMPONENT_LABEL] for pod in labels_of_pods(rendered) if selector.items() <= pod.items())
 
 
+def counts_of_kueue(rendered: list[Object]) -> list[tuple[str, int]]:
+    """Return the roles that Kueue counts, in its order, and their tasks."""
+    sets = [each for workload in of_kind(rendered, "Workload") for each in workload["spec"]["podSets"]]
+    return [(each["name"], each["count"]) for each in sets]
+
+
 def names_in(node: Any) -> list[str]:
     """Return every name that Kubernetes holds to 63 characters: of objects, volumes, containers, ports, claims."""
     if isinstance(node, list):
@@ -160,10 +166,8 @@ def test_any_valid_job_file(run: str, job: Values) -> None:
         assert objects[f"PodGroup/{run}"]["spec"]["schedulingPolicy"]["gang"]["minCount"] == len(addresses)
 
     # The group of Kueue holds all tasks.
-    assert (f"Workload/{run}" in objects) == bool(job["scheduling"]["queue"])
-    if job["scheduling"]["queue"]:
-        counts = {each["name"]: each["count"] for each in objects[f"Workload/{run}"]["spec"]["podSets"]}
-        assert list(counts.items()) == sorted((role, number) for role, number in sizes.items() if number)
+    grouped = counts_of_kueue(rendered)
+    assert grouped == [each for each in sorted(sizes.items()) if each[1] and job["scheduling"]["queue"]]
 
     # The run record and the environment hold numbers and texts as the job file wrote them.
     identity = record(rendered)["identity"]
