@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from tfd.jobfile import helm
 from tfd.review.sources.job_files import CommittedJobFile
@@ -39,11 +40,18 @@ def taken_claims(
     """Yield each run that uses a claim already which `job` would create, and the name of the claim."""
     new = {name for kind, name in _names(rendering) if kind == "PersistentVolumeClaim"}
     for other in jobs:
-        if new and other.team == job.team and other.path != job.path:
-            for block in (other.values.get("storage"), other.values.get("data")):
-                name = block.get("claim") if isinstance(block, dict) else None
-                if isinstance(name, str) and name in new:
-                    yield other, name
+        taken = sorted(new & set(_claims(other.values)))
+        if taken and other.team == job.team and other.path != job.path:
+            yield other, taken[0]
+
+
+def _claims(values: dict[str, Any]) -> Iterator[str]:
+    """Yield the existing claims that a job file names, which may be invalid."""
+    mounts = values.get("mounts")
+    for block in (values.get("storage"), values.get("data"), *(mounts if isinstance(mounts, list) else ())):
+        name = block.get("claim") if isinstance(block, dict) else None
+        if isinstance(name, str):
+            yield name
 
 
 def _names(rendering: Rendering) -> set[tuple[str, str]]:
