@@ -75,7 +75,7 @@ REFUSED = {
         f"{rule}: mounts[{index}].{key}: got {value}; expected {allowed}. "
         f"Set another value, or add this one to {rule} in review.yaml first."
         for rule, index, key, value, allowed in (
-            ("claims", 0, "claim", "other", "one of runs, datasets"), ("secrets", 1, "secret", "prod", "no Secret"),
+            ("secrets", 1, "secret", "prod", "no Secret"), ("claims", 0, "claim", "other", "one of runs, datasets"),
         )
     ],
     "data: {uri: gs://of-others/a}\nargs: [--cache=gs://cache]\n": [

@@ -155,7 +155,7 @@ def test_status_of_a_run_without_pods_is_read_where_tensorboard_mounts_the_stora
     run = json.loads(config["data"]["run.json"])
     run["identity"]["storage"] = {"claim": "runs", "at": "/train"}
     config["data"]["run.json"] = json.dumps(run)
-    cluster.answers |= {"items": [config, pod("tensorboard", 0)], "status": STATUS}
+    cluster.answers |= {"items": [config, job("chief", suspend=True), pod("tensorboard", 0)], "status": STATUS}
     assert cluster.status()["progress"]["source"] == "status.json"
     assert any("little-tensorboard-0-0 -- cat /train/little/status.json" in line for line in cluster.asked())
 
