@@ -156,7 +156,7 @@ class _Reader:
             source = volume[kind] or {}
             if source.get("medium") == "Memory":
                 continue  # This machine has a /dev/shm of its own.
-            data = self._config_maps.get(source.get("name"), {}) if kind == "configMap" else {}
+            data = self._config_maps.get(source["name"], {}) if kind == "configMap" else {}
             items = source.get("items") or [{"key": key, "path": key} for key in data]
             files = {item["path"]: data[item["key"]] for item in items}
             fields = () if files else ("claimName", "secretName", "name")

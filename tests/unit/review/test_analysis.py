@@ -224,7 +224,7 @@ def test_output_directory_is_where_the_tasks_write(path: Path) -> None:
 @pytest.mark.parametrize("use", ["data: {claim: big-storage}", "mounts: [{at: /earlier, claim: big-storage}]"])
 def test_new_claim_that_a_merged_run_uses_already_is_refused(use: str, tmp_path: Path) -> None:
     new = changed(RUN, ("{claim: runs}", "{create: {size: 1Gi}}"))
-    found = review_of(tmp_path, Case({"jobs/vision/big.yaml": new}, {OLD: f"{RUN}{use}\n"}))
+    found = review_of(tmp_path / "r", Case({"jobs/vision/big.yaml": new}, {OLD: f"{RUN}{use}\n"}))
     assert "storage.create: got the new claim big-storage, which jobs/vision/digits-41.yaml already uses; " in "".join(
         f"{finding.message}" for finding in found.all_findings
     )
