@@ -11,6 +11,13 @@ metadata:
   labels:
     {{- include "tf-distributed.podLabels" . | nindent 4 }}
     {{ include "tf-distributed.prefix" . }}/pod: task
+    {{- with include "tf-distributed.queueLabels" . }}
+    {{- . | nindent 4 }}
+    {{- end }}
+  {{- with include "tf-distributed.queueAnnotations" . }}
+  annotations:
+    {{- . | nindent 4 }}
+  {{- end }}
 spec:
   subdomain: {{ .root.Release.Name | quote }}
   restartPolicy: Never

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tfd.jobfile.helm_yaml import Key
-from tfd.kubernetes import ROLES, TENSORBOARD, Object
+from tfd.kubernetes import KUEUE, QUEUE_LABEL, QUEUE_PRIORITY_LABEL, ROLES, TENSORBOARD, Object
 from tfd.review.analysis.network import peers
 from tfd.review.sources.rendering import Rendering
 from tfd.review.sources.workloads import Container, ResourceRequest, Workload
 
 # The labels and annotations that the chart sets itself.
 _OWN_PREFIXES = ("app.kubernetes.io", "helm.sh", "tf-distributed.github.io")
+_OWN_NAMES = (f"{KUEUE}/is-group-workload",)
 _BUCKET = re.compile(r"gs://[^\s\"'`,;|&<>(){}\[\]\\]+")
 # The volume of an item of `mounts`.
 _MOUNT = re.compile("mount-([0-9])")
@@ -55,6 +56,10 @@ class Rights:
     service_accounts: tuple[Right, ...]
     priority_classes: tuple[Right, ...]
     """Names; `where` is the role."""
+    queues: tuple[Right, ...]
+    """Queues of Kueue; `where` is the role."""
+    queue_priorities: tuple[Right, ...]
+    """Priorities in the queue; `where` is the role."""
     taints: tuple[Right, ...]
     """Tolerated taints as `KEY=VALUE`, `KEY` for every value, or `*` for every taint; `where` is the role."""
     nodes: tuple[Right, ...]
@@ -103,6 +108,8 @@ def rights_of(rendering: Rendering, values: Mapping[str, Any]) -> Rights:
         config_maps=_sorted(_config_maps(pods, volumes, places, _names(objects, "ConfigMap"))),
         service_accounts=_sorted(_fields(pods, "serviceAccountName", ("serviceAccountName",))),
         priority_classes=_sorted(_fields(pods, "priorityClassName", ("scheduling", "priorityClassName"))),
+        queues=_sorted(_labels(pods, QUEUE_LABEL, ("scheduling", "queue"))),
+        queue_priorities=_sorted(_labels(pods, QUEUE_PRIORITY_LABEL, ("scheduling", "priority"))),
         taints=_sorted(_taints(pods)),
         nodes=_sorted(_nodes(pods)),
         claims=_sorted(_claims(volumes, _names(objects, "PersistentVolumeClaim"))),
@@ -175,6 +182,12 @@ def _fields(pods: Iterable[Workload], name: str, key: Key) -> Iterator[Right]:
     for pod in pods:
         if pod.spec.get(name):
             yield Right(pod.spec[name], pod.component, key)
+
+
+def _labels(pods: Iterable[Workload], name: str, key: Key) -> Iterator[Right]:
+    for pod in pods:
+        if pod.labels.get(name):
+            yield Right(str(pod.labels[name]), pod.component, key)
 
 
 def _volumes(pod: Workload) -> Iterator[tuple[dict[str, Any], bool]]:
@@ -312,5 +325,5 @@ def _egress(values: Mapping[str, Any]) -> Iterator[Right]:
 def _metadata(objects: Iterable[Object], kind: str) -> Iterator[Right]:
     for item in objects:
         for name, value in (item["metadata"].get(kind) or {}).items():
-            if name.rpartition("/")[0] not in _OWN_PREFIXES:
+            if name.rpartition("/")[0] not in _OWN_PREFIXES and name not in _OWN_NAMES:
                 yield Right(name, str(value), (kind, name) if kind == "labels" else ())
