@@ -157,12 +157,10 @@ def test_any_valid_job_file(run: str, job: Values) -> None:
         assert selected(rendered, selector) == tasks
     assert selected(rendered, objects[f"Service/{run}-tensorboard"]["spec"]["selector"]) == ["tensorboard"]
 
-    # Names of objects and pods fit into a DNS label.
+    # Names of objects and pods fit into a DNS label, and volumes fit their mounts.
     too_long = [name for name in [*names_in(rendered), *(pod.name for pod in pods)] if len(name) > 63]
-    assert too_long == []
+    assert too_long == [problem for spec in pod_specs(rendered) for problem in problems(spec)] == []
     assert {pod.name.rpartition("-")[0] for pod in pods} == {o["metadata"]["name"] for o in of_kind(rendered, "Job")}
-
-    assert [problem for spec in pod_specs(rendered) for problem in problems(spec)] == []
 
     # A GPU is a limit and an equal request.
     for item in of_kind(rendered, "Job"):
