@@ -47,7 +47,7 @@ spec:
     - name: record
       configMap:
         name: {{ .root.Release.Name | quote }}
-        items: [{key: run.json, path: run.json}]
+        items: [{key: run.json, path: run.json}{{ with include "tf-distributed.isGuarded" . }}, {key: done.json, path: done.json}, {key: guard.sh, path: guard.sh}{{ end }}]
     {{- include "tf-distributed.volumes" . | nindent 4 }}
 {{- end }}
 
@@ -61,7 +61,7 @@ Argument: dict root, role. Output: YAML map
 name: trainer
 image: {{ $values.image | quote }}
 imagePullPolicy: {{ $values.imagePullPolicy }}
-command: {{ $values.command | default (list "python" "-m" "trainer") | toJson }}
+command: {{ include "tf-distributed.command" . }}
 {{- with $values.args }}
 args: {{ toJson . }}
 {{- end }}

@@ -20,6 +20,8 @@ _OWN_NAMES = (f"{KUEUE}/is-group-workload",)
 _BUCKET = re.compile(r"gs://[^\s\"'`,;|&<>(){}\[\]\\]+")
 # The volume of an item of `mounts`.
 _MOUNT = re.compile("mount-([0-9])")
+# What the chart puts before a custom program; the mode follows.
+_GUARD = ("sh", "/etc/tf-distributed/guard.sh")
 # The code container of the chart, whose Secret and image have keys of their own.
 _CODE = "code"
 
@@ -164,11 +166,12 @@ def _repositories(pods: Iterable[Workload]) -> Iterator[tuple[str, str, str, Key
 
 
 def _command(pods: Iterable[Workload]) -> tuple[str, ...]:
-    """Return command and arguments of the tasks, which are the same in all roles."""
+    """Return command and arguments of the tasks, which are the same in all roles, without the chart's guard."""
     for pod in pods:
         for container in pod.spec["containers"]:
             if pod.component in ROLES:
                 words = (*(container.get("command") or []), *(container.get("args") or []))
+                words = words[len(_GUARD) + 1 :] if words[: len(_GUARD)] == _GUARD else words
                 return () if words == ("python", "-m", "trainer") else words
     return ()
 
