@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import importlib.util
+import json
 import os
 import shutil
 import signal
@@ -18,8 +19,8 @@ from typing import Any
 from tfd import records
 from tfd.jobfile.jobfile import JobFile
 from tfd.local import network
-from tfd.local.pods import Pod, PodError, read_pods
-from tfd.local.processes import Layout, cluster_addresses, place
+from tfd.local.pods import Mount, Pod, PodError, read_pods
+from tfd.local.processes import Layout, absent, cluster_addresses, place
 from tfd.local.progress import LogTail
 from tfd.local.supervisor import POLL_SECONDS, Supervisor, Task
 from tfd.local.view import View
@@ -29,6 +30,7 @@ INTERRUPTED = 130
 STOPPING = "Stopping: saving a checkpoint. Press Ctrl-C again to kill all tasks."
 KILL_AT = 2
 """Number of interrupts that kills the tasks."""
+_WORDS = {"persistentVolumeClaim": "the claim", "secret": "the Secret", "configMap": "the ConfigMap"}
 
 
 class RunError(Exception):
@@ -62,6 +64,16 @@ class Plan:
     job: JobFile
     layout: Layout
     pods: list[Pod]
+
+    def done(self, run_dir: Path | None) -> dict[str, Any]:
+        """Return the content of the DONE marker; empty if this run with this identity is not done.
+
+        The marker of another run or of another identity does not end this run.
+        """
+        found = records.read(run_dir and run_dir / "DONE")
+        [text] = [each["data"]["run.json"] for each in self.job.objects if "run.json" in each.get("data", {})]
+        record = json.loads(text)
+        return found if all(found.get(name) == record[name] for name in ("run", "hash")) else {}
 
     @property
     def needs_network(self) -> bool:
@@ -106,7 +118,16 @@ def plan(job: JobFile, root: Path) -> Plan:
     if any(pod.needs_trainer for pod in pods) and importlib.util.find_spec("tensorflow") is None:
         fix = "Install tf-distributed[trainer] in the environment of tfd."
         raise RunError(refusal("TensorFlow", "no package", "an installed package", fix))
-    return Plan(job, Layout(root.absolute(), job.run), pods)
+    layout = Layout(root.absolute(), job.run)
+    if missing := absent(pods, layout):
+        raise RunError("\n".join(_missing(path, mount) for path, mount in missing.items()))
+    return Plan(job, layout, pods)
+
+
+def _missing(path: Path, mount: Mount) -> str:
+    rule = f"the files that the cluster keeps in {_WORDS[mount.kind]} {mount.name}"
+    fix = "Create this folder with the files, or a link to a folder that has them."
+    return refusal(mount.path, f"no folder {path}", rule, fix)
 
 
 def _isolate(wanted: bool | None, needs_network: bool, view: View) -> None:
@@ -158,7 +179,7 @@ def execute(ready: Plan, view: View) -> Result:
     for tail in tails:
         tail.skip_to_end()
     run_dir = processes[0].run_dir
-    already_done = records.read(run_dir and run_dir / "DONE").get("run") == ready.job.run
+    already_done = bool(ready.done(run_dir))
     followed = {process.pod.task: tail for process, tail in zip(processes, tails, strict=True)}
 
     def show_log(name: str) -> None:
@@ -187,7 +208,7 @@ def execute(ready: Plan, view: View) -> Result:
         last_lines=tuple(_log_end(failed.process.log)) if failed else (),
         run_dir=run_dir,
         state_dir=ready.layout.state,
-        done=records.read(run_dir and run_dir / "DONE"),
+        done=ready.done(run_dir),
         already_done=already_done,
     )
 
@@ -247,7 +268,9 @@ def delete(layout: Layout) -> None:
 
     """
     run_dir = layout.root / layout.run
-    if run_dir.exists() and records.read(run_dir / "run.json").get("run") != layout.run and any(run_dir.iterdir()):
+    # The trainer writes run.json, and a custom program leaves only DONE.
+    owners = {records.read(run_dir / name).get("run") for name in ("run.json", "DONE")}
+    if run_dir.exists() and layout.run not in owners and any(run_dir.iterdir()):
         fix = "Delete it yourself, or set --dir."
         raise RunError(refusal(str(run_dir), "files of something else", f"the run directory of {layout.run}", fix))
     shutil.rmtree(run_dir, ignore_errors=True)

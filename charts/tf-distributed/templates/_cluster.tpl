@@ -1,7 +1,7 @@
 {{/* The tasks of a run, the cluster that they form, and the identity that is hashed. */}}
 
 {{/*
-Number of tasks of a role: the replicas of the job file, or else the default of the strategy. chief.replicas does not exist.
+Number of tasks of a role: the replicas of the job file, or else the default of the strategy.
 Argument: dict root, role. Output: a whole number
 */}}
 {{- define "tf-distributed.replicas" -}}
@@ -18,6 +18,18 @@ Argument: dict root, role. Output: a whole number
 {{- else -}}
 0
 {{- end -}}
+{{- end }}
+
+{{/*
+Number of tasks of some roles together.
+Argument: dict root, roles. Output: a whole number
+*/}}
+{{- define "tf-distributed.tasks" -}}
+{{- $tasks := 0 -}}
+{{- range $role := .roles -}}
+{{- $tasks = add $tasks (include "tf-distributed.replicas" (dict "root" $.root "role" $role) | int) -}}
+{{- end -}}
+{{ $tasks }}
 {{- end }}
 
 {{/*
@@ -72,6 +84,7 @@ Argument: dict root. Output: JSON
 {{- range $key := list "chartVersion" "strategy" "image" "command" "args" "env" "trainer" "storage" "data" "warmStartFrom" -}}
 {{- $_ := set $identity $key (index $root.Values $key) -}}
 {{- end -}}
+{{- with $root.Values.mounts -}}{{- $_ := set $identity "mounts" . -}}{{- end -}}
 {{- $_ := set $identity "code" (omit $root.Values.code "image") -}}
 {{- $replicas := dict -}}
 {{- range $role := list "chief" "ps" "worker" "evaluator" -}}
@@ -86,14 +99,6 @@ Argument: dict root. Output: sha256:HEX
 */}}
 {{- define "tf-distributed.hash" -}}
 sha256:{{ include "tf-distributed.identity" . | sha256sum }}
-{{- end }}
-
-{{/*
-Folder of all runs of a storage. The run directory is this folder and the name of the run.
-Argument: dict root. Output: /runs or gs://BUCKET/FOLDER
-*/}}
-{{- define "tf-distributed.storageDir" -}}
-{{ .root.Values.storage.uri | default "/runs" }}
 {{- end }}
 
 {{/*

@@ -33,6 +33,12 @@ REFUSED = {
         "priorityClasses: scheduling.priorityClassName: got system-node-critical; expected no priority class. "
         "Set another value, or add this one to priorityClasses in review.yaml first."
     ],
+    "scheduling: {queue: team, priority: high}\n": [
+        "queues: scheduling.queue: got team; expected no queue. "
+        "Set another value, or add this one to queues in review.yaml first.",
+        "queuePriorities: scheduling.priority: got high; expected no priority in a queue. "
+        "Set another value, or add this one to queuePriorities in review.yaml first.",
+    ],
     "serviceAccountName: robot\n": [
         "serviceAccounts: serviceAccountName: got robot; expected no service account. "
         "Set another value, or add this one to serviceAccounts in review.yaml first."
@@ -71,6 +77,13 @@ REFUSED = {
         "claims: data.claim: got other; expected one of runs, datasets. "
         "Set another value, or add this one to claims in review.yaml first."
     ],
+    "mounts: [{at: /a, claim: other, folder: b}, {at: /k, secret: prod}, {at: /r, claim: runs}]\n": [
+        f"{rule}: mounts[{index}].{key}: got {value}; expected {allowed}. "
+        f"Set another value, or add this one to {rule} in review.yaml first."
+        for rule, index, key, value, allowed in (
+            ("secrets", 1, "secret", "prod", "no Secret"), ("claims", 0, "claim", "other", "one of runs, datasets"),
+        )
+    ],
     "data: {uri: gs://of-others/a}\nargs: [--cache=gs://cache]\n": [
         f"buckets: {key}: got {value}; expected a folder in gs://example-vision, gs://example-datasets. "
         "Set another value, or add this one to buckets in review.yaml first."
@@ -96,11 +109,16 @@ def test_taints_are_allowed_by_key_and_value(tmp_path: Path) -> None:
 
 ALLOWED = {
     "scheduling: {priorityClassName: training-high}\n": "priorityClasses: {allowed: [training-*], waiver: []}",
+    "scheduling: {queue: vision, priority: low}\n": (
+        "queues: {allowed: ['{team}'], waiver: []}, queuePriorities: {allowed: [low, normal], waiver: []}"
+    ),
     "serviceAccountName: vision-robot\n": "serviceAccounts: {allowed: ['{team}-robot'], waiver: []}",
     "imagePullSecrets: [{name: pull}]\n": "secrets: {allowed: [], teams: {vision: [pull]}, waiver: []}",
     CODE: "gitHosts: {allowed: [github.com/example-org], waiver: []}, secrets: {allowed: [], waiver: []}",
     "labels: {example.com/a: b}\n": "labels: {allowed: [example.com], waiver: []}",
     "data: {claim: other}\n": "claims: {allowed: ['*'], waiver: []}",
+    "mounts: [{at: /a, claim: data-1}]\n": "claims: {allowed: [runs, data-*], waiver: []}",
+    "mounts: [{at: /k, secret: keys}]\n": "secrets: {allowed: [keys], waiver: []}",
     "network: {egress: [{to: 10.1.0.0/16}]}\n": "egress: {allowed: [10.1.0.0/16], waiver: []}",
     "data: {uri: gs://data/a/b}\n": "buckets: {allowed: [gs://data/a], waiver: []}",
 }
@@ -219,7 +237,9 @@ def test_merged_run_keeps_what_it_has(tmp_path: Path) -> None:
 
 
 DEFAULTS = {
-    "priorityClasses": "scheduling: {priorityClassName: a}\n",
+    "priorityClasses": "scheduling: {priorityClassName: a, queue: b, priority: c}\n",
+    "queues": "",
+    "queuePriorities": "",
     "serviceAccounts": "serviceAccountName: robot\n",
     "taints": "chief: {tolerations: [{key: a, operator: Exists}]}\n",
     "labels": "labels: {release: a}\n",

@@ -36,6 +36,13 @@ ALL = {
     },
     "storage": {"uri": "gs://bucket/runs"},
     "data": {"claim": "images"},
+    "mounts": [
+        {"at": "/models", "claim": "models", "folder": "bert"},
+        {"at": "/words", "claim": "models", "folder": "words"},
+        {"at": "/keys", "secret": "keys"},
+        {"at": "/settings", "configMap": "tokenizer"},
+        {"at": "/cache", "scratch": "1Gi"},
+    ],
     "warmStartFrom": "digits-41",
     "ps": {"tolerations": [{"operator": "Exists"}]},
     "worker": {
@@ -46,7 +53,7 @@ ALL = {
     "labels": {"grafana_dashboard": "1", "argocd.argoproj.io/instance": "x"},
     "imagePullSecrets": [{"name": "pull"}],
     "serviceAccountName": "robot",
-    "scheduling": {"priorityClassName": "high"},
+    "scheduling": {"priorityClassName": "high", "queue": "team", "priority": "urgent"},
     "tensorboard": {"image": "registry.example.com/board:1"},
 }
 
@@ -68,22 +75,31 @@ def test_every_right_of_a_run_has_the_key_that_sets_it() -> None:
     ]
     assert keyed(found.secrets) == [
         ("git-token", "CODE_TOKEN", ("code", "git", "tokenSecret")),
+        ("keys", "mounts[2]", ("mounts", 2, "secret")),
         ("pull", "imagePullSecrets", ("imagePullSecrets",)),
         ("wandb", "B", ("env", 1)),
     ]
-    assert keyed(found.config_maps) == [("settings", "C", ("env", 2))]
+    assert keyed(found.config_maps) == [
+        ("settings", "C", ("env", 2)),
+        ("tokenizer", "mounts[3]", ("mounts", 3, "configMap")),
+    ]
     assert {(each.value, each.key) for each in found.service_accounts} == {("robot", ("serviceAccountName",))}
     assert {each.where for each in found.service_accounts} == {"chief", "ps", "worker", "tensorboard"}
     assert {(each.value, each.where) for each in found.priority_classes} == {
         ("high", role) for role in ("chief", "ps", "worker")
     }
+    for queued, value, name in ((found.queues, "team", "queue"), (found.queue_priorities, "urgent", "priority")):
+        assert keyed(queued) == [(value, role, ("scheduling", name)) for role in ("chief", "ps", "worker")]
     assert keyed(found.taints) == [
         ("*", "ps", ("ps", "tolerations")),
         ("a=b", "worker", ("worker", "tolerations")),
         ("nvidia.com/gpu", "worker", ("worker", "tolerations")),
     ]
     assert keyed(found.nodes) == [("pool=a", "worker", ("worker", "nodeSelector"))]
-    assert keyed(found.claims) == [("images", "reads", ("data", "claim"))]
+    assert keyed(found.claims) == [
+        ("images", "reads", ("data", "claim")),
+        ("models", "reads", ("mounts", 0, "claim")),
+    ]
     assert {each.value: each.key for each in found.buckets} == {
         "gs://bucket/runs": ("storage", "uri"),
         "gs://cache/x": ("trainer",),
@@ -104,8 +120,9 @@ def test_a_small_run_takes_nothing_but_its_images_and_its_claim() -> None:
     assert keyed(found.claims) == [("runs", "writes", ("storage", "claim"))]
     assert [each.where for each in found.images] == ["trainer"]
     nothing = (found.code, found.code_files, found.command, found.secrets, found.config_maps, found.service_accounts,
-               found.priority_classes, found.taints, found.nodes, found.new_claims, found.buckets, found.warm_start,
-               found.egress, found.labels, found.annotations)  # fmt: skip
+               found.priority_classes, found.queues, found.queue_priorities, found.taints, found.nodes,
+               found.new_claims, found.buckets, found.warm_start, found.egress, found.labels,
+               found.annotations)  # fmt: skip
     assert not any(nothing)
 
 
@@ -115,6 +132,13 @@ def test_files_of_the_job_file_and_a_new_claim_are_named() -> None:
     assert [(each.where, each.key) for each in found.new_claims] == [("5Ti", ("storage", "create", "size"))]
     assert found.request.storage == 5 * 2**40
     assert found.claims == ()
+
+
+def test_shared_memory_and_scratch_space_request_nothing_more() -> None:
+    """Shared memory is within the memory of its task, and scratch space is a limit."""
+    job = {"storage": {"claim": "runs"}, "strategy": "ParameterServer"}
+    more = {"mounts": [{"at": "/cache", "scratch": "1Ti"}], "worker": {"shm": "2Gi"}}
+    assert rights(job | more).request == rights(job).request
 
 
 @pytest.mark.parametrize("path", [*EXAMPLES, *ACCEPTED], ids=lambda path: path.stem)
@@ -131,6 +155,7 @@ def test_no_reference_in_any_rendered_object_is_missed(path: Path) -> None:
     assert names(found.secrets) == {
         *(each["name"] for each in fields(everything, "secretKeyRef")),
         *(each["name"] for many in fields(everything, "imagePullSecrets") for each in many),
+        *fields(everything, "secretName"),
     }
     assert (
         names(found.config_maps)
@@ -175,6 +200,14 @@ def test_pods_of_every_kind_count(kind: str) -> None:
     assert found.request.endless_gpus == (0 if seconds else 4 * pods)
     assert (found.request.cpus, found.request.memory) == (pods / 2, pods * 9 * 2**30)
     assert [each["image"] for each in found.containers] == ["i", "c"]
+
+
+def test_run_in_a_queue_requests_what_it_requests_without_one() -> None:
+    """A Workload of Kueue describes the pods of the Jobs and creates none."""
+    queued, plain = rights(ALL), rights(ALL | {"scheduling": {"priorityClassName": "high"}})
+    assert queued.request == plain.request
+    assert queued.annotations == plain.annotations
+    assert "Workload" in {item["kind"] for item in objects(ALL)}
 
 
 def test_secrets_and_config_maps_count_in_every_form() -> None:

@@ -9,14 +9,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tfd.jobfile.helm_yaml import Key
-from tfd.kubernetes import ROLES, TENSORBOARD, Object
+from tfd.kubernetes import KUEUE, QUEUE_LABEL, QUEUE_PRIORITY_LABEL, ROLES, TENSORBOARD, Object
 from tfd.review.analysis.network import peers
 from tfd.review.sources.rendering import Rendering
 from tfd.review.sources.workloads import Container, ResourceRequest, Workload
 
 # The labels and annotations that the chart sets itself.
 _OWN_PREFIXES = ("app.kubernetes.io", "helm.sh", "tf-distributed.github.io")
+_OWN_NAMES = (f"{KUEUE}/is-group-workload",)
 _BUCKET = re.compile(r"gs://[^\s\"'`,;|&<>(){}\[\]\\]+")
+# The volume of an item of `mounts`.
+_MOUNT = re.compile("mount-([0-9])")
+# What the chart puts before a custom program; the mode follows.
+_GUARD = ("sh", "/etc/tf-distributed/guard.sh")
 # The code container of the chart, whose Secret and image have keys of their own.
 _CODE = "code"
 
@@ -53,6 +58,10 @@ class Rights:
     service_accounts: tuple[Right, ...]
     priority_classes: tuple[Right, ...]
     """Names; `where` is the role."""
+    queues: tuple[Right, ...]
+    """Queues of Kueue; `where` is the role."""
+    queue_priorities: tuple[Right, ...]
+    """Priorities in the queue; `where` is the role."""
     taints: tuple[Right, ...]
     """Tolerated taints as `KEY=VALUE`, `KEY` for every value, or `*` for every taint; `where` is the role."""
     nodes: tuple[Right, ...]
@@ -101,6 +110,8 @@ def rights_of(rendering: Rendering, values: Mapping[str, Any]) -> Rights:
         config_maps=_sorted(_config_maps(pods, volumes, places, _names(objects, "ConfigMap"))),
         service_accounts=_sorted(_fields(pods, "serviceAccountName", ("serviceAccountName",))),
         priority_classes=_sorted(_fields(pods, "priorityClassName", ("scheduling", "priorityClassName"))),
+        queues=_sorted(_labels(pods, QUEUE_LABEL, ("scheduling", "queue"))),
+        queue_priorities=_sorted(_labels(pods, QUEUE_PRIORITY_LABEL, ("scheduling", "priority"))),
         taints=_sorted(_taints(pods)),
         nodes=_sorted(_nodes(pods)),
         claims=_sorted(_claims(volumes, _names(objects, "PersistentVolumeClaim"))),
@@ -155,11 +166,12 @@ def _repositories(pods: Iterable[Workload]) -> Iterator[tuple[str, str, str, Key
 
 
 def _command(pods: Iterable[Workload]) -> tuple[str, ...]:
-    """Return command and arguments of the tasks, which are the same in all roles."""
+    """Return command and arguments of the tasks, which are the same in all roles, without the chart's guard."""
     for pod in pods:
         for container in pod.spec["containers"]:
             if pod.component in ROLES:
                 words = (*(container.get("command") or []), *(container.get("args") or []))
+                words = words[len(_GUARD) + 1 :] if words[: len(_GUARD)] == _GUARD else words
                 return () if words == ("python", "-m", "trainer") else words
     return ()
 
@@ -173,6 +185,12 @@ def _fields(pods: Iterable[Workload], name: str, key: Key) -> Iterator[Right]:
     for pod in pods:
         if pod.spec.get(name):
             yield Right(pod.spec[name], pod.component, key)
+
+
+def _labels(pods: Iterable[Workload], name: str, key: Key) -> Iterator[Right]:
+    for pod in pods:
+        if pod.labels.get(name):
+            yield Right(str(pod.labels[name]), pod.component, key)
 
 
 def _volumes(pod: Workload) -> Iterator[tuple[dict[str, Any], bool]]:
@@ -213,7 +231,8 @@ def _secrets(pods: list[Workload], volumes: _Volumes, places: dict[str, Key]) ->
             yield Right(each["name"], "imagePullSecrets", ("imagePullSecrets",))
     for volume, _ in volumes:
         if secret := volume.get("secret"):
-            yield Right(secret.get("secretName") or secret["name"], f"volume {volume['name']}")
+            name = secret.get("secretName") or secret["name"]
+            yield Right(name, *_place(volume, "secret"))
 
 
 def _config_maps(
@@ -226,7 +245,7 @@ def _config_maps(
                 yield Right(reference["name"], variable, places.get(variable, ()))
     for volume, _ in volumes:
         if "configMap" in volume and volume["configMap"].get("name") not in own:
-            yield Right(volume["configMap"]["name"], f"volume {volume['name']}")
+            yield Right(volume["configMap"]["name"], *_place(volume, "configMap"))
 
 
 def _taints(pods: Iterable[Workload]) -> Iterator[Right]:
@@ -251,7 +270,15 @@ def _claims(volumes: _Volumes, own: set[str]) -> Iterator[Right]:
     for volume, writes in volumes:
         name = (volume.get("persistentVolumeClaim") or {}).get("claimName")
         if name and name not in own:
-            yield Right(name, "writes" if writes else "reads", keys.get(volume["name"], ()))
+            key = keys.get(volume["name"]) or _place(volume, "claim")[1]
+            yield Right(name, "writes" if writes else "reads", key)
+
+
+def _place(volume: dict[str, Any], kind: str) -> tuple[str, Key]:
+    """Return the item of `mounts` that a volume is of, in words and with its key; else the volume and no key."""
+    if found := _MOUNT.fullmatch(volume["name"]):
+        return f"mounts[{found[1]}]", ("mounts", int(found[1]), kind)
+    return f"volume {volume['name']}", ()
 
 
 def _new_claims(objects: Iterable[Object]) -> Iterator[Right]:
@@ -301,5 +328,5 @@ def _egress(values: Mapping[str, Any]) -> Iterator[Right]:
 def _metadata(objects: Iterable[Object], kind: str) -> Iterator[Right]:
     for item in objects:
         for name, value in (item["metadata"].get(kind) or {}).items():
-            if name.rpartition("/")[0] not in _OWN_PREFIXES:
+            if name.rpartition("/")[0] not in _OWN_PREFIXES and name not in _OWN_NAMES:
                 yield Right(name, str(value), (kind, name) if kind == "labels" else ())

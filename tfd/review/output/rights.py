@@ -20,6 +20,8 @@ _FIELDS = (
     ("secrets", "Secrets", True),
     ("service_accounts", "Service account", False),
     ("priority_classes", "Priority class", False),
+    ("queues", "Queue", False),
+    ("queue_priorities", "Queue priority", False),
     ("taints", "Tolerated taints", False),
     ("repositories", "Code", False),
     ("code_files", "Files", False),
