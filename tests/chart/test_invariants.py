@@ -99,9 +99,14 @@ def selected(rendered: list[Object], selector: dict[str, str]) -> list[str]:
 
 
 def counts_of_kueue(rendered: list[Object]) -> list[tuple[str, int]]:
-    """Return the roles that Kueue counts, in its order, and their tasks."""
+    """Return the roles that Kueue counts, in its order, and their tasks; roles without tasks in their place."""
     sets = [each for workload in of_kind(rendered, "Workload") for each in workload["spec"]["podSets"]]
-    return [(each["name"], each["count"]) for each in sets]
+    assert all(each["count"] for each in sets)
+    roles = ("chief", "evaluator", "ps", "worker") if sets else ()
+    empty = [(role, 0) for role in roles if role not in [each["name"] for each in sets]]
+    found = [(each["name"], each["count"]) for each in sets]
+    assert found == sorted(found)
+    return sorted(found + empty)
 
 
 def names_in(node: Any) -> list[str]:
@@ -176,13 +181,10 @@ def test_any_valid_job_file(run: str, job: Values) -> None:
         for kind in ("limits", "requests"):
             assert container["resources"][kind].get(job["gpu"]["resource"], "") == wanted
 
-    # The gang holds all tasks of the cluster, without the evaluator.
+    # The gang holds all tasks of the cluster, without the evaluator. The group of Kueue holds all tasks.
     if job["scheduling"]["gang"]:
         assert objects[f"PodGroup/{run}"]["spec"]["schedulingPolicy"]["gang"]["minCount"] == len(addresses)
-
-    # The group of Kueue holds all tasks.
-    grouped = counts_of_kueue(rendered)
-    assert grouped == [each for each in sorted(sizes.items()) if each[1] and job["scheduling"]["queue"]]
+    assert counts_of_kueue(rendered) == (sorted(sizes.items()) if job["scheduling"]["queue"] else [])
 
     # The run record and the environment hold numbers and texts as the job file wrote them.
     identity = record(rendered)["identity"]
