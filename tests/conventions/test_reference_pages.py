@@ -47,3 +47,12 @@ def test_run_directory_page_lists_the_fields_of_status_json() -> None:
     page = (REFERENCE / "run-directory.md").read_text(encoding="utf-8")
     section = page.partition("## status.json")[2].partition("\n## ")[0]
     assert set(re.findall(r"^\| `(\w+)`", section, flags=re.M)) == {*re.findall(r'"(\w+)": ', fields), "updated"}
+
+
+def test_notes_page_lists_the_key_of_every_note() -> None:
+    source = (ROOT / "tfd" / "jobfile" / "notes.py").read_text(encoding="utf-8")
+    keys = {".".join(re.findall(r'"(\w+)"', found)) for found in re.findall(r"Note\(\(([^()]*)\)", source)}
+    keys |= {"retries", "failure.retriesPerTask", "image", "tensorboard.image"}
+    listed = set(re.findall(r"`([\w.]+)`", first_cells("notes.md")))
+    assert "deadline" in keys
+    assert {key.removeprefix("ROLE.") for key in listed} == keys
