@@ -47,6 +47,8 @@ def jobs(draw: st.DrawFn) -> Values:
         gpus["evaluator"] = draw(st.integers(0, 2))
     for role, number in gpus.items():
         job.setdefault(role, {})["gpus"] = number
+        if number:
+            job[role]["resources"] = {"limits": {"memory": draw(st.sampled_from(["4Gi", None]))}}
     shares = {"Mirrored": gpus.get("chief", 1), "MultiWorkerMirrored": job.get("worker", {}).get("replicas", 1)}
     shares["MultiWorkerMirrored"] *= max(1, gpus.get("worker", 1))
     job["trainer"] = {
@@ -64,13 +66,14 @@ def jobs(draw: st.DrawFn) -> Values:
     job["description"] = draw(TEXTS)
     job["deadline"] = draw(DURATIONS)
     job["failure"] = {"gracePeriod": draw(DURATIONS), "startTimeout": draw(DURATIONS)}
-    job["scheduling"] = {"gang": draw(st.booleans())}
+    job["scheduling"] = {"gang": draw(st.booleans()), "place": draw(st.sampled_from(["any", "spread", "pack"]))}
     job["network"] = {"port": draw(st.integers(1024, 65535))}
     job["state"] = draw(st.sampled_from(["active", "suspended"]))
     return job
 
 
 RESERVED = {"TF_CLUSTER", "TASK_INDEX", "TF_CONFIG", "RUN_DIR", "DATA_DIR", "HOME", "JOB_COMPLETION_INDEX"}
+RESERVED |= {"TASK_TYPE", "POD_NAME", "POD_IP", "USER", "NVIDIA_VISIBLE_DEVICES"}
 
 
 def labels_of_pods(rendered: list[Object]) -> list[dict[str, str]]:

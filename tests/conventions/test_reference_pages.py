@@ -1,5 +1,6 @@
 """The reference pages list what the code defines, and nothing else."""
 
+import json
 import re
 
 from tests.conventions.repository import ROOT, tracked
@@ -39,6 +40,16 @@ def test_labels_page_lists_the_names_below_the_prefix_of_the_project() -> None:
     used = set(re.findall(r'"tf-distributed\.prefix" \. \}\}/(\w+):', sources("charts/tf-distributed/templates/")))
     used |= set(re.findall(r'"argocd\.prefix" [.$] \}\}/(\w+):', sources("argocd/templates/")))
     assert used == set(re.findall(r"`tf-distributed\.github\.io/(\w+)`", first_cells("labels.md")))
+
+
+def test_labels_page_lists_the_annotations_that_a_job_file_may_set() -> None:
+    schema = json.loads((ROOT / "charts/tf-distributed/values.schema.json").read_text(encoding="utf-8"))
+    allowed = [re.compile(pattern) for pattern in schema["properties"]["podAnnotations"]["patternProperties"]]
+    names = re.findall(r"`([\w./-]+)`", first_cells("labels.md"))
+    listed = [name for name in names if any(pattern.search(name) for pattern in allowed)]
+    assert [pattern.pattern for pattern in allowed if not any(map(pattern.search, listed))] == []
+    alternatives = sum(len(pattern.pattern.split("|")) for pattern in allowed)
+    assert len(set(listed)) == alternatives
 
 
 def test_run_directory_page_lists_the_fields_of_status_json() -> None:

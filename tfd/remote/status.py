@@ -114,7 +114,7 @@ def _beginning(objects: Objects, leader: Role, known: dict[str, Any]) -> tuple[s
     if not any(task.state is State.RUNNING for task in leader.tasks):
         return "waiting", next((task.why for task in leader.tasks if task.why), "")
     # Before training the trainer reports what it waits for. A custom script may report nothing at all.
-    custom = objects.identity.get("command") or objects.identity.get("args")
+    custom = objects.identity.get("command") is not None or objects.identity.get("args")
     if known.get("state") == "starting" or not (known or custom):
         return "starting", str(known.get("message") or "")
     return "running", ""

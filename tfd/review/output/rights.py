@@ -20,6 +20,7 @@ _FIELDS = (
     ("secrets", "Secrets", True),
     ("service_accounts", "Service account", False),
     ("priority_classes", "Priority class", False),
+    ("schedulers", "Scheduler", False),
     ("taints", "Tolerated taints", False),
     ("repositories", "Code", False),
     ("code_files", "Files", False),
