@@ -147,8 +147,10 @@ def click_help(command: click.Command, name: str) -> Iterator[tuple[str, Iterato
     text = "\n".join([(command.help or "").replace("\b", ""), command.epilog or "", *(f"\n- {o}" for o in options)])
     yield f"help/{name}", iter(list(enumerate((line.strip() for line in text.splitlines()), 1)))
     if isinstance(command, click.Group):
-        for child in command.commands.values():
-            yield from click_help(child, f"{name}-{child.name}")
+        context = click.Context(command)
+        for child in command.list_commands(context):
+            if found := command.get_command(context, child):
+                yield from click_help(found, f"{name}-{child}")
 
 
 def help_texts() -> Iterator[tuple[str, Iterator[tuple[int, str]]]]:

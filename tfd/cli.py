@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import click
 
-from tfd import __version__
-from tfd.commands import check, logs, new, review, run, status, tensorboard
+_COMMANDS = ("check", "run", "new", "review", "status", "logs", "tensorboard")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="tfd")
+class _Commands(click.Group):
+    """Imports the module of a command when it is used: all together take longer than most commands."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = import_module(f"tfd.commands.{cmd_name}").command
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tf-distributed", prog_name="tfd")
 def main() -> None:
     """Check, run, review and observe the training runs that job files describe."""
-
-
-for module in (check, run, new, review, status, logs, tensorboard):
-    main.add_command(module.command)

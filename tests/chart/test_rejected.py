@@ -18,6 +18,7 @@ from tests.chart.rendering import REJECTED, TEMPLATES, Refused, Values, render
 from tests.chart.rules import RULES, Rule, rule_calls
 from tfd.jobfile import helm_yaml
 from tfd.jobfile.schema import defaults, dotted, merged
+from tfd.jobfile.validator import errors
 
 CASES = list(cases())
 # Helm renders these files, but a reviewer of a diff cannot see what they mean.
@@ -40,13 +41,13 @@ def test_error_points_at_the_line_of_its_key(case: Case) -> None:
 
 
 def schema_errors(case: Case, folder: Path) -> Iterator[Any]:
-    """Yield the errors of jsonschema for the job file of a case."""
+    """Yield the errors of the schema for the job file of a case; what a file shares with others is validated once."""
     try:
         values = helm_yaml.load(case.path(folder).read_text()).value
     except helm_yaml.YamlError:
         return
     if isinstance(values, dict):
-        yield from jsonschema.Draft202012Validator(SCHEMA).iter_errors(merged(defaults(), values))
+        yield from errors(merged(defaults(), values), SCHEMA)
 
 
 def first_case_of_each_keyword(folder: Path) -> dict[str, Case]:

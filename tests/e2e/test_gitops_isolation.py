@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from devcluster.repository import chart_version
 from tests.e2e.gitops import NAMESPACE, GitOps, errors
-from tests.e2e.kube import Object
-from tests.e2e.team import Team
+from tests.e2e.kube import CommandError, Object
+from tests.e2e.team import RESTRICTED, Team
 
 
 def test_invalid_file_affects_only_its_own_run(new_team: Callable[[], Team], gitops: GitOps) -> None:
@@ -186,3 +186,41 @@ def test_argocd_settings_of_the_owner_are_kept(team: Team, gitops: GitOps) -> No
     gitops.kube.kubectl("apply", "-f", "-", given=json.dumps(theirs))
     assert key in gitops.kube.get("-n", NAMESPACE, "configmap", "argocd-cm")["data"]
     gitops.kube.kubectl("apply", "-f", "-", given=json.dumps(theirs | {"data": {}}))
+
+
+def refusal(team: Team, priority_class: str) -> str:
+    """Return why the apiserver refuses a pod with a priority class, or an empty string; nothing is created."""
+    container = {"name": "main", "image": team.kube.images["trainer"], "securityContext": RESTRICTED}
+    spec = {"containers": [container]} | ({"priorityClassName": priority_class} if priority_class else {})
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe"}, "spec": spec}
+    try:
+        team.kubectl("create", "--dry-run=server", "-f", "-", given=json.dumps(pod))
+    except CommandError as error:
+        return str(error)
+    return ""
+
+
+def test_unlisted_priority_class_is_refused(new_team: Callable[[], Team], gitops: GitOps, token: str) -> None:
+    """The second quota of argocd/ refuses a pod with a priority class, also one of the system, in a team that lists
+    none. A team that lists a class may use this class and no other. Pods without a class are admitted."""
+    one, two = new_team(), new_team()
+    listed, other = f"e2e-{token}-listed", f"e2e-{token}-other"
+    head = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "value": 10}
+    gitops.kube.apply(*(head | {"metadata": {"name": name}} for name in (listed, other)))
+    try:
+        gitops.install(one, two, teams={one.name: {}, two.name: {"priorityClasses": [listed]}})
+        for team in (one, two):
+            team.wait("the quotas to be counted", lambda team=team: counted(team))  # type: ignore[misc]
+            assert refusal(team, "") == ""
+            for name in (other, "system-node-critical", "system-cluster-critical"):
+                assert "exceeded quota: priority-classes" in refusal(team, name), name
+        assert "exceeded quota: priority-classes" in refusal(one, listed)
+        assert refusal(two, listed) == ""
+    finally:
+        gitops.kube.kubectl("delete", "priorityclass", listed, other)
+
+
+def counted(team: Team) -> bool:
+    """Return whether the quotas of a team have a status; before, they refuse every pod."""
+    quotas = {each["metadata"]["name"]: each for each in team.kube.get("-n", team.name, "resourcequotas")["items"]}
+    return {"team", "priority-classes"} <= {name for name, each in quotas.items() if each.get("status", {}).get("used")}

@@ -13,24 +13,17 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
+from tfd.jobfile import simple_yaml
+from tfd.jobfile.go_scalars import INFINITE, resolve
+from tfd.jobfile.simple_yaml import MAX_BYTES, MAX_DEPTH, MAX_NODES, Document, Key
 from tfd.text import dotted, refusal
 
-Key = tuple[str | int, ...]
-"""The mapping keys and list indexes from the root to a value, for example ``("env", 0, "name")``."""
-
-# A job file is a page of text. What is larger is a mistake or an attack.
-MAX_BYTES = 64 * 1024
-# The longest file that the schema accepts has about 3,000 values. Time and memory of a file grow with their number.
-MAX_NODES = 5_000
-# The composer of PyYAML is recursive and crashes Python at some thousand levels.
-MAX_DEPTH = 50
+__all__ = ["MAX_BYTES", "Document", "Key", "YamlError", "load", "load_all", "refuse_size"]
 
 _TOO_DEEP = (f"more than {MAX_DEPTH} levels", f"at most {MAX_DEPTH} levels", "Write the file with fewer levels.")
 _TOO_MANY = (f"more than {MAX_NODES:,} values", f"at most {MAX_NODES:,} values", "Remove values or nested aliases.")
@@ -40,17 +33,8 @@ _TOO_LONG = (
     "Remove aliases.",
 )
 _PLAIN = "!plain"
-_STRING = "tag:yaml.org,2002:str"
+_STRING, _SEQUENCE, _MAPPING = (f"tag:yaml.org,2002:{name}" for name in ("str", "seq", "map"))
 _TAGS = tuple(f"tag:yaml.org,2002:{name}" for name in ("bool", "int", "float", "null"))
-_TRUE = frozenset(["y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"])
-_FALSE = frozenset(["n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"])
-_NULL = frozenset(["", "~", "null", "Null", "NULL"])
-_INFINITE = frozenset(
-    [".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF", ".nan", ".NaN", ".NAN"]
-)
-# A whole number in base 16, 2 or 8. Go reads 017 as octal.
-_BASED = re.compile(r"([-+]?)0(?:[xX]([0-9a-fA-F]+)|[bB]([01]+)|[oO]?([0-7]+))")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 
 Refused = tuple[str, str, str]
@@ -65,29 +49,13 @@ class YamlError(Exception):
         self.line, self.column = line, column
 
 
-@dataclass
-class Document:
-    """One YAML document: its `value`, and the line and column (from 1) of every key in it."""
-
-    value: Any
-    positions: dict[Key, tuple[int, int]] = field(default_factory=dict)
-    alias: Key | None = None
-    """The first key whose value is an alias (``*name``)."""
-
-    def position(self, key: Key) -> tuple[int, int]:
-        """Return line and column of `key`, or of its nearest parent in the file."""
-        while key and key not in self.positions:
-            key = key[:-1]
-        return self.positions.get(key, (1, 1))
-
-
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """PyYAML's parser; plain scalars keep the tag PLAIN and are resolved by Go's rules."""
 
     def resolve(self, kind: type[yaml.Node], value: str | None, implicit: tuple[bool, bool] | bool) -> str:
-        if kind is yaml.ScalarNode and isinstance(implicit, tuple) and implicit[0]:
-            return _PLAIN
-        return str(super().resolve(kind, value, implicit))
+        if kind is yaml.ScalarNode:
+            return _PLAIN if isinstance(implicit, tuple) and implicit[0] else _STRING
+        return _SEQUENCE if kind is yaml.SequenceNode else _MAPPING
 
 
 def load(text: str, *, strict: bool = True) -> Document:
@@ -102,6 +70,8 @@ def load(text: str, *, strict: bool = True) -> Document:
 
     """
     refuse_size(len(text.encode(errors="surrogatepass")))
+    if simple := simple_yaml.read(text):
+        return simple
     _refuse_excess(text)
     node = next(_compose(text), None) if not strict else _only(_compose(text))
     document = Document(value=None)
@@ -118,7 +88,9 @@ def refuse_size(size: int) -> None:
 
 def load_all(text: str) -> list[Any]:
     """Read the documents that `helm template` prints; empty ones are left out."""
-    values = [_Builder(Document(None), limited=False).build(node, ()) for node in _compose(text)]
+    values = simple_yaml.read_all(text)
+    if values is None:
+        values = [_Builder(Document(None), limited=False).build(node, ()) for node in _compose(text)]
     return [value for value in values if value is not None]
 
 
@@ -233,37 +205,10 @@ class _Builder:
             return text
         if node.tag not in (_PLAIN, *_TAGS):
             raise self._error(node, (f"the tag {node.tag}", "a value without a tag", "Remove the tag."), key)
-        if text in _INFINITE:
+        if text in INFINITE:
             raise self._error(node, (text, "a finite number", "Set a finite number."), key)
         return resolve(text)
 
     @staticmethod
     def _error(node: yaml.Node, refused: Refused, key: Key) -> YamlError:
         return YamlError(refused, node.start_mark.line + 1, node.start_mark.column + 1, key)
-
-
-def resolve(text: str) -> str | int | float | bool | None:
-    """Return the value of a plain (unquoted) scalar as Go's yaml.v2 does; an integral number comes as int."""
-    if text in _NULL:
-        return None
-    if text in _TRUE or text in _FALSE:
-        return text in _TRUE
-    if text[0] not in "+-.0123456789":
-        return text
-    # yaml.v2 ignores underscores, except in a number that begins with a point.
-    number = _number(text if text[0] == "." else text.replace("_", ""))
-    if number is None or not math.isfinite(number):
-        return text
-    return int(number) if number.is_integer() else number
-
-
-def _number(digits: str) -> float | None:
-    """Return the number that `digits` stand for; None for a word. Go takes what does not fit into 64 bits as a word."""
-    if based := _BASED.fullmatch(digits):
-        sign, *bodies = based.groups()
-        [(base, body)] = [(base, body) for base, body in zip((16, 2, 8), bodies, strict=True) if body]
-        value = int(sign + body, base)
-        if -(2**63) <= value < (2**63 if sign else 2**64):
-            return float(value)
-    # A decimal number has any number of digits, also one that begins with 0.
-    return float(digits) if _FLOAT.fullmatch(digits) else None

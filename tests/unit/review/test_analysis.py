@@ -189,12 +189,14 @@ def test_team_gpus_count_active_runs_with_one_rendering_per_topology(tmp_path: P
     repository = build(tmp_path / "r", Case({}, files))
     base = repository.commit("main")
     renderer = Renderer(Charts(repository, base, tmp_path / "charts"), tmp_path / "jobs")
-    runs = read_tree(repository, base).jobs.values()
-    total = fleet.Totals(renderer).of_team("vision", runs)
+    runs = [run for run in read_tree(repository, base).jobs.values() if run.team == "vision"]
+    totals = fleet.Totals(renderer)
+    total = totals.of(runs)
     assert total.gpus == 4 + 4 + 4 * 3
     # Chief, 2 ps, 4 workers and evaluator of 4 active runs, and TensorBoard of 5.
     assert total.pods == 4 * 8 + 5
-    assert len(renderer._done) == 4
+    assert len(totals.examples(runs)) == 4
+    assert [run.path for run in runs if renderer.knows(run)] == [run.path for run in totals.examples(runs)]
 
 
 @pytest.mark.parametrize("key", CHANGES)

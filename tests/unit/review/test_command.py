@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.unit.review.cases import ARCHIVED, CASES, FASTER, MERGED, NEW, OLD
-from tests.unit.review.repositories import RUN, Case, build, git
+from tests.unit.review.cases import ARCHIVED, CASES, FASTER, MERGED, NEW, OLD, ONE_GPU
+from tests.unit.review.repositories import RUN, Case, Files, build, git
 from tfd.cli import main
 from tfd.jobfile import helm
 
@@ -110,10 +110,13 @@ def test_formats_do_not_show_a_secret(tmp_path: Path, style: str) -> None:
 @pytest.mark.parametrize("style", ["text", "markdown", "json"])
 def test_formats_do_not_show_a_merged_secret(tmp_path: Path, style: str) -> None:
     old = f"{RUN}env: [{{name: A, value: ghp_{36 * 'x'}}}]\n"
-    build(tmp_path / "r", Case({OLD: f"{old}owner: Ada\n", NEW: FASTER}, {OLD: old}))
+    other = f"{ONE_GPU}env: [{{name: DB_PASSWORD, value: swordfish}}]\n"
+    base: Files = {OLD: old, "jobs/speech/unchanged.yaml": other}
+    build(tmp_path / "r", Case({OLD: f"{old}owner: Ada\n", NEW: FASTER}, base))
     done = run(tmp_path / "r", "--format", style)
     assert done.exit_code == 0
     assert "ghp_" not in done.output
+    assert "swordfish" not in done.output
 
 
 def test_file_that_never_rendered_may_be_deleted(tmp_path: Path) -> None:

@@ -13,9 +13,11 @@ from tfd.cli import main
 from tfd.jobfile import helm_yaml
 from tfd.review.analysis import history, pull_request
 from tfd.review.analysis.findings import Level
+from tfd.review.analysis.fleet import Totals
 from tfd.review.analysis.history import Deleted
 from tfd.review.analysis.key_changes import changed_keys
-from tfd.review.analysis.run_review import RunReview, RunReviewer
+from tfd.review.analysis.reviewer import RunReviewer
+from tfd.review.analysis.run_review import RunReview
 from tfd.review.output import comment
 from tfd.review.sources.budget import Budget
 from tfd.review.sources.git import Repository
@@ -108,7 +110,22 @@ def test_review_that_takes_too_long_names_the_file(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(pull_request, "Budget", lambda: Budget(-1))
     done = run(tmp_path / "r", "text")
     assert done.exit_code == 2
-    assert done.stderr.startswith(f"{OLD}: got a review of more than -1 s; expected less. Split the pull request")
+    assert done.stderr.startswith(f"{NEW}: got a review of more than -1 s; expected less. Split the pull request")
+
+
+def test_what_is_known_is_shown_when_the_time_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sum over a team comes last, and without it the merge cannot be judged."""
+    build(tmp_path / "r", Case({NEW: FASTER}, MERGED))
+
+    def late(*_: object) -> None:
+        with Budget(-1).at(OLD):
+            pass
+
+    monkeypatch.setattr(Totals, "of", late)
+    done = run(tmp_path / "r", "text")
+    assert done.exit_code == 2
+    assert f"unknown: {OLD}: got a review of more than -1 s; expected less." in done.stdout
+    assert "vision/digits-42 starts: " in done.stdout
 
 
 def test_changed_files_of_too_many_values_cannot_be_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,10 +22,11 @@ from tfd.jobfile.jobfile import JobFile, check, find
 from tfd.review.analysis.argocd import emulate
 from tfd.review.analysis.findings import Level
 from tfd.review.analysis.history import Deleted, History
+from tfd.review.analysis.merge import Merge
 from tfd.review.analysis.policy import Policy
 from tfd.review.analysis.policy_file import load_rules
 from tfd.review.analysis.pull_request import PullRequestReview, review_pull_request
-from tfd.review.analysis.run_review import RunReviewer
+from tfd.review.analysis.reviewer import RunReviewer
 from tfd.review.output.comment import LIMIT, comment, lines
 from tfd.review.output.json_report import as_json
 from tfd.review.sources.charts import Charts
@@ -79,7 +80,7 @@ def test_job_files_do_not_end_a_review(files: list[bytes], known: list[bytes], r
         merged_tree = Tree({**merged, **{each.path: each for each in added}}, {})
         history = History(renderer, list(merged.values()), None, added)
         rules = load_rules(repository, base)
-        reviewer = RunReviewer(base, base_tree, merged_tree, renderer, Policy(rules, ()), history)
+        reviewer = RunReviewer(Merge(base, base_tree, merged_tree, renderer, Policy(rules, ()), history))
         runs = [reviewer.examine(each.path) for each in added]
         before = emulate(base_tree, rules.not_deployed, {})
         after = emulate(merged_tree, rules.not_deployed, before.generated)

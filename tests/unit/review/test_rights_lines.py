@@ -19,7 +19,8 @@ from tfd.review.output.json_report import as_json
 def found(tmp_path_factory: pytest.TempPathFactory) -> PullRequestReview:
     """Return the review of a run that starts and of an archived one."""
     head = {"jobs/vision/a.yaml": ARCHIVED, "jobs/vision/zz.yaml": changed(TAKES_ALL, ("20000", "1"))}
-    return review_of(tmp_path_factory.mktemp("r") / "r", Case(head))
+    # Without rules, so that only the review comment itself decides about its mark.
+    return review_of(tmp_path_factory.mktemp("r") / "r", Case(head, {"review.yaml": "rules: {}\n"}))
 
 
 def many(run: RunReview, number: int) -> list[RunReview]:
@@ -37,7 +38,7 @@ def test_start_is_shown_before_any_number_of_archived_runs(found: PullRequestRev
     assert len(text.encode()) <= LIMIT
     assert "`vision/zz` takes 64 GPUs" in top(text)
     rows = [line for line in text.splitlines() if line.startswith("| `vision/")]
-    assert rows[0].startswith("| `vision/zz` | ")
+    assert rows[0].startswith("| `vision/zz` | starts |")
 
 
 def test_every_run_that_starts_is_named(found: PullRequestReview) -> None:
@@ -80,7 +81,8 @@ def test_cut_command_is_a_warning(size: int, found: PullRequestReview) -> None:
     assert start.rights
     run = replace(start, rights=replace(start.rights, command=("sh", "-c", f"{size * 'x'} the-end")))
     text = comment(replace(found, runs=[run]))
-    assert ("Not shown in full: the middle of a command" in top(text)) == (size > 1_000)
+    assert ("### ⚠️" in top(text)) == ("Not shown in full: the middle of a command" in top(text)) == (size > 1_000)
+    assert ("### ✅" in top(text)) == (size < 1_000)
     assert "the-end" in top(text)
 
 

@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tfd.jobfile import helm_yaml
+from tfd.jobfile.go_scalars import resolve
 from tfd.jobfile.helm import find_helm
-from tfd.jobfile.helm_yaml import YamlError, load, load_all, resolve
+from tfd.jobfile.helm_yaml import YamlError, load, load_all
 
 # fmt: off
 PLAIN_SCALARS = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -66,27 +67,37 @@ def of_one_application(job: CommittedJobFile, jobs: Iterable[CommittedJobFile]) 
 class Totals:
     """What all runs of a team request together.
 
-    Runs of one topology request the same, so only one of each is rendered.
+    Runs of one topology request the same, so only one of each is rendered: one that the review renders anyway, if any.
     """
 
     renderer: Renderer
-    _known: dict[str, ResourceRequest] = field(default_factory=dict)
+    _topologies: dict[tuple[str, str], str] = field(default_factory=dict)
 
-    def of_team(self, team: str, jobs: Iterable[CommittedJobFile]) -> ResourceRequest:
-        """Return the sum over the running pods and new claims of a team, without GPU-hours."""
-        return sum((self._of_run(job) for job in jobs if job.team == team), start=ResourceRequest())
+    def examples(self, jobs: Iterable[CommittedJobFile]) -> list[CommittedJobFile]:
+        """Return one job file of each topology, which `of` renders."""
+        return [same[0] for same in self._groups(jobs)]
 
-    def _of_run(self, job: CommittedJobFile) -> ResourceRequest:
-        chart = self.renderer.chart(job)
-        if chart is None:
-            return ResourceRequest()
-        topology = f"{chart.folder} {topology_of(merged(defaults(chart.folder), job.values))}"
-        if topology not in self._known:
-            try:
-                self._known[topology] = replace(self.renderer.rendering(job).running, gpu_hours=0)
-            except helm.HelmError:
-                return ResourceRequest()  # A file that the chart refuses starts nothing.
-        return self._known[topology]
+    def of(self, jobs: Iterable[CommittedJobFile]) -> ResourceRequest:
+        """Return the sum over the running pods and new claims of runs, without GPU-hours."""
+        return sum((self._of_one(same) * len(same) for same in self._groups(jobs)), start=ResourceRequest())
+
+    def _of_one(self, same: list[CommittedJobFile]) -> ResourceRequest:
+        for job in same:
+            with suppress(helm.HelmError):  # A file that the chart refuses starts nothing.
+                return replace(self.renderer.rendering(job).running, gpu_hours=0)
+        return ResourceRequest()
+
+    def _groups(self, jobs: Iterable[CommittedJobFile]) -> list[list[CommittedJobFile]]:
+        """Return the runs that have a chart by their topology, in each group first those that are rendered already."""
+        found: dict[str, list[CommittedJobFile]] = {}
+        for job in sorted(jobs, key=lambda each: not self.renderer.knows(each)):
+            key = job.path, job.entry.blob
+            if key not in self._topologies:
+                chart = self.renderer.chart(job)
+                values = merged(defaults(chart.folder), job.values) if chart else {}
+                self._topologies[key] = f"{chart.folder} {topology_of(values)}" if chart else ""
+            found.setdefault(self._topologies[key], []).append(job)
+        return [same for topology, same in found.items() if topology]
 
 
 def topology_of(values: dict[str, Any]) -> str:

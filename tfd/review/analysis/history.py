@@ -8,12 +8,13 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 from tfd.jobfile import helm
 from tfd.jobfile.helm_yaml import MAX_BYTES, Key
-from tfd.jobfile.schema import class_of
-from tfd.review.analysis.key_changes import UNSET, KeyChange, effective
+from tfd.jobfile.schema import class_of, defaults, merged
+from tfd.review.analysis.key_changes import UNSET, KeyChange, leaves
 from tfd.review.sources.git import REGULAR_FILES, Entry, Repository
 from tfd.review.sources.job_files import FOLDER, CommittedJobFile, is_job_path, job_of
 from tfd.review.sources.renderer import Renderer
@@ -72,6 +73,7 @@ class History:
     added: list[CommittedJobFile]
     """Job files that the pull request adds."""
     _identities: dict[str, dict[Key, Any]] = field(default_factory=dict)
+    _blocks: dict[tuple[Path, str, str], dict[Key, Any]] = field(default_factory=dict)
 
     @property
     def deleted_paths(self) -> Collection[str]:
@@ -136,12 +138,24 @@ class History:
         if job.entry.blob not in self._identities:
             folder = (self.renderer.chart(job) or self.renderer.charts.newest()).folder
             with self.renderer.budget.at(job.path):
-                self._identities[job.entry.blob] = {
-                    key: repr(value)
-                    for key, value in effective(job.values, folder).items()
-                    if class_of(key, folder) == "identity"
-                }
+                found: dict[Key, Any] = {}
+                for name in defaults(folder).keys() | job.values.keys():
+                    found |= self._block(folder, name, job.values)
+                self._identities[job.entry.blob] = found
         return self._identities[job.entry.blob]
+
+    def _block(self, folder: Path, name: str, values: dict[str, Any]) -> dict[Key, Any]:
+        """Return the effective identity keys below one key of a job file. Most files share most of these blocks."""
+        written = {name: values[name]} if name in values else {}
+        place = folder, name, json.dumps(written)
+        if place not in self._blocks:
+            default = {name: defaults(folder)[name]} if name in defaults(folder) else {}
+            self._blocks[place] = {
+                key: repr(value)
+                for key, value in leaves(merged(default, written))
+                if class_of(key, folder) == "identity"
+            }
+        return self._blocks[place]
 
     def _hash(self, job: CommittedJobFile) -> str:
         try:

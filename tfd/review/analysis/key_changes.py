@@ -47,7 +47,7 @@ class KeyChange:
 
 def effective(values: dict[str, Any], chart: Path) -> dict[Key, Any]:
     """Return every leaf of a job file with the defaults of the chart; lists are leaves."""
-    return dict(_leaves(schema.merged(schema.defaults(chart), values), ()))
+    return dict(leaves(schema.merged(schema.defaults(chart), values)))
 
 
 def changed_keys(base: dict[str, Any], merged: dict[str, Any], base_chart: Path, merged_chart: Path) -> list[KeyChange]:
@@ -72,9 +72,10 @@ def _class_of(key: Key, chart: Path) -> str:
     return found if found == "mutable" or found in _POLICIES else "identity"
 
 
-def _leaves(value: Any, key: Key) -> Iterator[tuple[Key, Any]]:  # noqa: ANN401 - any value of a job file
+def leaves(value: Any, key: Key = ()) -> Iterator[tuple[Key, Any]]:  # noqa: ANN401 - any value of a job file
+    """Yield each leaf below a key with its key; lists are leaves."""
     if isinstance(value, dict):
         for name, child in value.items():
-            yield from _leaves(child, (*key, name))
+            yield from leaves(child, (*key, name))
     else:
         yield key, value

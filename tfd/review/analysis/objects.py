@@ -1,50 +1,89 @@
-"""The Kubernetes objects that two runs of a team would both own."""
+"""Refuses a run that would own an object or create a claim of another run: Argo CD applies both runs to one object."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from tfd.jobfile import helm
-from tfd.review.sources.job_files import CommittedJobFile
+from tfd.review.analysis.findings import Finding, Level, sentence
+from tfd.review.analysis.merge import Merge
+from tfd.review.analysis.run_review import RunReview
+from tfd.review.sources.job_files import CommittedJobFile, Tree
 from tfd.review.sources.renderer import Renderer
-from tfd.review.sources.rendering import Rendering
+
+_Names = set[tuple[str, str]]
+"""Kind and name of objects."""
 
 
-def shared(
-    job: CommittedJobFile, jobs: Iterable[CommittedJobFile], renderer: Renderer
-) -> Iterator[tuple[CommittedJobFile, str]]:
-    """Yield each other run that renders an object of `job`, and KIND/NAME of the object.
-
-    Every object of a run has the name of the run or begins with it and a hyphen. So few other runs are rendered.
+def shared_objects(run: RunReview, job: CommittedJobFile, merge: Merge) -> Iterator[Finding]:
+    """Yield the objects that a run has after the merge and not before, and that belong to another run.
 
     Raises:
         HelmError: the chart refuses `job`.
 
     """
-    mine = _names(renderer.active(job))
-    for other in jobs:
-        near = any(name == other.run or name.startswith(f"{other.run}-") for _, name in mine)
-        if other.team == job.team and other.path != job.path and near and renderer.chart(other):
+    base = run.base if run.base_rendering else None
+    added = _names(job, merge.renderer) - (_names(base, merge.renderer) if base else set())
+    before, after = (_mates(job, tree) for tree in (merge.base_tree, merge.merged_tree))
+    for other, name in _owners(added, after, merge.renderer):
+        message = sentence(
+            "got the object {}, which {} also has; expected objects of this run only. Rename this file.",
+            name, other.path,
+        )  # fmt: skip
+        yield Finding(Level.REFUSED, job.path, message)
+    line, column = job.document.position(("storage", "create")) if job.document else (1, 1)
+    created = {name for kind, name in added if kind == "PersistentVolumeClaim"}
+    for name, path in dict.fromkeys(_users(created, [*before, *after])):
+        message = sentence(
+            "storage.create: got the new claim {}, which {} already uses; expected a claim of this run only. "
+            "Rename this file.",
+            name, path,
+        )  # fmt: skip
+        yield Finding(Level.REFUSED, job.path, message, line, column)
+
+
+def _mates(job: CommittedJobFile, tree: Tree) -> list[CommittedJobFile]:
+    """Return the other runs of the team."""
+    return [other for other in tree.jobs.values() if other.team == job.team and other.path != job.path]
+
+
+def _names(job: CommittedJobFile, renderer: Renderer) -> _Names:
+    return {(item["kind"], item["metadata"]["name"]) for item in renderer.active(job).objects}
+
+
+def _owners(
+    added: _Names, mates: Iterable[CommittedJobFile], renderer: Renderer
+) -> Iterator[tuple[CommittedJobFile, str]]:
+    """Yield each run that has one of the objects, and KIND/NAME of the object.
+
+    Every object of a run has the name of the run or begins with it and a hyphen. So few runs are rendered.
+    """
+    for other in mates:
+        near = any(name == other.run or name.startswith(f"{other.run}-") for _, name in added)
+        if near and renderer.chart(other):
             try:
-                both = mine & _names(renderer.active(other))
+                both = added & _names(other, renderer)
             except helm.HelmError:
                 continue  # It never started.
             if both:
                 yield other, "/".join(min(both))
 
 
-def taken_claims(
-    rendering: Rendering, job: CommittedJobFile, jobs: Iterable[CommittedJobFile]
-) -> Iterator[tuple[CommittedJobFile, str]]:
-    """Yield each run that uses a claim already which `job` would create, and the name of the claim."""
-    new = {name for kind, name in _names(rendering) if kind == "PersistentVolumeClaim"}
-    for other in jobs:
-        if new and other.team == job.team and other.path != job.path:
-            for block in (other.values.get("storage"), other.values.get("data")):
-                name = block.get("claim") if isinstance(block, dict) else None
-                if isinstance(name, str) and name in new:
-                    yield other, name
+def _users(created: set[str], mates: Iterable[CommittedJobFile]) -> Iterator[tuple[str, str]]:
+    """Yield each new claim that another job file names, and the path of that file."""
+    for other in mates if created else ():
+        for name in sorted(created & set(_claims(other.values))):
+            yield name, other.path
 
 
-def _names(rendering: Rendering) -> set[tuple[str, str]]:
-    return {(item["kind"], item["metadata"]["name"]) for item in rendering.objects}
+def _claims(value: Any) -> Iterator[str]:  # noqa: ANN401 - any value of a job file
+    """Yield the text of every key `claim`, in whatever block it is."""
+    if isinstance(value, dict):
+        for name, child in value.items():
+            if name == "claim" and isinstance(child, str):
+                yield child
+            yield from _claims(child)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _claims(child)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import os
 import tempfile
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tfd.jobfile import helm
@@ -15,13 +19,15 @@ from tfd.review.analysis.checkouts import checkout_findings
 from tfd.review.analysis.findings import Finding, Level, parsed, sentence
 from tfd.review.analysis.fleet import Totals
 from tfd.review.analysis.history import Deleted, History
+from tfd.review.analysis.merge import Merge
 from tfd.review.analysis.policy import Policy
 from tfd.review.analysis.policy_file import DEFAULT, FILE, Rules, RulesError, has_rules, load_rules
-from tfd.review.analysis.run_review import RunReview, RunReviewer
+from tfd.review.analysis.reviewer import RunReviewer
+from tfd.review.analysis.run_review import RunReview
 from tfd.review.sources.budget import Budget, ReviewError
 from tfd.review.sources.charts import Charts
 from tfd.review.sources.git import Repository
-from tfd.review.sources.job_files import FOLDER, Tree, is_job_path, read_tree
+from tfd.review.sources.job_files import FOLDER, CommittedJobFile, is_job_path, read_tree
 from tfd.review.sources.renderer import Renderer
 from tfd.text import refusal
 
@@ -86,55 +92,84 @@ def review_pull_request(
         renderer = Renderer(Charts(repository, base, folder / "charts"), folder / "jobs", budget)
         base_tree = read_tree(repository, base)
         merged_tree = read_tree(repository, merged, base_tree.jobs.values())
-        _parse(budget, base_tree, merged_tree)
-        added = [job for path, job in merged_tree.jobs.items() if path not in base_tree.jobs]
-        history = History(renderer, list(base_tree.jobs.values()), Deleted(repository, base), added)
-        reviewer = RunReviewer(base, base_tree, merged_tree, renderer, Policy(rules, tuple(approvals)), history)
         changed = repository.changed(base, merged)
         free = tuple(f"{FOLDER}/{team}/" for team in rules.not_deployed)
         paths = [
             path for path in changed if is_job_path(path) or (path in merged_tree.refused and not path.startswith(free))
         ]
-        changed_jobs = [tree.jobs.get(path) for path in paths[:MOST_CHANGED] for tree in (base_tree, merged_tree)]
-        renderer.prepare(filter(None, changed_jobs))
-        runs = [_examined(reviewer, budget, path) for path in paths[:MOST_CHANGED]]
+        added = [job for path, job in merged_tree.jobs.items() if path not in base_tree.jobs]
+        history = History(renderer, list(base_tree.jobs.values()), Deleted(repository, base), added)
+        merge = Merge(base, base_tree, merged_tree, renderer, Policy(rules, tuple(approvals)), history)
+        totals = Totals(renderer)
+        runs = _examined(merge, budget, totals, paths[:MOST_CHANGED])
         others = sorted(set(changed) - set(paths))
         findings = [
             *_defaults(rules),
             *checkout_findings(repository, base, merged, set(changed), set(paths) & merged_tree.refused.keys()),
             *_too_many(paths),
-            *_renamed(runs, history),
-            *_together(reviewer, runs, others),
+            *_judged(_renamed(runs, history)),
+            *_judged(_together(merge, totals, runs, others)),
         ]
         findings += _invalid_policy(repository, merged) if FILE in changed else []
         base_emulation = emulate(base_tree, rules.not_deployed, {})
         merged_emulation = emulate(merged_tree, rules.not_deployed, base_emulation.generated)
         findings += _blocked(merged_emulation, set(changed))
-    policy_paths = [path for path in others if reviewer.policy.changes_policy(path)]
+    policy_paths = [path for path in others if merge.policy.changes_policy(path)]
     other_paths = [path for path in others if path not in policy_paths]
     return PullRequestReview(base, head, runs, findings, base_emulation, merged_emulation, policy_paths, other_paths)
 
 
-def _parse(budget: Budget, base: Tree, merged: Tree) -> None:
-    """Parse each job file once, so that an error names its file, and limit the memory for the changed ones.
+def _examined(merge: Merge, budget: Budget, totals: Totals, paths: list[str]) -> list[RunReview]:
+    """Return the reviews of changed files. Helm renders the first of them while the files of the others are parsed.
 
     Raises:
-        ReviewError: the changed job files have too many values together.
+        ReviewError: the changed job files have too many values together, or the time is over.
+
+    """
+    renderer, reviewer = merge.renderer, RunReviewer(merge)
+    base, merged = (
+        [tree.jobs[path] for path in paths if path in tree.jobs] for tree in (merge.base_tree, merge.merged_tree)
+    )
+    known = merge.base_tree.jobs
+    _parse(budget, (job for path, job in merge.merged_tree.jobs.items() if known.get(path) is not job), MOST_VALUES)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        # An error comes again, and is reported, where the file is examined.
+        for job in filter(renderer.chart, merged):
+            pool.submit(renderer.problems, job)
+        for job in filter(renderer.chart, base):
+            pool.submit(renderer.rendering, job)
+        for path in paths:
+            with suppress(Exception), budget.at(path):
+                reviewer.secrets_of(path)
+        for tree in (merge.base_tree, merge.merged_tree):
+            _parse(budget, tree.jobs.values())
+        teams = set(_limited_teams(merge, merged))
+        for job in totals.examples(job for job in merge.merged_tree.jobs.values() if job.team in teams):
+            if not renderer.knows(job):
+                pool.submit(renderer.rendering, job)
+        return list(pool.map(partial(_one_examined, reviewer, budget), paths))
+
+
+def _parse(budget: Budget, jobs: Iterable[CommittedJobFile], most: float = math.inf) -> None:
+    """Parse job files, so that an error names its file, and limit their values, which take memory.
+
+    Raises:
+        ReviewError: the job files have too many values together.
 
     """
     values = 0
-    for job in (*base.jobs.values(), *merged.jobs.values()):
+    for job in jobs:
         with budget.at(job.path):
             document = job.document
-        values += len(document.positions) if document and base.jobs.get(job.path) is not job else 0
-        if values > MOST_VALUES:
-            most = f"at most {MOST_VALUES:,}"
+        values += len(document.positions) if document else 0
+        if values > most:
+            limit = f"at most {most:,}"
             raise ReviewError(
-                refusal(job.path, "more values in all changed job files", most, "Split the pull request.")
+                refusal(job.path, "more values in all changed job files", limit, "Split the pull request.")
             )
 
 
-def _examined(reviewer: RunReviewer, budget: Budget, path: str) -> RunReview:
+def _one_examined(reviewer: RunReviewer, budget: Budget, path: str) -> RunReview:
     """Return the review of a file; it cannot be judged if Helm or the review itself fails at it."""
     try:
         with budget.at(path):
@@ -143,7 +178,7 @@ def _examined(reviewer: RunReviewer, budget: Budget, path: str) -> RunReview:
         message = parsed(str(error).removeprefix(f"{path}: "))
         run = RunReview(path, Action.UNREADABLE, findings=[Finding(Level.UNKNOWN, path, message)])
         with suppress(Exception):
-            run.secrets = reviewer.secrets_of(reviewer.base_tree.jobs.get(path), reviewer.merged_tree.jobs.get(path))
+            run.secrets = reviewer.secrets_of(path)
         return run
 
 
@@ -151,6 +186,14 @@ def _examined(reviewer: RunReviewer, budget: Budget, path: str) -> RunReview:
 def _temporary_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="tfd-review-") as name:
         yield Path(name)
+
+
+def _judged(findings: Iterator[Finding]) -> Iterator[Finding]:
+    """Yield the findings about several runs. If Helm or the review itself fails, they cannot be judged."""
+    try:
+        yield from findings
+    except (ReviewError, helm.HelmError) as error:
+        yield Finding(Level.UNKNOWN, f"{FOLDER}/", parsed(str(error)))
 
 
 def _defaults(rules: Rules) -> Iterator[Finding]:
@@ -163,17 +206,23 @@ def _defaults(rules: Rules) -> Iterator[Finding]:
         yield Finding(Level.WARNING, FILE, message)
 
 
-def _together(reviewer: RunReviewer, runs: list[RunReview], others: list[str]) -> Iterator[Finding]:
+def _together(merge: Merge, totals: Totals, runs: list[RunReview], others: list[str]) -> Iterator[Finding]:
     """Yield the violations that depend on all changes together."""
-    rules = reviewer.policy.rules
     deployed = [run for run in runs if run.action is not Action.CHECKED]
-    totals = Totals(reviewer.renderer)
-    teams = {job.team for run in deployed if (job := run.merged)} if rules.limit_teams else set()
-    for team in sorted(teams - rules.not_deployed):
-        base, merged = (totals.of_team(team, tree.jobs.values()) for tree in (reviewer.base_tree, reviewer.merged_tree))
-        yield from reviewer.policy.of_team(team, base, merged)
+    for team in _limited_teams(merge, [run.merged for run in deployed if run.merged]):
+        base, merged = (
+            totals.of(job for job in tree.jobs.values() if job.team == team)
+            for tree in (merge.base_tree, merge.merged_tree)
+        )
+        yield from merge.policy.of_team(team, base, merged)
     starting = sum(run.action in STARTING for run in runs)
-    yield from reviewer.policy.of_change(starting, bool(deployed), others)
+    yield from merge.policy.of_change(starting, bool(deployed), others)
+
+
+def _limited_teams(merge: Merge, changed: Iterable[CommittedJobFile]) -> list[str]:
+    """Return the teams of changed job files, if a rule limits the sum over all runs of a team."""
+    rules = merge.policy.rules
+    return sorted({job.team for job in changed} - rules.not_deployed) if rules.limit_teams else []
 
 
 def _too_many(paths: list[str]) -> Iterator[Finding]:

@@ -1,8 +1,4 @@
-"""Finds what looks like a secret in a job file: by its form, and by the name of its variable, key or option.
-
-detect-secrets recognizes the tokens of known services and measures randomness. Its detectors are called directly: they
-run in this process, use no network and read no settings or `allowlist` comments, which a pull request could contain.
-"""
+"""Finds what looks like a secret in a job file: by its form, and by the name of its variable, key or option."""
 
 from __future__ import annotations
 
@@ -11,26 +7,10 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from types import ModuleType
 from typing import Any
-
-from detect_secrets.plugins.aws import AWSKeyDetector
-from detect_secrets.plugins.azure_storage_key import AzureStorageKeyDetector
-from detect_secrets.plugins.base import RegexBasedDetector
-from detect_secrets.plugins.basic_auth import BasicAuthDetector
-from detect_secrets.plugins.discord import DiscordBotTokenDetector
-from detect_secrets.plugins.github_token import GitHubTokenDetector
-from detect_secrets.plugins.gitlab_token import GitLabTokenDetector
-from detect_secrets.plugins.high_entropy_strings import Base64HighEntropyString
-from detect_secrets.plugins.jwt import JwtTokenDetector
-from detect_secrets.plugins.npm import NpmDetector
-from detect_secrets.plugins.private_key import PrivateKeyDetector
-from detect_secrets.plugins.pypi_token import PypiTokenDetector
-from detect_secrets.plugins.sendgrid import SendGridDetector
-from detect_secrets.plugins.slack import SlackDetector
-from detect_secrets.plugins.square_oauth import SquareOAuthDetector
-from detect_secrets.plugins.stripe import StripeDetector
-from detect_secrets.plugins.telegram_token import TelegramBotTokenDetector
-from detect_secrets.plugins.twilio import TwilioKeyDetector
 
 from tfd.jobfile.helm_yaml import Key
 
@@ -55,38 +35,12 @@ _COMMENT = re.compile(r"(?:^|\s)#(.*)", re.MULTILINE)
 _SWITCH = re.compile(r"--?([A-Za-z][\w-]{0,80})")
 
 
-class _MoreTokens(RegexBasedDetector):
-    """Tokens that detect-secrets 1.5 does not recognize."""
-
-    secret_type = "Other token"  # noqa: S105 - a title
-    denylist = (
-        re.compile(r"hf_[A-Za-z0-9]{30,}"),
-        re.compile(r"github_pat_\w{40,}"),
-        re.compile(r"AIza[\w-]{35}"),
-        re.compile(r"xox[abprs]-[\w-]{10,}"),
-        # That of detect-secrets takes quadratic time.
-        re.compile(r"sk-[\w-]{20,160}?T3BlbkFJ[A-Za-z0-9]{20}"),
-        re.compile(r"BEGIN [A-Z ]{0,40}PRIVATE KEY"),
-    )
-
-
-_DETECTORS: tuple[RegexBasedDetector, ...] = (
-    AWSKeyDetector(), AzureStorageKeyDetector(), BasicAuthDetector(), DiscordBotTokenDetector(), GitHubTokenDetector(),
-    GitLabTokenDetector(), JwtTokenDetector(), NpmDetector(), PrivateKeyDetector(),
-    PypiTokenDetector(), SendGridDetector(), SlackDetector(), SquareOAuthDetector(), StripeDetector(),
-    TelegramBotTokenDetector(), TwilioKeyDetector(), _MoreTokens(),
-)  # fmt: skip
 _STANDARD = str.maketrans("-_", "+/")
 _SHORTEST = 4
-# Random base64 of 24 or more characters has over 4 bits per character. A path or a long word rarely has.
-_RANDOM = Base64HighEntropyString(limit=4.0)
 _WORD = re.compile(r"[A-Za-z0-9+_=-]{24,}")
 # In addresses and file names, where hyphens join many words.
 _UNBROKEN_WORD = re.compile(r"[A-Za-z0-9+=]{24,}")
 _ENCODED = re.compile(r"[A-Za-z0-9+/_-]{16,8192}={0,2}")
-_REST = re.compile(r"[\w.+/=-]*")
-_WINDOW, _OVERLAP = 4096, 512
-_MOST_TOKENS = 200
 # How often a text is unpacked from base64 or JSON.
 _MOST_LAYERS = 2
 _TOKEN = "it is a token of a known kind"  # noqa: S105 - a sentence
@@ -125,6 +79,12 @@ def find_secrets(values: dict[str, Any], text: str = "") -> Iterator[Secret]:
     for why, word in [*_in_text(text), *_in_text(comments, _WORD)]:
         if not any(word in each for each in known):
             yield Secret((), why, word)
+
+
+@cache
+def _module() -> ModuleType:
+    """Return the module with the detectors. Its import takes longer than that of all others together."""
+    return import_module("tfd.review.analysis.tokens")
 
 
 def secret_words(text: str) -> set[str]:
@@ -188,10 +148,10 @@ def _in_text(
     """Yield tokens of known kinds and random words of a text, and why each is one."""
     if len(text) < _SHORTEST:
         return
-    tokens = list(_tokens(text))
+    tokens = list(_module().tokens(text))
     yield from ((_TOKEN, token) for token in tokens)
     for word in words.findall(text):
-        if _is_random(word) and not any(word in token for token in tokens):
+        if _module().is_random(word) and not any(word in token for token in tokens):
             yield _RANDOM_WORD, word
     for word, inner in _unpacked(text) if layers else ():
         for why, part in _in_text(inner, words, layers - 1):
@@ -226,35 +186,6 @@ def _assigned(text: str, *, quoted: bool = False) -> Iterator[tuple[str, str]]:
         sentence = found["sign"] == ":" and found["bare"] and found["end"] == " " and value.isalpha()
         if len(value) >= _SHORTEST and not sentence:
             yield found["name"], value
-
-
-def _tokens(text: str) -> Iterator[str]:
-    """Yield the tokens of known kinds in a text; the whole text for a private key or for very many tokens."""
-    found = 0
-    for start, window in _windows(text):
-        for detector in _DETECTORS:
-            for match in (match for pattern in detector.denylist for match in pattern.finditer(window)):
-                found += 1
-                if found > _MOST_TOKENS:
-                    yield text
-                    return
-                if any(detector.analyze_string(match[0])):  # Some detectors check more than the pattern.
-                    # Only the first line of a private key is recognized, and only the first part of a signed token.
-                    end = _REST.match(text, start + match.end())
-                    yield text if "PRIVATE KEY" in match[0] else match[0] + (end[0] if end else "")
-
-
-def _windows(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the text in overlapping parts with their places, because some patterns take quadratic time."""
-    for start in range(0, max(1, len(text) - _OVERLAP), _WINDOW - _OVERLAP):
-        yield start, text[start : start + _WINDOW]
-
-
-def _is_random(word: str) -> bool:
-    kinds = ("[a-z]", "[A-Z]", "[0-9]")
-    return (
-        all(re.search(kind, word) for kind in kinds) and _RANDOM.calculate_shannon_entropy(word) > _RANDOM.entropy_limit
-    )
 
 
 def _texts(value: Any, key: Key) -> Iterator[tuple[Key, str]]:  # noqa: ANN401 - any value of a job file

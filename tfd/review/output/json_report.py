@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from tfd.review.analysis.argocd import Application
 from tfd.review.analysis.findings import Finding
 from tfd.review.analysis.key_changes import KeyChange
 from tfd.review.analysis.pull_request import PullRequestReview
 from tfd.review.analysis.run_review import RunReview
+from tfd.review.analysis.secrets import find_secrets
 from tfd.review.output.redaction import Redactor
 from tfd.review.output.summary import headline
 from tfd.text import dotted
@@ -28,7 +30,7 @@ def as_json(review: PullRequestReview) -> dict[str, Any]:
                 _finding(finding, hidden=finding.path in {run.path for run in review.runs if run.secrets})
                 for finding in review.all_findings
             ],
-            "applications": list(review.merged_emulation.applications.values()),
+            "applications": [_application(each) for each in review.merged_emulation.applications.values()],
             "applicationsDeleted": review.merged_emulation.deleted(review.base_emulation.generated),
             "blockedTeams": [asdict(each) for each in review.merged_emulation.blocked],
             "policyPaths": review.policy_paths,
@@ -62,6 +64,12 @@ def _run(run: RunReview) -> dict[str, Any]:
         "objects": public.objects if public else [],
         "tfConfig": dict(public.tf_config()) if public else {},
     }
+
+
+def _application(application: Application) -> Any:  # noqa: ANN401 - JSON
+    """Return an Application without the secrets of its own job file, which the pull request may leave as it is."""
+    values = application["source"]["helm"]["values"]
+    return Redactor(tuple({secret.text for secret in find_secrets(values)})).json(application)
 
 
 def _finding(finding: Finding, *, hidden: bool) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 from tfd import assets
 from tfd.jobfile import helm_yaml
 from tfd.review.sources.git import GitError, Repository
+from tfd.review.sources.once import Once
 
 CHART = "charts/tf-distributed"
 _VERSION = re.compile(r"[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}")
@@ -40,24 +41,25 @@ class Charts:
     repository: Repository
     base: str
     folder: Path
-    _exported: dict[str, Chart | None] = field(default_factory=dict)
+    _known: Once[Chart | None] = field(default_factory=Once)
+    _exported: Once[Chart] = field(default_factory=Once)
+    _versions: Once[str] = field(default_factory=Once)
 
     def newest(self) -> Chart:
         """Return the chart of the base branch, at its tag if there is one."""
-        chart = self._export(self.base, released=False)
-        return self.of(chart.version) or chart
+        return self.of(self._base_version()) or self._export(self.base, released=False)
 
     def of(self, version: str) -> Chart | None:
         """Return the chart of a version: at its tag, else on the base branch; None if neither has that version."""
-        if version not in self._exported:
+
+        def found() -> Chart | None:
             try:
                 commit = self.repository.commit(f"refs/tags/{tag(version)}")
             except GitError:
-                base = self._export(self.base, released=False)
-                self._exported[version] = base if base.version == version else None
-            else:
-                self._exported[version] = self._export(commit, released=True)
-        return self._exported[version]
+                return self._export(self.base, released=False) if version == self._base_version() else None
+            return self._export(commit, released=True)
+
+        return self._known.get(version, found)
 
     def selected_by(self, values: dict[str, Any]) -> Chart | None:
         """Return the chart that a job file selects with chartVersion; without one, the chart of the base branch."""
@@ -66,12 +68,26 @@ class Charts:
             return self.of(version)
         return self.newest()
 
+    def _base_version(self) -> str:
+        def read() -> str:
+            path = f"{CHART}/Chart.yaml"
+            entry = self.repository.entries(self.base, path).get(path)
+            text = (
+                self.repository.read([entry.blob])[entry.blob] if entry else (assets.CHART / "Chart.yaml").read_bytes()
+            )
+            return _version(text.decode())
+
+        return self._versions.get(self.base, read)
+
     def _export(self, commit: str, *, released: bool) -> Chart:
-        target = self.folder / commit
-        if not target.exists():
-            target.mkdir(parents=True)
-            if self.repository.entries(commit, f"{CHART}/Chart.yaml"):
-                self.repository.export(commit, CHART, target)
-        folder = target / CHART if (target / CHART).exists() else assets.CHART
-        facts = helm_yaml.load((folder / "Chart.yaml").read_text(encoding="utf-8")).value
-        return Chart(folder, str(facts["version"]), released)
+        def written() -> Chart:
+            target = self.folder / commit
+            self.repository.export(commit, CHART, target)
+            folder = target / CHART if (target / CHART / "Chart.yaml").exists() else assets.CHART
+            return Chart(folder, _version((folder / "Chart.yaml").read_text(encoding="utf-8")), released)
+
+        return self._exported.get((commit, released), written)
+
+
+def _version(text: str) -> str:
+    return str(helm_yaml.load(text).value["version"])

@@ -1,11 +1,8 @@
-"""Renders the job files of a repository with Helm, each at most once."""
+"""Renders the job files of a repository with Helm, each at most once, for any number of threads."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +11,7 @@ from tfd.jobfile.jobfile import JobFile, Problem
 from tfd.review.sources.budget import Budget
 from tfd.review.sources.charts import Chart, Charts
 from tfd.review.sources.job_files import CommittedJobFile
+from tfd.review.sources.once import Once
 from tfd.review.sources.rendering import Rendering
 
 
@@ -24,48 +22,44 @@ class Renderer:
     charts: Charts
     folder: Path
     budget: Budget = field(default_factory=Budget)
-    _problems: dict[tuple[str, str], list[Problem]] = field(default_factory=dict)
-    _files: dict[tuple[str, str], JobFile] = field(default_factory=dict)
-    _done: dict[tuple[str, str], Rendering] = field(default_factory=dict)
+    _problems: Once[list[Problem]] = field(default_factory=Once)
+    _files: Once[JobFile] = field(default_factory=Once)
+    _done: Once[Rendering] = field(default_factory=Once)
 
     def chart(self, job: CommittedJobFile) -> Chart | None:
         """Return the chart that the job file selects; None when it does not exist."""
         return self.charts.selected_by(job.values)
 
-    def prepare(self, jobs: Iterable[CommittedJobFile]) -> None:
-        """Render job files with several Helm processes at a time. An error is reported where the file is examined."""
-        files = [job for job in jobs if self.chart(job) and self._file(job)]  # each chart is exported once
-
-        def check(job: CommittedJobFile) -> None:
-            with suppress(Exception):
-                self.problems(job)
-
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(check, files))
-
     def problems(self, job: CommittedJobFile) -> list[Problem]:
         """Return the problems that `tfd check` reports for the job file."""
-        key = (job.path, job.entry.blob)
-        if key not in self._problems:
+
+        def found() -> list[Problem]:
             with self.budget.at(job.path):
-                found = self._file(job).problems()
-            self._problems[key] = [replace(problem, path=Path(job.path)) for problem in found]
-        return self._problems[key]
+                return [replace(problem, path=Path(job.path)) for problem in self._file(job).problems()]
+
+        return self._problems.get(_key(job), found)
+
+    def knows(self, job: CommittedJobFile) -> bool:
+        """Return whether the job file is rendered already."""
+        return _key(job) in self._done or _key(job) in self._problems
 
     def rendering(self, job: CommittedJobFile) -> Rendering:
         """Return the objects that Helm renders for a job file.
 
         Raises:
-            HelmError: the chart refuses it.
+            HelmError: the chart refuses it, or prints an object that cannot be read.
 
         """
-        key = (job.path, job.entry.blob)
-        if key not in self._done:
+
+        def found() -> Rendering:
+            if _key(job) in self._problems:
+                with suppress(Exception):  # It comes again below.
+                    self.problems(job)  # renders the file as well
             with self.budget.at(job.path):
-                rendering = Rendering(self._file(job).rendered)
-                rendering.objects  # noqa: B018 - an object that cannot be read is an error of Helm
-            self._done[key] = rendering
-        return self._done[key]
+                file = self._file(job)
+                return Rendering(file.rendered, file.objects)
+
+        return self._done.get(_key(job), found)
 
     def active(self, job: CommittedJobFile) -> Rendering:
         """Return the objects of a run with its pods, also of an archived run, which has none.
@@ -81,11 +75,15 @@ class Renderer:
         return self.rendering(CommittedJobFile(entry, job.team, job.run, data))
 
     def _file(self, job: CommittedJobFile) -> JobFile:
-        key = (job.path, job.entry.blob)
-        if key not in self._files:
+        def written() -> JobFile:
             # The path of a job file has harmless characters only, so it stays below this folder.
             path = self.folder / job.entry.blob / job.path
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(job.data)
-            self._files[key] = JobFile(path, (self.chart(job) or self.charts.newest()).folder)
-        return self._files[key]
+            return JobFile(path, (self.chart(job) or self.charts.newest()).folder)
+
+        return self._files.get(_key(job), written)
+
+
+def _key(job: CommittedJobFile) -> tuple[str, str]:
+    return job.path, job.entry.blob

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -34,11 +34,13 @@ class Rendering:
     """The text that `helm template` printed for one job file."""
 
     text: str
+    parsed: list[Object] | None = field(default=None, compare=False, repr=False)
+    """The objects in the text, if they are known."""
 
     @cached_property
     def objects(self) -> list[Object]:
         """The Kubernetes objects."""
-        return helm.objects(self.text)
+        return helm.objects(self.text) if self.parsed is None else self.parsed
 
     @cached_property
     def record(self) -> Object:

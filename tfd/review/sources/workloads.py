@@ -34,6 +34,9 @@ class ResourceRequest:
             **{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)}
         )
 
+    def __mul__(self, number: int) -> ResourceRequest:
+        return ResourceRequest(**{each.name: getattr(self, each.name) * number for each in fields(self)})
+
     def __sub__(self, other: ResourceRequest) -> ResourceRequest:
         return ResourceRequest(
             **{each.name: getattr(self, each.name) - getattr(other, each.name) for each in fields(self)}

@@ -1,0 +1,155 @@
+"""Reviews the change of each job file: its effect, its cost and its problems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from tfd.jobfile import helm
+from tfd.review.analysis import fixes, problems
+from tfd.review.analysis.actions import ADDING, STARTING, Action, action_of
+from tfd.review.analysis.findings import Finding, Level, sentence
+from tfd.review.analysis.merge import Merge
+from tfd.review.analysis.merged_run import deletion, final_keys
+from tfd.review.analysis.new_run import of_new_run
+from tfd.review.analysis.objects import shared_objects
+from tfd.review.analysis.rights import Rights, rights_of
+from tfd.review.analysis.run_review import RunReview
+from tfd.review.analysis.secrets import Secret, find_secrets
+from tfd.review.sources.charts import tag
+from tfd.review.sources.job_files import CommittedJobFile
+from tfd.review.sources.quantities import decimal
+from tfd.review.sources.rendering import Rendering
+
+
+@dataclass
+class RunReviewer:
+    """Reviews the job files that a merge changes."""
+
+    merge: Merge
+
+    def examine(self, path: str) -> RunReview:
+        """Return the review of one changed path below jobs/."""
+        base, merged = self.merge.base_tree.jobs.get(path), self.merge.merged_tree.jobs.get(path)
+        run = RunReview(path, Action.UNREADABLE, base, merged)
+        if why := self.merge.merged_tree.refused.get(path):
+            run.findings.append(Finding(Level.REFUSED, path, sentence(why)))
+            return run
+        job = merged or base
+        if job is None:  # A deleted link, which was not a job file on the base either.
+            run.action = Action.DELETED
+        elif job.team in self.merge.policy.rules.not_deployed:
+            self._check_only(run)
+        else:
+            self._examine_deployed(run)
+        run.secrets = self.secrets_of(path, run.nearest)
+        return run
+
+    def secrets_of(self, path: str, nearest: CommittedJobFile | None = None) -> list[str]:
+        """Return the values in both versions of a job file, and in its nearest run, that no output may show."""
+        jobs = (self.merge.base_tree.jobs.get(path), self.merge.merged_tree.jobs.get(path), nearest)
+        return [secret.text for each in jobs if each for secret in _secrets_in(each)]
+
+    def _check_only(self, run: RunReview) -> None:
+        """Review a file that starts nothing. Its chart may be part of the same pull request, so problems only warn."""
+        run.action = Action.CHECKED
+        run.base_rendering = self._rendering(run.base) if run.base else None
+        if run.merged is None:
+            return
+        if not (found := self._problems(run.merged)):
+            run.merged_rendering = self.merge.renderer.rendering(run.merged)
+            run.keys = self.merge.changed_keys(run.base, run.merged) if run.base and run.base_rendering else []
+        run.findings = [replace(problem, level=Level.WARNING) for problem in found]
+        run.findings += self._secrets(run)
+
+    def _examine_deployed(self, run: RunReview) -> None:
+        """Set the action, the renderings and the findings of a run."""
+        base, merged = run.base, run.merged
+        if base and base.chart_version and self.merge.renderer.chart(base) is None:
+            message = sentence("The git tag {} is missing in this clone. Fetch all tags.", tag(base.chart_version))
+            run.findings.append(Finding(Level.UNKNOWN, run.path, message))
+            return
+        # A file that cannot be rendered never started a run, so fixing it starts the run.
+        run.base_rendering = self._rendering(base) if base else None
+        started = base if run.base_rendering else None
+        if merged is None:
+            run.action = Action.DELETED
+            run.findings += deletion(started, self.merge) if started else []
+            return
+        run.findings = self._problems(merged) or list(self._missing_version(merged))
+        if not any(finding.level is Level.REFUSED for finding in run.findings):
+            run.merged_rendering = self.merge.renderer.rendering(merged)
+            run.rights = rights_of(self.merge.renderer.active(merged), merged.values)
+            run.base_rights = rights_of(self.merge.renderer.active(started), started.values) if started else None
+            self._compare(run, started, merged)
+            run.findings += self._missing_tag(run, merged)
+        run.findings += self._secrets(run)
+
+    def _problems(self, job: CommittedJobFile) -> list[Finding]:
+        """Return the problems that `tfd check` reports."""
+        version = self.merge.renderer.charts.newest().version
+        return [problems.finding(job, problem, version) for problem in self.merge.renderer.problems(job)]
+
+    def _missing_version(self, job: CommittedJobFile) -> Iterator[Finding]:
+        """Yield a finding if a job file without problems selects no chart."""
+        if job.chart_version is None:
+            version = self.merge.renderer.charts.newest().version
+            template = "chartVersion: got nothing; expected the version of a chart. Set chartVersion: {}."
+            suggestion = fixes.with_chart_version(job, version)
+            yield Finding(Level.REFUSED, job.path, sentence(template, version), suggestion=suggestion)
+
+    def _missing_tag(self, run: RunReview, job: CommittedJobFile) -> Iterator[Finding]:
+        """Yield a warning if the chart of the run has no git tag yet."""
+        chart = self.merge.renderer.chart(job)
+        if chart and not chart.released:
+            run.missing_tag = tag(chart.version) if run.action in STARTING else ""
+            template = "Argo CD cannot render the run before the git tag {} exists. Push the tag."
+            yield Finding(Level.WARNING, job.path, sentence(template, tag(chart.version)))
+
+    def _secrets(self, run: RunReview) -> Iterator[Finding]:
+        """Yield the values that look like a secret and are new in the file."""
+        known = {secret.text for secret in _secrets_in(run.base)} if run.base else set()
+        if run.merged:
+            new = (secret for secret in _secrets_in(run.merged) if secret.text not in known)
+            yield from self.merge.policy.of_secrets(run.merged, new)
+
+    def _compare(self, run: RunReview, base: CommittedJobFile | None, merged: CommittedJobFile) -> None:
+        """Compare a readable file with its version on the base, or with the nearest earlier run."""
+        if run.merged_rendering is None:
+            return
+        run.keys = self.merge.changed_keys(base, merged) if base else []
+        run.action = action_of(base, merged, same=not run.keys)
+        if base:
+            run.findings += final_keys(run, base, merged, self.merge)
+        if run.action in ADDING:
+            run.findings += of_new_run(run, merged, self.merge)
+        run.findings += shared_objects(run, merged, self.merge)
+        others = self.merge.merged_tree.jobs.values()
+        if run.rights:
+            run.findings += self.merge.policy.of_run(merged, run.action, run.rights, run.base_rights, others)
+            run.findings += self._endless(run, merged, run.rights)
+
+    def _endless(self, run: RunReview, job: CommittedJobFile, rights: Rights) -> Iterator[Finding]:
+        """Yield a finding if GPUs of the run have no deadline: nothing would ever free them."""
+        kept = run.base_rights.request.endless_gpus if run.base_rights and run.action not in STARTING else 0
+        if rights.request.endless_gpus > kept:
+            message = sentence(
+                f"tensorboard.resources: got {decimal(rights.request.endless_gpus)} GPUs without a deadline; expected "
+                "GPUs in tasks only. Remove them and set gpus of a role."
+            )
+            line, column = job.document.position(("tensorboard", "resources")) if job.document else (1, 1)
+            yield Finding(Level.REFUSED, job.path, message, line, column)
+
+    def _rendering(self, job: CommittedJobFile) -> Rendering | None:
+        if job.chart_version is None or self.merge.renderer.chart(job) is None:
+            return None
+        try:
+            return self.merge.renderer.rendering(job)
+        except helm.HelmError:
+            return None
+
+
+@lru_cache(maxsize=1024)
+def _secrets_in(job: CommittedJobFile) -> tuple[Secret, ...]:
+    return tuple(find_secrets(job.values, job.data.decode(errors="replace")))
