@@ -60,8 +60,13 @@ class Problem:
     def as_json(self) -> dict[str, str | int]:
         """Return the problem for machines."""
         level = "note" if self.is_note else "refused"
-        place = {"path": str(self.path), "line": self.line, "column": self.column}
-        return {**place, "level": level, "message": self.message}
+        return {
+            "path": str(self.path),
+            "line": self.line,
+            "column": self.column,
+            "level": level,
+            "message": self.message,
+        }
 
 
 @dataclass(frozen=True)
@@ -132,9 +137,15 @@ class JobFile:
                 for note in notes(document.value, complete)
             ]
 
-    @cached_property
+    @property
     def _content(self) -> tuple[Document | None, list[Problem]]:
-        """Return the document, or the problems that prevent a check of the chart's rules. One of the two is empty."""
+        """The document, or the problems that prevent a check of the chart's rules. One of the two is empty."""
+        if "content" not in self._kept:
+            self._kept["content"] = self._read()
+        content: tuple[Document | None, list[Problem]] = self._kept["content"]
+        return content
+
+    def _read(self) -> tuple[Document | None, list[Problem]]:
         if not self.path.is_file():
             message = refusal("file", "no regular file", "a file", "Replace it with a file, or remove it.")
             return None, [Problem(self.path, 1, 1, message)]

@@ -1,4 +1,4 @@
-{{/* Which nodes the scheduler prefers. Both wishes are soft: a task that no other node has room for starts anyway. */}}
+{{/* Which nodes the scheduler prefers. Both forms are soft: a task that no other node has room for starts anyway. */}}
 
 {{/*
 spread: the tasks of a role on different nodes. pack: all tasks of the run on few nodes.

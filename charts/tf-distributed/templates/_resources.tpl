@@ -2,7 +2,7 @@
 
 {{/*
 Resources of a role with the default of memory, 2Gi. With GPUs nothing is a good default, so a rule asks for a value.
-null is the value of a job file that wants none. A block that the job file has removed gets no default either.
+null means none. A block that the job file has removed gets no default either.
 Argument: dict root, role. Output: JSON {"requests": {NAME: QUANTITY}, "limits": {NAME: QUANTITY}}
 */}}
 {{- define "tf-distributed.roleResources" -}}

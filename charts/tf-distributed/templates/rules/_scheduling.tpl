@@ -15,7 +15,7 @@ Argument: dict root. Output: JSON list of messages
   "key" "scheduling.gang" "got" "true" "expected" "false for strategy None" "fix" "Remove scheduling.gang.")) -}}
 {{- end -}}
 
-{{- /* Other schedulers than that of Kubernetes know no PodGroup of Kubernetes. */ -}}
+{{- /* Only the scheduler of Kubernetes reads the PodGroup of Kubernetes. */ -}}
 {{- $scheduler := $values.scheduling.schedulerName -}}
 {{- if and $values.scheduling.gang (not (has $scheduler (list "" "default-scheduler"))) -}}
 {{- $problems = append $problems (include "tf-distributed.problem" (dict
