@@ -5,6 +5,8 @@ Usage: python scripts/kubernetes-schemas.py DIR
 The PyPI package kubernetes-validate ships the strict schemas of each Kubernetes version, but with an absolute `$id`
 and references to the root of a web server. The copies have no `$id` and relative references, so that
 `kubeconform -schema-location 'DIR/{{ .NormalizedKubernetesVersion }}/...'` can read them.
+
+The schema of Kueue's Workload comes from its CRD in the Go module that tools/kueue/go.mod pins.
 """
 
 import importlib.resources
@@ -12,9 +14,13 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 VERSIONS = ("1.34.0", "1.35.0", "1.36.0", "1.37.0")
 # The kinds that the chart renders. Add a line for each new kind.
@@ -27,13 +33,41 @@ KINDS = (
     "podgroup-scheduling-v1beta1",
     "service-v1",
 )
+KUEUE = Path(__file__).resolve().parent.parent / "tools" / "kueue"
+CRD = "config/components/crd/bases/kueue.x-k8s.io_workloads.yaml"
 ROOT_REFERENCE = re.compile(r'("\$ref":\s*")[^"#]*/(_definitions\.json#)')
 
 
+def strict(node: Any) -> Any:  # noqa: ANN401 - JSON
+    """Return a schema that refuses unknown fields, as the API server does with strict field validation."""
+    if isinstance(node, list):
+        return [strict(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    closed = {name: strict(value) for name, value in node.items()}
+    is_open = node.get("x-kubernetes-preserve-unknown-fields")
+    if isinstance(node.get("properties"), dict) and node.get("type") == "object" and not is_open:
+        closed.setdefault("additionalProperties", False)
+    return closed
+
+
+def custom_resources() -> dict[str, Any]:
+    """Return the strict schema of each version of a custom resource that the chart renders, by file name."""
+    [requirement] = re.findall(r"^require (\S+ \S+)$", (KUEUE / "go.mod").read_text(), flags=re.M)
+    if shutil.which("go") is None:
+        sys.exit("setup: go: got nothing; expected Go 1.26 or newer on the PATH, to read a schema. Install Go.")
+    command = ["go", "mod", "download", "-json", requirement.replace(" ", "@")]
+    done = subprocess.run(command, cwd=KUEUE, check=True, stdout=subprocess.PIPE, text=True)
+    crd = yaml.load((Path(json.loads(done.stdout)["Dir"]) / CRD).read_text(), Loader=yaml.CSafeLoader)["spec"]
+    name = f"{crd['names']['kind']}-{crd['group'].partition('.')[0]}".lower()
+    return {f"{name}-{each['name']}": strict(each["schema"]["openAPIV3Schema"]) for each in crd["versions"]}
+
+
 def lay_out(target: Path) -> None:
-    """Copy the schemas of VERSIONS and KINDS to the folder `target` atomically."""
+    """Copy the schemas of VERSIONS and KINDS, and of custom resources, to the folder `target` atomically."""
     source = importlib.resources.files("kubernetes_validate") / "kubernetes-json-schema"
     target.parent.mkdir(parents=True, exist_ok=True)
+    custom = custom_resources()
     staging = Path(tempfile.mkdtemp(prefix=".schemas-", dir=target.parent))
     for version in VERSIONS:
         folder = staging / f"v{version}"
@@ -45,6 +79,8 @@ def lay_out(target: Path) -> None:
             content = json.loads(schema.read_text())
             content.pop("$id", None)
             (folder / f"{name}.json").write_text(ROOT_REFERENCE.sub(r"\1\2", json.dumps(content)))
+        for name, schema in custom.items():
+            (folder / f"{name}.json").write_text(json.dumps(schema))
     shutil.rmtree(target, ignore_errors=True)
     os.replace(staging, target)  # noqa: PTH105 - both are folders on one file system
 

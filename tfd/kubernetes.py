@@ -18,6 +18,10 @@ CLAIM_END = "-storage"
 INSTANCE_LABEL = "app.kubernetes.io/instance"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+QUEUE_PRIORITY_LABEL = "kueue.x-k8s.io/priority-class"
+KUEUE = "kueue.x-k8s.io"
+"""The API group of Kueue, whose objects describe pods and create none."""
 
 
 def selector(run: str) -> str:

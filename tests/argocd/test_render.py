@@ -78,7 +78,8 @@ def test_a_project_allows_its_team_this_repository_its_namespace_and_the_chart_s
         for each in render(path.stem, "examples", path)
     }
     gang = tmp_path / "gang.yaml"
-    gang.write_text("strategy: ParameterServer\nstorage: {create: {size: 1Gi}}\nscheduling: {gang: true}\n")
+    scheduling = "scheduling: {gang: true, queue: team}"
+    gang.write_text(f"strategy: ParameterServer\nstorage: {{create: {{size: 1Gi}}}}\n{scheduling}\n")
     rendered |= {(each["apiVersion"].rpartition("/")[0], each["kind"]) for each in render("gang", "examples", gang)}
     assert allowed == rendered
 
@@ -112,6 +113,10 @@ def test_a_run_is_pinned_to_its_tag_synced_by_commits_only_and_compared_by_the_a
         "syncOptions": ["ServerSideApply=true"],
     }
     assert template["metadata"]["annotations"] == {"argocd.argoproj.io/compare-options": "ServerSideDiff=true"}
+    # Kueue removes this finalizer when a run has ended, and its Application stays Synced.
+    assert template["spec"]["ignoreDifferences"] == [
+        {"group": "kueue.x-k8s.io", "kind": "Workload", "jsonPointers": ["/metadata/finalizers"]}
+    ]
     # A templatePatch is merged, so a key of a job file could change the merge.
     assert "templatePatch" not in spec
 
@@ -163,7 +168,9 @@ def test_a_team_can_have_priority_classes_of_its_own(tmp_path: Path) -> None:
 
 def test_settings_contain_only_keys_of_this_project(tmp_path: Path) -> None:
     found = objects(tmp_path, notifications={"github": "example-org/runs"})
-    assert list(found["ConfigMap", "argocd", "argocd-cm"]["data"]) == ["resource.customizations.health.batch_Job"]
+    assert set(found["ConfigMap", "argocd", "argocd-cm"]["data"]) == {
+        f"resource.customizations.health.{kind}" for kind in ("batch_Job", "kueue.x-k8s.io_Workload")
+    }
     keys = found["ConfigMap", "argocd", "argocd-notifications-cm"]["data"]
     assert all("tf-distributed" in key for key in keys)
     annotations = found["ApplicationSet", "argocd", "runs-vision"]["spec"]["template"]["metadata"]["annotations"]

@@ -204,6 +204,8 @@ CHANGES: dict[str, Change] = DERIVED | {
     "failure.permanentExitCodes": Change(UNSET, [3]),
     "podAnnotations": Change({}, {"karpenter.sh/do-not-disrupt": "true"}),
     "scheduling.priorityClassName": Change("", "high"),
+    "scheduling.queue": Change("", "team"),
+    "scheduling.priority": Change("", "high", beside={"queue": "team"}),
     "network.egress[].to": Change("10.1.0.0/16", "anywhere"),
     "network.egress[].ports": Change(UNSET, [443], beside={"to": "anywhere"}),
 }

@@ -27,6 +27,8 @@ def immutable(rendered: list[Object]) -> dict[str, Object]:
             found[name] = {field: value for field, value in item["spec"].items() if field not in MUTABLE}
         elif item["kind"] in ("PersistentVolumeClaim", "PodGroup"):
             found[name] = item["spec"]
+        elif item["kind"] == "Workload":  # while Kueue reserves quota for it
+            found[name] = item["spec"]["podSets"]
         elif item["kind"] == "ConfigMap":
             found[name] = item["data"]
         elif item["kind"] == "Deployment":

@@ -1,5 +1,8 @@
 """Gang scheduling: all tasks of a run are scheduled together, or none is."""
 
+import re
+from collections.abc import Iterator
+
 import pytest
 
 from tests.e2e.conftest import GPUS
@@ -12,6 +15,19 @@ def devcluster(kube: Kube) -> Kube:
     if not kube.is_devcluster:
         pytest.skip("KUBECONFIG is set: only the cluster of `make cluster` simulates GPUs")
     return kube
+
+
+@pytest.fixture
+def classes(devcluster: Kube, token: str) -> Iterator[tuple[str, str]]:
+    """Return the names of a low and of a high PriorityClass."""
+    low, high = f"e2e-low-{token}", f"e2e-high-{token}"
+    for name, value in ((low, 10), (high, 1000)):
+        metadata = {"name": name}
+        devcluster.apply(
+            {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": metadata, "value": value}
+        )
+    yield low, high
+    devcluster.kubectl("delete", "priorityclass", low, high, "--ignore-not-found")
 
 
 def holds(pod: Object, run: str) -> bool:
@@ -66,3 +82,33 @@ def test_killed_worker_returns_to_its_gang(devcluster: Kube, team: Team) -> None
     end = team.end("gang")
     assert end.jobs == dict.fromkeys(["chief", "ps", "worker"], "Complete")
     assert end.codes["worker-1"] == [137, 0]
+
+
+def test_more_important_gang_preempts_a_whole_run_which_resumes(team: Team, classes: tuple[str, str]) -> None:
+    """Two gang runs without retries need 3 of 4 GPUs each. The second one has a higher priority and starts while the
+    first one trains. All pods of the first run are stopped after a checkpoint, and this counts as no failure. The
+    first run resumes from that checkpoint when the second one has ended. All Jobs are Complete."""
+    low, high = classes
+
+    def values(name: str, steps: int) -> Object:
+        return job(
+            "MultiWorkerMirrored",
+            steps,
+            trainer={"batchSize": 63},
+            worker={"replicas": 3, "gpus": 1},
+            failure={"retriesPerTask": 0, "gracePeriod": "20s"},
+            scheduling={"gang": True, "priorityClassName": name},
+        )
+
+    team.install("first", values(low, 1500))
+    saved = team.saved("first")
+    team.install("second", values(high, 300))
+    team.wait("the second run to be scheduled", lambda: phases(team, "second") == {"Running"})
+    assert not [pod for pod in team.pods("first") if holds(pod, "first")], team.report()
+    assert team.end("second").jobs == {"worker": "Complete"}
+    end = team.end("first")
+    assert end.jobs == {"worker": "Complete"}
+    assert {codes[-1] for codes in end.codes.values()} == {0}
+    assert not any(each["status"].get("failed") for each in team.jobs("first").values()), "a preemption was counted"
+    starts = [int(step) for step in re.findall(r"training from step (\d+) ", team.log("first", "worker-0"))]
+    assert starts[-1] >= saved

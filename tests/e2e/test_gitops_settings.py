@@ -107,6 +107,59 @@ def health(tmp_path: Path, target: Object, settings: Object) -> str:
     return ask("settings", "resource-overrides", "health", *words)
 
 
+NO_QUOTA = "couldn't assign flavors to pod set worker: insufficient unused quota, 2 more needed"
+QUEUE_HEALTH: dict[str, tuple[Object, list[Object], str, str]] = {
+    "new": ({}, [], "Progressing", "queued: Kueue has not answered yet"),
+    "queued": ({}, [condition("QuotaReserved", "False", message=NO_QUOTA)], "Progressing", f"queued: {NO_QUOTA}"),
+    "incomplete": (
+        {},
+        [condition("WaitingForReplacementPods"), condition("QuotaReserved", "False", message="old")],
+        "Progressing",
+        "not in the queue yet: some of its pods are missing",
+    ),
+    "admitted": ({}, [condition("QuotaReserved"), condition("Admitted")], "Healthy", "admitted"),
+    "stopping": (
+        {},
+        [condition("Admitted"), condition("QuotaReserved"), condition("Evicted", message="Preempted to accommodate")],
+        "Progressing",
+        "stopping: Preempted to accommodate",
+    ),
+    "preempted": (
+        {},
+        [condition("Evicted"), condition("QuotaReserved", "False", message=NO_QUOTA)],
+        "Progressing",
+        f"queued again: {NO_QUOTA}",
+    ),
+    "suspended": ({"active": False}, [condition("Evicted", message="deactivated")], "Suspended", "deactivated"),
+    "suspended at once": ({"active": False}, [], "Suspended", "not in the queue"),
+    "done": (
+        {},
+        [condition("Admitted"), condition("Finished", message="Pods succeeded: 5/5.")],
+        "Healthy",
+        "finished: Pods succeeded: 5/5.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", QUEUE_HEALTH)
+def test_health_of_a_queued_run_is_the_message_of_its_queue(
+    applied: dict[str, Object], tmp_path: Path, name: str
+) -> None:
+    """Argo CD runs the health script of Workloads. A run that waits in its queue is Progressing with the reason of the
+    queue, and neither Healthy nor Degraded. A suspended one is Suspended."""
+    spec, conditions, expected, message = QUEUE_HEALTH[name]
+    workload = {
+        "apiVersion": "kueue.x-k8s.io/v1beta2",
+        "kind": "Workload",
+        "metadata": {"name": "run", "namespace": TEAM},
+        "spec": {"active": True, "podSets": []} | spec,
+        "status": {"conditions": conditions},
+    }
+    printed = health(tmp_path, workload, applied["ConfigMap/argocd-cm"])
+    assert f"STATUS: {expected}\n" in printed
+    assert message in printed
+
+
 def test_default_health_is_wrong_for_resumed_jobs_and_missing_for_tfjobs(
     applied: dict[str, Object], tmp_path: Path
 ) -> None:

@@ -17,9 +17,11 @@ from tfd.remote.status import FINAL, Status
 from tfd.remote.tasks import State
 from tfd.text import duration, finite, metric, number, plain
 
-_COLORS = {"running": "cyan", "done": "green", "failed": "bold red", "waiting": "yellow", "starting": "yellow"}
-_SHOWN = (State.RUNNING, State.STARTING, State.PENDING, State.WAITING, State.ENDING, State.SUSPENDED, State.DONE,
-          State.FAILED)  # fmt: skip
+_COLORS = {"running": "cyan", "done": "green", "failed": "bold red"} | dict.fromkeys(
+    ("queued", "waiting", "starting"), "yellow"
+)
+_SHOWN = (State.RUNNING, State.STARTING, State.PENDING, State.QUEUED, State.WAITING, State.ENDING, State.SUSPENDED,
+          State.DONE, State.FAILED)  # fmt: skip
 _OLD = 60.0
 _EVERY = 2.0
 _NAMED = 5

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tfd.kubernetes import INDEX_LABEL, ROLES, TENSORBOARD, Object, leader, role_of, selector
+from tfd.kubernetes import INDEX_LABEL, KUEUE, QUEUE_LABEL, ROLES, TENSORBOARD, Object, leader, role_of, selector
 from tfd.remote.kubectl import ClusterError, Kubectl, NotFoundError
 from tfd.text import refusal
 
@@ -27,6 +27,12 @@ class Objects:
     """TensorBoard's pod, if it is running."""
     warnings: dict[str, str]
     """Name of a Job or pod -> the newest warning about it."""
+    queue: str
+    """The queue of Kueue in which the run waits; empty without one."""
+    workload: Object
+    """The Workload of a run with a queue; empty if there is none."""
+    workload_error: str
+    """Why the Workload could not be read."""
 
     @property
     def leader(self) -> str:
@@ -53,14 +59,20 @@ def look(kubectl: Kubectl, run: str) -> Objects:
         fix = "Name the namespace with -n, or the run as TEAM/RUN."
         raise NotFoundError(refusal("run", json.dumps(run), f"a run in {where}", fix))
     pods = sorted((item for item in items if item["kind"] == "Pod"), key=_age)
+    jobs = {role_of(item): item for item in items if item["kind"] == "Job"}
+    queue = _queue(jobs.values())
+    workload, workload_error = _workload(kubectl, run) if queue else ({}, "")
     return Objects(
         run=run,
         namespace=str(record["metadata"]["namespace"]),
         identity=json.loads(record["data"]["run.json"])["identity"],
-        jobs={role_of(item): item for item in items if item["kind"] == "Job"},
+        jobs=jobs,
         pods=_by_task(pods),
         tensorboard=next((pod for pod in pods if role_of(pod) == TENSORBOARD and is_running(pod)), None),
         warnings=_warnings(kubectl),
+        queue=queue,
+        workload=workload,
+        workload_error=workload_error,
     )
 
 
@@ -80,6 +92,21 @@ def _by_task(pods: Iterable[Object]) -> dict[str, list[Object]]:
         if role_of(pod) in ROLES:
             found.setdefault(f"{role_of(pod)}-{pod['metadata']['labels'][INDEX_LABEL]}", []).append(pod)
     return found
+
+
+def _queue(jobs: Iterable[Object]) -> str:
+    """Return the queue of the pods that Jobs create. The Jobs have no label of it."""
+    labels = (job["spec"].get("template", {}).get("metadata", {}).get("labels", {}) for job in jobs)
+    return next((str(each[QUEUE_LABEL]) for each in labels if QUEUE_LABEL in each), "")
+
+
+def _workload(kubectl: Kubectl, run: str) -> tuple[Object, str]:
+    """Return the Workload of a run, and why it could not be read; both are empty if there is none."""
+    try:
+        found = kubectl.items(f"workloads.{KUEUE}", "--field-selector", f"metadata.name={run}")
+    except ClusterError as error:
+        return {}, str(error)
+    return (found[0] if found else {}), ""
 
 
 def _warnings(kubectl: Kubectl) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tfd.remote.kubectl import Kubectl
 from tfd.remote.progress import progress
+from tfd.remote.queue import holding, waiting
 from tfd.remote.snapshot import Objects, look
 from tfd.remote.tasks import State, Task, job_condition, tasks
 
@@ -37,10 +38,12 @@ class Status:
     namespace: str
     strategy: str
     state: str
-    """waiting, starting, running, suspended, done, failed, archived (no Jobs left) or tensorboard (no training)."""
+    """queued, waiting, starting, running, suspended, done, failed, archived (no Jobs) or tensorboard (no training)."""
     why: str
     roles: list[Role]
     progress: dict[str, Any]
+    queue: str = ""
+    """The queue of the run; empty without one."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the status for machines."""
@@ -50,6 +53,7 @@ class Status:
             "strategy": self.strategy,
             "state": self.state,
             "why": self.why,
+            "queue": self.queue,
             "progress": self.progress,
             "roles": {
                 role.name: {"job": role.job, "why": role.why, "tasks": len(role.tasks), "states": role.count()}
@@ -82,7 +86,7 @@ def status(kubectl: Kubectl, run: str) -> Status:
     known = progress(kubectl, objects) if objects.jobs else {}
     state, why = _state(objects, roles, known)
     strategy = str(objects.identity["strategy"])
-    return Status(run, objects.namespace, strategy, state, why, roles if objects.jobs else [], known)
+    return Status(run, objects.namespace, strategy, state, why, roles if objects.jobs else [], known, objects.queue)
 
 
 def _role(objects: Objects, name: str) -> Role:
@@ -104,14 +108,16 @@ def _state(objects: Objects, roles: list[Role], known: dict[str, Any]) -> tuple[
     if leader.job in ("Complete", "suspended"):
         return {"Complete": "done"}.get(leader.job, leader.job), ""
     if leader.job == "Failed":
-        return "failed", _reason(leader, known)
+        return "failed", _reason(leader, known) + holding(objects)
     if failed:
-        return "failed", f"the Job of {failed[0].name} failed: {failed[0].why}"
+        return "failed", f"the Job of {failed[0].name} failed: {failed[0].why}{holding(objects)}"
     return _beginning(objects, leader, known)
 
 
 def _beginning(objects: Objects, leader: Role, known: dict[str, Any]) -> tuple[str, str]:
     if not any(task.state is State.RUNNING for task in leader.tasks):
+        if queued := waiting(objects):
+            return "queued", queued
         return "waiting", next((task.why for task in leader.tasks if task.why), "")
     # Before training the trainer reports what it waits for. A custom script may report nothing at all.
     custom = objects.identity.get("command") is not None or objects.identity.get("args")

@@ -9,6 +9,7 @@ from typing import Any
 
 from tfd.exits import meaning
 from tfd.kubernetes import Object
+from tfd.remote.queue import is_gated, is_kept
 from tfd.remote.snapshot import Objects, newest
 from tfd.text import plain
 
@@ -21,6 +22,8 @@ class State(StrEnum):
 
     RUNNING = "running"
     STARTING = "starting"
+    QUEUED = "queued"
+    """Kueue has not admitted the run of the task yet."""
     PENDING = "pending"
     """The pod of the task has no node yet."""
     WAITING = "waiting"
@@ -71,19 +74,19 @@ def termination_message(pod: Object) -> dict[str, Any]:
 
 
 def _task(objects: Objects, role: str, name: str) -> Task:
-    pods = objects.pods.get(name, [])
+    pods = [pod for pod in objects.pods.get(name, []) if not is_kept(pod)]
     job, pod = objects.jobs.get(role), newest(pods)
     if pod is None or (pod["status"].get("phase") == "Failed" and not job_condition(job)[0]):
-        return _without_pod(objects, role, name, pod)
+        return _without_pod(objects, role, name, pods)
     state, why = _of_pod(pod, objects.warnings)
     node = str(pod["spec"].get("nodeName", ""))
     return Task(name, state, _short(why), node, len(pods), termination_message(pod).get("exitCode"))
 
 
-def _without_pod(objects: Objects, role: str, name: str, last: Object | None) -> Task:
+def _without_pod(objects: Objects, role: str, name: str, pods: list[Object]) -> Task:
     """Return a task that has no pod, or whose last pod has failed."""
-    job = objects.jobs.get(role, {})
-    index, attempts = int(name.rpartition("-")[2]), len(objects.pods.get(name, []))
+    job, last = objects.jobs.get(role, {}), newest(pods)
+    index, attempts = int(name.rpartition("-")[2]), len(pods)
     code = termination_message(last).get("exitCode") if last else None
     how = _of_pod(last, {})[1] if last else ""
     if within(index, job.get("status", {}).get("completedIndexes", "")):
@@ -106,9 +109,11 @@ def _of_pod(pod: Object, warnings: dict[str, str]) -> tuple[State, str]:
     if phase in ("Succeeded", "Failed"):
         return (State.DONE, "") if phase == "Succeeded" else (State.FAILED, _failure(pod))
     if "deletionTimestamp" in pod["metadata"]:
-        return State.ENDING, _condition(pod, "DisruptionTarget").get("message", "the pod was deleted")
+        return State.ENDING, _disruption(pod).get("message", "the pod was deleted")
     if phase == "Running":
         return State.RUNNING, ""
+    if is_gated(pod):
+        return State.QUEUED, ""
     scheduled = _condition(pod, "PodScheduled")
     if scheduled.get("status") != "True":
         return State.PENDING, scheduled.get("message") or "the scheduler has not considered it yet"
@@ -127,13 +132,19 @@ def _held_up(pod: Object) -> str:
 def _failure(pod: Object) -> str:
     found = termination_message(pod)
     code = found.get("exitCode")
-    disrupted = _condition(pod, "DisruptionTarget")
+    disrupted = _disruption(pod)
     parts = [f"exit {code}" if code is not None else "", str(found.get("message") or meaning(code))]
-    if disrupted.get("status") == "True":
+    if disrupted:
         parts.append(f"{disrupted.get('reason')}, not counted")
     elif code is None:
         parts += [str(pod["status"].get("reason", "")), str(pod["status"].get("message", ""))]
     return ": ".join(filter(None, parts))
+
+
+def _disruption(pod: Object) -> Object:
+    """Return the condition of a pod that was stopped for other pods, by Kubernetes or by Kueue; empty for others."""
+    found = (_condition(pod, kind) for kind in ("DisruptionTarget", "TerminationTarget"))
+    return next((each for each in found if each.get("status") == "True"), {})
 
 
 def _condition(pod: Object, kind: str) -> Object:

@@ -21,6 +21,18 @@ Argument: dict root, role. Output: a whole number
 {{- end }}
 
 {{/*
+Number of tasks of some roles together.
+Argument: dict root, roles. Output: a whole number
+*/}}
+{{- define "tf-distributed.tasks" -}}
+{{- $tasks := 0 -}}
+{{- range $role := .roles -}}
+{{- $tasks = add $tasks (include "tf-distributed.replicas" (dict "root" $.root "role" $role) | int) -}}
+{{- end -}}
+{{ $tasks }}
+{{- end }}
+
+{{/*
 The cluster spec. It never contains the evaluator, because TensorFlow would wait for a server that no evaluator starts.
 Argument: dict root. Output: JSON {"chief": [ADDRESS], "ps": [...], "worker": [...]}, roles without tasks left out
 */}}

@@ -22,7 +22,7 @@ spec:
   {{- if has .role (list "ps" "worker") }}
   # Each task has its own number of retries.
   backoffLimitPerIndex: {{ $values.failure.retriesPerTask | int }}
-  {{- if not (and (eq .role "worker") (eq $values.strategy "ParameterServer")) }}
+  {{- if or $values.scheduling.queue (ne .role "worker") (ne $values.strategy "ParameterServer") }}
   # The other tasks cannot continue without this one. Only ParameterServer can train with fewer workers.
   maxFailedIndexes: 0
   {{- end }}
@@ -38,6 +38,11 @@ spec:
         onPodConditions:
           - type: DisruptionTarget
             status: "True"
+          {{- if $values.scheduling.queue }}
+          # Kueue sets it when it stops a run for another one.
+          - type: TerminationTarget
+            status: "True"
+          {{- end }}
       {{- with include "tf-distributed.permanentExitCodes" . | fromJsonArray }}
       - action: FailJob
         onExitCodes:

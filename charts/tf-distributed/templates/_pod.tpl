@@ -12,7 +12,10 @@ metadata:
     {{- include "tf-distributed.podLabels" . | nindent 4 }}
     {{ include "tf-distributed.prefix" . }}/pod: task
     {{- include "tf-distributed.withoutSidecar" . | nindent 4 }}
-  {{- with $values.podAnnotations }}
+    {{- with include "tf-distributed.queueLabels" . }}
+    {{- . | nindent 4 }}
+    {{- end }}
+  {{- with merge (include "tf-distributed.queueAnnotations" . | fromYaml) $values.podAnnotations }}
   annotations:
     {{- toYaml . | nindent 4 }}
   {{- end }}

@@ -101,6 +101,11 @@ CASES: dict[str, Case] = {
         {"jobs/vision/board.yaml": f"chartVersion: {VERSION}\nstrategy: None\nstorage: {{claim: runs}}\n"
                                    f"tensorboard: {{image: {BOARD_IMAGE}}}\n"}, MERGED
     ),
+    "new-in-a-queue": Case(
+        {NEW: f"{FASTER}scheduling: {{queue: vision, priority: normal}}\n"},
+        MERGED | {"review.yaml": "rules: {queues: {allowed: ['{team}'], waiver: []}, "
+                                 "queuePriorities: {allowed: [low, normal], waiver: []}}\n"},
+    ),
     "new-while-the-base-moved-on": Case({NEW: FASTER}, MERGED, meanwhile={"jobs/vision/other.yaml": ONE_GPU}),
     "new-on-an-unreleased-chart": Case({NEW: FASTER}, MERGED, tagged=False),
     "new-on-a-newer-chart": Case({NEW: changed(FASTER, (VERSION, "9.9.9"))}, MERGED, release="9.9.9"),
@@ -146,6 +151,7 @@ CASES: dict[str, Case] = {
     "rule-registry-of-tensorboard-added-later": Case(
         {OLD: changed(RUN, (BOARD_IMAGE, "docker.io/x/board:1"))}, MERGED
     ),
+    "rule-queue-and-priority": Case({NEW: f"{FASTER}scheduling: {{queue: speech, priority: high}}\n"}, MERGED),
     "rule-gpus-and-hours": Case({NEW: changed(FASTER, ("gpus: 1", "gpus: 32"))}, MERGED),
     "rule-gpus-and-hours-waived": Case(
         {NEW: changed(FASTER, ("gpus: 1", "gpus: 32"))}, MERGED, approvals=("maintainers",)

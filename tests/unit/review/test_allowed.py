@@ -33,6 +33,12 @@ REFUSED = {
         "priorityClasses: scheduling.priorityClassName: got system-node-critical; expected no priority class. "
         "Set another value, or add this one to priorityClasses in review.yaml first."
     ],
+    "scheduling: {queue: team, priority: high}\n": [
+        "queues: scheduling.queue: got team; expected no queue. "
+        "Set another value, or add this one to queues in review.yaml first.",
+        "queuePriorities: scheduling.priority: got high; expected no priority in a queue. "
+        "Set another value, or add this one to queuePriorities in review.yaml first.",
+    ],
     "serviceAccountName: robot\n": [
         "serviceAccounts: serviceAccountName: got robot; expected no service account. "
         "Set another value, or add this one to serviceAccounts in review.yaml first."
@@ -96,6 +102,9 @@ def test_taints_are_allowed_by_key_and_value(tmp_path: Path) -> None:
 
 ALLOWED = {
     "scheduling: {priorityClassName: training-high}\n": "priorityClasses: {allowed: [training-*], waiver: []}",
+    "scheduling: {queue: vision, priority: low}\n": (
+        "queues: {allowed: ['{team}'], waiver: []}, queuePriorities: {allowed: [low, normal], waiver: []}"
+    ),
     "serviceAccountName: vision-robot\n": "serviceAccounts: {allowed: ['{team}-robot'], waiver: []}",
     "imagePullSecrets: [{name: pull}]\n": "secrets: {allowed: [], teams: {vision: [pull]}, waiver: []}",
     CODE: "gitHosts: {allowed: [github.com/example-org], waiver: []}, secrets: {allowed: [], waiver: []}",
@@ -219,7 +228,9 @@ def test_merged_run_keeps_what_it_has(tmp_path: Path) -> None:
 
 
 DEFAULTS = {
-    "priorityClasses": "scheduling: {priorityClassName: a}\n",
+    "priorityClasses": "scheduling: {priorityClassName: a, queue: b, priority: c}\n",
+    "queues": "",
+    "queuePriorities": "",
     "serviceAccounts": "serviceAccountName: robot\n",
     "taints": "chief: {tolerations: [{key: a, operator: Exists}]}\n",
     "labels": "labels: {release: a}\n",

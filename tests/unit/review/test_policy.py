@@ -34,6 +34,8 @@ VIOLATIONS: dict[str, Case] = {
     "imageDigest": CASES["rule-image-tag-and-registry"],
     "registries": CASES["rule-image-tag-and-registry"],
     "priorityClasses": new("scheduling: {priorityClassName: system-node-critical}\n"),
+    "queues": new("scheduling: {queue: team}\n"),
+    "queuePriorities": new("scheduling: {queue: team, priority: high}\n"),
     "serviceAccounts": new("serviceAccountName: robot\n"),
     "secrets": new("imagePullSecrets: [{name: registry}]\n"),
     "taints": new("", ("gpus: 1", "gpus: 1, tolerations: [{operator: Exists}]")),

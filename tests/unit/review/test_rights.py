@@ -48,7 +48,7 @@ ALL = {
     "labels": {"grafana_dashboard": "1", "argocd.argoproj.io/instance": "x"},
     "imagePullSecrets": [{"name": "pull"}],
     "serviceAccountName": "robot",
-    "scheduling": {"priorityClassName": "high", "schedulerName": "volcano"},
+    "scheduling": {"priorityClassName": "high", "schedulerName": "volcano", "queue": "team", "priority": "urgent"},
     "tensorboard": {"image": "registry.example.com/board:1"},
 }
 
@@ -84,6 +84,8 @@ def test_every_right_of_a_run_has_the_key_that_sets_it() -> None:
         ("volcano", role) for role in ("chief", "ps", "worker")
     }
     assert keyed(found.annotations) == [("linkerd.io/inject", "disabled", ("podAnnotations", "linkerd.io/inject"))]
+    for queued, value, name in ((found.queues, "team", "queue"), (found.queue_priorities, "urgent", "priority")):
+        assert keyed(queued) == [(value, role, ("scheduling", name)) for role in ("chief", "ps", "worker")]
     assert keyed(found.taints) == [
         ("*", "ps", ("ps", "tolerations")),
         ("a=b", "worker", ("worker", "tolerations")),
@@ -111,8 +113,9 @@ def test_a_small_run_takes_nothing_but_its_images_and_its_claim() -> None:
     assert keyed(found.claims) == [("runs", "writes", ("storage", "claim"))]
     assert [each.where for each in found.images] == ["trainer"]
     nothing = (found.code, found.code_files, found.command, found.secrets, found.config_maps, found.service_accounts,
-               found.priority_classes, found.taints, found.nodes, found.new_claims, found.buckets, found.warm_start,
-               found.egress, found.labels, found.annotations)  # fmt: skip
+               found.priority_classes, found.queues, found.queue_priorities, found.taints, found.nodes,
+               found.new_claims, found.buckets, found.warm_start, found.egress, found.labels,
+               found.annotations)  # fmt: skip
     assert not any(nothing)
 
 
@@ -182,6 +185,14 @@ def test_pods_of_every_kind_count(kind: str) -> None:
     assert found.request.endless_gpus == (0 if seconds else 4 * pods)
     assert (found.request.cpus, found.request.memory) == (pods / 2, pods * 9 * 2**30)
     assert [each["image"] for each in found.containers] == ["i", "c"]
+
+
+def test_run_in_a_queue_requests_what_it_requests_without_one() -> None:
+    """A Workload of Kueue describes the pods of the Jobs and creates none."""
+    queued, plain = rights(ALL), rights(ALL | {"scheduling": {"priorityClassName": "high"}})
+    assert queued.request == plain.request
+    assert queued.annotations == plain.annotations
+    assert "Workload" in {item["kind"] for item in objects(ALL)}
 
 
 def test_secrets_and_config_maps_count_in_every_form() -> None:

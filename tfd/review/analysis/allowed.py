@@ -65,6 +65,8 @@ def _is_plain(path: str) -> bool:
 RULES = {
     "registries": AllowRule("no image", lambda rights: rights.images, "an image from {}", image_name, fix=_PUSH),
     "priorityClasses": AllowRule("no priority class", lambda rights: rights.priority_classes),
+    "queues": AllowRule("no queue", lambda rights: rights.queues),
+    "queuePriorities": AllowRule("no priority in a queue", lambda rights: rights.queue_priorities),
     "serviceAccounts": AllowRule("no service account", lambda rights: rights.service_accounts),
     "secrets": AllowRule("no Secret", lambda rights: rights.secrets),
     "taints": AllowRule("no toleration", lambda rights: rights.taints, ends="/="),

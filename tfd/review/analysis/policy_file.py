@@ -64,7 +64,15 @@ DEFAULT = Rules(
     {name: {"waiver": []} for name in ("literalSecrets", "uniqueNames", "sharedOutput")}
     | {
         name: {"allowed": [], "waiver": []}
-        for name in ("priorityClasses", "serviceAccounts", "taints", "labels", "otherTeams")
+        for name in (
+            "priorityClasses",
+            "queues",
+            "queuePriorities",
+            "serviceAccounts",
+            "taints",
+            "labels",
+            "otherTeams",
+        )
     },
 )
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tfd.jobfile.helm_yaml import Key
-from tfd.kubernetes import ROLES, TENSORBOARD, Object
+from tfd.kubernetes import KUEUE, QUEUE_LABEL, QUEUE_PRIORITY_LABEL, ROLES, TENSORBOARD, Object
 from tfd.review.analysis.network import peers
 from tfd.review.sources.rendering import Rendering
 from tfd.review.sources.workloads import Container, ResourceRequest, Workload
 
 # The labels and annotations that the chart sets itself.
 _OWN_PREFIXES = ("app.kubernetes.io", "helm.sh", "tf-distributed.github.io")
+_OWN_NAMES = tuple(f"{KUEUE}/{name}" for name in ("is-group-workload", "pod-group-total-count", "role-hash"))
 _BUCKET = re.compile(r"gs://[^\s\"'`,;|&<>(){}\[\]\\]+")
 # The code container of the chart, whose Secret and image have keys of their own.
 _CODE = "code"
@@ -56,6 +57,10 @@ class Rights:
     """Names; `where` is the role."""
     schedulers: tuple[Right, ...]
     """Names of schedulers other than the default; `where` is the role."""
+    queues: tuple[Right, ...]
+    """Queues of Kueue; `where` is the role."""
+    queue_priorities: tuple[Right, ...]
+    """Priorities in the queue; `where` is the role."""
     taints: tuple[Right, ...]
     """Tolerated taints as `KEY=VALUE`, `KEY` for every value, or `*` for every taint; `where` is the role."""
     nodes: tuple[Right, ...]
@@ -105,6 +110,8 @@ def rights_of(rendering: Rendering, values: Mapping[str, Any]) -> Rights:
         service_accounts=_sorted(_fields(pods, "serviceAccountName", ("serviceAccountName",))),
         priority_classes=_sorted(_fields(pods, "priorityClassName", ("scheduling", "priorityClassName"))),
         schedulers=_sorted(_fields(pods, "schedulerName", ("scheduling", "schedulerName"))),
+        queues=_sorted(_labels(pods, QUEUE_LABEL, ("scheduling", "queue"))),
+        queue_priorities=_sorted(_labels(pods, QUEUE_PRIORITY_LABEL, ("scheduling", "priority"))),
         taints=_sorted(_taints(pods)),
         nodes=_sorted(_nodes(pods)),
         claims=_sorted(_claims(volumes, _names(objects, "PersistentVolumeClaim"))),
@@ -184,6 +191,12 @@ def _fields(pods: Iterable[Workload], name: str, key: Key) -> Iterator[Right]:
     for pod in pods:
         if pod.spec.get(name):
             yield Right(pod.spec[name], pod.component, key)
+
+
+def _labels(pods: Iterable[Workload], name: str, key: Key) -> Iterator[Right]:
+    for pod in pods:
+        if pod.labels.get(name):
+            yield Right(str(pod.labels[name]), pod.component, key)
 
 
 def _volumes(pod: Workload) -> Iterator[tuple[dict[str, Any], bool]]:
@@ -312,11 +325,12 @@ def _egress(values: Mapping[str, Any]) -> Iterator[Right]:
 def _metadata(objects: Iterable[Object], kind: str) -> Iterator[Right]:
     for item in objects:
         for name, value in (item["metadata"].get(kind) or {}).items():
-            if name.rpartition("/")[0] not in _OWN_PREFIXES:
+            if name.rpartition("/")[0] not in _OWN_PREFIXES and name not in _OWN_NAMES:
                 yield Right(name, str(value), (kind, name) if kind == "labels" else ())
 
 
 def _pod_annotations(pods: Iterable[Workload]) -> Iterator[Right]:
     for pod in pods:
         for name, value in pod.annotations.items():
-            yield Right(name, str(value), ("podAnnotations", name))
+            if name not in _OWN_NAMES:
+                yield Right(name, str(value), ("podAnnotations", name))

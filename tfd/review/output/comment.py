@@ -187,6 +187,8 @@ def _facts(run: RunReview, redactor: Redactor, shown: Shown) -> Iterator[str]:
         f"{dotted(image.key) or image.where} {shown.value(image.value, redactor, 'an image')}"
         for image in (run.rights.images if run.rights else ())
     )
+    if run.rights and run.rights.queues:
+        yield f"waits in queue {redactor.code(run.rights.queues[0].value)} until all of its tasks fit into the quota"
     parent = identity["warmStartFrom"]
     start = f"warm start from the newest checkpoint of {redactor.code(parent)}" if parent else "starts from scratch"
     yield f"storage {kind} {redactor.code(place)}, {start}"

@@ -21,6 +21,8 @@ _FIELDS = (
     ("service_accounts", "Service account", False),
     ("priority_classes", "Priority class", False),
     ("schedulers", "Scheduler", False),
+    ("queues", "Queue", False),
+    ("queue_priorities", "Queue priority", False),
     ("taints", "Tolerated taints", False),
     ("repositories", "Code", False),
     ("code_files", "Files", False),

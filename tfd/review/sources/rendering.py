@@ -108,6 +108,8 @@ class Rendering:
                 found[name] = item["data"]
             elif item["kind"] in ("PersistentVolumeClaim", "PodGroup"):
                 found[name] = item["spec"]
+            elif item["kind"] == "Workload":
+                found[name] = item["spec"]["podSets"]
             elif item["kind"] == "Deployment":
                 found[name] = item["spec"]["selector"]
         return found

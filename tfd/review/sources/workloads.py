@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
-from tfd.kubernetes import COMPONENT_LABEL, Object
+from tfd.kubernetes import COMPONENT_LABEL, KUEUE, Object
 from tfd.review.sources.quantities import quantity
 
 Container = dict[str, Any]
@@ -114,11 +114,11 @@ class Workload:
 
 
 def workloads(objects: list[Object]) -> Iterator[Workload]:
-    """Yield every pod template of all objects."""
+    """Yield every pod template of all objects, except of those that only describe the pods of others."""
     for item in objects:
         if item["kind"] == "Pod":
             yield _workload(item, item, item)
-        else:
+        elif item.get("apiVersion", "").partition("/")[0] != KUEUE:
             yield from _below(item, item, {})
 
 

@@ -17,7 +17,7 @@ Argument: none. Output: JSON
 "tensorboard": ["enabled", "image", "resources"],
 "gpu": ["resource"],
 "failure": ["startTimeout", "orphanTimeout", "gracePeriod", "maxInPlaceRestarts", "retriesPerTask"],
-"scheduling": ["gang", "priorityClassName", "schedulerName", "place"],
+"scheduling": ["gang", "priorityClassName", "schedulerName", "place", "queue", "priority"],
 "network": ["port", "egress"]
 }
 {{- end }}

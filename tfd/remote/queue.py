@@ -1,0 +1,70 @@
+"""Why a run waits in a queue of Kueue, and which of its pods Kueue holds."""
+
+from __future__ import annotations
+
+from tfd.kubernetes import KUEUE, Object
+from tfd.remote.snapshot import Objects
+
+_GATE = f"{KUEUE}/admission"
+_FINALIZER = f"{KUEUE}/managed"
+
+
+def is_gated(pod: Object) -> bool:
+    """Return whether a pod waits for the admission of its run."""
+    return any(gate["name"] == _GATE for gate in pod["spec"].get("schedulingGates", []))
+
+
+def is_kept(pod: Object) -> bool:
+    """Return whether a pod has ended and is deleted, but exists until Kueue sees its replacement."""
+    metadata = pod["metadata"]
+    held = "deletionTimestamp" in metadata and _FINALIZER in metadata.get("finalizers", [])
+    return held and pod["status"].get("phase") != "Running"
+
+
+def waiting(objects: Objects) -> str:
+    """Return why a run without a running task waits in its queue; empty if it has no queue or is admitted."""
+    if not objects.queue or _is(objects.workload, "Admitted"):
+        return ""
+    return f"in queue {objects.queue}: {_reason(objects)}"
+
+
+def holding(objects: Objects) -> str:
+    """Return that a failed run holds its quota, and what frees it; empty if it holds none."""
+    if not objects.queue or not _is(objects.workload, "QuotaReserved"):
+        return ""
+    return f"; it holds its quota of queue {objects.queue} until you merge state: suspended or Kueue stops it"
+
+
+def _reason(objects: Objects) -> str:
+    workload = objects.workload
+    if not workload:
+        return objects.workload_error or f"Workload {objects.run} does not exist. Check that Kueue is running"
+    evicted = _condition(workload, "Evicted") if _is(workload, "Evicted") else {}
+    if _is(workload, "WaitingForReplacementPods") and evicted.get("reason") == "PodsReadyTimeout":
+        return "a task is lost for good. Copy the run with tfd new --warm-start"
+    if _is(workload, "WaitingForReplacementPods") and not evicted:
+        return _missing(objects)
+    why = str(_condition(workload, "QuotaReserved").get("message") or "")
+    # Kueue reports a queue without a name until the first pod brings the name, and does not correct it.
+    if "LocalQueue  doesn't exist" in why and workload["spec"].get("queueName"):
+        why = ""
+    if evicted:
+        return f"the run was stopped and waits again: {why or evicted.get('message', '')}"
+    return why or "the run waits for its turn"
+
+
+def _missing(objects: Objects) -> str:
+    names = [name for role in objects.identity["replicas"] for name in objects.tasks(role)]
+    found = [name for name in names if not all(map(is_kept, objects.pods.get(name, [])))]
+    refused = (objects.warnings.get(job["metadata"]["name"], "") for job in objects.jobs.values())
+    why = next(filter(None, refused), "")
+    return f"{len(names) - len(found)} of {len(names)} pods are missing{f': {why}' if why else ''}"
+
+
+def _condition(workload: Object, kind: str) -> Object:
+    conditions = workload.get("status", {}).get("conditions", [])
+    return next((each for each in conditions if each["type"] == kind), {})
+
+
+def _is(workload: Object, kind: str) -> bool:
+    return _condition(workload, kind).get("status") == "True"
