@@ -184,6 +184,7 @@ CHANGES: dict[str, Change] = DERIVED | {
     "trainer.warmStartIterations": Change(UNSET, "keep", base={"warmStartFrom": "other"}),
     "trainer.hyperparameters": Change({"learningRate": 0.001}, {"learningRate": 0.01}),
     **{key: change for role in ROLES for key, change in _role_changes(role).items()},
+    "chief.replicas": Change(1, 0, base={"command": ["python", "train.py"], "chief": {}}),
     "ps.replicas": Change(1, 2),
     "worker.replicas": Change(2, 3),
     "evaluator.replicas": Change(0, 1),

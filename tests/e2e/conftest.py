@@ -21,7 +21,7 @@ RECORD = CHECKOUT / "build" / "e2e.json"
 GPUS = 4
 # The most important scenarios run first; the last ones lose nodes.
 ORDER = (
-    *("completion", "kills", "failures", "control", "gang", "observing", "names", "network"),
+    *("completion", "programs", "kills", "failures", "control", "gang", "observing", "names", "network"),
     *(
         "gitops_settings",
         "gitops_life",

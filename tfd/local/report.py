@@ -64,7 +64,8 @@ def _print_result(done: dict[str, Any], console: Console) -> None:
     for name, value in metrics.items() if isinstance(metrics, dict) else ():
         _print(console, "bold", f"  {name:<13} {metric(value)} (evaluation data)")
     steps, rate = done.get("step"), done.get("stepsPerSecond")
-    _print(console, "", f"  {'steps':<13} {steps}" + (f", {number(rate)} steps/s" if rate else ""))
+    if steps is not None:  # a custom program counts its steps itself
+        _print(console, "", f"  {'steps':<13} {steps}" + (f", {number(rate)} steps/s" if rate else ""))
 
 
 def _print_failure(result: Result, failed: Task, console: Console) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import importlib.util
+import json
 import os
 import shutil
 import signal
@@ -62,6 +63,16 @@ class Plan:
     job: JobFile
     layout: Layout
     pods: list[Pod]
+
+    def done(self, run_dir: Path | None) -> dict[str, Any]:
+        """Return the content of the DONE marker; empty if this run with this identity is not done.
+
+        The marker of another run or of another identity does not end this run.
+        """
+        found = records.read(run_dir and run_dir / "DONE")
+        [text] = [each["data"]["run.json"] for each in self.job.objects if "run.json" in each.get("data", {})]
+        record = json.loads(text)
+        return found if all(found.get(name) == record[name] for name in ("run", "hash")) else {}
 
     @property
     def needs_network(self) -> bool:
@@ -162,7 +173,7 @@ def execute(ready: Plan, view: View) -> Result:
     for tail in tails:
         tail.skip_to_end()
     run_dir = processes[0].run_dir
-    already_done = records.read(run_dir and run_dir / "DONE").get("run") == ready.job.run
+    already_done = bool(ready.done(run_dir))
     followed = {process.pod.task: tail for process, tail in zip(processes, tails, strict=True)}
 
     def show_log(name: str) -> None:
@@ -191,7 +202,7 @@ def execute(ready: Plan, view: View) -> Result:
         last_lines=tuple(_log_end(failed.process.log)) if failed else (),
         run_dir=run_dir,
         state_dir=ready.layout.state,
-        done=records.read(run_dir and run_dir / "DONE"),
+        done=ready.done(run_dir),
         already_done=already_done,
     )
 
@@ -251,7 +262,9 @@ def delete(layout: Layout) -> None:
 
     """
     run_dir = layout.root / layout.run
-    if run_dir.exists() and records.read(run_dir / "run.json").get("run") != layout.run and any(run_dir.iterdir()):
+    # The trainer writes run.json, and a custom program leaves only DONE.
+    owners = {records.read(run_dir / name).get("run") for name in ("run.json", "DONE")}
+    if run_dir.exists() and layout.run not in owners and any(run_dir.iterdir()):
         fix = "Delete it yourself, or set --dir."
         raise RunError(refusal(str(run_dir), "files of something else", f"the run directory of {layout.run}", fix))
     shutil.rmtree(run_dir, ignore_errors=True)

@@ -255,10 +255,11 @@ class Supervisor:
 
     @staticmethod
     def _signal(task: Task, number: signal.Signals) -> None:
-        """Signal the process group, because a user's command may have children."""
+        """Signal a task: SIGTERM reaches only its first process, as from the kubelet, and SIGKILL its children too."""
         if task.popen is not None:
+            send = os.killpg if number is signal.SIGKILL else os.kill
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(task.popen.pid, number)
+                send(task.popen.pid, number)
 
 
 def _die_with_parent() -> None:

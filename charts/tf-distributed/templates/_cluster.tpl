@@ -1,7 +1,7 @@
 {{/* The tasks of a run, the cluster that they form, and the identity that is hashed. */}}
 
 {{/*
-Number of tasks of a role: the replicas of the job file, or else the default of the strategy. chief.replicas does not exist.
+Number of tasks of a role: the replicas of the job file, or else the default of the strategy.
 Argument: dict root, role. Output: a whole number
 */}}
 {{- define "tf-distributed.replicas" -}}

@@ -54,7 +54,7 @@ spec:
     - name: record
       configMap:
         name: {{ .root.Release.Name | quote }}
-        items: [{key: run.json, path: run.json}]
+        items: [{key: run.json, path: run.json}{{ with include "tf-distributed.isGuarded" . }}, {key: done.json, path: done.json}, {key: guard.sh, path: guard.sh}{{ end }}]
     {{- include "tf-distributed.volumes" . | nindent 4 }}
 {{- end }}
 
@@ -68,7 +68,7 @@ Argument: dict root, role. Output: YAML map
 name: trainer
 image: {{ $block.image | default $values.image | quote }}
 imagePullPolicy: {{ $values.imagePullPolicy }}
-{{- with hasKey $values "command" | ternary $values.command (list "python" "-m" "trainer") }}
+{{- with include "tf-distributed.command" . | fromJsonArray }}
 command: {{ toJson . }}
 {{- end }}
 {{- with $values.args }}

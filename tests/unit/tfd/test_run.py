@@ -14,8 +14,15 @@ from tfd.local.run import STOPPING
 STORAGE = "storage: {claim: runs}\n"
 
 
+# Workers that train together wait for each other. A worker that starts after the end of worker 0 finds DONE.
+TOGETHER = (
+    ': > "$RUN_DIR.here.$TASK_INDEX"; until [ -e "$RUN_DIR.here.0" ] && [ -e "$RUN_DIR.here.1" ]; do sleep 0.05; done; '
+)
+
+
 def job(script: str, *, strategy: str = "MultiWorkerMirrored", more: str = "") -> str:
     """A job file whose tasks all run `script` in sh."""
+    script = TOGETHER + script if strategy == "MultiWorkerMirrored" else script
     return f"strategy: {strategy}\ncommand: [sh, -c, {json.dumps(script)}]\n{STORAGE}{more}"
 
 
@@ -69,11 +76,11 @@ def test_task_sees_the_rendered_environment_and_files(local_run: LocalRun) -> No
 
 def test_retried_exit_code_restarts_the_task(local_run: LocalRun) -> None:
     script = 'echo x >> "$RUN_DIR.$TASK_INDEX"; [ "$(wc -l < "$RUN_DIR.$TASK_INDEX")" -ge 2 ] || exit 75'
-    local_run.write(job(script))
+    local_run.write(job(script, strategy="OneDevice"))
     code, out, _ = local_run.run()
     assert code == 0
     assert "exited with 75: restarts in 1 s (retry 1 of 5)" in out
-    assert [task["attempts"] for task in local_run.tasks().values()] == [2, 2]
+    assert [task["attempts"] for task in local_run.tasks().values()] == [2]
 
 
 def test_run_ends_after_the_last_retry(local_run: LocalRun) -> None:
@@ -106,7 +113,7 @@ def test_missing_program_is_not_retried(local_run: LocalRun) -> None:
     code, out, _ = local_run.run()
     assert code == 127
     assert "chief-0 exited with 127: The image does not contain the command." in out
-    assert "no-such-program: No such file or directory" in out
+    assert "no-such-program: not found" in out
 
 
 def test_killed_task_counts_as_137_and_restarts(local_run: LocalRun) -> None:
@@ -199,7 +206,41 @@ def test_fresh_deletes_only_the_results_of_this_run(local_run: LocalRun) -> None
     assert "got files of something else; expected the run directory of little. Delete it" in err
     (local_run.run_dir / "run.json").write_text('{"run": "little"}')
     assert local_run.run("--fresh")[0] == 0
-    assert not local_run.run_dir.exists()
+    assert [each.name for each in local_run.run_dir.iterdir()] == ["DONE"]
+
+
+def test_custom_command_runs_once_and_again_only_with_fresh(local_run: LocalRun) -> None:
+    local_run.write(job('echo x >> "$RUN_DIR.runs"', strategy="OneDevice"))
+    assert "little is done after" in local_run.run()[1]
+    code, out, _ = local_run.run()
+    assert code == 0
+    assert "little was done already: nothing was trained" in out
+    assert "steps" not in out, "nobody counted them"
+    assert local_run.run_dir.with_suffix(".runs").read_text() == "x\n"
+    assert "little is done after" in local_run.run("--fresh")[1]
+    assert local_run.run_dir.with_suffix(".runs").read_text() == "x\nx\n"
+
+
+def test_run_with_another_identity_was_not_done_already(local_run: LocalRun) -> None:
+    local_run.write(job("true", strategy="OneDevice"))
+    assert local_run.run()[0] == 0
+    local_run.write(job("echo changed", strategy="OneDevice"))
+    code, out, _ = local_run.run()
+    assert code == 0
+    assert "changed" in out
+    assert "was done already" not in out
+
+
+def test_sigterm_reaches_only_the_first_process_of_a_task(local_run: LocalRun) -> None:
+    """As from the kubelet. With `storage.ephemeral` there is no guard, which would pass it on."""
+    child = "(trap 'echo child' TERM; echo ready; while :; do sleep 0.1; done) &"
+    script = f"trap 'sleep 0.5; exit 143' TERM; {child} while :; do sleep 0.1; done"
+    local_run.write(f"command: [sh, -c, {json.dumps(script)}]\nstorage: {{ephemeral: true}}\n")
+    process = local_run.start()
+    local_run.wait_for(lambda: "ready" in local_run.log("chief-0"), "the task's start")
+    process.send_signal(signal.SIGINT)
+    assert local_run.finish()[0] == 130
+    assert "child" not in local_run.log("chief-0")
 
 
 def test_ephemeral_run_starts_with_an_empty_directory(local_run: LocalRun) -> None:
@@ -275,6 +316,6 @@ def test_run_has_its_own_network_namespace_where_the_machine_allows_one(local_ru
     if "no network namespace here" in out:
         pytest.skip(f"this machine allows none: {out.splitlines()[0]}")
     assert own not in local_run.log("chief-0")
-    code, out, _ = local_run.run("--no-isolate")
+    code, out, _ = local_run.run("--no-isolate", "--fresh")
     assert "TensorFlow's ports are open to the network during this run (--no-isolate)" in out
     assert own in local_run.log("chief-0")

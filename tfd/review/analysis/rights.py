@@ -18,6 +18,8 @@ from tfd.review.sources.workloads import Container, ResourceRequest, Workload
 _OWN_PREFIXES = ("app.kubernetes.io", "helm.sh", "tf-distributed.github.io")
 _OWN_NAMES = tuple(f"{KUEUE}/{name}" for name in ("is-group-workload", "pod-group-total-count", "role-hash"))
 _BUCKET = re.compile(r"gs://[^\s\"'`,;|&<>(){}\[\]\\]+")
+# What the chart puts before a custom program; the mode follows.
+_GUARD = ("sh", "/etc/tf-distributed/guard.sh")
 # The code container of the chart, whose Secret and image have keys of their own.
 _CODE = "code"
 ENTRY_POINT = "(entry point of the image)"
@@ -166,11 +168,12 @@ def _repositories(pods: Iterable[Workload]) -> Iterator[tuple[str, str, str, Key
 
 
 def _command(pods: Iterable[Workload]) -> tuple[str, ...]:
-    """Return command and arguments of the tasks, which are the same in all roles."""
+    """Return command and arguments of the tasks, which are the same in all roles, without the chart's guard."""
     for pod in pods:
         for container in pod.spec["containers"]:
             if pod.component in ROLES:
                 words = (*(container.get("command") or [ENTRY_POINT]), *(container.get("args") or []))
+                words = words[len(_GUARD) + 1 :] if words[: len(_GUARD)] == _GUARD else words
                 return () if words == ("python", "-m", "trainer") else words
     return ()
 

@@ -18,6 +18,22 @@ Argument: dict root, replicas. Output: JSON list of messages
 {{- end -}}
 {{- end -}}
 
+{{- /* MultiWorkerMirrored trains in its workers alone. */ -}}
+{{- if and $replicas.chief (eq $strategy "MultiWorkerMirrored") -}}
+{{- $problems = append $problems (include "tf-distributed.problem" (dict
+  "key" "chief.replicas" "got" $replicas.chief "expected" (printf "0 for %s, where worker 0 leads" $strategy)
+  "fix" "Remove chief.replicas.")) -}}
+{{- end -}}
+
+{{- /* Only a custom program can train without a chief, whose part its worker 0 then takes. */ -}}
+{{- if and (not $replicas.chief) (has $strategy (list "OneDevice" "Mirrored" "ParameterServer")) -}}
+{{- if not (and (eq $strategy "ParameterServer") (include "tf-distributed.isOwnProgram" .)) -}}
+{{- $problems = append $problems (include "tf-distributed.problem" (dict
+  "key" "chief.replicas" "got" 0 "expected" "1, because only a command of your own with ParameterServer trains without a chief"
+  "fix" "Remove chief.replicas.")) -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* Only ParameterServer has parameter servers. */ -}}
 {{- if and $replicas.ps (not (has $strategy (list "ParameterServer" "None"))) -}}
 {{- $problems = append $problems (include "tf-distributed.problem" (dict

@@ -19,8 +19,8 @@ Argument: dict root, replicas. Output: JSON list of messages
   "fix" "Set storage.claim or storage.uri, or remove evaluator.replicas.") $about)) -}}
 {{- end -}}
 
-{{- /* After a failure all workers restore from one directory. */ -}}
-{{- if and (eq $values.strategy "MultiWorkerMirrored") (gt .replicas.worker 1) -}}
+{{- /* After a failure all workers restore from one directory. A custom program restores by its own means. */ -}}
+{{- if and (eq $values.strategy "MultiWorkerMirrored") (gt .replicas.worker 1) (not (include "tf-distributed.isOwnProgram" .)) -}}
 {{- $problems = append $problems (include "tf-distributed.problem" (merge (dict
   "expected" (printf "shared storage for %d workers" .replicas.worker)
   "fix" "Set storage.claim or storage.uri, or set worker.replicas: 1.") $about)) -}}
