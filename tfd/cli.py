@@ -6,7 +6,9 @@ from importlib import import_module
 
 import click
 
-_COMMANDS = ("check", "run", "new", "review", "status", "logs", "tensorboard")
+_COMMANDS = ("check", "run", "new", "import", "review", "status", "logs", "tensorboard")
+# `import` is a word of Python, so its module has another name.
+_MODULES = {"import": "import_"}
 
 
 class _Commands(click.Group):
@@ -18,7 +20,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = import_module(f"tfd.commands.{cmd_name}").command
+        command: click.Command = import_module(f"tfd.commands.{_MODULES.get(cmd_name, cmd_name)}").command
         return command
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 from dataclasses import replace
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tfd import assets
-from tfd.jobfile import helm_yaml
+from tfd.jobfile import helm_yaml, writing
 from tfd.jobfile.jobfile import JobFile
 from tfd.kubernetes import CLAIM_END
 from tfd.text import refusal, shown
@@ -44,7 +43,10 @@ def copy(target: str, source: str, *, warm_start: bool) -> Path:
     except (UnicodeDecodeError, helm_yaml.YamlError) as error:
         raise CopyError(f"{old}: {error}") from error
     _check(text, path)
-    _write_new(path, text)
+    try:
+        writing.write(path, text)
+    except FileExistsError:
+        raise CopyError(refusal(str(path), "an existing file", "a new run", "Choose another name.")) from None
     return path
 
 
@@ -64,7 +66,7 @@ def copy_of(text: str, old: Path, *, warm_start: bool) -> str:
     before = document.value
     if not isinstance(before, dict):
         raise CopyError(refusal(str(old), shown(before), "a mapping", f"Run tfd check {old}."))
-    wanted: dict[str, Any] = before | {"chartVersion": _chart_version()}
+    wanted: dict[str, Any] = before | {"chartVersion": chart_version()}
     wanted.pop("state", None)
     if warm_start:
         wanted["warmStartFrom"] = old.stem
@@ -104,7 +106,8 @@ def _flow(value: Any) -> str:  # noqa: ANN401 - a string, or a mapping of one
     return str(value)
 
 
-def _chart_version() -> str:
+def chart_version() -> str:
+    """Return the version of the chart of this `tfd`."""
     return str(helm_yaml.load((assets.CHART / "Chart.yaml").read_text(encoding="utf-8")).value["version"])
 
 
@@ -133,16 +136,3 @@ def _check(text: str, path: Path) -> None:
         draft.write_text(text, encoding="utf-8")
         if problems := JobFile(draft).problems():
             raise CopyError("\n".join(str(replace(problem, path=path)) for problem in problems))
-
-
-def _write_new(path: Path, text: str) -> None:
-    """Write a file that does not exist yet, completely or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        os.link(draft, path)
-    except FileExistsError:
-        raise CopyError(refusal(str(path), "an existing file", "a new run", "Choose another name.")) from None
-    finally:
-        draft.unlink(missing_ok=True)

@@ -23,7 +23,7 @@ from tfd.jobfile.go_scalars import INFINITE, resolve
 from tfd.jobfile.simple_yaml import MAX_BYTES, MAX_DEPTH, MAX_NODES, Document, Key
 from tfd.text import dotted, refusal
 
-__all__ = ["MAX_BYTES", "Document", "Key", "YamlError", "load", "load_all", "refuse_size"]
+__all__ = ["MAX_BYTES", "Document", "Key", "YamlError", "load", "load_all", "load_documents", "refuse_size"]
 
 _TOO_DEEP = (f"more than {MAX_DEPTH} levels", f"at most {MAX_DEPTH} levels", "Write the file with fewer levels.")
 _TOO_MANY = (f"more than {MAX_NODES:,} values", f"at most {MAX_NODES:,} values", "Remove values or nested aliases.")
@@ -84,6 +84,23 @@ def refuse_size(size: int) -> None:
     if size > MAX_BYTES:
         fix = "Move code into an image or to code.git."
         raise YamlError((f"{size:,} bytes", f"at most {MAX_BYTES:,} bytes", fix))
+
+
+def load_documents(text: str) -> list[Document]:
+    """Read all documents of a file of another program, within the limits of `load`; empty ones are left out.
+
+    Raises:
+        YamlError: the text is not valid YAML, is too large, or contains an infinite number.
+
+    """
+    refuse_size(len(text.encode(errors="surrogatepass")))
+    _refuse_excess(text)
+    documents = []
+    for node in _compose(text):
+        document = Document(value=None)
+        document.value = _Builder(document, strict=False).build(node, ())
+        documents += [document] if document.value is not None else []
+    return documents
 
 
 def load_all(text: str) -> list[Any]:
@@ -177,8 +194,10 @@ class _Builder:
                     found.update(source if isinstance(source, dict) else {})
                 continue
             name = self._name(name_node, key)
-            if name in written and self._strict:
+            if name in written:
                 line = self._document.positions[(*key, name)][0]
+                self._document.duplicates.append(((*key, name), line, name_node.start_mark.line + 1))
+            if name in written and self._strict:
                 refused = (f"a duplicate of the key on line {line}", "each key once", "Keep one of the two.")
                 raise self._error(name_node, refused, (*key, name))
             written.add(name)

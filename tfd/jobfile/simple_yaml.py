@@ -38,6 +38,8 @@ class Document:
     positions: dict[Key, tuple[int, int]] = field(default_factory=dict)
     alias: Key | None = None
     """The first key whose value is an alias (``*name``)."""
+    duplicates: list[tuple[Key, int, int]] = field(default_factory=list)
+    """Each key that is written again, without `strict`, and the lines of the first and of the next one."""
 
     def position(self, key: Key) -> tuple[int, int]:
         """Return line and column of `key`, or of its nearest parent in the file."""

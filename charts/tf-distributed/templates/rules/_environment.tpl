@@ -28,8 +28,11 @@ Argument: dict root, replicas. Output: JSON list of messages
 
 {{- /* The container runtime creates a missing folder for root only, so that the program could not write there. */ -}}
 {{- $folder := $values.workingDir | default "" -}}
-{{- $run := printf "%s/%s" (include "tf-distributed.storageDir" .) .root.Release.Name -}}
-{{- if or (hasPrefix "/tmp/" $folder) (hasPrefix (printf "%s/" $run) (printf "%s/" $folder)) -}}
+{{- $isNew := hasPrefix (printf "%s/%s/" (include "tf-distributed.storageDir" .) .root.Release.Name) (printf "%s/" $folder) -}}
+{{- range $mount := prepend $values.mounts (dict "at" "/tmp" "scratch" "the node") -}}
+{{- if and $mount.scratch (hasPrefix (printf "%s/" $mount.at) $folder) -}}{{- $isNew = true -}}{{- end -}}
+{{- end -}}
+{{- if $isNew -}}
 {{- $problems = append $problems (include "tf-distributed.problem" (dict
   "key" "workingDir" "got" (include "tf-distributed.shown" $folder) "expected" "a folder that exists before the run"
   "fix" "Set a folder of the image, or start the program with sh -c 'cd FOLDER && exec PROGRAM'.")) -}}

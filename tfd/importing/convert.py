@@ -1,0 +1,108 @@
+"""Converts a manifest to a job file, part by part."""
+
+from __future__ import annotations
+
+import difflib
+
+from tfd.importing import (
+    environment,
+    metadata,
+    paths,
+    pods,
+    policy,
+    programs,
+    resources,
+    secrets,
+    surroundings,
+    topology,
+    volumes,
+)
+from tfd.importing.context import Context
+from tfd.importing.ledger import UNKNOWN, Line
+from tfd.jobfile.helm_yaml import Key
+from tfd.jobfile.schema import schema_errors
+
+# Where a field has an effect, for those that manifests have in other places.
+_PARENTS = {
+    "annotations": "metadata",
+    "labels": "metadata",
+    "volumeMounts": "containers",
+    "resources": "containers",
+    "env": "containers",
+    "cleanPodPolicy": "runPolicy",
+    "backoffLimit": "runPolicy",
+    "ttlSecondsAfterFinished": "runPolicy",
+    "activeDeadlineSeconds": "runPolicy",
+    "schedulingPolicy": "runPolicy",
+    "restartPolicy": "the role",
+    "volumes": "template.spec",
+    "nodeSelector": "template.spec",
+    "tolerations": "template.spec",
+}
+_OTHER = ("containers", "image", "imagePullPolicy", "workingDir", "command", "args", "affinity")
+_FIELDS = (*_PARENTS, *pods.FIELDS, "replicas", "template", *_OTHER)
+_SIMILAR = 0.75
+
+
+def convert(context: Context) -> None:
+    """Fill the draft and the ledger of an import.
+
+    Raises:
+        RefusedError: a run cannot have the same meaning.
+
+    """
+    topology.decide(context)
+    metadata.read_metadata(context)
+    policy.read_policy(context)
+    pods.read_pods(context)
+    volumes.read_volumes(context)
+    programs.read_images(context)
+    programs.read_program(context)
+    environment.read_environment(context)
+    resources.read_resources(context)
+    volumes.without_storage(context)
+    paths.note_moves(context)
+    paths.point_output_at_the_run(context)
+    surroundings.note_surroundings(context)
+    secrets.hide_secrets(context)
+    programs.finish_program(context)
+    secrets.hide_in_comments(context)
+    _ask_about_refused_values(context)
+    _drop_the_rest(context)
+
+
+def _ask_about_refused_values(context: Context) -> None:
+    """Turn each value of the manifest that the schema refuses into a question with the rule in it."""
+    for refusal in list(schema_errors(context.draft.values)):
+        value = context.draft.get(*refusal.key)
+        if value is not None and not isinstance(value, dict | list) and not context.draft.is_open(refusal.key):
+            _, _, rest = refusal.message.partition(": ")
+            context.draft.ask(*refusal.key, question="which value is allowed here?", hints=(rest,))
+
+
+def _drop_the_rest(context: Context) -> None:
+    """Report every field that no part has read: an unknown one is never lost."""
+    root = context.manifest.root
+    for path, value in list(context.ledger.rest(root.value)):
+        noise = value in (None, {}, [])
+        context.ledger.write(Line(path, "dropped", "", "it is empty" if noise else _unknown(path), noise=noise), value)
+    for key, first, second in _duplicates(context):
+        why = f"the key is on line {first} too; the last one, on line {second}, wins"
+        context.ledger.lines.append(Line(key, "dropped", "", why))
+    if context.manifest.document.alias is not None:
+        context.ledger.note("file", "aliases (*name) are written out, because a job file has none")
+
+
+def _unknown(path: Key) -> str:
+    """Return why a field without a reader is dropped, with the field that its author may have meant."""
+    name = str(path[-1])
+    if parent := _PARENTS.get(name):
+        return f"misplaced: it has an effect below {parent} only"
+    close = difflib.get_close_matches(name, _FIELDS, n=1, cutoff=_SIMILAR)
+    return f"{UNKNOWN}; did its author mean {close[0]}?" if close else UNKNOWN
+
+
+def _duplicates(context: Context) -> list[tuple[Key, int, int]]:
+    prefix = context.manifest.prefix
+    found = context.manifest.document.duplicates
+    return sorted({(key[len(prefix) :], first, second) for key, first, second in found if key[: len(prefix)] == prefix})

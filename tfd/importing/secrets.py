@@ -1,0 +1,65 @@
+"""Keeps secrets out of the job file, and so out of git."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from tfd.importing.context import Context
+from tfd.jobfile.helm_yaml import Key
+from tfd.review.analysis.secrets import Secret, find_secrets
+
+_HIDDEN = "***"
+
+
+def hide_secrets(context: Context) -> None:
+    """Replace what looks like a secret by a reference to a Secret whose name is a TODO."""
+    found = list(find_secrets(context.draft.values))
+    for secret in found:
+        if secret.key[:1] == ("env",) and len(secret.key) == 3:  # noqa: PLR2004 - env, index, value
+            _variable(context, secret)
+        elif secret.key[:1] in (("command",), ("args",)):
+            _word(context, secret)
+    for secret in list(find_secrets(context.draft.values)):
+        if secret.key and isinstance(_value(context, secret.key), str):
+            context.draft.ask(*secret.key, question="a value that is not a secret?")
+            context.ledger.note(str(secret.key[0]), "a value that looks like a secret is left out")
+    context.secrets = [secret.text for secret in found]
+
+
+def _value(context: Context, key: Key) -> Any:  # noqa: ANN401 - any value of a job file
+    return context.draft.get(*key)
+
+
+def _variable(context: Context, secret: Secret) -> None:
+    variable = context.draft.get(*secret.key[:2])
+    if "value" not in variable:
+        return
+    del variable["value"]
+    name = variable["name"]
+    variable["valueFrom"] = {"secretKeyRef": {"key": name}}
+    question = f"which Secret has the value of {name}?"
+    hint = f"Create it with `kubectl create secret generic NAME --from-literal={name}=...`."
+    context.draft.ask(*secret.key[:2], "valueFrom", "secretKeyRef", "name", question=question, hints=(hint,))
+    context.ledger.note("env", f"{name}: a reference to a Secret instead of a value in git")
+
+
+def _word(context: Context, secret: Secret) -> None:
+    words = context.draft.get(str(secret.key[0]))
+    number = secret.key[1] if len(secret.key) > 1 else 0
+    if not isinstance(words, list) or not isinstance(number, int) or secret.text not in words[number]:
+        return
+    name = re.sub(r"\W+", "_", secret.name or "SECRET").strip("_").upper() or "SECRET"
+    words[number] = words[number].replace(secret.text, f"$({name})")
+    if not any(each.get("name") == name for each in context.draft.get("env") or []):
+        key = context.draft.append("env", {"name": name, "valueFrom": {"secretKeyRef": {"key": name}}})
+        question = f"which Secret has the value of {name}?"
+        context.draft.ask(*key, "valueFrom", "secretKeyRef", "name", question=question)
+    context.ledger.note("env", f"{name}: a reference to a Secret instead of a value in git")
+
+
+def hide_in_comments(context: Context) -> None:
+    """Remove secrets from the comments, which repeat words of the manifest."""
+    for secret in context.secrets:
+        for key, lines in context.draft.comments.items():
+            context.draft.comments[key] = [line.replace(secret, _HIDDEN) for line in lines]
