@@ -81,7 +81,11 @@ def jobs(draw: st.DrawFn) -> Values:
     job["description"] = draw(TEXTS)
     job["deadline"] = draw(DURATIONS)
     job["failure"] = {"gracePeriod": draw(DURATIONS), "startTimeout": draw(DURATIONS)}
-    job["scheduling"] = {"gang": draw(st.booleans()), "place": draw(st.sampled_from(["any", "spread", "pack"]))}
+    job["scheduling"] = {
+        "gang": draw(st.booleans()),
+        "place": draw(st.sampled_from(["any", "spread", "pack"])),
+        "queue": draw(st.sampled_from(["", "team"])),
+    }
     job["network"] = {"port": draw(st.integers(1024, 65535))}
     job["state"] = draw(st.sampled_from(["active", "suspended"]))
     return job
@@ -99,6 +103,14 @@ def labels_of_pods(rendered: list[Object]) -> list[dict[str, str]]:
 def selected(rendered: list[Object], selector: dict[str, str]) -> list[str]:
     """Return the components whose pods a selector takes."""
     return sorted(pod[COMPONENT_LABEL] for pod in labels_of_pods(rendered) if selector.items() <= pod.items())
+
+
+def counts_of_kueue(rendered: list[Object]) -> list[tuple[str, int]]:
+    """Return all roles and the tasks that Kueue counts, in alphabetical order; nothing without a queue."""
+    sets = [each for workload in of_kind(rendered, "Workload") for each in workload["spec"]["podSets"]]
+    found = {each["name"]: each["count"] for each in sets}
+    assert list(found) == sorted(found) and all(found.values())
+    return sorted((dict.fromkeys(("chief", "ps", "worker", "evaluator") if found else (), 0) | found).items())
 
 
 def names_in(node: Any) -> list[str]:
@@ -173,9 +185,10 @@ def test_any_valid_job_file(run: str, job: Values) -> None:
         for kind in ("limits", "requests"):
             assert container["resources"][kind].get(job["gpu"]["resource"], "") == wanted
 
-    # The gang holds all tasks of the cluster, without the evaluator.
+    # The gang holds all tasks of the cluster, without the evaluator. The group of Kueue holds all tasks.
     if job["scheduling"]["gang"]:
         assert objects[f"PodGroup/{run}"]["spec"]["schedulingPolicy"]["gang"]["minCount"] == len(addresses)
+    assert counts_of_kueue(rendered) == (sorted(sizes.items()) if job["scheduling"]["queue"] else [])
 
     # The run record and the environment hold numbers and texts as the job file wrote them.
     identity = record(rendered)["identity"]
