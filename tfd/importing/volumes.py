@@ -357,13 +357,8 @@ def without_storage(context: Context) -> None:
         draft.set("storage", "claim", value=context.answers.storage)
         context.ledger.note("storage.claim", "the manifest has no volume; the claim is that of --storage")
         return
-    if draft.get("strategy") == "ParameterServer" or draft.get("evaluator"):
+    if why := _shared_file(context):
         draft.ask("storage", "claim", question="which claim do all tasks of the run share?")
-        why = (
-            "the tasks share a file that ends them with their leader"
-            if not draft.get("evaluator")
-            else "the evaluator reads it"
-        )
         context.ledger.note("storage.claim", f"the manifest has no volume, and the run needs one: {why}")
         return
     words = [*(draft.get("command") or []), *(draft.get("args") or [])]
@@ -378,3 +373,14 @@ def without_storage(context: Context) -> None:
         context.ledger.note(
             "storage.ephemeral", "the manifest has no volume: what the program writes is lost with the pod"
         )
+
+
+def _shared_file(context: Context) -> str:
+    """Return why the tasks of the run need a volume that they share; nothing if they need none."""
+    draft = context.draft
+    if draft.get("strategy") == "ParameterServer":
+        return "a file in it ends the tasks with their leader"
+    if draft.get("evaluator"):
+        return "the evaluator reads the checkpoints"
+    several = draft.get("strategy") == "MultiWorkerMirrored" and draft.get("worker", "replicas") != 1
+    return "a run without `command` keeps its checkpoints there" if several and not draft.get("command") else ""

@@ -137,7 +137,7 @@ def test_quantity_that_the_schema_refuses_is_asked_for() -> None:
     limits = {"memory": "16GiB", "hugepages-2Mi": "1Gi"}
     result = changed_manifest("W2", [], lambda block, pod, each: each.update(resources={"limits": limits}))
     assert ("worker", "resources", "limits", "memory") in {each.key for each in result.questions}
-    assert '# got "16GiB"; expected a Kubernetes quantity above 0.' in result.text
+    assert '# got "16GiB"; expected a Kubernetes quantity above 0' in result.text
     assert fate(result, "hugepages-2Mi")[0] == "dropped"
 
 
