@@ -24,6 +24,7 @@ CASES: Final = [
     other("overflow", steps=3000, precision="mixed_float16"),
     other("random", "one", "mirrored2", "mirrored3", "multi"),
     other("counting"),
+    other("agreement", "multi"),
     other("communication", "multi", precision="mixed_float16"),
     other("Clipped", "one", "mirrored2", "mirrored3", steps=3),
     other("Accumulating", "one", "mirrored2", steps=20),
@@ -153,6 +154,20 @@ def test_what_layers_count_is_the_mean_over_replicas(
 
 def test_step_sums_all_gradients_at_once(results: runner.Results) -> None:
     assert of(results, "communication", "multi0")["reductions"] == 1
+
+
+@pytest.mark.parametrize("process", ["multi0", "multi1"])
+def test_workers_agree_whether_their_data_are_of_the_same_kind(results: runner.Results, process: str) -> None:
+    found = {name: value.item() for name, value in of(results, "agreement", process).items()}
+    own = int(process[-1])
+    other_kind = "on this worker and other ones on another worker; expected the same dtypes and shapes on all workers."
+    assert found.pop("shapes").startswith(
+        f'dataset(context, "train"): got elements (float32 [6, {3 + own}], float32 [6]) {other_kind}'
+    )
+    assert found.pop("dtypes").startswith(
+        f'dataset(context, "train"): got elements ({("float32", "float64")[own]} [6, 3], float32 [6]) {other_kind}'
+    )
+    assert found == {"same": True, "different": False, "empty": True, "data": ""}
 
 
 @pytest.mark.parametrize("kind", ["Clipped", "Accumulating", "Overwriting"])

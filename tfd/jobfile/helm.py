@@ -60,7 +60,7 @@ def template(run: str, team: str, values: Path, chart: Path = assets.CHART) -> s
         return done.stdout
     error = done.stderr.strip()
     if _PREFIX in error:
-        raise HelmError(error.rsplit(_PREFIX, 1)[1].splitlines()[0].strip(), rule=True)
+        raise HelmError(error.rsplit(_PREFIX, 1)[1].partition("\n")[0].strip(), rule=True)
     # Above the error Helm may print warnings.
     raise HelmError(error.rpartition("Error: ")[2])
 

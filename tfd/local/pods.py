@@ -17,13 +17,18 @@ class PodError(Exception):
 
 @dataclass(frozen=True)
 class Mount:
-    """One volumeMount: the kind and name of its volume, its path in the container, and its files if it has any."""
+    """One volumeMount."""
 
     kind: str
-    """persistentVolumeClaim, emptyDir or configMap."""
+    """persistentVolumeClaim, emptyDir, configMap or secret."""
     name: str
+    """Name of the claim, the Secret or the ConfigMap; name of the volume where `tfd run` itself makes the files."""
     path: str
+    """Path in the container."""
     files: Mapping[str, str]
+    """The files of a ConfigMap that was rendered."""
+    folder: str = ""
+    """Folder of the claim that is mounted; empty for all of it."""
 
 
 @dataclass(frozen=True)
@@ -149,13 +154,14 @@ class _Reader:
             volume = volumes[mount["name"]]
             [kind] = set(volume) - {"name"}
             source = volume[kind] or {}
-            files: dict[str, str] = {}
-            if kind == "configMap":
-                data = self._config_maps[source["name"]]
-                items = source.get("items") or [{"key": key, "path": key} for key in data]
-                files = {item["path"]: data[item["key"]] for item in items}
-            name = source.get("claimName", mount["name"])
-            yield Mount(kind, name, mount["mountPath"], files)
+            if source.get("medium") == "Memory":
+                continue  # This machine has a /dev/shm of its own.
+            data = self._config_maps.get(source["name"], {}) if kind == "configMap" else {}
+            items = source.get("items") or [{"key": key, "path": key} for key in data]
+            files = {item["path"]: data[item["key"]] for item in items}
+            fields = () if files else ("claimName", "secretName", "name")
+            name = next(filter(None, map(source.get, fields)), mount["name"])
+            yield Mount(kind, name, mount["mountPath"], files, mount.get("subPath", ""))
 
 
 def expand(text: str, env: Mapping[str, str]) -> str:

@@ -14,6 +14,7 @@ from typing import Final, NoReturn
 
 import tensorflow as tf
 
+from trainer.engine.endless import never_ends
 from trainer.runtime.errors import NOTHING, InvalidTask, Words
 from trainer.runtime.types import Dataset, Json, Tensor
 
@@ -24,6 +25,7 @@ _PARTS: Final = ("features", "labels", "weights")
 _PAIR: Final = 2
 _TUPLE: Final = "a tuple (features, labels) or (features, labels, weights)"
 _BATCHED: Final = "Use batch(context.batch_size, drop_remainder=True)"
+_SIZE: Final = re.compile(r"\[\d+")
 _MESSAGE: Final = re.compile(r"(dataset\(context, \"\w+\"\)): got (.+?); expected (.+?)\. ([A-Z].+?)\.\]", re.DOTALL)
 
 
@@ -101,6 +103,31 @@ def require_same_spec(spec: Json, all_equal: Callable[[str], bool]) -> None:
         )
 
 
+def kind_of(spec: Json) -> str:
+    """Return dtypes and shapes of the elements with the `element_spec` `spec` as text, without the size of a batch."""
+    return _SIZE.sub("[?", _shown(spec))
+
+
+def require_same_kind(kind: str, before: object) -> None:
+    """Refuse training data that are of another kind than before a restart, because the run would mix both.
+
+    Args:
+        kind: The kind of the data, from `kind_of`.
+        before: What `kind` was for the steps of the checkpoint; another type of value if that is unknown.
+
+    Raises:
+        InvalidData: The kind has changed.
+
+    """
+    if isinstance(before, str) and kind != before:
+        raise InvalidData(
+            _key(TRAIN),
+            got=Words(f"elements {kind}"),
+            expected=f"elements {before}, as before the restart",
+            fix="Set data to the same files again, or start a run under a new name",
+        )
+
+
 _ENDED: Final = {
     "got": Words("a dataset that ended"),
     "expected": "an endless dataset",
@@ -121,7 +148,7 @@ def _check_cardinality(dataset: Dataset, split: str) -> None:
     if not tf.executing_eagerly():
         return  # In the graph of a ParameterServer worker, the cardinality is a tensor. The chief checks it before.
     batches = int(dataset.cardinality())
-    endless = batches == tf.data.INFINITE_CARDINALITY
+    endless = never_ends(dataset)
     if split == EVAL and (endless or not batches):
         got, fix = ("an endless dataset", "Remove repeat()") if endless else ("an empty dataset", "Return None")
         _refuse(

@@ -22,6 +22,7 @@ from trainer.task import DataContext, Task
 MOST_BATCHES: Final = 100_000
 """The number of batches after which an evaluation fails if its dataset does not state its length."""
 _LOG_EVERY: Final = 60.0
+_UNKNOWN: Final = f" of an unknown number; the run fails after {MOST_BATCHES:,}"
 LOSS: Final = "loss"
 """The name of the mean loss among the metrics."""
 
@@ -167,7 +168,7 @@ def _counted(dataset: Dataset) -> Iterator[tuple[Tensor, ...]]:
             )
         if time.monotonic() >= log_at:
             log_at = time.monotonic() + _LOG_EVERY
-            log.info("evaluation: %d batches so far", number)
+            log.info("evaluation: %d batches so far%s", number, _UNKNOWN if unknown else "")
         yield batch
 
 

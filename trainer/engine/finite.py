@@ -12,6 +12,7 @@ from typing import Final
 import tensorflow as tf
 
 from trainer import embedding
+from trainer.engine.consensus import Consensus
 from trainer.engine.steps import TrainState
 from trainer.runtime.errors import TaskFailed
 from trainer.runtime.logs import log
@@ -34,45 +35,46 @@ class FiniteCheck:
     such as that of a mask. So it does not watch what begins infinite and is not trained.
     """
 
-    def __init__(self, strategy: Strategy, state: TrainState) -> None:
-        """Choose the variables of `state`, before anything is restored into them."""
-        self._strategy = strategy
-        self._server = isinstance(strategy, tf.distribute.ParameterServerStrategy)
+    def __init__(self, strategy: Strategy, state: TrainState, consensus: Consensus | None = None) -> None:
+        """Choose the variables of `state`, before anything is restored into them.
+
+        Args:
+            strategy: The strategy of the run.
+            state: What the run trains and saves.
+            consensus: Adds up the findings of the workers; None if one task holds all variables.
+
+        """
+        self._consensus = consensus
         found = [*state.model.trainable_variables, *state.optimizer.variables]
         for table in embedding.tables(state.model):
             found += [*table.pieces, *getattr(table.accumulator, "variables", [table.accumulator])]
         found += [each for each in state.model.non_trainable_variables if _begins_finite(each)]
-        self._names = [getattr(each, "path", each.name) for each in found if _is_floating(each)]
-        self._values = [_value(each) for each in found if _is_floating(each)]
-        self._sums = tf.function(lambda: self._everywhere(self._of_sums), autograph=False)
-        self._all = tf.function(lambda: self._everywhere(self._of_elements), autograph=False)
+        found = [each for each in found if _is_floating(each)]
+        self._names = [getattr(each, "path", each.name) for each in found]
+        self._copies = [strategy.experimental_local_results(_value(each)) for each in found]
+        # To trace a graph takes longer than to run all of its operations one by one. But for the variables of other
+        # tasks, each of these operations would be a message.
+        server = isinstance(strategy, tf.distribute.ParameterServerStrategy)
+        self._sum = tf.function(self._sum_of_all, autograph=False) if server else self._sum_of_all
 
     def __call__(self) -> list[str]:
         """Return the names of the variables that are not finite on any replica."""
         # Sums need no memory of the size of a variable, but very large numbers overflow in them.
-        if not self._values or not float(self._sums()):
+        if not any(self._of_all_workers([int(not math.isfinite(float(self._sum())))])):
             return []
-        return [name for name, bad in zip(self._names, self._all().numpy(), strict=True) if bad]
+        counts = self._of_all_workers([int(any(map(_is_bad, copies))) for copies in self._copies])
+        return [name for name, bad in zip(self._names, counts, strict=True) if bad]
 
-    def _everywhere(self, count: Callable[[], Tensor]) -> Tensor:
-        if self._server:
-            return count()
-        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, self._strategy.run(count), axis=None)
+    def _of_all_workers(self, counts: list[int]) -> list[int]:
+        return self._consensus.sum(*counts) if self._consensus else counts
 
-    def _of_sums(self) -> Tensor:
-        return tf.reduce_sum(_not_finite(self._each(tf.reduce_sum)))
-
-    def _of_elements(self) -> Tensor:
-        return tf.stack(self._each(lambda value: tf.reduce_max(_not_finite(value))))
-
-    def _each(self, function: Callable[[Tensor], Tensor]) -> list[Tensor]:
-        """Return `function` of each variable, computed where the variable is."""
-        results = []
-        for value in self._values:
-            with tf.device(value.device if self._server else None):
-                wide = value if value.dtype == tf.float64 else tf.cast(value, tf.float32)
-                results.append(tf.cast(function(wide), tf.float32))
-        return results
+    def _sum_of_all(self) -> Tensor:
+        """Return the sum of all elements of all variables."""
+        sums = []
+        for variable in (each for copies in self._copies for each in copies):
+            with tf.device(variable.device):
+                sums.append(tf.cast(tf.reduce_sum(_wide(variable)), tf.float32))
+        return tf.add_n(sums) if sums else tf.constant(0.0)
 
 
 def _value(variable: Variable) -> Variable:
@@ -84,12 +86,18 @@ def _is_floating(variable: Variable) -> bool:
 
 
 def _begins_finite(variable: Variable) -> bool:
-    return _is_floating(variable) and not float(tf.reduce_max(_not_finite(tf.convert_to_tensor(variable))))
+    return _is_floating(variable) and not _is_bad(tf.convert_to_tensor(variable))
 
 
-def _not_finite(value: Tensor) -> Tensor:
-    """Return 1 for each element that is not finite, else 0."""
-    return tf.cast(tf.math.logical_not(tf.math.is_finite(value)), tf.float32)
+def _is_bad(values: Tensor) -> bool:
+    """Return whether an element of `values` is not finite."""
+    with tf.device(values.device):
+        return not bool(tf.reduce_all(tf.math.is_finite(values)))
+
+
+def _wide(values: Tensor) -> Tensor:
+    """Return `values` in a type in which a sum of many elements does not overflow soon."""
+    return tf.cast(values, tf.float32) if values.dtype.size < tf.float32.size else tf.convert_to_tensor(values)
 
 
 class Guard:

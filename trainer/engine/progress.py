@@ -16,6 +16,7 @@ from tensorflow.compat.v1 import Event, SessionLog
 from trainer.engine.input_wait import InputWait
 from trainer.engine.profiler import Profile
 from trainer.engine.steps import TrainState
+from trainer.runtime import errors
 from trainer.runtime.config import RunRecord, Scalar
 from trainer.runtime.logs import fields, log, number
 from trainer.runtime.types import Tensor
@@ -153,8 +154,8 @@ class Progress:
             inputs = [tf.TensorSpec(each.shape, each.dtype) for each in model.inputs]
             function = tf.function(lambda *args: model(args[0] if len(args) == 1 else list(args), training=False))
             tf.summary.graph(function.get_concrete_function(*inputs).graph)
-        except (AttributeError, TypeError, ValueError) as error:
-            log.info("no graph in TensorBoard: %s", str(error).splitlines()[0])
+        except Exception as error:  # noqa: BLE001, RUF100 - the code of a task may raise any error, and the run trains
+            log.info("no graph in TensorBoard: %s", errors.summary(error))
 
     def segment(self, before: int, step: int, loss: float | None) -> None:
         """Report a segment that ran from step `before` to `step` with the mean loss `loss`; None if it is unknown."""

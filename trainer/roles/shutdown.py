@@ -82,7 +82,7 @@ def _notify_workers(context: Context, message: str) -> None:
         eager.context().report_error_to_cluster(1, text)
         time.sleep(1.0)
     except Exception as error:  # noqa: BLE001, RUF100 - a private function, whose failure only costs restarts
-        log.info("cannot notify the other workers: %s", str(error).splitlines()[0])
+        log.info("cannot notify the other workers: %s", errors.summary(error))
 
 
 def _newest_step(context: Context) -> int:

@@ -40,7 +40,7 @@ from trainer.roles.start_limit import start_limit
 from trainer.runtime.config import DISTRIBUTED
 from trainer.runtime.errors import TrainerExit
 from trainer.runtime.logs import describe, log, style
-from trainer.runtime.types import Strategy
+from trainer.runtime.types import Dataset, Strategy
 from trainer.storage import checkpoints, retry
 from trainer.storage.checkpoints import CheckpointRef, Checkpoints, DamagedError
 from trainer.task import Task, load
@@ -196,7 +196,7 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
     )
     workers = len(context.cluster.tasks.get("worker", ()))
     consensus = Consensus(strategy, workers) if context.record.strategy == "MultiWorkerMirrored" else None
-    finite = FiniteCheck(strategy, state)
+    finite = FiniteCheck(strategy, state, consensus)
     checkpointing.restore(context, saver, consensus, finite)
     copies = replicated.Copies(strategy, state.model, state.unseeded)
     runner = _step_runner(context, task, strategy, state, consensus)
@@ -256,12 +256,29 @@ def _step_runner(
         step=int(state.step.numpy()),
     )
     if context.parameter_server:
-        pipeline(tf.distribute.InputContext())  # A worker builds the data in a graph, which hides their cardinality.
+        # A worker builds the data in a graph, which hides their cardinality.
+        _note_kind(context, pipeline(tf.distribute.InputContext()), state)
         return ParameterServerStepRunner(strategy, state, step, pipeline)
-    data = strategy.distribute_datasets_from_function(pipeline)
+    local: list[Dataset] = []
+
+    def noted(part: tf.distribute.InputContext) -> Dataset:
+        local.append(pipeline(part))
+        return local[-1]
+
+    data = strategy.distribute_datasets_from_function(noted)
     if consensus:
         batches.require_same_spec(data.element_spec, consensus.all_equal)
+    _note_kind(context, local[0], state)
     return SyncStepRunner(strategy, state, step, data)
+
+
+def _note_kind(context: Context, data: Dataset, state: TrainState) -> None:
+    """Write to status.json of which kind the training data are, and refuse another kind than that of a checkpoint."""
+    if status := context.status:
+        kind = batches.kind_of(data.element_spec)
+        if int(state.step.numpy()):
+            batches.require_same_kind(kind, status["data"])
+        status.note(data=kind)
 
 
 def _end(context: Context, task: Task, trained: Trained) -> str:

@@ -25,6 +25,8 @@ Scalar = str | int | float | bool
 _Block = TypeVar("_Block")
 _MAX_STEPS: Final = 10**12
 _MAX_SEED: Final = 2**32 - 1
+_MAX_OF_VARIABLES: Final = 10**9
+_INTEGERS_BELOW: Final = 2**63
 
 
 def _setting(default: Any, **rule: Any) -> Any:  # noqa: ANN401, RUF100 - as dataclasses.field
@@ -177,8 +179,11 @@ def load_log_format(env: Mapping[str, str], given: str | None = None) -> str:
 
 def _env_number(env: Mapping[str, str], key: str, default: int, *, least: int) -> int:
     text = env.get(key) or str(default)
-    if not text.isdecimal() or int(text) < least:
-        raise ConfigError(key, got=text, expected=f"an integer, {least} or more", fix=f"Set {key}={default}")
+    # Python refuses to read a number of thousands of digits.
+    short = text.isdecimal() and len(text) <= len(str(_MAX_OF_VARIABLES))
+    if not short or not least <= int(text) <= _MAX_OF_VARIABLES:
+        rule = f"an integer, {least} to {_MAX_OF_VARIABLES}"
+        raise ConfigError(key, got=text, expected=rule, fix=f"Set {key}={default}")
     return int(text)
 
 
@@ -251,7 +256,7 @@ def _string(value: Json, key: str, *, choices: tuple[str, ...] = ()) -> str:
 
 def _integer(value: Json, key: str, *, least: int, most: int | None = None) -> int:
     # Helm writes large integers as floats, such as 1e+06.
-    whole = isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer()
+    whole = isinstance(value, int | float) and not isinstance(value, bool) and value % 1 == 0
     if not whole or value < least or (most is not None and value > most):
         rule = f"{least} or more" if most is None else f"{least} to {most}"
         raise ConfigError(key, got=value, expected=f"an integer, {rule}", fix=f"Set {key} to an integer, {rule}")
@@ -277,6 +282,9 @@ def _scalars(value: Json, key: str) -> dict[str, Scalar]:
         if not isinstance(scalar, str | int | float | bool):
             expected = "a number, a string, true or false"
             raise ConfigError(f"{key}.{name}", got=scalar, expected=expected, fix=f"Set {key}.{name} to one value")
+        if isinstance(scalar, int) and abs(scalar) >= _INTEGERS_BELOW:
+            expected = f"an integer between -{_INTEGERS_BELOW} and {_INTEGERS_BELOW}"
+            raise ConfigError(f"{key}.{name}", got=scalar, expected=expected, fix="Write it with a decimal point")
     return dict(value or {})
 
 

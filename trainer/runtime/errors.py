@@ -251,4 +251,5 @@ def from_peer(error: BaseException) -> TaskFailed | None:
     _, mark, reported = str(error).partition(TASK_FAILED_MARK)
     if not mark or isinstance(error, TrainerExit):
         return None
-    return TaskFailed(f"a peer has failed{reported.splitlines()[0]}")
+    line, _, _ = reported.partition("\n")  # TensorFlow adds lines about its graph.
+    return TaskFailed(f"a peer has failed{summaries.one_line(line)}")

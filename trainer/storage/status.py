@@ -30,6 +30,7 @@ class Status:
             "lossIsNotANumber": False,
             "lastCheckpoint": before.get("lastCheckpoint"), "restarts": restarts, "metrics": None, "message": "",
             "startup": None, "inputWaitShare": None, "replicas": before.get("replicas"),
+            "data": before.get("data"),
         }  # fmt: skip
 
     def __getitem__(self, name: str) -> Json:

@@ -84,6 +84,7 @@ Argument: dict root. Output: JSON
 {{- range $key := list "chartVersion" "strategy" "image" "command" "args" "env" "trainer" "storage" "data" "warmStartFrom" -}}
 {{- $_ := set $identity $key (index $root.Values $key) -}}
 {{- end -}}
+{{- with $root.Values.mounts -}}{{- $_ := set $identity "mounts" . -}}{{- end -}}
 {{- $_ := set $identity "code" (omit $root.Values.code "image") -}}
 {{- $replicas := dict -}}
 {{- range $role := list "chief" "ps" "worker" "evaluator" -}}
@@ -98,14 +99,6 @@ Argument: dict root. Output: sha256:HEX
 */}}
 {{- define "tf-distributed.hash" -}}
 sha256:{{ include "tf-distributed.identity" . | sha256sum }}
-{{- end }}
-
-{{/*
-Folder of all runs of a storage. The run directory is this folder and the name of the run.
-Argument: dict root. Output: /runs or gs://BUCKET/FOLDER
-*/}}
-{{- define "tf-distributed.storageDir" -}}
-{{ .root.Values.storage.uri | default "/runs" }}
 {{- end }}
 
 {{/*

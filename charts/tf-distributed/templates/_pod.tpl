@@ -100,7 +100,7 @@ Argument: dict root, role. Output: YAML list
   value: {{ include "tf-distributed.tfConfig" . | quote }}
 - name: RUN_DIR
   value: {{ include "tf-distributed.storageDir" . }}/{{ .root.Release.Name }}
-{{- with $values.data.uri | default (empty $values.data.claim | ternary "" "/data") }}
+{{- with include "tf-distributed.dataDir" . }}
 - name: DATA_DIR
   value: {{ . }}
 {{- end }}
@@ -125,58 +125,6 @@ Argument: dict root, role. Output: YAML list
   value: /tmp
 {{- with $values.env }}
 {{ toYaml . }}
-{{- end }}
-{{- end }}
-
-{{/*
-Volumes of a pod: the storage unless it is a bucket, /tmp and, for tasks, code and data.
-Argument: dict root, role. Output: YAML list
-*/}}
-{{- define "tf-distributed.volumes" -}}
-{{- $storage := .root.Values.storage -}}
-- name: tmp
-  emptyDir: {}
-{{- if $storage.ephemeral }}
-- name: runs
-  emptyDir: {}
-{{- else if not $storage.uri }}
-- name: runs
-  persistentVolumeClaim:
-    claimName: {{ $storage.claim | default (include "tf-distributed.name" (dict "root" .root "role" "storage")) | quote }}
-{{- end }}
-{{- if ne .role "tensorboard" }}
-{{- include "tf-distributed.codeVolume" . }}
-{{- end }}
-{{- if and .root.Values.data.claim (ne .role "tensorboard") }}
-- name: data
-  persistentVolumeClaim:
-    claimName: {{ .root.Values.data.claim | quote }}
-{{- end }}
-{{- end }}
-
-{{/*
-Mounts of the volumes. TensorBoard mounts the runs read-only.
-Argument: dict root, role. Output: YAML list
-*/}}
-{{- define "tf-distributed.mounts" -}}
-- name: tmp
-  mountPath: /tmp
-{{- if not .root.Values.storage.uri }}
-- name: runs
-  mountPath: /runs
-  {{- if eq .role "tensorboard" }}
-  readOnly: true
-  {{- end }}
-{{- end }}
-{{- if and (or .root.Values.code.git .root.Values.code.files) (ne .role "tensorboard") }}
-- name: code
-  mountPath: /code
-  readOnly: true
-{{- end }}
-{{- if and .root.Values.data.claim (ne .role "tensorboard") }}
-- name: data
-  mountPath: /data
-  readOnly: true
 {{- end }}
 {{- end }}
 

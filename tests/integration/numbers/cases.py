@@ -59,17 +59,32 @@ def case(precision: str, *, weights: bool, jit: bool, branches: list[Case], stra
 
 
 def whole() -> list[Case]:
-    """Return the cross product, in an order that is random and always the same."""
-    combinations = list(product(OPTIMIZERS, CLIPPING, ACCUMULATION, NORMS, INPUTS, EXTRAS))
-    random.Random(11).shuffle(combinations)
-    branches = [branch(*each) for each in combinations]
-    parts = [branches[at : at + BRANCHES] for at in range(0, len(branches), BRANCHES)]
-    cases = [
-        case(precision, weights=weights, jit=jit, branches=part)
-        for part, precision, weights, jit in product(parts, PRECISIONS, (False, True), (False, True))
-    ]
-    random.Random(12).shuffle(cases)
+    """Return the cross product, in an order that is random and always the same.
+
+    It has each combination of optimizer, clipping, accumulation, normalization, regularizer, precision and weights.
+    XLA, the inputs and the other extras vary along with them: to multiply by them, too, would take days.
+    """
+    draw = random.Random(11)
+    combinations = list(product(OPTIMIZERS, CLIPPING, ACCUMULATION, NORMS, ("regularizer", None)))
+    settings = list(product(PRECISIONS, (False, True)))
+    cases = []
+    for precision, weights in settings:
+        cases += [case(precision, weights=weights, jit=False, branches=part) for part in _parts(combinations, draw)]
+    for number, part in enumerate(_parts(combinations, draw)):
+        precision, weights = settings[number % len(settings)]
+        cases.append(case(precision, weights=weights, jit=True, branches=part))
+    draw.shuffle(cases)
     return cases
+
+
+def _parts(combinations: list[tuple[Any, ...]], draw: random.Random) -> list[list[Case]]:
+    """Return the branches of all combinations, with inputs and extras that are drawn, in the parts of a case each."""
+    others = [each for each in EXTRAS if each != "regularizer"]
+    branches = [
+        branch(optimizer, clipping, accumulation, norm, draw.choice(INPUTS), extra or draw.choice(others))
+        for optimizer, clipping, accumulation, norm, extra in draw.sample(combinations, len(combinations))
+    ]
+    return [branches[at : at + BRANCHES] for at in range(0, len(branches), BRANCHES)]
 
 
 def sample() -> list[Case]:

@@ -25,7 +25,8 @@ import tensorflow as tf
 
 from tests.integration.numbers.cases import STEPS, Case, parts_of, trains
 from tests.integration.numbers.tasks import BATCH, branch_of, task
-from trainer.engine import averages, gradients, replicated
+from trainer.engine import averages, batches, gradients, replicated
+from trainer.engine.consensus import Consensus
 from trainer.engine.loop import StepRunner
 from trainer.engine.pipelines import pipeline_function
 from trainer.engine.steps import (
@@ -216,6 +217,27 @@ def communication(case: Case, name: str, strategy: Any) -> Results:
     return {"reductions": np.array([node.op.startswith("CollectiveReduce") for node in nodes]).sum()}
 
 
+def agreement(case: Case, name: str, strategy: Any) -> Results:
+    """Return what the two workers find out together: whether texts and the specs of their data are equal."""
+    consensus = Consensus(strategy, 2)
+    texts = {"same": "a", "different": f"a{os.environ['TF_CONFIG']}", "empty": ""}
+    found: Results = {text: np.array(consensus.all_equal(value)) for text, value in texts.items()}
+    for what, (width, dtype) in {"data": (3, "float32"), "shapes": (None, "float32"), "dtypes": (3, None)}.items():
+
+        def pipeline(context: Any, width: Any = width, dtype: Any = dtype) -> Any:
+            worker = context.input_pipeline_id
+            x = tf.ones([6, width or 3 + worker], dtype or ("float32", "float64")[worker])
+            return tf.data.Dataset.from_tensors((x, tf.ones([6]))).repeat()
+
+        data = strategy.distribute_datasets_from_function(pipeline)
+        try:
+            batches.require_same_spec(data.element_spec, consensus.all_equal)
+            found[what] = np.array("")
+        except batches.InvalidData as error:
+            found[what] = np.array(str(error))
+    return found
+
+
 def total(shares: Any) -> Any:
     """Return the sum of the gradients of all parts; rows of a table stay apart, as they do in one batch."""
     if isinstance(shares[0], tf.IndexedSlices):
@@ -294,7 +316,13 @@ def strategy(name: str) -> Any:
             return tf.distribute.MirroredStrategy([f"/cpu:{number}" for number in range(int(name[-1]))])
 
 
-KINDS = {"product": trained, "overflow": overflowed, "random": drawn, "communication": communication}
+KINDS = {
+    "product": trained,
+    "overflow": overflowed,
+    "random": drawn,
+    "communication": communication,
+    "agreement": agreement,
+}
 
 
 def results(case: Case, name: str, chosen: Any) -> Results:

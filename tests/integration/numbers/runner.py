@@ -11,6 +11,8 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,11 +36,19 @@ PROCESSES: Final = {
 }
 
 
-def train(cases: list[Case], folder: Path) -> Results:
+POLL_EVERY: Final = 0.1
+
+
+def train(cases: list[Case], folder: Path, stop: threading.Event | None = None) -> Results:
     """Return the results of all cases under all strategies. Their files are in `folder`.
 
+    Args:
+        cases: The cases.
+        folder: An empty folder.
+        stop: Ends the processes when it is set.
+
     Raises:
-        RuntimeError: A process failed.
+        RuntimeError: A process failed, or `stop` is set.
 
     """
     (folder / "cases.json").write_text(json.dumps(cases))
@@ -51,10 +61,15 @@ def train(cases: list[Case], folder: Path) -> Results:
             variables = {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})}
         processes.append(_started(folder, name, strategies, variables))
     try:
-        codes = [process.wait() for process in processes]
+        # A worker waits indefinitely for one that has failed.
+        while None in (codes := [process.poll() for process in processes]) and not any(codes):
+            if stop is not None and stop.wait(POLL_EVERY):
+                raise RuntimeError("stopped")
+            time.sleep(POLL_EVERY)
     finally:
         for process in processes:
             process.kill()
+            process.wait()
     if any(codes):
         raise RuntimeError("\n".join(path.read_text()[-3000:] for path in sorted(folder.glob("*.err"))))
     return loaded(folder)
@@ -72,7 +87,8 @@ def _started(folder: Path, name: str, strategies: list[str], variables: dict[str
     module = f"{__package__}.process"
     command = [sys.executable, "-m", module, str(folder / "cases.json"), str(folder), *strategies]
     with (folder / f"{name}.err").open("w") as errors:
-        return subprocess.Popen(command, env=environment, stderr=errors)
+        # Ctrl-C belongs to the parent, which ends this process.
+        return subprocess.Popen(command, env=environment, stderr=errors, start_new_session=True)
 
 
 def free_addresses(count: int) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from tests.chart.keys import CHANGES, LEAVES
 from tests.chart.rendering import ACCEPTED, EXAMPLES, Values, objects, record, rendered
 from tests.chart.test_classes import immutable
 from tests.unit.review.cases import NEW, OLD
-from tests.unit.review.repositories import DIGEST, RUN, Case, build, changed, commit
+from tests.unit.review.repositories import DIGEST, RUN, Case, build, changed, commit, review_of
 from tfd.assets import CHART
 from tfd.jobfile import helm_yaml
 from tfd.jobfile.helm_yaml import Key
@@ -219,6 +219,15 @@ def test_output_directory_is_where_the_tasks_write(path: Path) -> None:
     directory = fleet.output_directory(run)
     # A TensorBoard-only run and an archived one write nothing.
     assert run.state == "archived" or run.tensorboard_only or places == ({directory} if directory else set())
+
+
+@pytest.mark.parametrize("use", ["data: {claim: big-storage}", "mounts: [{at: /earlier, claim: big-storage}]"])
+def test_new_claim_that_a_merged_run_uses_already_is_refused(use: str, tmp_path: Path) -> None:
+    new = changed(RUN, ("{claim: runs}", "{create: {size: 1Gi}}"))
+    found = review_of(tmp_path / "r", Case({"jobs/vision/big.yaml": new}, {OLD: f"{RUN}{use}\n"}))
+    assert "storage.create: got the new claim big-storage, which jobs/vision/digits-41.yaml already uses; " in "".join(
+        f"{finding.message}" for finding in found.all_findings
+    )
 
 
 SMALL: Values = {"storage": {"claim": "runs"}, "strategy": "ParameterServer"}

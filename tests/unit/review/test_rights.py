@@ -36,6 +36,13 @@ ALL = {
     },
     "storage": {"uri": "gs://bucket/runs"},
     "data": {"claim": "images"},
+    "mounts": [
+        {"at": "/models", "claim": "models", "folder": "bert"},
+        {"at": "/words", "claim": "models", "folder": "words"},
+        {"at": "/keys", "secret": "keys"},
+        {"at": "/settings", "configMap": "tokenizer"},
+        {"at": "/cache", "scratch": "1Gi"},
+    ],
     "warmStartFrom": "digits-41",
     "ps": {"tolerations": [{"operator": "Exists"}]},
     "worker": {
@@ -68,10 +75,14 @@ def test_every_right_of_a_run_has_the_key_that_sets_it() -> None:
     ]
     assert keyed(found.secrets) == [
         ("git-token", "CODE_TOKEN", ("code", "git", "tokenSecret")),
+        ("keys", "mounts[2]", ("mounts", 2, "secret")),
         ("pull", "imagePullSecrets", ("imagePullSecrets",)),
         ("wandb", "B", ("env", 1)),
     ]
-    assert keyed(found.config_maps) == [("settings", "C", ("env", 2))]
+    assert keyed(found.config_maps) == [
+        ("settings", "C", ("env", 2)),
+        ("tokenizer", "mounts[3]", ("mounts", 3, "configMap")),
+    ]
     assert {(each.value, each.key) for each in found.service_accounts} == {("robot", ("serviceAccountName",))}
     assert {each.where for each in found.service_accounts} == {"chief", "ps", "worker", "tensorboard"}
     assert {(each.value, each.where) for each in found.priority_classes} == {
@@ -85,7 +96,10 @@ def test_every_right_of_a_run_has_the_key_that_sets_it() -> None:
         ("nvidia.com/gpu", "worker", ("worker", "tolerations")),
     ]
     assert keyed(found.nodes) == [("pool=a", "worker", ("worker", "nodeSelector"))]
-    assert keyed(found.claims) == [("images", "reads", ("data", "claim"))]
+    assert keyed(found.claims) == [
+        ("images", "reads", ("data", "claim")),
+        ("models", "reads", ("mounts", 0, "claim")),
+    ]
     assert {each.value: each.key for each in found.buckets} == {
         "gs://bucket/runs": ("storage", "uri"),
         "gs://cache/x": ("trainer",),
@@ -120,6 +134,13 @@ def test_files_of_the_job_file_and_a_new_claim_are_named() -> None:
     assert found.claims == ()
 
 
+def test_shared_memory_and_scratch_space_request_nothing_more() -> None:
+    """Shared memory is within the memory of its task, and scratch space is a limit."""
+    job = {"storage": {"claim": "runs"}, "strategy": "ParameterServer"}
+    more = {"mounts": [{"at": "/cache", "scratch": "1Ti"}], "worker": {"shm": "2Gi"}}
+    assert rights(job | more).request == rights(job).request
+
+
 @pytest.mark.parametrize("path", [*EXAMPLES, *ACCEPTED], ids=lambda path: path.stem)
 def test_no_reference_in_any_rendered_object_is_missed(path: Path) -> None:
     """A plain search for the fields of Kubernetes finds the same as the rights."""
@@ -134,6 +155,7 @@ def test_no_reference_in_any_rendered_object_is_missed(path: Path) -> None:
     assert names(found.secrets) == {
         *(each["name"] for each in fields(everything, "secretKeyRef")),
         *(each["name"] for many in fields(everything, "imagePullSecrets") for each in many),
+        *fields(everything, "secretName"),
     }
     assert (
         names(found.config_maps)

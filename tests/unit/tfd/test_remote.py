@@ -43,6 +43,16 @@ def test_status_of_a_running_run(cluster: Cluster) -> None:
     assert "--namespace vision" in cluster.asked()[-1]
 
 
+def test_status_of_a_run_without_pods_is_read_where_tensorboard_mounts_the_storage(cluster: Cluster) -> None:
+    config = record()
+    run = json.loads(config["data"]["run.json"])
+    run["identity"]["storage"] = {"claim": "runs", "at": "/train"}
+    config["data"]["run.json"] = json.dumps(run)
+    cluster.answers |= {"items": [config, job("chief", suspend=True), pod("tensorboard", 0)], "status": STATUS}
+    assert cluster.status()["progress"]["source"] == "status.json"
+    assert any("little-tensorboard-0-0 -- cat /train/little/status.json" in line for line in cluster.asked())
+
+
 def test_status_names_why_a_task_does_not_start(cluster: Cluster) -> None:
     scheduled = [{"type": "PodScheduled", "status": "True"}]
     no_place = [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes: 1 Insufficient nvidia.com/gpu."}]

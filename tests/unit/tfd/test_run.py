@@ -275,6 +275,52 @@ def test_secret_comes_from_the_shell(local_run: LocalRun, monkeypatch: pytest.Mo
     assert local_run.run()[0] == 0
 
 
+FOLDERS = """\
+storage: {claim: runs, at: /train}
+data: {claim: images, at: /images}
+mounts:
+  - {at: /models, claim: models, folder: bert/base}
+  - {at: /earlier, claim: runs, folder: before/export}
+  - {at: /keys, secret: keys}
+  - {at: /settings, configMap: tokenizer}
+  - {at: /cache, scratch: 1Gi}
+chief: {shm: 1Gi}
+"""
+GIVEN = ("claims/images", "claims/models/bert/base", "secrets/keys", "configmaps/tokenizer")
+
+
+def test_folders_of_a_task_are_folders_of_this_machine(local_run: LocalRun) -> None:
+    script = 'cat "$0" "$1" "$2" "$3" "$DATA_DIR/word"; : > "$4"; echo "$5 $RUN_DIR"'
+    words = ["/models/word", "/earlier/word", "/keys/word", "/settings/word", "/cache/word", "/dev/shm/word"]
+    local_run.write(f"command: {json.dumps(['sh', '-ec', script, *words])}\n{FOLDERS}")
+    runs = local_run.folder / "runs"
+    for name in (*(f".tfd/{each}" for each in GIVEN), "before/export"):
+        (runs / name).mkdir(parents=True)
+        (runs / name / "word").write_text(f"{name}\n")
+    code, out, err = local_run.run()
+    assert code == 0, out + err
+    assert local_run.log("chief-0").splitlines() == [
+        ".tfd/claims/models/bert/base", "before/export", ".tfd/secrets/keys", ".tfd/configmaps/tokenizer",
+        ".tfd/claims/images", f"/dev/shm/word {runs}/little",
+    ]  # fmt: skip
+    assert list((local_run.state / "little-chief-0").glob("mount-*/word"))
+
+
+def test_each_missing_folder_is_named_before_the_run_starts(local_run: LocalRun) -> None:
+    local_run.write(f"command: [touch, started]\n{FOLDERS}")
+    code, _, err = local_run.run()
+    assert code == 2
+    found = dict(line.split(": got no folder ") for line in err.splitlines())
+    assert found.keys() == {"/images", "/models", "/keys", "/settings"}
+    assert found["/models"] == (
+        f"{local_run.folder}/runs/.tfd/claims/models/bert/base; expected the files that the cluster keeps in the "
+        "claim models. Create this folder with the files, or a link to a folder that has them."
+    )
+    assert "the Secret keys" in found["/keys"]
+    assert "the ConfigMap tokenizer" in found["/settings"]
+    assert not local_run.state.exists()
+
+
 def test_run_has_its_own_network_namespace_where_the_machine_allows_one(local_run: LocalRun) -> None:
     local_run.write(job("ls /sys/class/net; readlink /proc/self/ns/net", strategy="OneDevice"))
     code, out, _ = local_run.run()

@@ -136,15 +136,28 @@ def dataset_inputs() -> bool:
 
 
 def dataset_classes() -> bool:
+    from trainer.engine.endless import END_WITH_INPUT
     from trainer.inputs import _BATCHES, _ONE_TO_ONE
 
     data = tf.data.Dataset.range(3)
     found = [
         data.batch(2), data.batch(2, num_parallel_calls=2), data.map(lambda x: x), data.prefetch(1),
         data.map(lambda x: x, num_parallel_calls=2), data.with_options(tf.data.Options()),
-        tf.data.Dataset.zip(data, data), data.apply(tf.data.experimental.assert_cardinality(3)),
+        tf.data.Dataset.zip(data, data),
     ]  # fmt: skip
-    return {type(each).__name__ for each in found} == _BATCHES | _ONE_TO_ONE
+    counted = data.apply(tf.data.experimental.assert_cardinality(3))
+    nested = data.map(lambda x: x[None])
+    more = [
+        data.cache(), data.filter(lambda x: x > 0), data.flat_map(tf.data.Dataset.range), data.ignore_errors(),
+        data.interleave(tf.data.Dataset.range), data.interleave(tf.data.Dataset.range, num_parallel_calls=2),
+        nested.padded_batch(2), data.scan(0, lambda state, x: (state, x)), data.shuffle(3), nested.unbatch(),
+        nested.unbatch()._inputs()[0], data.unique(),
+    ]  # fmt: skip
+
+    def names(datasets: list[Any]) -> set[str]:
+        return {type(each).__name__ for each in datasets}
+
+    return names([*found, counted]) == _BATCHES | _ONE_TO_ONE and names([*found, *more]) == END_WITH_INPUT
 
 
 def zeros_for_data() -> bool:

@@ -18,6 +18,8 @@ from tfd.review.sources.workloads import Container, ResourceRequest, Workload
 _OWN_PREFIXES = ("app.kubernetes.io", "helm.sh", "tf-distributed.github.io")
 _OWN_NAMES = (f"{KUEUE}/is-group-workload",)
 _BUCKET = re.compile(r"gs://[^\s\"'`,;|&<>(){}\[\]\\]+")
+# The volume of an item of `mounts`.
+_MOUNT = re.compile("mount-([0-9])")
 # What the chart puts before a custom program; the mode follows.
 _GUARD = ("sh", "/etc/tf-distributed/guard.sh")
 # The code container of the chart, whose Secret and image have keys of their own.
@@ -229,7 +231,8 @@ def _secrets(pods: list[Workload], volumes: _Volumes, places: dict[str, Key]) ->
             yield Right(each["name"], "imagePullSecrets", ("imagePullSecrets",))
     for volume, _ in volumes:
         if secret := volume.get("secret"):
-            yield Right(secret.get("secretName") or secret["name"], f"volume {volume['name']}")
+            name = secret.get("secretName") or secret["name"]
+            yield Right(name, *_place(volume, "secret"))
 
 
 def _config_maps(
@@ -242,7 +245,7 @@ def _config_maps(
                 yield Right(reference["name"], variable, places.get(variable, ()))
     for volume, _ in volumes:
         if "configMap" in volume and volume["configMap"].get("name") not in own:
-            yield Right(volume["configMap"]["name"], f"volume {volume['name']}")
+            yield Right(volume["configMap"]["name"], *_place(volume, "configMap"))
 
 
 def _taints(pods: Iterable[Workload]) -> Iterator[Right]:
@@ -267,7 +270,15 @@ def _claims(volumes: _Volumes, own: set[str]) -> Iterator[Right]:
     for volume, writes in volumes:
         name = (volume.get("persistentVolumeClaim") or {}).get("claimName")
         if name and name not in own:
-            yield Right(name, "writes" if writes else "reads", keys.get(volume["name"], ()))
+            key = keys.get(volume["name"]) or _place(volume, "claim")[1]
+            yield Right(name, "writes" if writes else "reads", key)
+
+
+def _place(volume: dict[str, Any], kind: str) -> tuple[str, Key]:
+    """Return the item of `mounts` that a volume is of, in words and with its key; else the volume and no key."""
+    if found := _MOUNT.fullmatch(volume["name"]):
+        return f"mounts[{found[1]}]", ("mounts", int(found[1]), kind)
+    return f"volume {volume['name']}", ()
 
 
 def _new_claims(objects: Iterable[Object]) -> Iterator[Right]:

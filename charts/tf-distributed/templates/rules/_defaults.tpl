@@ -6,7 +6,7 @@ Argument: none. Output: JSON
 */}}
 {{- define "tf-distributed.defaultKeys" -}}
 {
-"": ["strategy", "image", "env", "trainer", "code", "data", "chief", "ps", "worker", "evaluator", "state", "deadline", "retries", "tensorboard", "owner", "description", "labels", "logFormat", "imagePullPolicy", "imagePullSecrets", "serviceAccountName", "runAsUser", "gpu", "failure", "scheduling", "network"],
+"": ["strategy", "image", "env", "trainer", "code", "data", "mounts", "chief", "ps", "worker", "evaluator", "state", "deadline", "retries", "tensorboard", "owner", "description", "labels", "logFormat", "imagePullPolicy", "imagePullSecrets", "serviceAccountName", "runAsUser", "gpu", "failure", "scheduling", "network"],
 "trainer": ["task", "steps", "batchSize", "seed", "checkpointEvery", "keepCheckpoints", "summaryEvery", "precision", "jitCompile", "profileSteps", "hyperparameters"],
 "code": ["image"],
 "data": ["claim", "uri"],

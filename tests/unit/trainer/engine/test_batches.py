@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import tensorflow as tf
@@ -70,11 +70,43 @@ def test_spec_that_is_not_one_of_training_batches_is_refused(dataset: Callable[[
     assert error.value.code == exit_codes.FAILED
 
 
+FOREVER: Final[list[Callable[[], Any]]] = [
+    lambda: examples().repeat().filter(lambda x, y: y < 7).batch(SIZE),
+    lambda: tf.data.Dataset.range(2).repeat().flat_map(lambda _: examples()).batch(SIZE).prefetch(1),
+    lambda: tf.data.Dataset.range(2).repeat().shuffle(2).interleave(lambda _: examples()).batch(SIZE),
+    lambda: tf.data.Dataset.zip(
+        examples().repeat().filter(lambda x, y: y < 7), tf.data.Dataset.counter().filter(lambda n: n > 2)
+    ).map(lambda example, _: example).batch(SIZE),
+    lambda: valid().filter(lambda x, y: y[0] < 99).unbatch().batch(SIZE),
+    lambda: examples().repeat().filter(lambda x, y: y < 7).map(lambda x, y: (x, y)).cache().batch(SIZE),
+]  # fmt: skip
+"""Data that never end, whose length is unknown in TensorFlow."""
+ENDING: Final[list[Callable[[], Any]]] = [
+    lambda: examples().repeat().filter(lambda x, y: y < 7).take(20).batch(SIZE),
+    lambda: examples().repeat().take_while(lambda x, y: y < 7).batch(SIZE),
+    lambda: examples().filter(lambda x, y: y < 7).batch(SIZE),
+    lambda: tf.data.Dataset.zip(examples().repeat().filter(lambda x, y: y < 7), tf.data.Dataset.range(8)).map(
+        lambda example, _: example
+    ).batch(SIZE),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dataset", ENDING)
+def test_held_out_data_that_end_are_accepted(dataset: Callable[[], Any]) -> None:
+    assert sum(1 for _ in check(dataset(), EVAL)) > 0
+
+
+@pytest.mark.parametrize("dataset", FOREVER)
+def test_length_of_data_that_never_end_may_be_unknown_to_tensorflow(dataset: Callable[[], Any]) -> None:
+    assert int(dataset().cardinality()) == tf.data.UNKNOWN_CARDINALITY, "or the case shows nothing"
+
+
 @pytest.mark.parametrize(
     ("dataset", "message"),
     [
         (valid, "got an endless dataset; expected each example of the evaluation split once."),
         (lambda: valid().take(0), "got an empty dataset; expected each example of the evaluation split once."),
+        *((each, "got an endless dataset; expected each example of the evaluation split once.") for each in FOREVER),
         (lambda: of((X, Y[:2])).take(1), "got labels float32 [2]; expected the batch as the first dimension"),
         (lambda: of((X, Y, X)).take(1), "got weights float32 [4, 3]; expected one weight per example"),
         (examples, "got labels int32 []; expected the batch as the first dimension of each tensor, 3"),

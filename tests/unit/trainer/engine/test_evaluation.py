@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -66,8 +68,8 @@ def test_weights_of_shape_batch_1_count_as_weights_of_shape_batch() -> None:
 
 def endless() -> Any:
     """Return data without an end, which do not state that."""
-    batch = (tf.zeros([4, 1]), tf.ones([4]))
-    return tf.data.Dataset.from_tensors(batch).repeat().filter(lambda x, y: True)
+    specs = (tf.TensorSpec([4, 1]), tf.TensorSpec([4]))
+    return tf.data.Dataset.from_generator(lambda: repeat((np.zeros([4, 1]), np.ones([4]))), output_signature=specs)
 
 
 def test_data_of_unknown_length_that_never_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,8 @@ def test_integer_may_be_written_as_a_float(raw: dict[str, Any]) -> None:
         ("steps", "10", 'trainer.steps: got "10"; expected an integer'),
         ("steps", float("nan"), "trainer.steps: got NaN; expected an integer"),
         ("steps", float("inf"), "trainer.steps: got Infinity; expected an integer"),
+        ("steps", 10**400, "trainer.steps: got 1000"),
+        ("steps", -(10**400), "trainer.steps: got -1000"),
         ("batchSize", -1, "trainer.batchSize: got -1; expected an integer"),
         ("seed", -1, "trainer.seed: got -1; expected an integer, 0 to 4294967295."),
         ("checkpointEvery", 0, "trainer.checkpointEvery: got 0"),
@@ -49,6 +51,13 @@ def test_integer_may_be_written_as_a_float(raw: dict[str, Any]) -> None:
         ("task", "", 'trainer.task: got ""'),
         ("hyperparameters", [1], "trainer.hyperparameters: got [1]"),
         ("hyperparameters", {"a": [1]}, "trainer.hyperparameters.a: got [1]"),
+        (
+            "hyperparameters",
+            {"a": 2**63},
+            "trainer.hyperparameters.a: got 9223372036854775808; expected an integer bet",
+        ),
+        ("hyperparameters", {"a": -(10**400)}, "trainer.hyperparameters.a: got -1000"),
+        ("earlyStopping", {"metric": "a", "minDelta": 10**400}, "trainer.earlyStopping.minDelta: got 1000"),
     ],
 )
 def test_refusal_of_an_invalid_value_has_its_key_and_the_rule(
@@ -98,9 +107,11 @@ def test_settings_come_from_the_environment() -> None:
     assert settings.termination_log is None
 
 
-@pytest.mark.parametrize("value", ["-1", "1.5", "x", "0"])
+@pytest.mark.parametrize("value", ["-1", "1.5", "x", "0", "1000000001", "9" * 5000])
 def test_refusal_of_an_invalid_setting_has_its_variable_and_the_rule(value: str) -> None:
-    with pytest.raises(ConfigError, match=rf'TRAINER_START_TIMEOUT: got "{value}"; expected an integer, 1 or more'):
+    with pytest.raises(
+        ConfigError, match=rf'TRAINER_START_TIMEOUT: got "{value[:79]}.*; expected an integer, 1 to 1000000000'
+    ):
         load_runtime_env({"RUN_DIR": "/runs/a", "TRAINER_START_TIMEOUT": value})
 
 

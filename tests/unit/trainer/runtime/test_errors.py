@@ -76,6 +76,13 @@ def test_permanent_failure_of_a_peer_is_read_from_the_error_text() -> None:
     assert errors.from_peer(ValueError("boom")) is None
 
 
+@pytest.mark.parametrize("rest", ["", "\n", "\nmore", "\r"])
+def test_permanent_failure_of_a_peer_may_have_no_text(rest: str) -> None:
+    reported = errors.from_peer(ValueError(f"aborted by: {errors.TASK_FAILED_MARK}{rest}"))
+    assert reported is not None
+    assert errors.summary(reported) == "a peer has failed"
+
+
 @pytest.mark.parametrize(
     ("error", "line"),
     [
