@@ -294,7 +294,7 @@ def _set_storage(context: Context, volume: Volume, shares: list[Volume]) -> None
     _set_place(context, volume, "storage")
     reasons = [why, "" if len(volume.roles) == len(context.replicas) else _EVERY, _folder_words(volume)]
     text = "; ".join(each for each in reasons if each)
-    volume.settle("storage", text or "results stay at their path", changed=bool(text))
+    volume.settle("storage", text or "the claim stays at its path", changed=bool(text))
 
 
 def _folder_words(volume: Volume) -> str:

@@ -180,7 +180,7 @@ def test_json_of_any_indentation_is_read(indent: Any) -> None:
         ("{%- if x %}\nkind: TFJob\n", "file: got the placeholder {%- if x %}; "),
         ('local k = import "k.libsonnet";\n{ kind: "TFJob" }\n', "file: got jsonnet (local k =); "),
         (
-            "apiVersion: kubeflow.org/v1beta1\nkind: Experiment\nspec:\n  template: |\n    kind: TFJob\n    name: {{.Trial}}\n",
+            "kind: Experiment\nspec:\n  template: |\n    kind: TFJob\n    name: {{.Trial}}\n",
             "file: got the placeholder {{.Trial}}; ",
         ),
         ('{"nbformat": 4, "cells": []}', "file: got a notebook; "),
