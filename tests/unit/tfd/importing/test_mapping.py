@@ -415,3 +415,11 @@ def test_code_below_root_needs_another_user() -> None:
     assert [each.key for each in result.questions] == [("runAsUser",)]
     assert key(result, "chief", "replicas") == 0
     assert key(result, "workingDir") == "/root"
+
+
+def test_volumes_of_two_roles_at_one_path_are_asked_about() -> None:
+    manifest = build("P1 W2", ["memory", "claim /a"])
+    text = json.dumps(manifest).replace('"team-results"', '"team-second"', 1)
+    result = imported(text, script="every-task", storage="team-results")
+    assert key(result, "storage") == {"claim": "team-results", "at": "/a"}
+    assert [each.key for each in result.questions] == [("mounts", 0, "at")]
