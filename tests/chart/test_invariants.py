@@ -79,7 +79,7 @@ def jobs(draw: st.DrawFn) -> Values:
     job["description"] = draw(TEXTS)
     job["deadline"] = draw(DURATIONS)
     job["failure"] = {"gracePeriod": draw(DURATIONS), "startTimeout": draw(DURATIONS)}
-    job["scheduling"] = {"gang": draw(st.booleans())}
+    job["scheduling"] = {"gang": draw(st.booleans()), "queue": draw(st.sampled_from(["", "team"]))}
     job["network"] = {"port": draw(st.integers(1024, 65535))}
     job["state"] = draw(st.sampled_from(["active", "suspended"]))
     return job
@@ -96,6 +96,17 @@ def labels_of_pods(rendered: list[Object]) -> list[dict[str, str]]:
 def selected(rendered: list[Object], selector: dict[str, str]) -> list[str]:
     """Return the components whose pods a selector takes."""
     return sorted(pod[COMPONENT_LABEL] for pod in labels_of_pods(rendered) if selector.items() <= pod.items())
+
+
+def counts_of_kueue(rendered: list[Object]) -> list[tuple[str, int]]:
+    """Return the roles that Kueue counts, in its order, and their tasks; roles without tasks in their place."""
+    sets = [each for workload in of_kind(rendered, "Workload") for each in workload["spec"]["podSets"]]
+    assert all(each["count"] for each in sets)
+    roles = ("chief", "evaluator", "ps", "worker") if sets else ()
+    empty = [(role, 0) for role in roles if role not in [each["name"] for each in sets]]
+    found = [(each["name"], each["count"]) for each in sets]
+    assert found == sorted(found)
+    return sorted(found + empty)
 
 
 def names_in(node: Any) -> list[str]:
@@ -170,9 +181,10 @@ def test_any_valid_job_file(run: str, job: Values) -> None:
         for kind in ("limits", "requests"):
             assert container["resources"][kind].get(job["gpu"]["resource"], "") == wanted
 
-    # The gang holds all tasks of the cluster, without the evaluator.
+    # The gang holds all tasks of the cluster, without the evaluator. The group of Kueue holds all tasks.
     if job["scheduling"]["gang"]:
         assert objects[f"PodGroup/{run}"]["spec"]["schedulingPolicy"]["gang"]["minCount"] == len(addresses)
+    assert counts_of_kueue(rendered) == (sorted(sizes.items()) if job["scheduling"]["queue"] else [])
 
     # The run record and the environment hold numbers and texts as the job file wrote them.
     identity = record(rendered)["identity"]

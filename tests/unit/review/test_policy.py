@@ -10,7 +10,7 @@ from tests.unit.review.cases import CASES, FASTER, MERGED, NEW
 from tests.unit.review.repositories import DIGEST, RUN, VERSION, Case, Files, build, changed, commit, review_of
 from tfd.jobfile import helm_yaml
 from tfd.review.analysis.findings import Level
-from tfd.review.analysis.policy_file import RulesError, load_rules
+from tfd.review.analysis.policy_file import DEFAULT, RulesError, load_rules
 from tfd.review.analysis.pull_request import review_pull_request
 from tfd.review.sources.git import Repository
 
@@ -86,6 +86,14 @@ def levels(repository: Repository, rule: str, *approvals: str) -> list[Level]:
 
 def test_every_rule_has_a_violation() -> None:
     assert sorted(VIOLATIONS) == sorted(RULES)
+
+
+def test_nobody_may_waive_a_rule_before_a_team_sets_logins() -> None:
+    """A login such as `maintainers` may belong to anybody on GitHub."""
+    waivers = [settings["waiver"] for settings in helm_yaml.load(WRITTEN).value["rules"].values()]
+    assert waivers + [settings["waiver"] for settings in DEFAULT.by_name.values()] == [[]] * (
+        len(RULES) + len(DEFAULT.by_name)
+    )
 
 
 @pytest.mark.parametrize("rule", VIOLATIONS)
