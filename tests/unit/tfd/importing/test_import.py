@@ -13,7 +13,8 @@ from tests.unit.tfd.importing.shapes import build
 from tfd.cli import main
 from tfd.importing.draft import TODO
 from tfd.importing.manifest import UnreadableError
-from tfd.jobfile import helm_yaml
+from tfd.jobfile import helm, helm_yaml
+from tfd.jobfile.helm import HelmError
 from tfd.jobfile.jobfile import JobFile
 
 COMPLETE = build("W1", ["memory"])
@@ -316,6 +317,8 @@ def test_todo_is_refused_at_its_key(roles: str, uses: list[str], key: str, tmp_p
     path.write_text(result.text)
     refusals = [problem for problem in JobFile(path).problems() if problem.key == question.key]
     assert [f'got "{TODO}{question.text[:20]}' in problem.message for problem in refusals] == [True]
+    with pytest.raises(HelmError):  # Argo CD renders the file with Helm
+        helm.template("run-1", "vision", path)
     comment = result.text.splitlines()[refusals[0].line - 2].strip()
     assert comment.startswith("# ")
 
