@@ -33,7 +33,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.dictionaries(TEXTS, VALUES, min_size=1, max_size=4), st.data())
 def test_written_values_read_back(values: dict[str, Any], data: st.DataObject) -> None:
     names = [(name,) for name in values] + [(name, 0) for name in values] + [(name, "a") for name in values]
