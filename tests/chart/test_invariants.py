@@ -99,14 +99,11 @@ def selected(rendered: list[Object], selector: dict[str, str]) -> list[str]:
 
 
 def counts_of_kueue(rendered: list[Object]) -> list[tuple[str, int]]:
-    """Return the roles that Kueue counts, in its order, and their tasks; roles without tasks in their place."""
+    """Return all roles and the tasks that Kueue counts, in alphabetical order; nothing without a queue."""
     sets = [each for workload in of_kind(rendered, "Workload") for each in workload["spec"]["podSets"]]
-    assert all(each["count"] for each in sets)
-    roles = ("chief", "evaluator", "ps", "worker") if sets else ()
-    empty = [(role, 0) for role in roles if role not in [each["name"] for each in sets]]
-    found = [(each["name"], each["count"]) for each in sets]
-    assert found == sorted(found)
-    return sorted(found + empty)
+    found = {each["name"]: each["count"] for each in sets}
+    assert list(found) == sorted(found) and all(found.values())
+    return sorted((dict.fromkeys(("chief", "ps", "worker", "evaluator") if found else (), 0) | found).items())
 
 
 def names_in(node: Any) -> list[str]:
