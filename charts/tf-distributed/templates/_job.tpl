@@ -63,7 +63,7 @@ Argument: dict root. Output: JSON list
 */}}
 {{- define "tf-distributed.permanentExitCodes" -}}
 {{- $values := .root.Values -}}
-{{- $codes := empty $values.command | ternary (list 1 2 76 126 127) (list 2 76 126 127) -}}
+{{- $codes := hasKey $values "command" | ternary (list 2 76 126 127) (list 1 2 76 126 127) -}}
 {{- if hasKey $values.failure "permanentExitCodes" -}}
 {{- $codes = $values.failure.permanentExitCodes -}}
 {{- end -}}
