@@ -21,11 +21,12 @@ ROLES = ("chief", "ps", "worker", "evaluator")
 UNSET = object()
 """In a change: the key is left out."""
 
+MEMORY: Values = {"resources": {"limits": {"memory": "3Gi"}}}
 # ParameterServer has all roles; with GPUs the resource that counts them shows.
 BASE: Values = {
     "strategy": "ParameterServer",
     "storage": {"claim": "runs"},
-    "chief": {"gpus": 1},
+    "chief": {"gpus": 1, **MEMORY},
     "evaluator": {"replicas": 1},
 }
 
@@ -99,7 +100,8 @@ def _role_changes(role: str) -> dict[str, Change]:
         f"{role}.resources.requests": Change({"cpu": 1}, {"cpu": 2}),
         f"{role}.resources.limits": Change({"memory": "3Gi"}, {"memory": "4Gi"}),
         # 0 is all that parameter servers may have.
-        f"{role}.gpus": Change(0, 1 if role == "ps" else 2),
+        f"{role}.gpus": Change(0, 1 if role == "ps" else 2, beside=MEMORY),
+        f"{role}.image": Change(UNSET, "trainer:2"),
         f"{role}.shm": Change(UNSET, "1Gi"),
         f"{role}.nodeSelector": Change({"pool": "a"}, {"pool": "b"}),
         f"{prefix}.key": Change("gpu", "spot", beside={"operator": "Exists"}),
@@ -179,6 +181,7 @@ CHANGES: dict[str, Change] = DERIVED | {
     "chartVersion": Change(UNSET, "0.1.0"),
     "image": Change("trainer:1", "trainer:2"),
     "command": Change(UNSET, ["python", "train.py"]),
+    "workingDir": Change(UNSET, "/opt/train"),
     "args": Change(UNSET, ["--fast"]),
     "env[].name": Change("A", "B", beside={"value": "x"}),
     "env[].value": Change("x", "y", beside={"name": "A"}),
@@ -212,6 +215,7 @@ CHANGES: dict[str, Change] = DERIVED | {
     "serviceAccountName": Change("", "trainer"),
     "gpu.resource": Change("nvidia.com/gpu", "amd.com/gpu"),
     "failure.permanentExitCodes": Change(UNSET, [3]),
+    "podAnnotations": Change({}, {"karpenter.sh/do-not-disrupt": "true"}),
     "scheduling.priorityClassName": Change("", "high"),
     "scheduling.queue": Change("", "team"),
     "scheduling.priority": Change("", "high", beside={"queue": "team"}),

@@ -60,6 +60,8 @@ def jobs(draw: st.DrawFn) -> Values:
         gpus["evaluator"] = draw(st.integers(0, 2))
     for role, number in gpus.items():
         job.setdefault(role, {})["gpus"] = number
+        if number:
+            job[role]["resources"] = {"limits": {"memory": draw(st.sampled_from(["4Gi", None]))}}
         if draw(st.booleans()):
             job[role]["shm"] = draw(st.sampled_from(["64Mi", "2Gi", "2G"]))
     shares = {"Mirrored": gpus.get("chief", 1), "MultiWorkerMirrored": job.get("worker", {}).get("replicas", 1)}
@@ -79,13 +81,18 @@ def jobs(draw: st.DrawFn) -> Values:
     job["description"] = draw(TEXTS)
     job["deadline"] = draw(DURATIONS)
     job["failure"] = {"gracePeriod": draw(DURATIONS), "startTimeout": draw(DURATIONS)}
-    job["scheduling"] = {"gang": draw(st.booleans()), "queue": draw(st.sampled_from(["", "team"]))}
+    job["scheduling"] = {
+        "gang": draw(st.booleans()),
+        "place": draw(st.sampled_from(["any", "spread", "pack"])),
+        "queue": draw(st.sampled_from(["", "team"])),
+    }
     job["network"] = {"port": draw(st.integers(1024, 65535))}
     job["state"] = draw(st.sampled_from(["active", "suspended"]))
     return job
 
 
 RESERVED = {"TF_CLUSTER", "TASK_INDEX", "TF_CONFIG", "RUN_DIR", "DATA_DIR", "HOME", "JOB_COMPLETION_INDEX"}
+RESERVED |= {"TASK_TYPE", "POD_NAME", "POD_IP", "USER", "NVIDIA_VISIBLE_DEVICES"}
 
 
 def labels_of_pods(rendered: list[Object]) -> list[dict[str, str]]:

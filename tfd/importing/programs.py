@@ -15,7 +15,7 @@ from tfd.importing.yaml_text import flow
 # Kubernetes pulls an image with the tag latest, or without a tag, for every pod.
 _MOVING = re.compile(r"[^@]*:latest|[^@]*/[^:@/]*|[^:@/]+")
 _HOSTS = re.compile(r"/etc/volcano/(\w+)\.host")
-_INDEX = re.compile(r"\$\{?(?:VK|VC)_TASK_INDEX\}?")
+_INDEX = re.compile(r"\$\{?(?:VK|VC|VOLCANO)_TASK_INDEX\}?")
 _PYTHON = re.compile(r"(?:.*/)?python[0-9.]*")
 _TRAINER = "The image needs Python 3.11, TensorFlow 2.21 and the package trainer."
 

@@ -185,6 +185,7 @@ _TYPES = {
     "integer": "a whole number",
     "number": "a number",
     "boolean": "true or false",
+    "null": "null",
 }
 # What each keyword of a schema allows, as a noun phrase.
 _RULES: dict[str, Callable[[Any], str]] = {

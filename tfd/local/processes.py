@@ -108,7 +108,8 @@ def _localized(
     container: Container, paths: Mapping[str, str], addresses: Mapping[str, str], base: Mapping[str, str]
 ) -> Container:
     env = {name: _repath(_readdress(value, addresses), paths) for name, value in container.env.items()}
-    return Container(tuple(_repath(word, paths) for word in container.command), {**base, **env})
+    command = tuple(_repath(word, paths) for word in container.command)
+    return Container(command, {**base, **env}, _repath(container.folder, paths))
 
 
 def absent(pods: Iterable[Pod], layout: Layout) -> dict[Path, Mount]:

@@ -118,6 +118,10 @@ def plan(job: JobFile, root: Path) -> Plan:
     if any(pod.needs_trainer for pod in pods) and importlib.util.find_spec("tensorflow") is None:
         fix = "Install tf-distributed[trainer] in the environment of tfd."
         raise RunError(refusal("TensorFlow", "no package", "an installed package", fix))
+    for folder in (pod.containers[-1].folder for pod in pods if not pod.mounts_folder):
+        if folder and not Path(folder).is_dir():
+            fix = "Create the folder, or link it to that of your code."
+            raise RunError(refusal("workingDir", shown(folder), "a folder of this machine", fix))
     layout = Layout(root.absolute(), job.run)
     if missing := absent(pods, layout):
         raise RunError("\n".join(_missing(path, mount) for path, mount in missing.items()))

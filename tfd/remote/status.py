@@ -120,7 +120,7 @@ def _beginning(objects: Objects, leader: Role, known: dict[str, Any], failed: li
             return "queued", queued
         return "waiting", next((task.why for task in leader.tasks if task.why), "")
     # Before training the trainer reports what it waits for. A custom script may report nothing at all.
-    custom = objects.identity.get("command") or objects.identity.get("args")
+    custom = objects.identity.get("command") is not None or objects.identity.get("args")
     if known.get("state") == "starting" or not (known or custom):
         return "starting", str(known.get("message") or "")
     return "running", ""

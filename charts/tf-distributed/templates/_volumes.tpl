@@ -24,7 +24,8 @@ Argument: dict root, role. Output: a quantity, nothing for the default of the co
 */}}
 {{- define "tf-distributed.shm" -}}
 {{- $block := index .root.Values .role -}}
-{{- $limit := index ($block.resources.limits | default dict) "memory" -}}
+{{- $resources := include "tf-distributed.roleResources" (dict "root" .root "role" .role) | fromJson -}}
+{{- $limit := index ($resources.limits | default dict) "memory" -}}
 {{- if $block.shm -}}
 {{ $block.shm }}
 {{- else if gt (int $block.gpus) 1 -}}

@@ -55,8 +55,9 @@ def test_request_is_the_sum_of_all_pods(path: Path) -> None:
 
 
 def test_request_counts_requests_limits_and_tensorboard() -> None:
+    memory = {"resources": {"limits": {"memory": "2Gi"}}}
     request = Rendering(
-        rendered({"storage": {"claim": "runs"}, "strategy": "MultiWorkerMirrored", "worker": {"gpus": 2}})
+        rendered({"storage": {"claim": "runs"}, "strategy": "MultiWorkerMirrored", "worker": {"gpus": 2} | memory})
     ).request
     # Two workers of 1 CPU and 2Gi, and a TensorBoard of 100m and 256Mi.
     assert (request.gpus, request.cpus, request.memory, request.gpu_hours) == (4, 2.1, 2 * 2 * 2**30 + 256 * 2**20, 96)
@@ -182,7 +183,7 @@ def test_team_gpus_count_active_runs_with_one_rendering_per_topology(tmp_path: P
         "jobs/vision/b.yaml": changed(four, ("20000", "30000")),
         "jobs/vision/c.yaml": f"{four}state: suspended\n",
         "jobs/vision/d.yaml": none,
-        "jobs/vision/e.yaml": changed(none, ("gpus: 0", other_kind)),
+        "jobs/vision/e.yaml": changed(none, ("resources: {limits: {memory: 2Gi}}, gpus: 0", other_kind)),
         "jobs/speech/f.yaml": four,
     }
     repository = build(tmp_path / "r", Case({}, files))

@@ -20,6 +20,7 @@ CODE = (
     f"code: {{image: registry.example.com/git@{DIGEST}, "
     f"git: {{repository: 'https://github.com/example-org/a', commit: {40 * 'a'}}}}}\n"
 )
+MEMORY = "resources: {limits: {memory: 2Gi}}"
 HUGE = "resources: {requests: {cpu: 400, memory: 3Ti, ephemeral-storage: 4Ti}, limits: {memory: 3Ti}}"
 
 
@@ -47,12 +48,12 @@ VIOLATIONS: dict[str, Case] = {
         {NEW: changed(FASTER, ("{claim: runs}", "{uri: gs://example-vision/a}"))},
         {"jobs/speech/a.yaml": changed(RUN, ("{claim: runs}", "{uri: gs://example-vision/a}"))},
     ),
-    "cpusPerRun": new("", ("gpus: 1", HUGE)),
-    "memoryPerRun": new("", ("gpus: 1", HUGE)),
-    "storagePerRun": new("", ("gpus: 1", HUGE)),
+    "cpusPerRun": new("", (f"{MEMORY}, gpus: 1", HUGE)),
+    "memoryPerRun": new("", (f"{MEMORY}, gpus: 1", HUGE)),
+    "storagePerRun": new("", (f"{MEMORY}, gpus: 1", HUGE)),
     "podsPerRun": new("", ("replicas: 4", "replicas: 400")),
-    "cpusPerTeam": new("", ("gpus: 1", HUGE.replace("400", "600"))),
-    "memoryPerTeam": new("", ("gpus: 1", HUGE.replace("3Ti", "5Ti"))),
+    "cpusPerTeam": new("", (f"{MEMORY}, gpus: 1", HUGE.replace("400", "600"))),
+    "memoryPerTeam": new("", (f"{MEMORY}, gpus: 1", HUGE.replace("3Ti", "5Ti"))),
     "storagePerTeam": new("", ("{claim: runs}", "{create: {size: 101Ti}}")),
     "podsPerTeam": new("", ("replicas: 4", "replicas: 900")),
     "gpusPerRun": CASES["rule-gpus-and-hours"],

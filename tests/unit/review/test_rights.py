@@ -44,16 +44,18 @@ ALL = {
         {"at": "/cache", "scratch": "1Gi"},
     ],
     "warmStartFrom": "digits-41",
-    "ps": {"tolerations": [{"operator": "Exists"}]},
+    "podAnnotations": {"linkerd.io/inject": "disabled"},
+    "ps": {"image": "registry.example.com/cpu:1", "tolerations": [{"operator": "Exists"}]},
     "worker": {
         "gpus": 1,
+        "resources": {"limits": {"memory": "4Gi"}},
         "nodeSelector": {"pool": "a"},
         "tolerations": [{"key": "a", "value": "b"}, {"key": "nvidia.com/gpu", "operator": "Exists"}],
     },
     "labels": {"grafana_dashboard": "1", "argocd.argoproj.io/instance": "x"},
     "imagePullSecrets": [{"name": "pull"}],
     "serviceAccountName": "robot",
-    "scheduling": {"priorityClassName": "high", "queue": "team", "priority": "urgent"},
+    "scheduling": {"priorityClassName": "high", "schedulerName": "volcano", "queue": "team", "priority": "urgent"},
     "tensorboard": {"image": "registry.example.com/board:1"},
 }
 
@@ -70,6 +72,7 @@ def test_every_right_of_a_run_has_the_key_that_sets_it() -> None:
     assert found.command == ("python", "train.py", "--data=gs://data-of-others/a")
     assert keyed(found.images) == [
         ("registry.example.com/board:1", "tensorboard", ("tensorboard", "image")),
+        ("registry.example.com/cpu:1", "ps", ("ps", "image")),
         ("registry.example.com/git:1", "code", ("code", "image")),
         (f"registry.example.com/trainer@{DIGEST}", "trainer", ("image",)),
     ]
@@ -88,6 +91,10 @@ def test_every_right_of_a_run_has_the_key_that_sets_it() -> None:
     assert {(each.value, each.where) for each in found.priority_classes} == {
         ("high", role) for role in ("chief", "ps", "worker")
     }
+    assert {(each.value, each.where) for each in found.schedulers} == {
+        ("volcano", role) for role in ("chief", "ps", "worker")
+    }
+    assert keyed(found.annotations) == [("linkerd.io/inject", "disabled", ("podAnnotations", "linkerd.io/inject"))]
     for queued, value, name in ((found.queues, "team", "queue"), (found.queue_priorities, "urgent", "priority")):
         assert keyed(queued) == [(value, role, ("scheduling", name)) for role in ("chief", "ps", "worker")]
     assert keyed(found.taints) == [
@@ -259,7 +266,7 @@ def policy(selector: dict[str, Any], **spec: Any) -> dict[str, Any]:
     ],
 )  # fmt: skip
 def test_policies_that_select_a_pod_add_up(policies: list[dict[str, Any]], expected: list[str]) -> None:
-    pod = Workload({"kind": "Pod"}, {"app": "a"}, {"containers": []}, 1, None)
+    pod = Workload({"kind": "Pod"}, {"app": "a"}, {}, {"containers": []}, 1, None)
     assert [peer for peer, _ in peers([pod], policies, "Egress")] == expected
 
 

@@ -149,6 +149,19 @@ def test_suspended_archived_and_tensorboard_only_runs_have_their_own_states(clus
     assert cluster.status()["state"] == "tensorboard"
 
 
+def test_run_without_a_chief_is_done_with_its_workers(cluster: Cluster) -> None:
+    cluster.answers["items"] = [
+        record(chief=0, command=["python", "mine.py"]), job("ps"), job("worker"),
+        pod("ps", 0), pod("worker", 0), pod("worker", 1),
+    ]  # fmt: skip
+    cluster.answers["log"] = "step 7/9"
+    now = cluster.status()
+    assert (now["state"], now["progress"]["step"]) == ("running", 7)
+    assert any("logs little-worker-0-0" in line for line in cluster.asked())
+    cluster.answers["items"][2] = job("worker", ("Complete", "CompletionsReached", ""), completedIndexes="0,1")
+    assert cluster.status()["state"] == "done"
+
+
 def test_deleted_pod_of_a_finished_task_counts_as_done(cluster: Cluster) -> None:
     cluster.answers["items"] = [
         record("MultiWorkerMirrored", chief=0, ps=0), job("worker", completedIndexes="0"), pod("worker", 1)

@@ -63,6 +63,14 @@ def test_task_sees_the_rendered_environment_and_files(local_run: LocalRun) -> No
     assert len(set(tf_config["cluster"]["worker"])) == 2
     assert env["LEVEL"] == "1-$(HOME)"
     assert env["RUN_DIR"] == str(local_run.run_dir)
+    named = {name: env[name] for name in ("TASK_TYPE", "TASK_INDEX", "POD_NAME", "POD_IP", "USER")}
+    assert named == {
+        "TASK_TYPE": "worker",
+        "TASK_INDEX": "1",
+        "POD_NAME": "little-worker-1",
+        "POD_IP": "127.0.0.1",
+        "USER": "trainer",
+    }
     assert "PYTEST_CURRENT_TEST" not in env, "the user's shell must not leak into the run"
 
 
@@ -259,6 +267,14 @@ def test_ephemeral_run_starts_with_an_empty_directory(local_run: LocalRun) -> No
             f"env: [{{name: KEY, valueFrom: {{secretKeyRef: {{name: s, key: k}}}}}}]\n{STORAGE}",
             "KEY: got nothing; expected the value that the cluster keeps in s/k. Set it",
         ),
+        (
+            f"command: []\n{STORAGE}",
+            "command: got []; expected a program, because this machine has no image. Set command",
+        ),
+        (
+            f"workingDir: /nothing/here\n{STORAGE}",
+            'workingDir: got "/nothing/here"; expected a folder of this machine. Create the folder, ',
+        ),
     ],
 )
 def test_refused_run_names_the_fix(local_run: LocalRun, text: str, message: str) -> None:
@@ -266,6 +282,23 @@ def test_refused_run_names_the_fix(local_run: LocalRun, text: str, message: str)
     code, _, err = local_run.run()
     assert code == 2
     assert message in err
+
+
+def test_program_starts_in_its_working_directory(local_run: LocalRun) -> None:
+    files = 'code: {files: {name.txt: "from the job file"}}\n'
+    local_run.write(job("cat name.txt", strategy="OneDevice", more=f"workingDir: /code\n{files}"))
+    assert (local_run.run()[0], local_run.log("chief-0")) == (0, "from the job file")
+
+
+def test_working_directory_of_the_image_is_that_of_this_machine(local_run: LocalRun) -> None:
+    local_run.write(job("pwd", strategy="OneDevice", more="workingDir: /usr\n"))
+    assert (local_run.run()[0], local_run.log("chief-0")) == (0, "/usr\n")
+
+
+def test_working_directory_that_a_volume_lacks_is_named_and_not_retried(local_run: LocalRun) -> None:
+    local_run.write(job("true", strategy="OneDevice", more="workingDir: /runs/nothing/here\n"))
+    assert local_run.run()[0] == 127
+    assert local_run.log("chief-0") == f"{local_run.folder}/runs/nothing/here: No such file or directory\n"
 
 
 def test_secret_comes_from_the_shell(local_run: LocalRun, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,7 +111,8 @@ Argument: dict root. Output: JSON list of messages
 {{- /* Files in /dev/shm count as memory of the task. */ -}}
 {{- range $role := list "chief" "ps" "worker" "evaluator" -}}
 {{- $block := index $values $role -}}
-{{- $limit := index ($block.resources.limits | default dict) "memory" -}}
+{{- $resources := include "tf-distributed.roleResources" (dict "root" $.root "role" $role) | fromJson -}}
+{{- $limit := index ($resources.limits | default dict) "memory" -}}
 {{- if and $block.shm $limit (gt (include "tf-distributed.quantity" $block.shm | float64) (include "tf-distributed.quantity" $limit | float64)) -}}
 {{- $problems = append $problems (include "tf-distributed.problem" (dict
   "key" (printf "%s.shm" $role) "got" (include "tf-distributed.shown" $block.shm)
