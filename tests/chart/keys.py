@@ -21,11 +21,12 @@ ROLES = ("chief", "ps", "worker", "evaluator")
 UNSET = object()
 """In a change: the key is left out."""
 
+MEMORY: Values = {"resources": {"limits": {"memory": "3Gi"}}}
 # ParameterServer has all roles; with GPUs the resource that counts them shows.
 BASE: Values = {
     "strategy": "ParameterServer",
     "storage": {"claim": "runs"},
-    "chief": {"gpus": 1},
+    "chief": {"gpus": 1, **MEMORY},
     "evaluator": {"replicas": 1},
 }
 
@@ -99,7 +100,9 @@ def _role_changes(role: str) -> dict[str, Change]:
         f"{role}.resources.requests": Change({"cpu": 1}, {"cpu": 2}),
         f"{role}.resources.limits": Change({"memory": "3Gi"}, {"memory": "4Gi"}),
         # 0 is all that parameter servers may have.
-        f"{role}.gpus": Change(0, 1 if role == "ps" else 2),
+        f"{role}.gpus": Change(0, 1 if role == "ps" else 2, beside=MEMORY),
+        f"{role}.image": Change(UNSET, "trainer:2"),
+        f"{role}.shm": Change(UNSET, "1Gi"),
         f"{role}.nodeSelector": Change({"pool": "a"}, {"pool": "b"}),
         f"{prefix}.key": Change("gpu", "spot", beside={"operator": "Exists"}),
         f"{prefix}.operator": Change("Exists", "Equal", beside={"key": "gpu"}),
@@ -115,6 +118,14 @@ _EARLY_STOPPING = {
     "mode": Change("max", "min", beside=_STOP),
     "patience": Change(5, 6, beside={"metric": "accuracy"}),
     "minDelta": Change(UNSET, 0.1, beside=_STOP),
+}
+_MOUNTS = {
+    "at": Change("/a", "/b", beside={"claim": "models"}),
+    "claim": Change("models", "others", beside={"at": "/a"}),
+    "folder": Change(UNSET, "bert/base", beside={"at": "/a", "claim": "models"}),
+    "secret": Change("keys", "others", beside={"at": "/a"}),
+    "configMap": Change("settings", "others", beside={"at": "/a"}),
+    "scratch": Change("1Gi", "2Gi", beside={"at": "/a"}),
 }
 _GIT: Values = {"repository": "https://git.example.com/team/models.git", "commit": 40 * "a"}
 _CODE = {
@@ -165,10 +176,12 @@ CHANGES: dict[str, Change] = DERIVED | {
     "storage.create.accessMode": Change("ReadWriteMany", "ReadWriteOnce", beside={"size": "1Gi"}),
     "storage.uri": Change("gs://bucket/a", "gs://bucket/b"),
     "storage.ephemeral": Change(UNSET, True, base={"evaluator": {"replicas": 0}}),
+    "storage.at": Change("/train", "/work/train", beside={"claim": "runs"}),
     "strategy": Change("Mirrored", "OneDevice"),
     "chartVersion": Change(UNSET, "0.1.0"),
     "image": Change("trainer:1", "trainer:2"),
     "command": Change(UNSET, ["python", "train.py"]),
+    "workingDir": Change(UNSET, "/opt/train"),
     "args": Change(UNSET, ["--fast"]),
     "env[].name": Change("A", "B", beside={"value": "x"}),
     "env[].value": Change("x", "y", beside={"name": "A"}),
@@ -187,6 +200,8 @@ CHANGES: dict[str, Change] = DERIVED | {
     "evaluator.replicas": Change(0, 1),
     "data.claim": Change("", "images"),
     "data.uri": Change("", "gs://bucket/images"),
+    "data.at": Change(UNSET, "/images", beside={"claim": "images"}),
+    **{f"mounts[].{name}": change for name, change in _MOUNTS.items()},
     **{f"code.{name}": change for name, change in _CODE.items()},
     "warmStartFrom": Change(UNSET, "first-run"),
     "state": Change("active", "suspended"),
@@ -200,6 +215,7 @@ CHANGES: dict[str, Change] = DERIVED | {
     "serviceAccountName": Change("", "trainer"),
     "gpu.resource": Change("nvidia.com/gpu", "amd.com/gpu"),
     "failure.permanentExitCodes": Change(UNSET, [3]),
+    "podAnnotations": Change({}, {"karpenter.sh/do-not-disrupt": "true"}),
     "scheduling.priorityClassName": Change("", "high"),
     "scheduling.queue": Change("", "team"),
     "scheduling.priority": Change("", "high", beside={"queue": "team"}),

@@ -99,7 +99,8 @@ class Guarded:
         return output
 
 
-@pytest.fixture(params=SHELLS)
+# The quick checks take one shell.
+@pytest.fixture(params=[pytest.param(name, marks=[] if name == "dash" else pytest.mark.slow) for name in SHELLS])
 def task(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Guarded]:
     shell = SHELLS[request.param]
     if shutil.which(shell[0]) is None:

@@ -9,6 +9,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.chart.rendering import Object, Values, by_name, of_kind, record, render
+from tests.chart.volumes import pod_specs, problems
 from tfd.jobfile import helm_yaml
 from tfd.kubernetes import COMPONENT_LABEL
 from tfd.local.pods import read_pods
@@ -23,6 +24,13 @@ SECRET = {"secretKeyRef": {"name": "token", "key": "key"}}
 TRICKY = ["{{ .Values }}", "a: b # c", "- x", "<&>", "$(HOME)", "'\"", "\n\n", "~"]
 CHARACTERS = st.characters(exclude_categories=["Cs", "Cc", "Cn"], exclude_characters="\ufeff\u2028\u2029")
 TEXTS = st.text(CHARACTERS, max_size=60) | st.sampled_from(TRICKY)
+SOURCES = st.sampled_from(
+    [
+        {"claim": "runs", "folder": "a/b"}, {"claim": "models"}, {"claim": "images"}, {"claim": "run-storage"},
+        {"secret": "a"}, {"secret": "b"}, {"configMap": "a"}, {"scratch": "1Gi"},
+    ]
+)  # fmt: skip
+POINTS = st.from_regex(r"(/[A-Za-z0-9_][-A-Za-z0-9_.]{0,9}){1,3}", fullmatch=True).map("/mnt{}".format)
 HYPERPARAMETERS = st.dictionaries(WORDS, NUMBERS | st.booleans() | TEXTS, max_size=5)
 
 
@@ -34,6 +42,11 @@ def jobs(draw: st.DrawFn) -> Values:
     job["storage"] = draw(
         st.sampled_from([{"claim": "runs"}, {"create": {"size": "50Gi"}}, {"uri": "gs://bucket/runs"}])
     )
+    if "uri" not in job["storage"] and draw(st.booleans()):
+        job["storage"] = job["storage"] | {"at": draw(POINTS).replace("/mnt", "/storage", 1)}
+    job["data"] = draw(st.sampled_from([{}, {"claim": "images"}, {"claim": "runs", "at": "/images"}]))
+    points = draw(st.lists(POINTS, max_size=8, unique_by=lambda point: point.split("/")[2]))
+    job["mounts"] = [{"at": point, **draw(SOURCES)} for point in points]
     gpus: dict[str, int] = {}
     if strategy in ("OneDevice", "Mirrored", "ParameterServer"):
         gpus["chief"] = draw(st.integers(0, 1 if strategy == "OneDevice" else 8))
@@ -47,6 +60,10 @@ def jobs(draw: st.DrawFn) -> Values:
         gpus["evaluator"] = draw(st.integers(0, 2))
     for role, number in gpus.items():
         job.setdefault(role, {})["gpus"] = number
+        if number:
+            job[role]["resources"] = {"limits": {"memory": draw(st.sampled_from(["4Gi", None]))}}
+        if draw(st.booleans()):
+            job[role]["shm"] = draw(st.sampled_from(["64Mi", "2Gi", "2G"]))
     shares = {"Mirrored": gpus.get("chief", 1), "MultiWorkerMirrored": job.get("worker", {}).get("replicas", 1)}
     shares["MultiWorkerMirrored"] *= max(1, gpus.get("worker", 1))
     job["trainer"] = {
@@ -64,13 +81,18 @@ def jobs(draw: st.DrawFn) -> Values:
     job["description"] = draw(TEXTS)
     job["deadline"] = draw(DURATIONS)
     job["failure"] = {"gracePeriod": draw(DURATIONS), "startTimeout": draw(DURATIONS)}
-    job["scheduling"] = {"gang": draw(st.booleans())}
+    job["scheduling"] = {
+        "gang": draw(st.booleans()),
+        "place": draw(st.sampled_from(["any", "spread", "pack"])),
+        "queue": draw(st.sampled_from(["", "team"])),
+    }
     job["network"] = {"port": draw(st.integers(1024, 65535))}
     job["state"] = draw(st.sampled_from(["active", "suspended"]))
     return job
 
 
 RESERVED = {"TF_CLUSTER", "TASK_INDEX", "TF_CONFIG", "RUN_DIR", "DATA_DIR", "HOME", "JOB_COMPLETION_INDEX"}
+RESERVED |= {"TASK_TYPE", "POD_NAME", "POD_IP", "USER", "NVIDIA_VISIBLE_DEVICES"}
 
 
 def labels_of_pods(rendered: list[Object]) -> list[dict[str, str]]:
@@ -81,6 +103,14 @@ def labels_of_pods(rendered: list[Object]) -> list[dict[str, str]]:
 def selected(rendered: list[Object], selector: dict[str, str]) -> list[str]:
     """Return the components whose pods a selector takes."""
     return sorted(pod[COMPONENT_LABEL] for pod in labels_of_pods(rendered) if selector.items() <= pod.items())
+
+
+def counts_of_kueue(rendered: list[Object]) -> list[tuple[str, int]]:
+    """Return all roles and the tasks that Kueue counts, in alphabetical order; nothing without a queue."""
+    sets = [each for workload in of_kind(rendered, "Workload") for each in workload["spec"]["podSets"]]
+    found = {each["name"]: each["count"] for each in sets}
+    assert list(found) == sorted(found) and all(found.values())
+    return sorted((dict.fromkeys(("chief", "ps", "worker", "evaluator") if found else (), 0) | found).items())
 
 
 def names_in(node: Any) -> list[str]:
@@ -142,9 +172,9 @@ def test_any_valid_job_file(run: str, job: Values) -> None:
         assert selected(rendered, selector) == tasks
     assert selected(rendered, objects[f"Service/{run}-tensorboard"]["spec"]["selector"]) == ["tensorboard"]
 
-    # Names of objects and pods fit into a DNS label.
+    # Names of objects and pods fit into a DNS label, and volumes fit their mounts.
     too_long = [name for name in [*names_in(rendered), *(pod.name for pod in pods)] if len(name) > 63]
-    assert too_long == []
+    assert too_long == [problem for spec in pod_specs(rendered) for problem in problems(spec)] == []
     assert {pod.name.rpartition("-")[0] for pod in pods} == {o["metadata"]["name"] for o in of_kind(rendered, "Job")}
 
     # A GPU is a limit and an equal request.
@@ -155,9 +185,10 @@ def test_any_valid_job_file(run: str, job: Values) -> None:
         for kind in ("limits", "requests"):
             assert container["resources"][kind].get(job["gpu"]["resource"], "") == wanted
 
-    # The gang holds all tasks of the cluster, without the evaluator.
+    # The gang holds all tasks of the cluster, without the evaluator. The group of Kueue holds all tasks.
     if job["scheduling"]["gang"]:
         assert objects[f"PodGroup/{run}"]["spec"]["schedulingPolicy"]["gang"]["minCount"] == len(addresses)
+    assert counts_of_kueue(rendered) == (sorted(sizes.items()) if job["scheduling"]["queue"] else [])
 
     # The run record and the environment hold numbers and texts as the job file wrote them.
     identity = record(rendered)["identity"]

@@ -1,11 +1,12 @@
 """Every example and every file of tests/job_files/accepted passes tfd check, Helm and the schemas of Kubernetes."""
 
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.chart.rendering import ACCEPTED, EXAMPLES, ROOT, Refused, render, rendered, tool
+from tests.chart.rendering import ACCEPTED, EXAMPLES, ROOT, Refused, objects, of_kind, render, rendered, tool
 from tfd.jobfile.jobfile import JobFile
 
 FILES = EXAMPLES + ACCEPTED
@@ -41,6 +42,22 @@ def test_every_field_is_in_the_schemas_of_kubernetes(kubernetes: str, tmp_path: 
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Errors: 0, Skipped: 0" in done.stdout
+
+
+@pytest.mark.parametrize("field", ["queueNames", "podSets.cuont", "podSets.template.spec.containers.imagee"])
+def test_schema_of_kueue_refuses_an_unknown_field(tmp_path: Path, field: str) -> None:
+    [path] = [path for path in ACCEPTED if path.stem == "queue"]
+    [workload] = of_kind(objects(path), "Workload")
+    *parents, name = field.split(".")
+    node = workload["spec"]
+    for parent in parents:
+        node = node[parent][0] if isinstance(node[parent], list) else node[parent]
+    node[name] = "x"
+    (tmp_path / "workload.json").write_text(json.dumps(workload))
+    command = [tool("kubeconform"), "-strict", "-kubernetes-version", "1.37.0", "-schema-location", SCHEMAS]
+    done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"additional properties '{name}' not allowed" in done.stdout
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from tests.chart.rendering import CHART, TEMPLATES
 LONGEST_DEFINE = 60
 DEEPEST_NESTING = 4
 LONGEST_ROLE_FILE = 40
-LONGEST_VALUES = 200
+LONGEST_VALUES = 240
 LONGEST_NOTES = 30
 
 FILES = sorted(path for path in TEMPLATES.rglob("*") if path.is_file())

@@ -1,5 +1,6 @@
 """The reference pages list what the code defines, and nothing else."""
 
+import json
 import re
 
 from tests.conventions.repository import ROOT, tracked
@@ -41,9 +42,28 @@ def test_labels_page_lists_the_names_below_the_prefix_of_the_project() -> None:
     assert used == set(re.findall(r"`tf-distributed\.github\.io/(\w+)`", first_cells("labels.md")))
 
 
+def test_labels_page_lists_the_annotations_that_a_job_file_may_set() -> None:
+    schema = json.loads((ROOT / "charts/tf-distributed/values.schema.json").read_text(encoding="utf-8"))
+    allowed = [re.compile(pattern) for pattern in schema["properties"]["podAnnotations"]["patternProperties"]]
+    names = re.findall(r"`([\w./-]+)`", first_cells("labels.md"))
+    listed = [name for name in names if any(pattern.search(name) for pattern in allowed)]
+    assert [pattern.pattern for pattern in allowed if not any(map(pattern.search, listed))] == []
+    alternatives = sum(len(pattern.pattern.split("|")) for pattern in allowed)
+    assert len(set(listed)) == alternatives
+
+
 def test_run_directory_page_lists_the_fields_of_status_json() -> None:
     source = (ROOT / "trainer" / "storage" / "status.py").read_text(encoding="utf-8")
     [fields] = re.findall(r"_fields: dict\[str, Any\] = \{(.*?)\n        \}", source, flags=re.S)
     page = (REFERENCE / "run-directory.md").read_text(encoding="utf-8")
     section = page.partition("## status.json")[2].partition("\n## ")[0]
     assert set(re.findall(r"^\| `(\w+)`", section, flags=re.M)) == {*re.findall(r'"(\w+)": ', fields), "updated"}
+
+
+def test_notes_page_lists_the_key_of_every_note() -> None:
+    source = (ROOT / "tfd" / "jobfile" / "notes.py").read_text(encoding="utf-8")
+    keys = {".".join(re.findall(r'"(\w+)"', found)) for found in re.findall(r"Note\(\(([^()]*)\)", source)}
+    keys |= {"retries", "failure.retriesPerTask", "image", "tensorboard.image"}
+    listed = set(re.findall(r"`([\w.]+)`", first_cells("notes.md")))
+    assert "deadline" in keys
+    assert {key.removeprefix("ROLE.") for key in listed} == keys

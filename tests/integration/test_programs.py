@@ -2,6 +2,7 @@
 
 import json
 import re
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -44,8 +45,15 @@ def trains_once(run: LocalRun, *, chief: bool) -> None:
     assert times_trained(run) == 1
 
 
-@pytest.mark.parametrize("chief", [True, False], ids=["chief", "worker 0"])
-@pytest.mark.parametrize("program", ["shell", "every_task"])
+@pytest.mark.parametrize(
+    ("program", "chief"),
+    [
+        pytest.param("shell", True, id="shell-chief"),
+        pytest.param("shell", False, id="shell-worker"),
+        pytest.param("every_task", True, id="every_task-chief"),
+        pytest.param("every_task", False, id="every_task-worker", marks=pytest.mark.slow),
+    ],
+)
 def test_program_of_every_task_ends_with_its_leader_and_trains_once(
     local_run: LocalRun, program: str, chief: bool
 ) -> None:
@@ -76,6 +84,8 @@ def test_killed_task_of_a_shell_program_is_replaced(local_run: LocalRun, task: s
     assert times_trained(local_run) == (2 if task == "chief-0" else 1)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("tf_keras") is None, reason="needs `pip install --no-deps tf_keras`")
 def test_fit_of_keras_survives_a_killed_worker(local_run: LocalRun) -> None:
     local_run.write(text(fit()))
     local_run.start("--json")

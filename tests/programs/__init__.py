@@ -14,10 +14,11 @@ sleep "$time"; echo "the end of the script"
 
 
 def fit() -> dict[str, Any]:
-    """Return a job file in which 2 workers train together with Keras."""
+    """Return a job file in which 2 workers train together with Keras 2, which TensorFlow takes from tf_keras."""
     command = ["python", "/code/keras_fit.py"]
     values = {"strategy": "MultiWorkerMirrored", "storage": {"claim": "runs"}, "worker": SMALL | {"replicas": 2}}
-    return values | {"command": command, "code": code("keras_fit"), "tensorboard": {"enabled": False}}
+    env = [{"name": "TF_USE_LEGACY_KERAS", "value": "1"}]
+    return values | {"command": command, "env": env, "code": code("keras_fit"), "tensorboard": {"enabled": False}}
 
 
 def job(program: str, *, chief: bool = True, seconds: int = 3, **more: Any) -> dict[str, Any]:

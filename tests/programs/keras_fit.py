@@ -6,9 +6,8 @@ import time
 import numpy as np
 import tensorflow as tf
 
-# `tf.keras` of TensorFlow up to 2.15. `fit` of Keras 3 does not work with this strategy.
-from tensorflow.python import keras
-
+# Keras 2: `fit` of Keras 3 does not work with this strategy.
+keras = tf.keras
 strategy = tf.distribute.MultiWorkerMirroredStrategy()
 inputs = np.random.default_rng(0).random((64, 2)).astype("float32")
 data = tf.data.Dataset.from_tensor_slices((inputs, inputs @ [[3.0], [-2.0]])).repeat().batch(16)

@@ -26,7 +26,8 @@ from tfd.text import json_text
     default=Path("runs"),
     show_default=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder that stands for the shared storage. The run directory is DIR/RUN.",
+    help="Folder that stands for the shared storage. The run directory is DIR/RUN. Folders below DIR/.tfd stand for "
+    "other claims (claims/NAME), Secrets (secrets/NAME) and ConfigMaps (configmaps/NAME).",
 )
 @click.option("--fresh", is_flag=True, help="Delete the results of an earlier run of this name and start at step 0.")
 @click.option(

@@ -12,6 +12,7 @@ from typing import Any
 from tfd import assets
 from tfd.jobfile import helm, helm_yaml, rules
 from tfd.jobfile.helm_yaml import Document, Key
+from tfd.jobfile.notes import notes
 from tfd.jobfile.schema import defaults, merged, run_name_error, schema_errors
 from tfd.text import dotted, refusal, shown, visible
 
@@ -48,14 +49,24 @@ class Problem:
     """The key that the problem is about, if it is about one."""
     replacement: Key | None = None
     """The right name of an unknown key, if there is one that the user probably meant."""
+    is_note: bool = False
+    """Whether it refuses nothing, and only names the effect of a default."""
 
     def __str__(self) -> str:
         path = visible(str(self.path), ascii_only=True)
-        return visible(f"{path}:{self.line}:{self.column}: {self.message}")
+        level = "note: " if self.is_note else ""
+        return visible(f"{path}:{self.line}:{self.column}: {level}{self.message}")
 
     def as_json(self) -> dict[str, str | int]:
         """Return the problem for machines."""
-        return {"path": str(self.path), "line": self.line, "column": self.column, "message": self.message}
+        level = "note" if self.is_note else "refused"
+        return {
+            "path": str(self.path),
+            "line": self.line,
+            "column": self.column,
+            "level": level,
+            "message": self.message,
+        }
 
 
 @dataclass(frozen=True)
@@ -104,11 +115,37 @@ class JobFile:
 
         """
         with _naming(self.path):
-            document, found = self._read()
+            document, found = self._content
             return _sorted(found if document is None else self._broken_rules(document))
 
+    def notes(self) -> list[Problem]:
+        """Return the notes about a file without problems.
+
+        Raises:
+            CheckError: tfd has an error that this file shows.
+
+        """
+        with _naming(self.path):
+            document, _ = self._content
+            if document is None:
+                return []
+            complete = merged(defaults(self.chart), document.value)
+            return [
+                Problem(
+                    self.path, *document.position(_nearest(note.key, document)), note.message, note.key, is_note=True
+                )
+                for note in notes(document.value, complete)
+            ]
+
+    @property
+    def _content(self) -> tuple[Document | None, list[Problem]]:
+        """The document, or the problems that prevent a check of the chart's rules. One of the two is empty."""
+        if "content" not in self._kept:
+            self._kept["content"] = self._read()
+        content: tuple[Document | None, list[Problem]] = self._kept["content"]
+        return content
+
     def _read(self) -> tuple[Document | None, list[Problem]]:
-        """Return the document, or the problems that prevent a check of the chart's rules. One of the two is empty."""
         if not self.path.is_file():
             message = refusal("file", "no regular file", "a file", "Replace it with a file, or remove it.")
             return None, [Problem(self.path, 1, 1, message)]
@@ -189,7 +226,7 @@ def _check_with(chart: Path, files: Iterable[JobFile]) -> list[Problem]:
     def candidates() -> Iterator[rules.Candidate]:
         for file in files:
             with _naming(file.path):
-                document, problems = file._read()
+                document, problems = file._content
             found.extend(problems)
             if document is not None:
                 sound.append((file, document))
@@ -200,6 +237,11 @@ def _check_with(chart: Path, files: Iterable[JobFile]) -> list[Problem]:
     for (file, document), messages in zip(sound, broken, strict=True):
         found += file._broken_rules(document) if messages is None else file._where_written(document, messages)
     return found
+
+
+def _nearest(key: Key, document: Document) -> Key:
+    """Return a key, or the key of the program for a key whose whole block is not in the file."""
+    return next((each for each in (key, ("command",), ("args",)) if each[:1] in document.positions), key)
 
 
 def _sorted(problems: Iterable[Problem]) -> list[Problem]:

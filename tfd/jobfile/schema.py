@@ -96,6 +96,8 @@ def _refused(error: Any, root: dict[str, Any]) -> Iterator[Refusal]:  # noqa: AN
                 yield _unknown_key((*key, name), error.schema, hint, root)
     elif "propertyNames" in error.absolute_schema_path:
         yield _refusal((*key, error.instance), f"the name {shown(error.instance)}", _rule(error), hint)
+    elif error.validator == "oneOf" and not _has_known_keys(error):
+        return  # The wrong type, or the unknown key, has a refusal of its own.
     elif error.validator == "required":
         for name in error.validator_value:
             if name not in error.instance:
@@ -116,6 +118,11 @@ def _removed_defaults(base: dict[str, Any], values: dict[str, Any], key: Key) ->
 
 def _is_known(name: str, block: dict[str, Any]) -> bool:
     return name in block.get("properties", {}) or any(re.search(p, name) for p in block.get("patternProperties", {}))
+
+
+def _has_known_keys(error: Any) -> bool:  # noqa: ANN401 - jsonschema's own unions
+    """Return whether what is refused is a block, all of whose keys the schema has."""
+    return isinstance(error.instance, dict) and all(_is_known(name, error.schema) for name in error.instance)
 
 
 def _unknown_key(key: Key, block: dict[str, Any], hint: str, root: dict[str, Any]) -> Refusal:
@@ -178,6 +185,7 @@ _TYPES = {
     "integer": "a whole number",
     "number": "a number",
     "boolean": "true or false",
+    "null": "null",
 }
 # What each keyword of a schema allows, as a noun phrase.
 _RULES: dict[str, Callable[[Any], str]] = {
@@ -204,7 +212,7 @@ def _count(bound: str, number: int, noun: str) -> str:
 
 
 def _rule(error: Any) -> str:  # noqa: ANN401 - jsonschema's own unions
-    if error.validator in ("minProperties", "maxProperties") and (choice := _choice(error.schema)):
+    if error.validator in ("minProperties", "maxProperties", "oneOf") and (choice := _choice(error.schema)):
         return choice
     if error.validator == "pattern" and "x-rule" in error.schema:
         return str(error.schema["x-rule"])
@@ -214,7 +222,9 @@ def _rule(error: Any) -> str:  # noqa: ANN401 - jsonschema's own unions
 def _choice(node: dict[str, Any]) -> str:
     """Return the rule of a block that takes exactly one of its keys; nothing for any other block."""
     names = list(node.get("properties", {}))
-    if not names or (node.get("minProperties"), node.get("maxProperties")) != (1, 1):
+    if "oneOf" in node:
+        names = [name for option in node["oneOf"] for name in option["required"]]
+    elif not names or (node.get("minProperties"), node.get("maxProperties")) != (1, 1):
         return ""
     return f"exactly one of {', '.join(names[:-1])} and {names[-1]}"
 

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from tfd.kubernetes import INDEX_LABEL, Object, gpus, role_of
+from tfd.text import refusal
 
+_LOOPBACK = "127.0.0.1"
 _REFERENCE = re.compile(r"\$(\$|\(([-._a-zA-Z][-._a-zA-Z0-9]*)\))")
 
 
@@ -17,21 +19,28 @@ class PodError(Exception):
 
 @dataclass(frozen=True)
 class Mount:
-    """One volumeMount: the kind and name of its volume, its path in the container, and its files if it has any."""
+    """One volumeMount."""
 
     kind: str
-    """persistentVolumeClaim, emptyDir or configMap."""
+    """persistentVolumeClaim, emptyDir, configMap or secret."""
     name: str
+    """Name of the claim, the Secret or the ConfigMap; name of the volume where `tfd run` itself makes the files."""
     path: str
+    """Path in the container."""
     files: Mapping[str, str]
+    """The files of a ConfigMap that was rendered."""
+    folder: str = ""
+    """Folder of the claim that is mounted; empty for all of it."""
 
 
 @dataclass(frozen=True)
 class Container:
-    """A program with its arguments and its environment."""
+    """A program with its arguments, its environment and the folder in which it starts."""
 
     command: tuple[str, ...]
     env: Mapping[str, str]
+    folder: str = ""
+    """Empty for the folder of the image."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,12 @@ class Pod:
         return self.containers[-1].command[:3] == ("python", "-m", "trainer")
 
     @property
+    def mounts_folder(self) -> bool:
+        """Whether the folder in which the task starts is in a volume, and not in its image."""
+        folder = f"{self.containers[-1].folder}/"
+        return any(folder.startswith(f"{mount.path}/") for mount in self.mounts)
+
+    @property
     def task(self) -> str:
         """Short name for people: ``worker-0``."""
         return f"{self.role}-{self.index}"
@@ -98,7 +113,7 @@ class _Reader:
         [container] = template["spec"]["containers"]
         name = f"{job['metadata']['name']}-{index}"
         labels = template["metadata"]["labels"] | {INDEX_LABEL: str(index)}
-        fields = {"metadata.name": name, **_label_fields(labels)}
+        fields = {"metadata.name": name, "status.podIP": _LOOPBACK, **_label_fields(labels)}
         return Pod(
             name=name,
             role=role_of(template),
@@ -116,9 +131,12 @@ class _Reader:
         )
 
     def _container(self, container: Object, fields: Mapping[str, str]) -> Container:
+        if "command" not in container:
+            fix = "Set command to the entry point of the image, which `docker image inspect` shows."
+            raise PodError(refusal("command", "[]", "a program, because this machine has no image", fix))
         env = self._env(container, fields)
-        command = [*container.get("command", []), *container.get("args", [])]
-        return Container(tuple(expand(word, env) for word in command), env)
+        command = [*container["command"], *container.get("args", [])]
+        return Container(tuple(expand(word, env) for word in command), env, container.get("workingDir", ""))
 
     def _env(self, container: Object, fields: Mapping[str, str]) -> dict[str, str]:
         env: dict[str, str] = {}
@@ -149,13 +167,14 @@ class _Reader:
             volume = volumes[mount["name"]]
             [kind] = set(volume) - {"name"}
             source = volume[kind] or {}
-            files: dict[str, str] = {}
-            if kind == "configMap":
-                data = self._config_maps[source["name"]]
-                items = source.get("items") or [{"key": key, "path": key} for key in data]
-                files = {item["path"]: data[item["key"]] for item in items}
-            name = source.get("claimName", mount["name"])
-            yield Mount(kind, name, mount["mountPath"], files)
+            if source.get("medium") == "Memory":
+                continue  # This machine has a /dev/shm of its own.
+            data = self._config_maps.get(source["name"], {}) if kind == "configMap" else {}
+            items = source.get("items") or [{"key": key, "path": key} for key in data]
+            files = {item["path"]: data[item["key"]] for item in items}
+            fields = () if files else ("claimName", "secretName", "name")
+            name = next(filter(None, map(source.get, fields)), mount["name"])
+            yield Mount(kind, name, mount["mountPath"], files, mount.get("subPath", ""))
 
 
 def expand(text: str, env: Mapping[str, str]) -> str:

@@ -13,6 +13,8 @@ from pathlib import Path, PurePosixPath
 from tfd.local.pods import Container, Mount, Pod
 
 TERMINATION_LOG = "/dev/termination-log"
+# The folders below DIR/.tfd that stand for what only the cluster has.
+_FOLDERS = {"persistentVolumeClaim": "claims", "secret": "secrets", "configMap": "configmaps"}
 # A container gets these from its image or its node, and a process gets them from the user's shell.
 _FROM_SHELL = (
     "LANG",
@@ -106,15 +108,36 @@ def _localized(
     container: Container, paths: Mapping[str, str], addresses: Mapping[str, str], base: Mapping[str, str]
 ) -> Container:
     env = {name: _repath(_readdress(value, addresses), paths) for name, value in container.env.items()}
-    return Container(tuple(_repath(word, paths) for word in container.command), {**base, **env})
+    command = tuple(_repath(word, paths) for word in container.command)
+    return Container(command, {**base, **env}, _repath(container.folder, paths))
+
+
+def absent(pods: Iterable[Pod], layout: Layout) -> dict[Path, Mount]:
+    """Return the folders that the user has to provide and has not, with what each stands for."""
+    folders = {
+        _local_path(mount, pod, layout): mount for pod in pods for mount in pod.mounts if _is_foreign(mount, pod)
+    }
+    return {path: mount for path, mount in folders.items() if not path.is_dir()}
+
+
+def _is_foreign(mount: Mount, pod: Pod) -> bool:
+    """Return whether only the cluster has the files: those of another claim, of a Secret or of another ConfigMap."""
+    if mount.kind == "persistentVolumeClaim":
+        return mount.name != _storage_claim(pod)
+    return mount.kind in _FOLDERS and not mount.files
+
+
+def _storage_claim(pod: Pod) -> str:
+    storage = str(PurePosixPath(pod.env.get("RUN_DIR", "")).parent)
+    return next((mount.name for mount in pod.mounts if mount.path == storage), "")
 
 
 def _local_path(mount: Mount, pod: Pod, layout: Layout) -> Path:
-    if mount.kind != "persistentVolumeClaim":
-        return layout.state / pod.name / mount.name
-    if str(PurePosixPath(pod.env.get("RUN_DIR", "")).parent) == mount.path:
-        return layout.root
-    return layout.root / ".tfd" / "claims" / mount.name
+    if mount.kind == "persistentVolumeClaim" and mount.name == _storage_claim(pod):
+        return layout.root / mount.folder
+    if _is_foreign(mount, pod):
+        return layout.root / ".tfd" / _FOLDERS[mount.kind] / mount.name / mount.folder
+    return layout.state / pod.name / mount.name
 
 
 def _base_env(devices: str, paths: Mapping[str, str]) -> dict[str, str]:

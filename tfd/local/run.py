@@ -19,8 +19,8 @@ from typing import Any
 from tfd import records
 from tfd.jobfile.jobfile import JobFile
 from tfd.local import network
-from tfd.local.pods import Pod, PodError, read_pods
-from tfd.local.processes import Layout, cluster_addresses, place
+from tfd.local.pods import Mount, Pod, PodError, read_pods
+from tfd.local.processes import Layout, absent, cluster_addresses, place
 from tfd.local.progress import LogTail
 from tfd.local.supervisor import POLL_SECONDS, Supervisor, Task
 from tfd.local.view import View
@@ -30,6 +30,7 @@ INTERRUPTED = 130
 STOPPING = "Stopping: saving a checkpoint. Press Ctrl-C again to kill all tasks."
 KILL_AT = 2
 """Number of interrupts that kills the tasks."""
+_WORDS = {"persistentVolumeClaim": "the claim", "secret": "the Secret", "configMap": "the ConfigMap"}
 
 
 class RunError(Exception):
@@ -117,7 +118,20 @@ def plan(job: JobFile, root: Path) -> Plan:
     if any(pod.needs_trainer for pod in pods) and importlib.util.find_spec("tensorflow") is None:
         fix = "Install tf-distributed[trainer] in the environment of tfd."
         raise RunError(refusal("TensorFlow", "no package", "an installed package", fix))
-    return Plan(job, Layout(root.absolute(), job.run), pods)
+    for folder in (pod.containers[-1].folder for pod in pods if not pod.mounts_folder):
+        if folder and not Path(folder).is_dir():
+            fix = "Create the folder, or link it to that of your code."
+            raise RunError(refusal("workingDir", shown(folder), "a folder of this machine", fix))
+    layout = Layout(root.absolute(), job.run)
+    if missing := absent(pods, layout):
+        raise RunError("\n".join(_missing(path, mount) for path, mount in missing.items()))
+    return Plan(job, layout, pods)
+
+
+def _missing(path: Path, mount: Mount) -> str:
+    rule = f"the files that the cluster keeps in {_WORDS[mount.kind]} {mount.name}"
+    fix = "Create this folder with the files, or a link to a folder that has them."
+    return refusal(mount.path, f"no folder {path}", rule, fix)
 
 
 def _isolate(wanted: bool | None, needs_network: bool, view: View) -> None:

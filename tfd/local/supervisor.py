@@ -169,6 +169,7 @@ class Supervisor:
                 task.popen = subprocess.Popen(
                     container.command,
                     env=dict(container.env),
+                    cwd=container.folder or None,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -178,7 +179,7 @@ class Supervisor:
         except OSError as error:  # a container runtime reports 127 and 126
             code = 127 if isinstance(error, FileNotFoundError) else 126
             with process.log.open("a") as log_text:
-                log_text.write(f"{container.command[0]}: {error.strerror}\n")
+                log_text.write(f"{error.filename or container.command[0]}: {error.strerror}\n")
             self._ended_with(task, code, final=False)
             return
         task.state = State.RUNNING

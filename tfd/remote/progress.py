@@ -45,7 +45,8 @@ def _places(objects: Objects) -> Iterator[tuple[str, str]]:
     # The leader comes first: with ephemeral storage only its pod has the file.
     leader = f"{objects.run}-{objects.leader}-"
     running.sort(key=lambda pod: not pod["metadata"]["name"].startswith(leader))
-    directory = next(iter(filter(None, map(_run_dir, filter(None, candidates)))), f"/runs/{objects.run}")
+    storage = (objects.identity.get("storage") or {}).get("at") or "/runs"
+    directory = next(iter(filter(None, map(_run_dir, filter(None, candidates)))), f"{storage}/{objects.run}")
     if not directory.startswith("/"):
         return  # No pod mounts a bucket.
     for pod in [*running[:1], *([objects.tensorboard] if objects.tensorboard else [])]:

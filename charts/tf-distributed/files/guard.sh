@@ -79,7 +79,7 @@ watch() {
   kill -s KILL "$child"
 }
 
-# Returns whether the group of this process has another process that runs.
+# Returns whether another process runs: in the container of process 1, else in the group of this process.
 has_others() {
   for stat in /proc/[0-9]*/stat; do
     { IFS= read -r line <"$stat"; } 2>/dev/null || continue
@@ -87,7 +87,7 @@ has_others() {
     # The name of the program, in parentheses, may contain anything. State, parent and group follow.
     # shellcheck disable=SC2086
     set -- ${line##*) }
-    [ "$pid" = $$ ] || [ "$1" = Z ] || [ "$3" != $$ ] || return 0
+    if [ "$pid" != $$ ] && [ "$1" != Z ] && { [ $$ = 1 ] || [ "$3" = $$ ]; }; then return 0; fi
   done
   return 1
 }
@@ -95,7 +95,7 @@ has_others() {
 # Ends what the program left running: a shell without `exec` ends by SIGTERM, and the program that it started runs on.
 end_others() {
   trap '' TERM
-  # For process 1 of a container, this means all others.
+  # Process 1 of a container signals all others so.
   kill -s TERM -- "-$$" 2>/dev/null
   wait 2>/dev/null
   left=$TRAINER_GRACE_PERIOD

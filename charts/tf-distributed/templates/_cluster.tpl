@@ -75,7 +75,8 @@ Argument: dict root. Output: a whole number
 {{- end }}
 
 {{/*
-What is trained: the identity keys of the job file with their defaults, and nothing else.
+What is trained: the identity keys of the job file with their defaults, and nothing else. workingDir and the images of
+roles are left out where they are unset.
 Argument: dict root. Output: JSON
 */}}
 {{- define "tf-distributed.identity" -}}
@@ -84,11 +85,16 @@ Argument: dict root. Output: JSON
 {{- range $key := list "chartVersion" "strategy" "image" "command" "args" "env" "trainer" "storage" "data" "warmStartFrom" -}}
 {{- $_ := set $identity $key (index $root.Values $key) -}}
 {{- end -}}
+{{- with $root.Values.mounts -}}{{- $_ := set $identity "mounts" . -}}{{- end -}}
 {{- $_ := set $identity "code" (omit $root.Values.code "image") -}}
+{{- with $root.Values.workingDir -}}{{- $_ := set $identity "workingDir" . -}}{{- end -}}
 {{- $replicas := dict -}}
+{{- $images := dict -}}
 {{- range $role := list "chief" "ps" "worker" "evaluator" -}}
 {{- $_ := set $replicas $role (include "tf-distributed.replicas" (dict "root" $root "role" $role) | int) -}}
+{{- with (index $root.Values $role).image -}}{{- $_ := set $images $role . -}}{{- end -}}
 {{- end -}}
+{{- with $images -}}{{- $_ := set $identity "images" . -}}{{- end -}}
 {{ set $identity "replicas" $replicas | toJson }}
 {{- end }}
 
@@ -98,14 +104,6 @@ Argument: dict root. Output: sha256:HEX
 */}}
 {{- define "tf-distributed.hash" -}}
 sha256:{{ include "tf-distributed.identity" . | sha256sum }}
-{{- end }}
-
-{{/*
-Folder of all runs of a storage. The run directory is this folder and the name of the run.
-Argument: dict root. Output: /runs or gs://BUCKET/FOLDER
-*/}}
-{{- define "tf-distributed.storageDir" -}}
-{{ .root.Values.storage.uri | default "/runs" }}
 {{- end }}
 
 {{/*

@@ -42,11 +42,11 @@ lead:follow
 {{- end }}
 
 {{/*
-Command of a task. Its arguments follow unchanged, so the kubelet expands both as it does without the guard.
+Command of a task, empty for the entry point of the image. Its arguments follow unchanged, so the kubelet expands both as it does without the guard.
 Argument: dict root, role. Output: JSON list
 */}}
 {{- define "tf-distributed.command" -}}
-{{- $command := .root.Values.command | default (list "python" "-m" "trainer") -}}
+{{- $command := hasKey .root.Values "command" | ternary .root.Values.command (list "python" "-m" "trainer") -}}
 {{- if include "tf-distributed.isGuarded" . -}}
 {{- $command = concat (list "sh" "/etc/tf-distributed/guard.sh" (include "tf-distributed.guardMode" .)) $command -}}
 {{- end -}}

@@ -22,8 +22,9 @@ spec:
   {{- if has .role (list "ps" "worker") }}
   # Each task has its own number of retries.
   backoffLimitPerIndex: {{ $values.failure.retriesPerTask | int }}
-  {{- if or $values.scheduling.queue (ne .role "worker") (ne $values.strategy "ParameterServer") }}
-  # The other tasks cannot continue without this one. Only ParameterServer can train with fewer workers.
+  {{- $chief := include "tf-distributed.replicas" (dict "root" .root "role" "chief") | int }}
+  {{- if or $values.scheduling.queue (ne .role "worker") (ne $values.strategy "ParameterServer") (not $chief) }}
+  # The other tasks cannot continue without this one. Only ParameterServer with a chief can train with fewer workers.
   maxFailedIndexes: 0
   {{- end }}
   {{- else }}
@@ -62,7 +63,7 @@ Argument: dict root. Output: JSON list
 */}}
 {{- define "tf-distributed.permanentExitCodes" -}}
 {{- $values := .root.Values -}}
-{{- $codes := empty $values.command | ternary (list 1 2 76 126 127) (list 2 76 126 127) -}}
+{{- $codes := hasKey $values "command" | ternary (list 2 76 126 127) (list 1 2 76 126 127) -}}
 {{- if hasKey $values.failure "permanentExitCodes" -}}
 {{- $codes = $values.failure.permanentExitCodes -}}
 {{- end -}}

@@ -44,6 +44,15 @@ app.kubernetes.io/component: {{ .role }}
 {{- end }}
 
 {{/*
+Label of every pod against a sidecar of Istio, which many namespaces inject by default. A sidecar holds the end of a
+pod and catches the traffic between the tasks. It is part of no selector.
+Argument: none. Output: YAML map
+*/}}
+{{- define "tf-distributed.withoutSidecar" -}}
+sidecar.istio.io/inject: "false"
+{{- end }}
+
+{{/*
 Labels that all task pods of a run have and its TensorBoard lacks. Service and NetworkPolicy select them.
 Argument: dict root. Output: YAML map
 */}}

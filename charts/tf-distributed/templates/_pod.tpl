@@ -11,12 +11,13 @@ metadata:
   labels:
     {{- include "tf-distributed.podLabels" . | nindent 4 }}
     {{ include "tf-distributed.prefix" . }}/pod: task
+    {{- include "tf-distributed.withoutSidecar" . | nindent 4 }}
     {{- with include "tf-distributed.queueLabels" . }}
     {{- . | nindent 4 }}
     {{- end }}
-  {{- with include "tf-distributed.queueAnnotations" . }}
+  {{- with merge (include "tf-distributed.queueAnnotations" . | fromYaml) $values.podAnnotations }}
   annotations:
-    {{- . | nindent 4 }}
+    {{- toYaml . | nindent 4 }}
   {{- end }}
 spec:
   subdomain: {{ .root.Release.Name | quote }}
@@ -24,6 +25,9 @@ spec:
   terminationGracePeriodSeconds: {{ include "tf-distributed.seconds" $values.failure.gracePeriod }}
   {{- with $values.scheduling.priorityClassName }}
   priorityClassName: {{ . | quote }}
+  {{- end }}
+  {{- with $values.scheduling.schedulerName }}
+  schedulerName: {{ . | quote }}
   {{- end }}
   {{- if and $values.scheduling.gang (ne .role "evaluator") }}
   schedulingGroup:
@@ -35,6 +39,9 @@ spec:
   {{- end }}
   {{- with $block.tolerations }}
   tolerations: {{ toJson . }}
+  {{- end }}
+  {{- with include "tf-distributed.place" . | trim }}
+  {{- . | nindent 2 }}
   {{- end }}
   {{- include "tf-distributed.podCommon" . | nindent 2 }}
   {{- if $values.code.git }}
@@ -52,18 +59,23 @@ spec:
 {{- end }}
 
 {{/*
-The container of a task, which runs the trainer or your command.
+The container of a task, which runs the trainer, your command, or the entry point of the image for an empty command.
 Argument: dict root, role. Output: YAML map
 */}}
 {{- define "tf-distributed.container" -}}
 {{- $values := .root.Values -}}
 {{- $block := index $values .role -}}
 name: trainer
-image: {{ $values.image | quote }}
+image: {{ $block.image | default $values.image | quote }}
 imagePullPolicy: {{ $values.imagePullPolicy }}
-command: {{ include "tf-distributed.command" . }}
+{{- with include "tf-distributed.command" . | fromJsonArray }}
+command: {{ toJson . }}
+{{- end }}
 {{- with $values.args }}
 args: {{ toJson . }}
+{{- end }}
+{{- with $values.workingDir }}
+workingDir: {{ . | quote }}
 {{- end }}
 env:
   {{- include "tf-distributed.env" . | nindent 2 }}
@@ -71,9 +83,10 @@ ports:
   - name: grpc
     containerPort: {{ $values.network.port | int }}
 resources:
-  {{- include "tf-distributed.resources" (dict "resources" $block.resources "gpus" $block.gpus "gpu" $values.gpu.resource) | nindent 2 }}
+  {{- $resources := include "tf-distributed.roleResources" . | fromJson }}
+  {{- include "tf-distributed.resources" (dict "resources" $resources "gpus" $block.gpus "gpu" $values.gpu.resource) | nindent 2 }}
 terminationMessagePolicy: FallbackToLogsOnError
-{{- include "tf-distributed.containerSecurity" . | nindent 0 }}
+{{- include "tf-distributed.containerSecurity" (dict "writableRoot" (not $values.readOnlyRoot)) | nindent 0 }}
 volumeMounts:
   - name: record
     mountPath: /etc/tf-distributed
@@ -96,11 +109,17 @@ Argument: dict root, role. Output: YAML list
   valueFrom:
     fieldRef:
       fieldPath: metadata.labels['batch.kubernetes.io/job-completion-index']
+- name: TASK_TYPE
+  value: {{ .role }}
+- name: POD_NAME
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+- name: POD_IP
+  valueFrom: {fieldRef: {fieldPath: status.podIP}}
 - name: TF_CONFIG
   value: {{ include "tf-distributed.tfConfig" . | quote }}
 - name: RUN_DIR
   value: {{ include "tf-distributed.storageDir" . }}/{{ .root.Release.Name }}
-{{- with $values.data.uri | default (empty $values.data.claim | ternary "" "/data") }}
+{{- with include "tf-distributed.dataDir" . }}
 - name: DATA_DIR
   value: {{ . }}
 {{- end }}
@@ -123,78 +142,15 @@ Argument: dict root, role. Output: YAML list
 {{- include "tf-distributed.codeEnv" . }}
 - name: HOME
   value: /tmp
+- name: USER
+  value: trainer
+{{- if include "tf-distributed.hasNoDevice" . }}
+- name: NVIDIA_VISIBLE_DEVICES
+  value: void
+{{- end }}
 {{- with $values.env }}
 {{ toYaml . }}
 {{- end }}
-{{- end }}
-
-{{/*
-Volumes of a pod: the storage unless it is a bucket, /tmp and, for tasks, code and data.
-Argument: dict root, role. Output: YAML list
-*/}}
-{{- define "tf-distributed.volumes" -}}
-{{- $storage := .root.Values.storage -}}
-- name: tmp
-  emptyDir: {}
-{{- if $storage.ephemeral }}
-- name: runs
-  emptyDir: {}
-{{- else if not $storage.uri }}
-- name: runs
-  persistentVolumeClaim:
-    claimName: {{ $storage.claim | default (include "tf-distributed.name" (dict "root" .root "role" "storage")) | quote }}
-{{- end }}
-{{- if ne .role "tensorboard" }}
-{{- include "tf-distributed.codeVolume" . }}
-{{- end }}
-{{- if and .root.Values.data.claim (ne .role "tensorboard") }}
-- name: data
-  persistentVolumeClaim:
-    claimName: {{ .root.Values.data.claim | quote }}
-{{- end }}
-{{- end }}
-
-{{/*
-Mounts of the volumes. TensorBoard mounts the runs read-only.
-Argument: dict root, role. Output: YAML list
-*/}}
-{{- define "tf-distributed.mounts" -}}
-- name: tmp
-  mountPath: /tmp
-{{- if not .root.Values.storage.uri }}
-- name: runs
-  mountPath: /runs
-  {{- if eq .role "tensorboard" }}
-  readOnly: true
-  {{- end }}
-{{- end }}
-{{- if and (or .root.Values.code.git .root.Values.code.files) (ne .role "tensorboard") }}
-- name: code
-  mountPath: /code
-  readOnly: true
-{{- end }}
-{{- if and .root.Values.data.claim (ne .role "tensorboard") }}
-- name: data
-  mountPath: /data
-  readOnly: true
-{{- end }}
-{{- end }}
-
-{{/*
-Resources of a container. A GPU is a limit and an equal request; all quantities are strings.
-Argument: dict resources, gpus, gpu (its resource name). Output: YAML map
-*/}}
-{{- define "tf-distributed.resources" -}}
-{{- $result := dict -}}
-{{- range $kind := list "requests" "limits" -}}
-{{- $quantities := dict -}}
-{{- range $name, $quantity := index $.resources $kind -}}
-{{- $_ := set $quantities $name (include "tf-distributed.quantityText" $quantity) -}}
-{{- end -}}
-{{- with $.gpus -}}{{- $_ := set $quantities $.gpu (int . | toString) -}}{{- end -}}
-{{- with $quantities -}}{{- $_ := set $result $kind . -}}{{- end -}}
-{{- end -}}
-{{ toYaml $result }}
 {{- end }}
 
 {{/*
@@ -223,13 +179,15 @@ securityContext:
 {{- end }}
 
 {{/*
-Settings of every container: no privilege escalation, no capabilities, and a read-only root file system.
-Argument: none. Output: YAML map
+Settings of every container: no privilege escalation, no capabilities, and a root file system that is read-only by default.
+Argument: dict writableRoot (optional). Output: YAML map
 */}}
 {{- define "tf-distributed.containerSecurity" -}}
 securityContext:
   allowPrivilegeEscalation: false
+  {{- if not .writableRoot }}
   readOnlyRootFilesystem: true
+  {{- end }}
   capabilities:
     drop: [ALL]
 {{- end }}

@@ -19,7 +19,7 @@ chartVersion: {VERSION}
 strategy: ParameterServer
 image: registry.example.com/vision/trainer@{DIGEST}
 ps: {{replicas: 2}}
-worker: {{replicas: 4, gpus: 1}}
+worker: {{replicas: 4, resources: {{limits: {{memory: 2Gi}}}}, gpus: 1}}
 evaluator: {{replicas: 1}}
 trainer:
   task: digits

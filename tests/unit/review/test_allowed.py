@@ -77,6 +77,13 @@ REFUSED = {
         "claims: data.claim: got other; expected one of runs, datasets. "
         "Set another value, or add this one to claims in review.yaml first."
     ],
+    "mounts: [{at: /a, claim: other, folder: b}, {at: /k, secret: prod}, {at: /r, claim: runs}]\n": [
+        f"{rule}: mounts[{index}].{key}: got {value}; expected {allowed}. "
+        f"Set another value, or add this one to {rule} in review.yaml first."
+        for rule, index, key, value, allowed in (
+            ("secrets", 1, "secret", "prod", "no Secret"), ("claims", 0, "claim", "other", "one of runs, datasets"),
+        )
+    ],
     "data: {uri: gs://of-others/a}\nargs: [--cache=gs://cache]\n": [
         f"buckets: {key}: got {value}; expected a folder in gs://example-vision, gs://example-datasets. "
         "Set another value, or add this one to buckets in review.yaml first."
@@ -110,6 +117,8 @@ ALLOWED = {
     CODE: "gitHosts: {allowed: [github.com/example-org], waiver: []}, secrets: {allowed: [], waiver: []}",
     "labels: {example.com/a: b}\n": "labels: {allowed: [example.com], waiver: []}",
     "data: {claim: other}\n": "claims: {allowed: ['*'], waiver: []}",
+    "mounts: [{at: /a, claim: data-1}]\n": "claims: {allowed: [runs, data-*], waiver: []}",
+    "mounts: [{at: /k, secret: keys}]\n": "secrets: {allowed: [keys], waiver: []}",
     "network: {egress: [{to: 10.1.0.0/16}]}\n": "egress: {allowed: [10.1.0.0/16], waiver: []}",
     "data: {uri: gs://data/a/b}\n": "buckets: {allowed: [gs://data/a], waiver: []}",
 }

@@ -11,7 +11,7 @@ from tests.chart.keys import CHANGES, LEAVES
 from tests.chart.rendering import ACCEPTED, EXAMPLES, Values, objects, record, rendered
 from tests.chart.test_classes import immutable
 from tests.unit.review.cases import NEW, OLD
-from tests.unit.review.repositories import DIGEST, RUN, Case, build, changed, commit
+from tests.unit.review.repositories import DIGEST, RUN, Case, build, changed, commit, review_of
 from tfd.assets import CHART
 from tfd.jobfile import helm_yaml
 from tfd.jobfile.helm_yaml import Key
@@ -55,8 +55,9 @@ def test_request_is_the_sum_of_all_pods(path: Path) -> None:
 
 
 def test_request_counts_requests_limits_and_tensorboard() -> None:
+    memory = {"resources": {"limits": {"memory": "2Gi"}}}
     request = Rendering(
-        rendered({"storage": {"claim": "runs"}, "strategy": "MultiWorkerMirrored", "worker": {"gpus": 2}})
+        rendered({"storage": {"claim": "runs"}, "strategy": "MultiWorkerMirrored", "worker": {"gpus": 2} | memory})
     ).request
     # Two workers of 1 CPU and 2Gi, and a TensorBoard of 100m and 256Mi.
     assert (request.gpus, request.cpus, request.memory, request.gpu_hours) == (4, 2.1, 2 * 2 * 2**30 + 256 * 2**20, 96)
@@ -182,7 +183,7 @@ def test_team_gpus_count_active_runs_with_one_rendering_per_topology(tmp_path: P
         "jobs/vision/b.yaml": changed(four, ("20000", "30000")),
         "jobs/vision/c.yaml": f"{four}state: suspended\n",
         "jobs/vision/d.yaml": none,
-        "jobs/vision/e.yaml": changed(none, ("gpus: 0", other_kind)),
+        "jobs/vision/e.yaml": changed(none, ("resources: {limits: {memory: 2Gi}}, gpus: 0", other_kind)),
         "jobs/speech/f.yaml": four,
     }
     repository = build(tmp_path / "r", Case({}, files))
@@ -219,6 +220,15 @@ def test_output_directory_is_where_the_tasks_write(path: Path) -> None:
     directory = fleet.output_directory(run)
     # A TensorBoard-only run and an archived one write nothing.
     assert run.state == "archived" or run.tensorboard_only or places == ({directory} if directory else set())
+
+
+@pytest.mark.parametrize("use", ["data: {claim: big-storage}", "mounts: [{at: /earlier, claim: big-storage}]"])
+def test_new_claim_that_a_merged_run_uses_already_is_refused(use: str, tmp_path: Path) -> None:
+    new = changed(RUN, ("{claim: runs}", "{create: {size: 1Gi}}"))
+    found = review_of(tmp_path / "r", Case({"jobs/vision/big.yaml": new}, {OLD: f"{RUN}{use}\n"}))
+    assert "storage.create: got the new claim big-storage, which jobs/vision/digits-41.yaml already uses; " in "".join(
+        f"{finding.message}" for finding in found.all_findings
+    )
 
 
 SMALL: Values = {"storage": {"claim": "runs"}, "strategy": "ParameterServer"}

@@ -10,7 +10,7 @@ from tests.unit.review.cases import CASES, FASTER, MERGED, NEW
 from tests.unit.review.repositories import DIGEST, RUN, VERSION, Case, Files, build, changed, commit, review_of
 from tfd.jobfile import helm_yaml
 from tfd.review.analysis.findings import Level
-from tfd.review.analysis.policy_file import RulesError, load_rules
+from tfd.review.analysis.policy_file import DEFAULT, RulesError, load_rules
 from tfd.review.analysis.pull_request import review_pull_request
 from tfd.review.sources.git import Repository
 
@@ -20,6 +20,7 @@ CODE = (
     f"code: {{image: registry.example.com/git@{DIGEST}, "
     f"git: {{repository: 'https://github.com/example-org/a', commit: {40 * 'a'}}}}}\n"
 )
+MEMORY = "resources: {limits: {memory: 2Gi}}"
 HUGE = "resources: {requests: {cpu: 400, memory: 3Ti, ephemeral-storage: 4Ti}, limits: {memory: 3Ti}}"
 
 
@@ -47,12 +48,12 @@ VIOLATIONS: dict[str, Case] = {
         {NEW: changed(FASTER, ("{claim: runs}", "{uri: gs://example-vision/a}"))},
         {"jobs/speech/a.yaml": changed(RUN, ("{claim: runs}", "{uri: gs://example-vision/a}"))},
     ),
-    "cpusPerRun": new("", ("gpus: 1", HUGE)),
-    "memoryPerRun": new("", ("gpus: 1", HUGE)),
-    "storagePerRun": new("", ("gpus: 1", HUGE)),
+    "cpusPerRun": new("", (f"{MEMORY}, gpus: 1", HUGE)),
+    "memoryPerRun": new("", (f"{MEMORY}, gpus: 1", HUGE)),
+    "storagePerRun": new("", (f"{MEMORY}, gpus: 1", HUGE)),
     "podsPerRun": new("", ("replicas: 4", "replicas: 400")),
-    "cpusPerTeam": new("", ("gpus: 1", HUGE.replace("400", "600"))),
-    "memoryPerTeam": new("", ("gpus: 1", HUGE.replace("3Ti", "5Ti"))),
+    "cpusPerTeam": new("", (f"{MEMORY}, gpus: 1", HUGE.replace("400", "600"))),
+    "memoryPerTeam": new("", (f"{MEMORY}, gpus: 1", HUGE.replace("3Ti", "5Ti"))),
     "storagePerTeam": new("", ("{claim: runs}", "{create: {size: 101Ti}}")),
     "podsPerTeam": new("", ("replicas: 4", "replicas: 900")),
     "gpusPerRun": CASES["rule-gpus-and-hours"],
@@ -86,6 +87,14 @@ def levels(repository: Repository, rule: str, *approvals: str) -> list[Level]:
 
 def test_every_rule_has_a_violation() -> None:
     assert sorted(VIOLATIONS) == sorted(RULES)
+
+
+def test_nobody_may_waive_a_rule_before_a_team_sets_logins() -> None:
+    """A login such as `maintainers` may belong to anybody on GitHub."""
+    waivers = [settings["waiver"] for settings in helm_yaml.load(WRITTEN).value["rules"].values()]
+    assert waivers + [settings["waiver"] for settings in DEFAULT.by_name.values()] == [[]] * (
+        len(RULES) + len(DEFAULT.by_name)
+    )
 
 
 @pytest.mark.parametrize("rule", VIOLATIONS)

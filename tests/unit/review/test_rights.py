@@ -36,17 +36,26 @@ ALL = {
     },
     "storage": {"uri": "gs://bucket/runs"},
     "data": {"claim": "images"},
+    "mounts": [
+        {"at": "/models", "claim": "models", "folder": "bert"},
+        {"at": "/words", "claim": "models", "folder": "words"},
+        {"at": "/keys", "secret": "keys"},
+        {"at": "/settings", "configMap": "tokenizer"},
+        {"at": "/cache", "scratch": "1Gi"},
+    ],
     "warmStartFrom": "digits-41",
-    "ps": {"tolerations": [{"operator": "Exists"}]},
+    "podAnnotations": {"linkerd.io/inject": "disabled"},
+    "ps": {"image": "registry.example.com/cpu:1", "tolerations": [{"operator": "Exists"}]},
     "worker": {
         "gpus": 1,
+        "resources": {"limits": {"memory": "4Gi"}},
         "nodeSelector": {"pool": "a"},
         "tolerations": [{"key": "a", "value": "b"}, {"key": "nvidia.com/gpu", "operator": "Exists"}],
     },
     "labels": {"grafana_dashboard": "1", "argocd.argoproj.io/instance": "x"},
     "imagePullSecrets": [{"name": "pull"}],
     "serviceAccountName": "robot",
-    "scheduling": {"priorityClassName": "high", "queue": "team", "priority": "urgent"},
+    "scheduling": {"priorityClassName": "high", "schedulerName": "volcano", "queue": "team", "priority": "urgent"},
     "tensorboard": {"image": "registry.example.com/board:1"},
 }
 
@@ -63,20 +72,29 @@ def test_every_right_of_a_run_has_the_key_that_sets_it() -> None:
     assert found.command == ("python", "train.py", "--data=gs://data-of-others/a")
     assert keyed(found.images) == [
         ("registry.example.com/board:1", "tensorboard", ("tensorboard", "image")),
+        ("registry.example.com/cpu:1", "ps", ("ps", "image")),
         ("registry.example.com/git:1", "code", ("code", "image")),
         (f"registry.example.com/trainer@{DIGEST}", "trainer", ("image",)),
     ]
     assert keyed(found.secrets) == [
         ("git-token", "CODE_TOKEN", ("code", "git", "tokenSecret")),
+        ("keys", "mounts[2]", ("mounts", 2, "secret")),
         ("pull", "imagePullSecrets", ("imagePullSecrets",)),
         ("wandb", "B", ("env", 1)),
     ]
-    assert keyed(found.config_maps) == [("settings", "C", ("env", 2))]
+    assert keyed(found.config_maps) == [
+        ("settings", "C", ("env", 2)),
+        ("tokenizer", "mounts[3]", ("mounts", 3, "configMap")),
+    ]
     assert {(each.value, each.key) for each in found.service_accounts} == {("robot", ("serviceAccountName",))}
     assert {each.where for each in found.service_accounts} == {"chief", "ps", "worker", "tensorboard"}
     assert {(each.value, each.where) for each in found.priority_classes} == {
         ("high", role) for role in ("chief", "ps", "worker")
     }
+    assert {(each.value, each.where) for each in found.schedulers} == {
+        ("volcano", role) for role in ("chief", "ps", "worker")
+    }
+    assert keyed(found.annotations) == [("linkerd.io/inject", "disabled", ("podAnnotations", "linkerd.io/inject"))]
     for queued, value, name in ((found.queues, "team", "queue"), (found.queue_priorities, "urgent", "priority")):
         assert keyed(queued) == [(value, role, ("scheduling", name)) for role in ("chief", "ps", "worker")]
     assert keyed(found.taints) == [
@@ -85,7 +103,10 @@ def test_every_right_of_a_run_has_the_key_that_sets_it() -> None:
         ("nvidia.com/gpu", "worker", ("worker", "tolerations")),
     ]
     assert keyed(found.nodes) == [("pool=a", "worker", ("worker", "nodeSelector"))]
-    assert keyed(found.claims) == [("images", "reads", ("data", "claim"))]
+    assert keyed(found.claims) == [
+        ("images", "reads", ("data", "claim")),
+        ("models", "reads", ("mounts", 0, "claim")),
+    ]
     assert {each.value: each.key for each in found.buckets} == {
         "gs://bucket/runs": ("storage", "uri"),
         "gs://cache/x": ("trainer",),
@@ -120,6 +141,13 @@ def test_files_of_the_job_file_and_a_new_claim_are_named() -> None:
     assert found.claims == ()
 
 
+def test_shared_memory_and_scratch_space_request_nothing_more() -> None:
+    """Shared memory is within the memory of its task, and scratch space is a limit."""
+    job = {"storage": {"claim": "runs"}, "strategy": "ParameterServer"}
+    more = {"mounts": [{"at": "/cache", "scratch": "1Ti"}], "worker": {"shm": "2Gi"}}
+    assert rights(job | more).request == rights(job).request
+
+
 @pytest.mark.parametrize("path", [*EXAMPLES, *ACCEPTED], ids=lambda path: path.stem)
 def test_no_reference_in_any_rendered_object_is_missed(path: Path) -> None:
     """A plain search for the fields of Kubernetes finds the same as the rights."""
@@ -134,6 +162,7 @@ def test_no_reference_in_any_rendered_object_is_missed(path: Path) -> None:
     assert names(found.secrets) == {
         *(each["name"] for each in fields(everything, "secretKeyRef")),
         *(each["name"] for many in fields(everything, "imagePullSecrets") for each in many),
+        *fields(everything, "secretName"),
     }
     assert (
         names(found.config_maps)
@@ -237,7 +266,7 @@ def policy(selector: dict[str, Any], **spec: Any) -> dict[str, Any]:
     ],
 )  # fmt: skip
 def test_policies_that_select_a_pod_add_up(policies: list[dict[str, Any]], expected: list[str]) -> None:
-    pod = Workload({"kind": "Pod"}, {"app": "a"}, {"containers": []}, 1, None)
+    pod = Workload({"kind": "Pod"}, {"app": "a"}, {}, {"containers": []}, 1, None)
     assert [peer for peer, _ in peers([pod], policies, "Egress")] == expected
 
 

@@ -88,6 +88,7 @@ FALSE_ALARMS = [
     "command: [sh, -c, 'API_TOKEN=$TOKEN python x.py --tokenizer=bert-base']",
     "description: 'The token: see the wiki of the team'",
     "imagePullSecrets: [{name: registry}]",
+    "mounts: [{at: /keys, secret: dataset-keys-1}, {at: /secret, configMap: password-rules-2}]",
     "serviceAccountName: access-key-rotation",
     "retries: 5  # password: ask Ada",
 ]  # fmt: skip

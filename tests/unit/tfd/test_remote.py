@@ -43,6 +43,16 @@ def test_status_of_a_running_run(cluster: Cluster) -> None:
     assert "--namespace vision" in cluster.asked()[-1]
 
 
+def test_status_of_a_run_without_pods_is_read_where_tensorboard_mounts_the_storage(cluster: Cluster) -> None:
+    config = record()
+    run = json.loads(config["data"]["run.json"])
+    run["identity"]["storage"] = {"claim": "runs", "at": "/train"}
+    config["data"]["run.json"] = json.dumps(run)
+    cluster.answers |= {"items": [config, job("chief", suspend=True), pod("tensorboard", 0)], "status": STATUS}
+    assert cluster.status()["progress"]["source"] == "status.json"
+    assert any("little-tensorboard-0-0 -- cat /train/little/status.json" in line for line in cluster.asked())
+
+
 def test_status_names_why_a_task_does_not_start(cluster: Cluster) -> None:
     scheduled = [{"type": "PodScheduled", "status": "True"}]
     no_place = [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes: 1 Insufficient nvidia.com/gpu."}]
@@ -137,6 +147,19 @@ def test_suspended_archived_and_tensorboard_only_runs_have_their_own_states(clus
     assert cluster.status()["state"] == "archived"
     cluster.answers["items"] = [record("None", chief=0, ps=0, worker=0)]
     assert cluster.status()["state"] == "tensorboard"
+
+
+def test_run_without_a_chief_is_done_with_its_workers(cluster: Cluster) -> None:
+    cluster.answers["items"] = [
+        record(chief=0, command=["python", "mine.py"]), job("ps"), job("worker"),
+        pod("ps", 0), pod("worker", 0), pod("worker", 1),
+    ]  # fmt: skip
+    cluster.answers["log"] = "step 7/9"
+    now = cluster.status()
+    assert (now["state"], now["progress"]["step"]) == ("running", 7)
+    assert any("logs little-worker-0-0" in line for line in cluster.asked())
+    cluster.answers["items"][2] = job("worker", ("Complete", "CompletionsReached", ""), completedIndexes="0,1")
+    assert cluster.status()["state"] == "done"
 
 
 def test_deleted_pod_of_a_finished_task_counts_as_done(cluster: Cluster) -> None:

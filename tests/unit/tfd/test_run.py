@@ -63,6 +63,14 @@ def test_task_sees_the_rendered_environment_and_files(local_run: LocalRun) -> No
     assert len(set(tf_config["cluster"]["worker"])) == 2
     assert env["LEVEL"] == "1-$(HOME)"
     assert env["RUN_DIR"] == str(local_run.run_dir)
+    named = {name: env[name] for name in ("TASK_TYPE", "TASK_INDEX", "POD_NAME", "POD_IP", "USER")}
+    assert named == {
+        "TASK_TYPE": "worker",
+        "TASK_INDEX": "1",
+        "POD_NAME": "little-worker-1",
+        "POD_IP": "127.0.0.1",
+        "USER": "trainer",
+    }
     assert "PYTEST_CURRENT_TEST" not in env, "the user's shell must not leak into the run"
 
 
@@ -259,6 +267,14 @@ def test_ephemeral_run_starts_with_an_empty_directory(local_run: LocalRun) -> No
             f"env: [{{name: KEY, valueFrom: {{secretKeyRef: {{name: s, key: k}}}}}}]\n{STORAGE}",
             "KEY: got nothing; expected the value that the cluster keeps in s/k. Set it",
         ),
+        (
+            f"command: []\n{STORAGE}",
+            "command: got []; expected a program, because this machine has no image. Set command",
+        ),
+        (
+            f"workingDir: /nothing/here\n{STORAGE}",
+            'workingDir: got "/nothing/here"; expected a folder of this machine. Create the folder, ',
+        ),
     ],
 )
 def test_refused_run_names_the_fix(local_run: LocalRun, text: str, message: str) -> None:
@@ -268,11 +284,74 @@ def test_refused_run_names_the_fix(local_run: LocalRun, text: str, message: str)
     assert message in err
 
 
+def test_program_starts_in_its_working_directory(local_run: LocalRun) -> None:
+    files = 'code: {files: {name.txt: "from the job file"}}\n'
+    local_run.write(job("cat name.txt", strategy="OneDevice", more=f"workingDir: /code\n{files}"))
+    assert (local_run.run()[0], local_run.log("chief-0")) == (0, "from the job file")
+
+
+def test_working_directory_of_the_image_is_that_of_this_machine(local_run: LocalRun) -> None:
+    local_run.write(job("pwd", strategy="OneDevice", more="workingDir: /usr\n"))
+    assert (local_run.run()[0], local_run.log("chief-0")) == (0, "/usr\n")
+
+
+def test_working_directory_that_a_volume_lacks_is_named_and_not_retried(local_run: LocalRun) -> None:
+    local_run.write(job("true", strategy="OneDevice", more="workingDir: /runs/nothing/here\n"))
+    assert local_run.run()[0] == 127
+    assert local_run.log("chief-0") == f"{local_run.folder}/runs/nothing/here: No such file or directory\n"
+
+
 def test_secret_comes_from_the_shell(local_run: LocalRun, monkeypatch: pytest.MonkeyPatch) -> None:
     secret = "env: [{name: KEY, valueFrom: {secretKeyRef: {name: s, key: k}}}]\n"
     local_run.write(job('[ "$KEY" = open-sesame ] || exit 2', strategy="OneDevice", more=secret))
     monkeypatch.setenv("KEY", "open-sesame")
     assert local_run.run()[0] == 0
+
+
+FOLDERS = """\
+storage: {claim: runs, at: /train}
+data: {claim: images, at: /images}
+mounts:
+  - {at: /models, claim: models, folder: bert/base}
+  - {at: /earlier, claim: runs, folder: before/export}
+  - {at: /keys, secret: keys}
+  - {at: /settings, configMap: tokenizer}
+  - {at: /cache, scratch: 1Gi}
+chief: {shm: 1Gi}
+"""
+GIVEN = ("claims/images", "claims/models/bert/base", "secrets/keys", "configmaps/tokenizer")
+
+
+def test_folders_of_a_task_are_folders_of_this_machine(local_run: LocalRun) -> None:
+    script = 'cat "$0" "$1" "$2" "$3" "$DATA_DIR/word"; : > "$4"; echo "$5 $RUN_DIR"'
+    words = ["/models/word", "/earlier/word", "/keys/word", "/settings/word", "/cache/word", "/dev/shm/word"]
+    local_run.write(f"command: {json.dumps(['sh', '-ec', script, *words])}\n{FOLDERS}")
+    runs = local_run.folder / "runs"
+    for name in (*(f".tfd/{each}" for each in GIVEN), "before/export"):
+        (runs / name).mkdir(parents=True)
+        (runs / name / "word").write_text(f"{name}\n")
+    code, out, err = local_run.run()
+    assert code == 0, out + err
+    assert local_run.log("chief-0").splitlines() == [
+        ".tfd/claims/models/bert/base", "before/export", ".tfd/secrets/keys", ".tfd/configmaps/tokenizer",
+        ".tfd/claims/images", f"/dev/shm/word {runs}/little",
+    ]  # fmt: skip
+    assert list((local_run.state / "little-chief-0").glob("mount-*/word"))
+
+
+def test_each_missing_folder_is_named_before_the_run_starts(local_run: LocalRun) -> None:
+    local_run.write(f"command: [touch, started]\n{FOLDERS}")
+    code, _, err = local_run.run()
+    assert code == 2
+    found = dict(line.split(": got no folder ") for line in err.splitlines())
+    assert found.keys() == {"/images", "/models", "/keys", "/settings"}
+    assert found["/models"] == (
+        f"{local_run.folder}/runs/.tfd/claims/models/bert/base; expected the files that the cluster keeps in the "
+        "claim models. Create this folder with the files, or a link to a folder that has them."
+    )
+    assert "the Secret keys" in found["/keys"]
+    assert "the ConfigMap tokenizer" in found["/settings"]
+    assert not local_run.state.exists()
 
 
 def test_run_has_its_own_network_namespace_where_the_machine_allows_one(local_run: LocalRun) -> None:

@@ -72,22 +72,25 @@ class Totals:
 
     renderer: Renderer
     _topologies: dict[tuple[str, str], str] = field(default_factory=dict)
+    _known: dict[str, ResourceRequest] = field(default_factory=dict)
 
     def examples(self, jobs: Iterable[CommittedJobFile]) -> list[CommittedJobFile]:
         """Return one job file of each topology, which `of` renders."""
-        return [same[0] for same in self._groups(jobs)]
+        return [same[0] for same in self._groups(jobs).values()]
 
     def of(self, jobs: Iterable[CommittedJobFile]) -> ResourceRequest:
         """Return the sum over the running pods and new claims of runs, without GPU-hours."""
-        return sum((self._of_one(same) * len(same) for same in self._groups(jobs)), start=ResourceRequest())
+        groups = self._groups(jobs).items()
+        return sum((self._of_one(topology, same) * len(same) for topology, same in groups), start=ResourceRequest())
 
-    def _of_one(self, same: list[CommittedJobFile]) -> ResourceRequest:
-        for job in same:
+    def _of_one(self, topology: str, same: list[CommittedJobFile]) -> ResourceRequest:
+        for job in same if topology not in self._known else ():
             with suppress(helm.HelmError):  # A file that the chart refuses starts nothing.
-                return replace(self.renderer.rendering(job).running, gpu_hours=0)
-        return ResourceRequest()
+                self._known[topology] = replace(self.renderer.rendering(job).running, gpu_hours=0)
+                break
+        return self._known.get(topology, ResourceRequest())
 
-    def _groups(self, jobs: Iterable[CommittedJobFile]) -> list[list[CommittedJobFile]]:
+    def _groups(self, jobs: Iterable[CommittedJobFile]) -> dict[str, list[CommittedJobFile]]:
         """Return the runs that have a chart by their topology, in each group first those that are rendered already."""
         found: dict[str, list[CommittedJobFile]] = {}
         for job in sorted(jobs, key=lambda each: not self.renderer.knows(each)):
@@ -97,7 +100,8 @@ class Totals:
                 values = merged(defaults(chart.folder), job.values) if chart else {}
                 self._topologies[key] = f"{chart.folder} {topology_of(values)}" if chart else ""
             found.setdefault(self._topologies[key], []).append(job)
-        return [same for topology, same in found.items() if topology]
+        found.pop("", None)
+        return found
 
 
 def topology_of(values: dict[str, Any]) -> str:

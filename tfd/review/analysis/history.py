@@ -42,12 +42,14 @@ class Deleted:
         for entry in self.repository.deleted(self.commit, FOLDER):
             if is_job_path(entry.path) and entry.mode in REGULAR_FILES:
                 found.setdefault(entry.path, entry)
-        present = self.repository.entries(self.commit, FOLDER)
+        present = self.repository.entries(self.commit, FOLDER) if found else {}
         return {path: entry for path, entry in found.items() if path not in present}
 
     @cached_property
     def jobs(self) -> list[CommittedJobFile]:
         """The newest files that can be read within the limits. A file that is not among them is unknown."""
+        if not self.entries:
+            return []
         sizes = self.repository.sizes(entry.blob for entry in self.entries.values())
         small = [entry for entry in self.entries.values() if sizes.get(entry.blob, MAX_BYTES + 1) <= MAX_BYTES]
         totals = accumulate(sizes[entry.blob] for entry in small)

@@ -16,6 +16,7 @@ from tfd.review.sources.git import Repository
 from tfd.review.sources.quantities import quantity
 
 FILE = "review.yaml"
+MISSING = "got nothing; expected a policy file. Add review.yaml with at least a key named rules."
 
 
 class RulesError(Exception):
@@ -77,21 +78,16 @@ DEFAULT = Rules(
 )
 
 
-def has_rules(repository: Repository, commit: str) -> bool:
-    """Return whether a commit has a policy file."""
-    return FILE in repository.entries(commit, FILE)
-
-
-def load_rules(repository: Repository, commit: str) -> Rules:
-    """Return the rules of a commit or tree.
+def load_rules(repository: Repository, commit: str) -> Rules | None:
+    """Return the rules of a commit or tree; None if it has no policy file.
 
     Raises:
-        RulesError: review.yaml is missing, or schema/review.schema.json refuses it.
+        RulesError: schema/review.schema.json refuses the file.
 
     """
     entry = repository.entries(commit, FILE).get(FILE)
     if entry is None:
-        raise RulesError("got nothing; expected a policy file. Add review.yaml with at least a key named rules.")
+        return None
     try:
         document = helm_yaml.load(repository.read([entry.blob])[entry.blob].decode())
     except helm_yaml.YamlError as error:

@@ -21,7 +21,7 @@ from tfd.review.analysis.fleet import Totals
 from tfd.review.analysis.history import Deleted, History
 from tfd.review.analysis.merge import Merge
 from tfd.review.analysis.policy import Policy
-from tfd.review.analysis.policy_file import DEFAULT, FILE, Rules, RulesError, has_rules, load_rules
+from tfd.review.analysis.policy_file import DEFAULT, FILE, MISSING, Rules, RulesError, load_rules
 from tfd.review.analysis.reviewer import RunReviewer
 from tfd.review.analysis.run_review import RunReview
 from tfd.review.sources.budget import Budget, ReviewError
@@ -87,7 +87,7 @@ def review_pull_request(
     merged = repository.merge(base, head)
     helm.find_helm()
     # Only the base decides. A pull request that deletes the policy file is judged by the deleted one.
-    rules = load_rules(repository, base) if has_rules(repository, base) else DEFAULT
+    rules = load_rules(repository, base) or DEFAULT
     with _temporary_folder() as folder:
         renderer = Renderer(Charts(repository, base, folder / "charts"), folder / "jobs", budget)
         base_tree = read_tree(repository, base)
@@ -210,9 +210,9 @@ def _together(merge: Merge, totals: Totals, runs: list[RunReview], others: list[
     """Yield the violations that depend on all changes together."""
     deployed = [run for run in runs if run.action is not Action.CHECKED]
     for team in _limited_teams(merge, [run.merged for run in deployed if run.merged]):
-        base, merged = (
+        merged, base = (  # The merged files first: the changed ones are rendered already.
             totals.of(job for job in tree.jobs.values() if job.team == team)
-            for tree in (merge.base_tree, merge.merged_tree)
+            for tree in (merge.merged_tree, merge.base_tree)
         )
         yield from merge.policy.of_team(team, base, merged)
     starting = sum(run.action in STARTING for run in runs)
@@ -237,7 +237,8 @@ def _too_many(paths: list[str]) -> Iterator[Finding]:
 def _invalid_policy(repository: Repository, merged: str) -> Iterator[Finding]:
     """Yield a finding if the merge deletes the policy file or makes it invalid."""
     try:
-        load_rules(repository, merged)
+        if load_rules(repository, merged) is None:
+            raise RulesError(MISSING)
     except RulesError as error:
         yield Finding(Level.REFUSED, FILE, parsed(error.message), error.line, error.column)
 

@@ -16,12 +16,15 @@ from tfd.review.sources.workloads import Container, ResourceRequest, Workload
 
 # The labels and annotations that the chart sets itself.
 _OWN_PREFIXES = ("app.kubernetes.io", "helm.sh", "tf-distributed.github.io")
-_OWN_NAMES = (f"{KUEUE}/is-group-workload",)
+_OWN_NAMES = tuple(f"{KUEUE}/{name}" for name in ("is-group-workload", "pod-group-total-count", "role-hash"))
 _BUCKET = re.compile(r"gs://[^\s\"'`,;|&<>(){}\[\]\\]+")
+# The volume of an item of `mounts`.
+_MOUNT = re.compile("mount-([0-9])")
 # What the chart puts before a custom program; the mode follows.
 _GUARD = ("sh", "/etc/tf-distributed/guard.sh")
 # The code container of the chart, whose Secret and image have keys of their own.
 _CODE = "code"
+ENTRY_POINT = "(entry point of the image)"
 
 
 @dataclass(frozen=True, order=True)
@@ -46,9 +49,9 @@ class Rights:
     code_files: tuple[Right, ...]
     """Names of files in the job file; `where` is the ConfigMap."""
     command: tuple[str, ...]
-    """Command and arguments of the tasks; empty for the trainer without arguments."""
+    """Command and arguments of the tasks; empty for the trainer without arguments. ENTRY_POINT is that of the image."""
     images: tuple[Right, ...]
-    """Image of every container; `where` is the name of the container."""
+    """Image of every container; `where` is the name of the container, or the role that has its own image."""
     secrets: tuple[Right, ...]
     """Names of Secrets; `where` is the variable or the volume that reads it, or imagePullSecrets."""
     config_maps: tuple[Right, ...]
@@ -56,6 +59,8 @@ class Rights:
     service_accounts: tuple[Right, ...]
     priority_classes: tuple[Right, ...]
     """Names; `where` is the role."""
+    schedulers: tuple[Right, ...]
+    """Names of schedulers other than the default; `where` is the role."""
     queues: tuple[Right, ...]
     """Queues of Kueue; `where` is the role."""
     queue_priorities: tuple[Right, ...]
@@ -81,7 +86,7 @@ class Rights:
     labels: tuple[Right, ...]
     """Names of the labels that the chart does not set itself; `where` is the value."""
     annotations: tuple[Right, ...]
-    """The same for annotations."""
+    """The same for annotations, those of pods included."""
     request: ResourceRequest
     hours: float
     """The longest deadline of a Kubernetes Job."""
@@ -103,11 +108,12 @@ def rights_of(rendering: Rendering, values: Mapping[str, Any]) -> Rights:
         repositories=_sorted(Right(url, name, key) for url, _, name, key in _repositories(pods)),
         code_files=_sorted(_code_files(objects, volumes)),
         command=_command(pods),
-        images=_sorted(Right(each["image"], each["name"], _image_key(each)) for each in _containers(pods)),
+        images=_sorted(_images(pods, values)),
         secrets=_sorted(_secrets(pods, volumes, places)),
         config_maps=_sorted(_config_maps(pods, volumes, places, _names(objects, "ConfigMap"))),
         service_accounts=_sorted(_fields(pods, "serviceAccountName", ("serviceAccountName",))),
         priority_classes=_sorted(_fields(pods, "priorityClassName", ("scheduling", "priorityClassName"))),
+        schedulers=_sorted(_fields(pods, "schedulerName", ("scheduling", "schedulerName"))),
         queues=_sorted(_labels(pods, QUEUE_LABEL, ("scheduling", "queue"))),
         queue_priorities=_sorted(_labels(pods, QUEUE_PRIORITY_LABEL, ("scheduling", "priority"))),
         taints=_sorted(_taints(pods)),
@@ -120,7 +126,7 @@ def rights_of(rendering: Rendering, values: Mapping[str, Any]) -> Rights:
         outgoing=_sorted(Right(*each) for each in peers(pods, objects, "Egress")),
         egress=_sorted(_egress(values)),
         labels=_sorted(_metadata(objects, "labels")),
-        annotations=_sorted(_metadata(objects, "annotations")),
+        annotations=_sorted((*_metadata(objects, "annotations"), *_pod_annotations(pods))),
         request=rendering.request,
         hours=rendering.hours,
     )
@@ -168,15 +174,22 @@ def _command(pods: Iterable[Workload]) -> tuple[str, ...]:
     for pod in pods:
         for container in pod.spec["containers"]:
             if pod.component in ROLES:
-                words = (*(container.get("command") or []), *(container.get("args") or []))
+                words = (*(container.get("command") or [ENTRY_POINT]), *(container.get("args") or []))
                 words = words[len(_GUARD) + 1 :] if words[: len(_GUARD)] == _GUARD else words
                 return () if words == ("python", "-m", "trainer") else words
     return ()
 
 
-def _image_key(container: Container) -> Key:
+def _images(pods: Iterable[Workload], values: Mapping[str, Any]) -> Iterator[Right]:
     keys: dict[str, Key] = {"trainer": ("image",), _CODE: ("code", "image"), TENSORBOARD: ("tensorboard", "image")}
-    return keys.get(container["name"], ())
+    for pod in pods:
+        block = values.get(pod.component)
+        own = pod.component in ROLES and isinstance(block, dict) and "image" in block
+        for each in pod.containers:
+            if own and each["name"] == "trainer":
+                yield Right(each["image"], pod.component, (pod.component, "image"))
+            else:
+                yield Right(each["image"], each["name"], keys.get(each["name"], ()))
 
 
 def _fields(pods: Iterable[Workload], name: str, key: Key) -> Iterator[Right]:
@@ -229,7 +242,8 @@ def _secrets(pods: list[Workload], volumes: _Volumes, places: dict[str, Key]) ->
             yield Right(each["name"], "imagePullSecrets", ("imagePullSecrets",))
     for volume, _ in volumes:
         if secret := volume.get("secret"):
-            yield Right(secret.get("secretName") or secret["name"], f"volume {volume['name']}")
+            name = secret.get("secretName") or secret["name"]
+            yield Right(name, *_place(volume, "secret"))
 
 
 def _config_maps(
@@ -242,7 +256,7 @@ def _config_maps(
                 yield Right(reference["name"], variable, places.get(variable, ()))
     for volume, _ in volumes:
         if "configMap" in volume and volume["configMap"].get("name") not in own:
-            yield Right(volume["configMap"]["name"], f"volume {volume['name']}")
+            yield Right(volume["configMap"]["name"], *_place(volume, "configMap"))
 
 
 def _taints(pods: Iterable[Workload]) -> Iterator[Right]:
@@ -267,7 +281,15 @@ def _claims(volumes: _Volumes, own: set[str]) -> Iterator[Right]:
     for volume, writes in volumes:
         name = (volume.get("persistentVolumeClaim") or {}).get("claimName")
         if name and name not in own:
-            yield Right(name, "writes" if writes else "reads", keys.get(volume["name"], ()))
+            key = keys.get(volume["name"]) or _place(volume, "claim")[1]
+            yield Right(name, "writes" if writes else "reads", key)
+
+
+def _place(volume: dict[str, Any], kind: str) -> tuple[str, Key]:
+    """Return the item of `mounts` that a volume is of, in words and with its key; else the volume and no key."""
+    if found := _MOUNT.fullmatch(volume["name"]):
+        return f"mounts[{found[1]}]", ("mounts", int(found[1]), kind)
+    return f"volume {volume['name']}", ()
 
 
 def _new_claims(objects: Iterable[Object]) -> Iterator[Right]:
@@ -319,3 +341,10 @@ def _metadata(objects: Iterable[Object], kind: str) -> Iterator[Right]:
         for name, value in (item["metadata"].get(kind) or {}).items():
             if name.rpartition("/")[0] not in _OWN_PREFIXES and name not in _OWN_NAMES:
                 yield Right(name, str(value), (kind, name) if kind == "labels" else ())
+
+
+def _pod_annotations(pods: Iterable[Workload]) -> Iterator[Right]:
+    for pod in pods:
+        for name, value in pod.annotations.items():
+            if name not in _OWN_NAMES:
+                yield Right(name, str(value), ("podAnnotations", name))

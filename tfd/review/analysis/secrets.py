@@ -121,6 +121,8 @@ def _named(value: Any, key: Key) -> Iterator[Secret]:  # noqa: ANN401 - any valu
 
 
 def _named_value(name: Any, value: Any, key: Key) -> Iterator[Secret]:  # noqa: ANN401 - any value of a job file
+    if key[0] == "mounts" and key[2:] == ("secret",):
+        return  # It is the name of a Secret.
     scalar = isinstance(value, str | int | float) and not isinstance(value, bool) and value != ""
     if scalar and isinstance(name, str) and _is_secret(name, str(value), strict=key[0] != "trainer"):
         yield Secret(key, _NAMED, str(value), name)

@@ -9,6 +9,7 @@ from tfd.review.analysis.actions import Action
 from tfd.review.analysis.findings import Finding, Level
 from tfd.review.analysis.key_changes import KeyChange
 from tfd.review.analysis.pull_request import PullRequestReview
+from tfd.review.analysis.rights import ENTRY_POINT
 from tfd.review.analysis.run_review import RunReview
 from tfd.review.output import details, judges, rights
 from tfd.review.output.markdown import code, folded, prose, table
@@ -176,9 +177,9 @@ def _facts(run: RunReview, redactor: Redactor, shown: Shown) -> Iterator[str]:
         yield f"TensorBoard only, for all runs of the storage {kind} {redactor.code(place)}"
         return
     words = [identity["strategy"], training(run)]
-    if identity["command"] or identity["args"]:
-        command = [*(identity["command"] or ["python -m trainer"]), *(identity["args"] or [])]
-        words.append(shown.value(" ".join(command), redactor, "a command"))
+    if identity["command"] is not None or identity["args"]:
+        program = ["python -m trainer"] if identity["command"] is None else identity["command"] or [ENTRY_POINT]
+        words.append(shown.value(" ".join([*program, *(identity["args"] or [])]), redactor, "a command"))
     else:
         words.append(f"task {redactor.code(identity['trainer']['task'])}")
     yield ", ".join(filter(None, words))

@@ -30,7 +30,7 @@ def as_json(review: PullRequestReview) -> dict[str, Any]:
                 _finding(finding, hidden=finding.path in {run.path for run in review.runs if run.secrets})
                 for finding in review.all_findings
             ],
-            "applications": [_application(each) for each in review.merged_emulation.applications.values()],
+            "applications": [_application(each, redactor) for each in review.merged_emulation.applications.values()],
             "applicationsDeleted": review.merged_emulation.deleted(review.base_emulation.generated),
             "blockedTeams": [asdict(each) for each in review.merged_emulation.blocked],
             "policyPaths": review.policy_paths,
@@ -66,10 +66,11 @@ def _run(run: RunReview) -> dict[str, Any]:
     }
 
 
-def _application(application: Application) -> Any:  # noqa: ANN401 - JSON
+def _application(application: Application, redactor: Redactor) -> Any:  # noqa: ANN401 - JSON
     """Return an Application without the secrets of its own job file, which the pull request may leave as it is."""
-    values = application["source"]["helm"]["values"]
-    return Redactor(tuple({secret.text for secret in find_secrets(values)})).json(application)
+    secrets = {secret.text for secret in find_secrets(application["source"]["helm"]["values"])}
+    others = secrets.difference(redactor.secrets)
+    return Redactor(tuple(sorted(others))).json(application) if others else application
 
 
 def _finding(finding: Finding, *, hidden: bool) -> dict[str, Any]:

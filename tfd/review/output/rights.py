@@ -20,6 +20,7 @@ _FIELDS = (
     ("secrets", "Secrets", True),
     ("service_accounts", "Service account", False),
     ("priority_classes", "Priority class", False),
+    ("schedulers", "Scheduler", False),
     ("queues", "Queue", False),
     ("queue_priorities", "Queue priority", False),
     ("taints", "Tolerated taints", False),

@@ -183,7 +183,7 @@ def training(run: RunReview) -> str:
     if run.merged_rendering is None or run.action not in ADDING:
         return ""
     identity = run.merged_rendering.record["identity"]
-    if identity["command"] or (identity["args"] or [""])[0] == "--" or identity["strategy"] == "None":
+    if identity["command"] is not None or (identity["args"] or [""])[0] == "--" or identity["strategy"] == "None":
         return ""
     steps, batch = identity["trainer"]["steps"], identity["trainer"]["batchSize"]
     return f"global batch {batch:,}, {steps:,} steps, {steps * batch:,} examples"

@@ -20,6 +20,7 @@ _LINK, _SUBMODULE = "120000", "160000"
 # The only link: the chart package needs the real file, and editors expect it in schema/.
 _LINKS = {"schema/job.schema.json": b"../charts/tf-distributed/values.schema.json"}
 _ATTRIBUTES = ".gitattributes"
+_TOP = (_ATTRIBUTES, ".gitmodules")
 # Git ignores longer lines and larger files; versions before 2.39.1 do not.
 _LONGEST_LINE, _MOST_BYTES = 2047, 64 * 1024
 _LONGEST_TARGET = 4096
@@ -51,8 +52,9 @@ class Obstacle:
 def obstacles(repository: Repository, tree: str) -> list[Obstacle]:
     """Return the obstacles of a tree or commit."""
     irregular = repository.irregular(tree)
-    below = repository.entries(tree, *FOLDERS)
-    top = repository.entries(tree, _ATTRIBUTES, ".gitmodules")
+    listed = repository.entries(tree, *FOLDERS, *_TOP)
+    top = {path: entry for path, entry in listed.items() if path in _TOP}
+    below = {path: entry for path, entry in listed.items() if path not in _TOP}
     return [
         *_submodules(irregular.values(), top),
         *_links(repository, irregular),

@@ -51,6 +51,8 @@ class Workload:
     """The object that creates the pods."""
     labels: dict[str, str]
     """The labels of the pods."""
+    annotations: dict[str, str]
+    """The annotations of the pods."""
     spec: dict[str, Any]
     """The spec of the pods."""
     pods: int
@@ -139,6 +141,7 @@ def _workload(owner: Object, template: dict[str, Any], parent: dict[str, Any]) -
     return Workload(
         owner=owner,
         labels=(template.get("metadata") or {}).get("labels") or {},
+        annotations=(template.get("metadata") or {}).get("annotations") or {},
         spec=template["spec"],
         pods=int(parent.get("parallelism", parent.get("replicas", 1))),
         seconds=min((float(each) for each in deadlines if each is not None), default=None),

@@ -1,7 +1,7 @@
 {{/* Rules of the environment of a task. */}}
 
 {{/*
-Rules of env and of the size of TF_CONFIG.
+Rules of env, of workingDir and of the size of TF_CONFIG.
 Argument: dict root, replicas. Output: JSON list of messages
 */}}
 {{- define "tf-distributed.environmentProblems" -}}
@@ -26,6 +26,18 @@ Argument: dict root, replicas. Output: JSON list of messages
 {{- $_ := set $seen $variable.name true -}}
 {{- end -}}
 
+{{- /* The container runtime creates a missing folder for root only, so that the program could not write there. */ -}}
+{{- $folder := $values.workingDir | default "" -}}
+{{- $isNew := hasPrefix (printf "%s/%s/" (include "tf-distributed.storageDir" .) .root.Release.Name) (printf "%s/" $folder) -}}
+{{- range $mount := prepend $values.mounts (dict "at" "/tmp" "scratch" "the node") -}}
+{{- if and $mount.scratch (hasPrefix (printf "%s/" $mount.at) $folder) -}}{{- $isNew = true -}}{{- end -}}
+{{- end -}}
+{{- if $isNew -}}
+{{- $problems = append $problems (include "tf-distributed.problem" (dict
+  "key" "workingDir" "got" (include "tf-distributed.shown" $folder) "expected" "a folder that exists before the run"
+  "fix" "Set a folder of the image, or start the program with sh -c 'cd FOLDER && exec PROGRAM'.")) -}}
+{{- end -}}
+
 {{- /* Linux allows 128 KiB for one environment string. */ -}}
 {{- $bytes := include "tf-distributed.tfConfigBytes" . | int -}}
 {{- if gt $bytes 131072 -}}
@@ -42,7 +54,8 @@ Environment variables that the chart sets itself.
 Argument: dict root. Output: JSON list
 */}}
 {{- define "tf-distributed.reservedVariables" -}}
-{{- $names := list "TF_CLUSTER" "TASK_INDEX" "TF_CONFIG" "RUN_DIR" "DATA_DIR" "HOME" "JOB_COMPLETION_INDEX"
+{{- $names := list "TF_CLUSTER" "TASK_INDEX" "TASK_TYPE" "POD_NAME" "POD_IP" "TF_CONFIG" "RUN_DIR" "DATA_DIR" "HOME" "USER" "JOB_COMPLETION_INDEX"
+  "NVIDIA_VISIBLE_DEVICES"
   "TRAINER_RECORD" "TRAINER_START_TIMEOUT" "TRAINER_ORPHAN_TIMEOUT" "TRAINER_GRACE_PERIOD"
   "TRAINER_MAX_IN_PLACE_RESTARTS" "TRAINER_TERMINATION_LOG" "TRAINER_LOG_FORMAT" "TRAINER_GPUS" -}}
 {{- if or .root.Values.code.git .root.Values.code.files -}}

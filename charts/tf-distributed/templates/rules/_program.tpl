@@ -15,5 +15,12 @@ Argument: dict root. Output: JSON list of messages
   "expected" "storage.claim or storage.create with ParameterServer, because DONE in that storage ends the parameter servers"
   "fix" "Set storage.claim, or start the program under the trainer with args: [--, SCRIPT].")) -}}
 {{- end -}}
+
+{{- /* The guard starts the program, and the entry point stands only in the image. */ -}}
+{{- if and (eq $values.strategy "ParameterServer") (hasKey $values "command") (not $values.command) -}}
+{{- $problems = append $problems (include "tf-distributed.problem" (dict
+  "key" "command" "got" "[]" "expected" "a program with ParameterServer, because its end must end the parameter servers"
+  "fix" "Set command to the entry point of the image, which `docker image inspect` shows.")) -}}
+{{- end -}}
 {{ $problems | default list | toRawJson }}
 {{- end }}

@@ -9,6 +9,9 @@ Argument: dict root. Output: JSON list of messages
 {{- $problems := list -}}
 {{- range $role := list "chief" "ps" "worker" "evaluator" "tensorboard" -}}
 {{- $resources := (index $values $role).resources -}}
+{{- if ne $role "tensorboard" -}}
+{{- $resources = include "tf-distributed.roleResources" (dict "root" $.root "role" $role) | fromJson -}}
+{{- end -}}
 {{- $limits := $resources.limits | default dict -}}
 
 {{- /* GPUs have one key, so that topology and limits can be read off it. */ -}}

@@ -93,6 +93,17 @@ Argument: dict root, replicas. Output: JSON list of messages
   "key" "chief.gpus" "got" $values.chief.gpus "expected" "at most 1 for OneDevice"
   "fix" "Set chief.gpus: 1 or strategy: Mirrored.")) -}}
 {{- end -}}
+
+{{- /* A good limit depends on the model and on the node, and the task above it is killed. */ -}}
+{{- range $role := list "chief" "worker" "evaluator" -}}
+{{- $resources := (index $values $role).resources -}}
+{{- $named := or (hasKey ($resources.requests | default dict) "memory") (hasKey ($resources.limits | default dict) "memory") -}}
+{{- if and (index $values $role).gpus (get $replicas $role) (not $named) -}}
+{{- $problems = append $problems (include "tf-distributed.problem" (dict
+  "key" (printf "%s.resources.limits.memory" $role) "got" "nothing" "expected" "the memory of a task with GPUs"
+  "fix" (printf "Set %s.resources.limits.memory, for example 32Gi, or null for no limit." $role))) -}}
+{{- end -}}
+{{- end -}}
 {{ $problems | default list | toRawJson }}
 {{- end }}
 
@@ -103,7 +114,7 @@ Argument: dict root, replicas. Output: JSON list of messages
 {{- define "tf-distributed.batchProblems" -}}
 {{- $problems := list -}}
 {{- $values := .root.Values -}}
-{{- $custom := or $values.command (eq (first ($values.args | default (list ""))) "--") -}}
+{{- $custom := or (hasKey $values "command") (eq (first ($values.args | default (list ""))) "--") -}}
 {{- $replicas := 1 -}}
 {{- if eq $values.strategy "MultiWorkerMirrored" -}}
 {{- $replicas = mul (max 1 .replicas.worker) (max 1 (int $values.worker.gpus)) -}}
