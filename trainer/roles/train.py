@@ -271,7 +271,7 @@ def _step_runner(
 
     data = strategy.distribute_datasets_from_function(noted)
     if consensus:
-        batches.require_same_spec(data.element_spec, consensus.all_equal)
+        batches.require_same_spec(local[0].element_spec, consensus.all_equal)
     _note_kind(context, local[0], state)
     return SyncStepRunner(strategy, state, step, data)
 
