@@ -58,7 +58,7 @@ def command(
     \b
     Exit codes:
       0  The job file is complete.
-      1  The job file is written, and a TODO is left.
+      1  The job file is written, and a TODO is left or the chart refuses it.
       2  FILE cannot be imported, or Helm is missing; nothing is written.
 
     Example: kubectl get tfjob mnist -o yaml | tfd import - --team vision

@@ -13,9 +13,9 @@ from tfd.importing import (
     programs,
     resources,
     secrets,
+    storage,
     surroundings,
     topology,
-    volumes,
 )
 from tfd.importing.context import Context
 from tfd.importing.ledger import UNKNOWN, Line
@@ -55,12 +55,12 @@ def convert(context: Context) -> None:
     metadata.read_metadata(context)
     policy.read_policy(context)
     pods.read_pods(context)
-    volumes.read_volumes(context)
+    storage.read_volumes(context)
     programs.read_images(context)
     programs.read_program(context)
     environment.read_environment(context)
     resources.read_resources(context)
-    volumes.without_storage(context)
+    storage.without_storage(context)
     paths.note_moves(context)
     paths.point_output_at_the_run(context)
     surroundings.note_surroundings(context)

@@ -151,10 +151,13 @@ def _no_job(text: str, documents: list[Document]) -> UnreadableError:
     values = [value for document in documents for _, value in _objects(document)]
     kinds = [f"{value.get('apiVersion')} {value.get('kind')}" for value in values if isinstance(value, dict)]
     rule = f"one {', '.join(KINDS[:-1])} or {KINDS[-1]}"
-    if any("kind" in value for value in values if isinstance(value, dict)):
+    placeholder = templates.in_text(text)
+    # An experiment of Katib or a workflow of Argo contains the job as a template.
+    is_other = any("kind" in value for value in values if isinstance(value, dict))
+    if is_other and not (placeholder and "TFJob" in text):
         fix = "Name a manifest of one of these kinds."
         return UnreadableError(refusal("kind", ", ".join(map(shown, kinds[:3])), rule, fix))
-    if placeholder := templates.in_text(text):
+    if placeholder:
         got, line = placeholder
         return UnreadableError(refusal("file", got, templates.EXPECTED, templates.RENDER), line)
     return UnreadableError(refusal("kind", "nothing", rule, "Name a manifest of one of these kinds."))

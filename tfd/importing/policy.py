@@ -125,12 +125,11 @@ def _tfjob(context: Context, spec: Field) -> None:
         policy.changed("", "the run is done when its leader is done, and not when all workers are")
     spec.child("enableDynamicWorker").dropped("a run has a fixed number of workers; copy the file to a new run")
     spec.child("terminationPolicy").dropped("the run is done when its leader is done")
+    for name in ("tensorboard", "tensorBoard"):
+        spec.child(name).changed("tensorboard", "a run has a TensorBoard for its run directory")
     for name in ("RuntimeId", "runtimeId"):
         spec.child(name).noise("the operator wrote it")
     spec.child("tfImage").dropped("only the operator's own parameter servers use it")
-    if spec.child("tensorboard").value is not None:
-        spec.child("tensorboard").changed("tensorboard", "a run has a TensorBoard for its run directory")
-    spec.child("tensorBoard").changed("tensorboard", "a run has a TensorBoard for its run directory")
 
 
 def _restarts_failed(policy: Field) -> bool:

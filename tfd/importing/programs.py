@@ -15,7 +15,7 @@ from tfd.importing.yaml_text import flow
 # Kubernetes pulls an image with the tag latest, or without a tag, for every pod.
 _MOVING = re.compile(r"[^@]*:latest|[^@]*/[^:@/]*|[^:@/]+")
 _HOSTS = re.compile(r"/etc/volcano/(\w+)\.host")
-_INDEX = re.compile(r"\$\{?(?:VK|VC)_TASK_INDEX\}?")
+_INDEX = re.compile(r"\$\{?(?:VK|VC|VOLCANO)_TASK_INDEX\}?")
 _PYTHON = re.compile(r"(?:.*/)?python[0-9.]*")
 _TRAINER = "The image needs Python 3.11, TensorFlow 2.21 and the package trainer."
 
@@ -95,7 +95,14 @@ def finish_program(context: Context) -> None:
             if draft.get(name) == field.value:
                 field.same(name)
             else:
-                field.changed(name, "see the TODO and the lines of this key" if draft.get(name) else "see args")
+                field.changed(name, _difference(context, name))
+
+
+def _difference(context: Context, name: str) -> str:
+    """Return where the reader finds how the words of a program differ."""
+    if context.draft.is_open((name,)):
+        return "see the TODO of this key"
+    return "see the lines of this key" if context.draft.get(name) else "see args"
 
 
 def _folder(context: Context) -> None:

@@ -28,8 +28,13 @@ def read_resources(context: Context) -> None:
     elif len(names) > 1:
         question = f"which GPUs do all roles use: {' or '.join(sorted(names))}?"
         context.draft.ask("gpu", "resource", question=question)
-    for role in [each for each in ROLES if each in _targets(context)]:
+    roles = [each for each in ROLES if each in _targets(context)]
+    for role in roles:
         _memory(context, role)
+    idle = [role for role in roles if not context.draft.get(role, "resources", "requests", "cpu")]
+    if idle:
+        keys = ", ".join(f"{role}.resources.requests.cpu" for role in idle)
+        context.ledger.note(keys, "the manifest requests none; the chart requests 1 CPU")
     gpus = context.draft.get("chief", "gpus")
     if context.draft.get("strategy") == "OneDevice" and isinstance(gpus, int) and gpus > 1:
         context.draft.set("strategy", value="Mirrored")

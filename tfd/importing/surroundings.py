@@ -33,6 +33,8 @@ def note_surroundings(context: Context) -> None:
         hints = (f"It names {', '.join(found)[:200]}.", "Set a list such as [{to: 10.1.0.0/16, ports: [443]}].")
         context.draft.ask("network", "egress", question=question, hints=hints)
     context.ledger.note("network.egress", _NETWORK)
+    if context.draft.get("storage", "ephemeral") is None:
+        context.ledger.note("tensorboard", "a TensorBoard shows the run directory, on 100m CPU and 256Mi of memory")
 
 
 def _words(context: Context) -> list[str]:

@@ -16,8 +16,7 @@ WIDTH = 100
 _PLAIN = re.compile(r"[A-Za-z0-9_/$](?:[A-Za-z0-9_./$()=+@%-]|:(?=[A-Za-z0-9_./]))*")
 _PLAIN_IN_FLOW = re.compile(r"[A-Za-z0-9_/$][A-Za-z0-9_./$()=+@-]*")
 _BLOCK = re.compile(r"[!-~][ -~\n]*[!-~]\n?")
-# Characters that a quoted string may contain as they are.
-_ESCAPED = re.compile("[^\t\n -~\u00a0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]|[\u2028\u2029]")
+_UNUSUAL = re.compile(r"[^ -~]")
 
 Comments = Mapping[Key, Sequence[str]]
 
@@ -100,4 +99,9 @@ def _scalar(text: str, plain: re.Pattern[str] = _PLAIN) -> str:
     if plain.fullmatch(text) and text not in INFINITE and resolve(text) == text and isinstance(resolve(text), str):
         return text
     quoted = json.dumps(text, ensure_ascii=False)
-    return _ESCAPED.sub(lambda found: f"\\U{ord(found[0]):08X}", quoted)
+    return _UNUSUAL.sub(lambda found: found[0] if visible(found[0]) == found[0] else _escaped(found[0]), quoted)
+
+
+def _escaped(sign: str) -> str:
+    """Return a character that a person cannot see, or YAML cannot contain, as YAML escapes it."""
+    return f"\\U{ord(sign):08X}"

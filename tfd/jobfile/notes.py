@@ -112,6 +112,21 @@ def _retries(written: Written) -> Iterator[Note]:
         yield Note(min(keys), text)
 
 
+def _end(written: Written) -> Iterator[Note]:
+    """The chart puts its guard, which writes DONE, only in front of a written command with a claim."""
+    command = list(written.values.get("command", ["python", "-m", "trainer"]))
+    if command[1:3] == ["-m", "trainer"]:
+        return
+    if not command:
+        text = "nothing records the end of an entry point, so a task that starts again trains again. Set its words."
+        yield Note(("command",), text)
+    elif not (written.has("storage", "claim") or written.has("storage", "create")):
+        text = (
+            "without a claim nothing records the end of the program, so a task that starts again trains again. Set it."
+        )
+        yield Note(("storage", "claim"), text)
+
+
 def _user(written: Written) -> Iterator[Note]:
     if written.has("command") and not written.has("runAsUser") and not written.has("readOnlyRoot"):
         user = written.complete["runAsUser"]
@@ -144,4 +159,12 @@ def _moving_image(written: Written) -> Iterator[Note]:
             return
 
 
-_NOTES: tuple[Callable[[Written], Iterator[Note]], ...] = (_memory, _deadline, _retries, _user, _home, _moving_image)
+_NOTES: tuple[Callable[[Written], Iterator[Note]], ...] = (
+    _memory,
+    _deadline,
+    _retries,
+    _end,
+    _user,
+    _home,
+    _moving_image,
+)

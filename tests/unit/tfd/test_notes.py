@@ -65,6 +65,16 @@ def test_a_file_that_decides_a_key_has_no_note_about_it(tmp_path: Path, key: str
 
 
 @pytest.mark.parametrize(
+    "storage", ["{claim: runs}", "{create: {size: 1Gi}}", "{uri: gs://bucket/a}", "{ephemeral: true}"]
+)
+@pytest.mark.parametrize("command", ["[python, train.py]", "[]", "[/opt/bin/python, -m, trainer]"])
+def test_end_that_nothing_records_is_noted(tmp_path: Path, storage: str, command: str) -> None:
+    found = notes(tmp_path, f"storage: {storage}\ncommand: {command}\n")
+    expected = {"[]": "command", "[python, train.py]": None if "c" in storage[1] else "storage.claim"}.get(command)
+    assert [key for key in found if key in ("command", "storage.claim")] == ([expected] if expected else [])
+
+
+@pytest.mark.parametrize(
     ("image", "moves"),
     [
         ("reg.example.com:5000/team/train", True),

@@ -8,7 +8,7 @@ from typing import Any
 from tfd.importing.context import Answers
 from tfd.importing.job_file import Result, import_manifest
 from tfd.importing.yaml_text import yaml_text
-from tfd.jobfile.jobfile import JobFile
+from tfd.jobfile.jobfile import JobFile, check
 from tfd.text import dotted
 
 # The first pattern that matches the key of a question has its answer.
@@ -66,9 +66,16 @@ def answered(result: Result) -> dict[str, Any]:
     return values
 
 
+def checked(files: dict[str, dict[str, Any]], folder: Path) -> dict[str, list[str]]:
+    """Return what `tfd check` prints about each of these runs, given their values."""
+    paths = {run: folder / "vision" / f"{run}.yaml" for run in files}
+    for run, path in paths.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(yaml_text(files[run], {}), encoding="utf-8")
+    problems = check([JobFile(path) for path in paths.values()])
+    return {run: [each.message for each in problems if each.path == path] for run, path in paths.items()}
+
+
 def refusals(values: dict[str, Any], folder: Path, run: str = "run-1") -> list[str]:
     """Return what `tfd check` prints about a job file with these values."""
-    path = folder / "vision" / f"{run}.yaml"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(yaml_text(values, {}), encoding="utf-8")
-    return [problem.message for problem in JobFile(path).problems()]
+    return checked({run: values}, folder)[run]

@@ -75,7 +75,7 @@ def test_each_field_has_exactly_one_line(manifest: Any) -> None:
     assert {leaf: number for leaf, number in counts(result, manifest).items() if number != 1} == {}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_unknown_field_anywhere_is_reported(data: st.DataObject) -> None:
     manifest = copy.deepcopy(data.draw(st.sampled_from(SAMPLES)))

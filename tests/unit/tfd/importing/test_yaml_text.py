@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tfd.importing.yaml_text import yaml_text
 from tfd.jobfile import helm_yaml
+from tfd.text import visible
 
 SPECIAL = ["1e-3", "0o17", "012", "y", "on", "null", "~", "", "1_000", ".5", ".Inf", "a: b", "a # b", "- a", "&a", "*a"]
 SPECIAL += [
@@ -32,9 +33,11 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.dictionaries(TEXTS, VALUES, min_size=1, max_size=4), st.data())
 def test_written_values_read_back(values: dict[str, Any], data: st.DataObject) -> None:
     names = [(name,) for name in values] + [(name, 0) for name in values] + [(name, "a") for name in values]
     comments = data.draw(st.dictionaries(st.sampled_from(names), st.lists(TEXTS, max_size=2), max_size=3))
-    assert helm_yaml.load(yaml_text(values, comments)).value == values
+    text = yaml_text(values, comments)
+    assert helm_yaml.load(text).value == values
+    assert visible(text, lines=True) == text
