@@ -108,7 +108,7 @@ def test_workload_counts_what_the_pods_request_and_where(path: Path, rendering: 
     for role, each in pod_sets(found).items():
         pod = tasks(found)[role]["template"]["spec"]
         spec = each["template"]["spec"]
-        for field in ("affinity", "nodeSelector", "priorityClassName", "restartPolicy", "tolerations"):
+        for field in ("affinity", "nodeSelector", "restartPolicy", "tolerations"):
             assert spec.get(field) == pod.get(field), field
         for kind in ("initContainers", "containers"):
             assert [(one["name"], one["image"], one["resources"]) for one in spec.get(kind, [])] == [

@@ -58,14 +58,15 @@ def test_comparison_finds_a_difference_in_each_process(results: runner.Results) 
         }
         for (name, number), each in results.items()
     }
-    found = runner.differences(shifted, 0, SAMPLE[0])
+    found = [line for number in (0, 1) for line in runner.differences(shifted, number, SAMPLE[number])]
     count = {name: len([each for each in found if each.startswith(name)]) for name in PROCESSES}
-    branches, of_server = len(SAMPLE[0]["branches"]), len(parts_of(SAMPLE[0], "server"))
-    assert 0 < of_server < branches
+    first, second = (len(SAMPLE[number]["branches"]) for number in (0, 1))
+    of_server = len(parts_of(SAMPLE[1], "server"))
+    assert 0 < of_server < second
     assert count == {
-        "one": branches,
-        "multi0": branches,
-        "multi1": branches,
+        "one": first,
+        "multi0": first + second,
+        "multi1": first + second,
         "server": of_server,
         "mirrored2": 0,
         "mirrored3": 0,

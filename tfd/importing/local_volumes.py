@@ -13,6 +13,7 @@ _ZONE = re.compile(r"/usr/share/zoneinfo/([A-Za-z_]+(?:/[A-Za-z_+-]+)*[A-Za-z0-9
 _DRIVER = re.compile(r"/(usr/(local/)?(lib|bin)|lib|opt|var/lib)[^:]*nvidia.*|/dev/nvidia.*", re.IGNORECASE)
 _CLOUD_KEY = re.compile(r"gcp|gcs|gcloud|google|aws|azure|user-gcp-sa|cloud", re.IGNORECASE)
 _KEY_FILE = "GOOGLE_APPLICATION_CREDENTIALS"
+_SIZE = ("Set a size such as 10Gi: above it, the pod is evicted or the write fails.",)
 _EVERY = "every task mounts it"
 
 
@@ -51,7 +52,7 @@ def _shared_memory(context: Context, volume: Volume) -> None:
         if size:
             context.draft.set(target, "shm", value=str(size))
         else:
-            context.draft.ask(target, "shm", question="how much shared memory does a task use?")
+            context.draft.ask(target, "shm", question="how much shared memory does a task use?", hints=_SIZE)
     bounded = volume.source.child("sizeLimit").value if volume.kind == "emptyDir" else None
     volume.settle("ROLE.shm", "" if bounded else "its limit is that of the memory, of which it is a part")
 
@@ -65,7 +66,7 @@ def _scratch(context: Context, volume: Volume) -> None:
     if limit:
         context.draft.set(*item, "scratch", value=str(limit))
     else:
-        context.draft.ask(*item, "scratch", question=f"how much does a task write below {volume.at}?")
+        context.draft.ask(*item, "scratch", question=f"how much does a task write below {volume.at}?", hints=_SIZE)
     memory = volume.source.child("medium").value == "Memory"
     volume.settle("mounts", f"{_EVERY}; {'on the disk of the node, not in memory; ' if memory else ''}it has a limit")
 

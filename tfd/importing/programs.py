@@ -95,7 +95,14 @@ def finish_program(context: Context) -> None:
             if draft.get(name) == field.value:
                 field.same(name)
             else:
-                field.changed(name, "see the TODO and the lines of this key" if draft.get(name) else "see args")
+                field.changed(name, _difference(context, name))
+
+
+def _difference(context: Context, name: str) -> str:
+    """Return where the reader finds how the words of a program differ."""
+    if context.draft.is_open((name,)):
+        return "see the TODO of this key"
+    return "see the lines of this key" if context.draft.get(name) else "see args"
 
 
 def _folder(context: Context) -> None:

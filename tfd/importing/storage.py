@@ -126,7 +126,8 @@ def without_storage(context: Context) -> None:
         context.ledger.note("storage.claim", "the claim is that of --storage")
         return
     if why := _shared_file(context):
-        draft.ask("storage", "claim", question="which claim do all tasks of the run share?")
+        hints = ("Name a PersistentVolumeClaim of the namespace, or set storage: {create: {size: 50Gi}}.",)
+        draft.ask("storage", "claim", question="which claim do all tasks of the run share?", hints=hints)
         context.ledger.note("storage.claim", f"the manifest has no volume to write to, and the run needs one: {why}")
         return
     words = [*(draft.get("command") or []), *(draft.get("args") or [])]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tfd.kubernetes import KUEUE, Object
 from tfd.remote.snapshot import Objects
 
@@ -21,11 +23,17 @@ def is_kept(pod: Object) -> bool:
     return held and pod["status"].get("phase") != "Running"
 
 
-def waiting(objects: Objects) -> str:
-    """Return why a run without a running task waits in its queue; empty if it has no queue or is admitted."""
+def waiting(objects: Objects, failed: Sequence[str]) -> str:
+    """Return why a run without a running task waits in its queue; empty if it has no queue or is admitted.
+
+    Args:
+        objects: the objects of the run.
+        failed: the roles whose Jobs have failed. Kueue waits for their pods, which nothing creates again.
+
+    """
     if not objects.queue or _is(objects.workload, "Admitted"):
         return ""
-    return f"in queue {objects.queue}: {_reason(objects)}"
+    return f"in queue {objects.queue}: {_reason(objects, failed)}"
 
 
 def holding(objects: Objects) -> str:
@@ -35,13 +43,13 @@ def holding(objects: Objects) -> str:
     return f"; it holds its quota of queue {objects.queue} until you merge state: suspended or Kueue stops it"
 
 
-def _reason(objects: Objects) -> str:
+def _reason(objects: Objects, failed: Sequence[str]) -> str:
     workload = objects.workload
     if not workload:
         return objects.workload_error or f"Workload {objects.run} does not exist. Check that Kueue is running"
     evicted = _condition(workload, "Evicted") if _is(workload, "Evicted") else {}
-    if _is(workload, "WaitingForReplacementPods") and evicted.get("reason") == "PodsReadyTimeout":
-        return "a task is lost for good. Copy the run with tfd new --warm-start"
+    if failed:
+        return f"the Job of {failed[0]} has failed, so the run stays incomplete. Copy it with tfd new --warm-start"
     if _is(workload, "WaitingForReplacementPods") and not evicted:
         return _missing(objects)
     why = str(_condition(workload, "QuotaReserved").get("message") or "")

@@ -111,12 +111,12 @@ def _state(objects: Objects, roles: list[Role], known: dict[str, Any]) -> tuple[
         return "failed", _reason(leader, known) + holding(objects)
     if failed:
         return "failed", f"the Job of {failed[0].name} failed: {failed[0].why}{holding(objects)}"
-    return _beginning(objects, leader, known)
+    return _beginning(objects, leader, known, [role.name for role in roles if role.job == "Failed"])
 
 
-def _beginning(objects: Objects, leader: Role, known: dict[str, Any]) -> tuple[str, str]:
+def _beginning(objects: Objects, leader: Role, known: dict[str, Any], failed: list[str]) -> tuple[str, str]:
     if not any(task.state is State.RUNNING for task in leader.tasks):
-        if queued := waiting(objects):
+        if queued := waiting(objects, failed):
             return "queued", queued
         return "waiting", next((task.why for task in leader.tasks if task.why), "")
     # Before training the trainer reports what it waits for. A custom script may report nothing at all.

@@ -27,6 +27,14 @@ LOSS: Final = "loss"
 """The name of the mean loss among the metrics."""
 
 
+def held_out(task: Task, context: DataContext) -> Dataset | None:
+    """Return the evaluation split of `task`, or None if the task has no such split."""
+    with calling('dataset(context, "eval")'):
+        data = task.dataset(context, batches.EVAL)
+        found: Dataset | None = batches.checked(data, split=batches.EVAL, batch_size=context.batch_size)
+    return found
+
+
 class Evaluation:
     """Evaluates checkpoints on the evaluation split of a task."""
 
@@ -38,9 +46,7 @@ class Evaluation:
         with calling("model()"):
             self.model: Model = require_built(task.model())
         self.metrics = self.new_metrics()
-        with calling('dataset(context, "eval")'):
-            data = task.dataset(self._context, batches.EVAL)
-            self.dataset: Dataset | None = batches.checked(data, split=batches.EVAL, batch_size=batch_size)
+        self.dataset = held_out(task, self._context)
         self.watched: tuple[Variable, ...] = ()
         """The trainable variables that the model and the loss used when they were last traced."""
         # float32 would lose the count of examples above 16.7 million.

@@ -19,7 +19,7 @@ from trainer.engine.evaluation import Evaluation, results
 from trainer.runtime.config import EarlyStopping
 from trainer.runtime.errors import InvalidTask, Words
 from trainer.runtime.logs import log
-from trainer.runtime.types import Json, Metric, Model, Tensor, Variable
+from trainer.runtime.types import Dataset, Json, Metric, Model, Tensor, Variable
 from trainer.storage import files
 from trainer.storage.evaluation_record import require_metric
 
@@ -41,7 +41,7 @@ def run(local: Evaluation, *, early_stopping: EarlyStopping | None, export_to: s
 
     """
     started = time.monotonic()
-    batch = first_batch(local)
+    batch = first_batch(local.dataset)
     metrics = evaluate(local, batch)
     if early_stopping:
         require_metric(early_stopping, metrics)
@@ -51,12 +51,12 @@ def run(local: Evaluation, *, early_stopping: EarlyStopping | None, export_to: s
     return metrics
 
 
-def first_batch(local: Evaluation) -> Batch | None:
-    """Return the first batch of the evaluation split, or None if the task has no such split."""
-    if local.dataset is None:
+def first_batch(dataset: Dataset | None) -> Batch | None:
+    """Return the first batch of the evaluation split `dataset`, or None if the task has no such split."""
+    if dataset is None:
         return None
     with calling('dataset(context, "eval")'), batches.refusals():
-        batch: Batch | None = next(iter(local.dataset), None)
+        batch: Batch | None = next(iter(dataset), None)
     if batch is None:
         raise InvalidTask(
             'dataset(context, "eval")',

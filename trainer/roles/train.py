@@ -17,7 +17,7 @@ from trainer.engine import averages, batches, export, replicated, trial
 from trainer.engine import strategy as strategies
 from trainer.engine.consensus import Consensus
 from trainer.engine.early_stopping import EarlyStop
-from trainer.engine.evaluation import EvalSummaryWriter, Evaluation
+from trainer.engine.evaluation import EvalSummaryWriter, Evaluation, held_out
 from trainer.engine.finite import FiniteCheck, Guard, scale_of
 from trainer.engine.loop import Loop, SegmentSizer, StepDecision, StepRunner, alone, never
 from trainer.engine.pipelines import pipeline_function
@@ -43,7 +43,7 @@ from trainer.runtime.logs import describe, log, style
 from trainer.runtime.types import Dataset, Strategy
 from trainer.storage import checkpoints, retry
 from trainer.storage.checkpoints import CheckpointRef, Checkpoints, DamagedError
-from trainer.task import Task, load
+from trainer.task import DataContext, Task, load
 
 _LAST_REDUCE_SECONDS: Final = 0.5
 _kept: list[object] = []
@@ -132,14 +132,18 @@ def _prepare(context: Context) -> Task:
 def _try_the_end(context: Context, *, restarted: bool) -> None:
     """Try the evaluation and the export, which otherwise run for the first time when everything is trained.
 
-    A restarted run tries only the evaluation, because it tried the export before its first checkpoint.
+    A restarted run tries only its held-out data, which may have changed. It tried the rest before its first checkpoint.
     """
     started = time.monotonic()
-    early_stopping = context.record.trainer.early_stopping
-    export_to = None if restarted else export.temporary_path(context.run_dir)
+    early_stopping, export_to = context.record.trainer.early_stopping, export.temporary_path(context.run_dir)
 
     def attempt() -> None:
-        trial.run(_evaluation(context, _prepare(context)), early_stopping=early_stopping, export_to=export_to)
+        task = _prepare(context)
+        if restarted:
+            data = DataContext(batch_size=context.replica_batch_size, data_dir=context.env.data_dir)
+            trial.first_batch(held_out(task, data))
+        else:
+            trial.run(_evaluation(context, task), early_stopping=early_stopping, export_to=export_to)
 
     retry.call(attempt, "the trial")
     gc.collect()  # The model is part of reference cycles, and its variables may fill the memory of a GPU.
@@ -267,7 +271,7 @@ def _step_runner(
 
     data = strategy.distribute_datasets_from_function(noted)
     if consensus:
-        batches.require_same_spec(data.element_spec, consensus.all_equal)
+        batches.require_same_spec(local[0].element_spec, consensus.all_equal)
     _note_kind(context, local[0], state)
     return SyncStepRunner(strategy, state, step, data)
 

@@ -30,12 +30,12 @@ kueue.x-k8s.io/role-hash: {{ .role | quote }}
 {{- end }}
 
 {{/*
-The tasks of a role as Kueue counts them: what a pod requests, and which nodes and which priority it asks for.
+The tasks of a role as Kueue counts them: what a pod requests, and which nodes may run it.
 Argument: dict root, role. Output: YAML map
 */}}
 {{- define "tf-distributed.podSet" -}}
 {{- $pod := (include "tf-distributed.pod" . | fromYaml).spec -}}
-{{- $spec := pick $pod "affinity" "nodeSelector" "priorityClassName" "restartPolicy" "tolerations" -}}
+{{- $spec := pick $pod "affinity" "nodeSelector" "restartPolicy" "tolerations" -}}
 {{- range $kind := list "initContainers" "containers" -}}
 {{- $containers := list -}}
 {{- range $container := index $pod $kind -}}

@@ -64,6 +64,7 @@ def in_turn(parts: list[list[Case]], jobs: int, stop: threading.Event) -> Iterat
                 ended, running = wait(running, return_when=FIRST_COMPLETED)
                 yield from (each.result() for each in ended)
         finally:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # The end of the processes must not be interrupted, too.
             stop.set()
 
 

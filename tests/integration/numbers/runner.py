@@ -69,6 +69,7 @@ def train(cases: list[Case], folder: Path, stop: threading.Event | None = None) 
     finally:
         for process in processes:
             process.kill()
+        for process in processes:
             process.wait()
     if any(codes):
         raise RuntimeError("\n".join(path.read_text()[-3000:] for path in sorted(folder.glob("*.err"))))

@@ -82,21 +82,22 @@ class Product(Task):
             x = layers.Flatten()(table(inputs[1]))
         x = layers.Dense(
             5,
-            use_bias=False,
+            use_bias=not part["norm"],
             name=name + "first",
             kernel_regularizer=keras.regularizers.L2(0.1) if extra == "regularizer" else None,
             kernel_constraint=keras.constraints.MaxNorm(0.8) if extra == "constraint" else None,
         )(x)
         if part["norm"]:
             x = layers.BatchNormalization(
-                momentum=0.5, synchronized=part["norm"] == "synchronized", name=name + "norm"
+                momentum=0.5, center=False, synchronized=part["norm"] == "synchronized", name=name + "norm"
             )(x)
         if extra == "frozen":
             frozen = layers.Dense(5, name=name + "frozen")
             x = frozen(x)
             frozen.trainable = False
         x = layers.Activation("tanh")(x)
-        return layers.Dense(1, name=name + "last", dtype="float32")(x)
+        # To trace an optimizer takes time for each variable.
+        return layers.Dense(1, use_bias=False, name=name + "last", dtype="float32")(x)
 
     def optimizer(self) -> Any:
         """Return an optimizer that hands each variable to that of its branch."""

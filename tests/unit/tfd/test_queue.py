@@ -82,14 +82,14 @@ REASONS: dict[str, tuple[list[Object], str]] = {
         [workload(Evicted=EVICTED, WaitingForReplacementPods=EVICTED, QuotaReserved=("False", PREEMPTED))],
         f"the run was stopped and waits again: {PREEMPTED}",
     ),
-    "a task is lost": (
+    "tasks were not ready in time, and the new pods are missing": (
         [
             workload(
                 Evicted=("True", "Exceeded the PodsReady timeout", "PodsReadyTimeout"),
                 WaitingForReplacementPods=("True", "Exceeded the PodsReady timeout", "PodsReadyTimeout"),
             )
         ],
-        "a task is lost for good. Copy the run with tfd new --warm-start",
+        "the run was stopped and waits again: Exceeded the PodsReady timeout",
     ),
     "an old message about a queue without a name": (
         [workload(QuotaReserved=("False", "LocalQueue  doesn't exist"))],
@@ -119,6 +119,21 @@ def test_missing_pods_are_counted_with_the_reason_of_kubernetes(cluster: Cluster
         "events": [{"involvedObject": {"name": "little-worker"}, "message": "exceeded quota", "eventTime": "1"}],
     }
     assert cluster.status()["why"] == "in queue team: 2 of 4 pods are missing: exceeded quota"
+
+
+def test_failed_evaluator_keeps_a_run_from_its_queue(cluster: Cluster) -> None:
+    """Kueue stops a run without one of its pods, and nothing creates the pod of a failed Job again."""
+    timeout = ("True", "Exceeded the PodsReady timeout", "PodsReadyTimeout")
+    evaluator = queued_job("evaluator", ("Failed", "PodFailurePolicy", "exit code 1"))
+    cluster.answers |= {
+        "items": [record(evaluator=1), *JOBS, evaluator, *GATED],
+        "workloads": [workload(Evicted=timeout, WaitingForReplacementPods=timeout)],
+    }
+    now = cluster.status()
+    assert now["state"] == "queued"
+    assert now["why"] == (
+        "in queue team: the Job of evaluator has failed, so the run stays incomplete. Copy it with tfd new --warm-start"
+    )
 
 
 def test_workload_that_cannot_be_read_is_named(cluster: Cluster) -> None:

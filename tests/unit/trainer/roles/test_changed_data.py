@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import tensorflow as tf
@@ -24,11 +24,16 @@ class Changing(Diverges):
     """A line, whose data have the hyperparameter `kind`. A file that a run reads may change as this does."""
 
     defaults = {"bad": 1.0, "held_out": 3.0, "kind": "plain"}  # noqa: RUF012
+    models: ClassVar[list[Any]] = []
+
+    def model(self) -> Any:
+        self.models.append(super().model())
+        return self.models[-1]
 
     def dataset(self, context: DataContext, split: str) -> Any:
         data = super().dataset(context, split)
         if split == "eval":
-            return data
+            return data.repeat() if self.hp["kind"] == "forever" else data
         kinds = {
             "weighted": lambda x, y: (x, y, tf.ones_like(y)),
             "wide": lambda x, y: (tf.cast(x, tf.float64), y),
@@ -75,3 +80,17 @@ def test_data_may_change_where_no_step_was_trained_and_in_the_size_of_a_batch(tm
     (tmp_path / "run" / "DONE").unlink()
     half = {**SETTINGS, "steps": 60, "batchSize": 4}  # as with twice as many devices
     assert train(tmp_path, "run", **half, hyperparameters={"kind": "weighted"}).startswith("done at step 60")
+
+
+def test_restart_tries_held_out_data_and_no_model(tmp_path: Path) -> None:
+    Changing.models.clear()
+    train(tmp_path, "run", **SETTINGS)
+    assert len(Changing.models) == 3, "of the trial, of the training and of the end"
+    (tmp_path / "run" / "DONE").unlink()
+    more = {**SETTINGS, "steps": 60}
+    with pytest.raises(InvalidData, match="got an endless dataset"):
+        train(tmp_path, "run", **more, hyperparameters={"kind": "forever"})
+    assert steps_saved(tmp_path, "run") == [20, 40]
+    Changing.models.clear()
+    train(tmp_path, "run", **more)
+    assert len(Changing.models) == 2
