@@ -84,13 +84,20 @@ def _drop_the_rest(context: Context) -> None:
     """Report every field that no part has read: an unknown one is never lost."""
     root = context.manifest.root
     for path, value in list(context.ledger.rest(root.value)):
-        noise = value in (None, {}, [])
+        noise = _is_empty(value)
         context.ledger.write(Line(path, "dropped", "", "it is empty" if noise else _unknown(path), noise=noise), value)
     for key, first, second in _duplicates(context):
         why = f"the key is on line {first} too; the last one, on line {second}, wins"
         context.ledger.lines.append(Line(key, "dropped", "", why))
     if context.manifest.document.alias is not None:
         context.ledger.note("file", "aliases (*name) are written out, because a job file has none")
+
+
+def _is_empty(value: object) -> bool:
+    """Return whether a field has no value, such as `creationTimestamp: null`, nor has any field below it."""
+    if isinstance(value, dict | list):
+        return all(map(_is_empty, value.values() if isinstance(value, dict) else value))
+    return value is None
 
 
 def _unknown(path: Key) -> str:

@@ -18,8 +18,7 @@ COMMIT = 40 * "c"
 ALL = {
     "strategy": "ParameterServer",
     "image": f"registry.example.com/trainer@{DIGEST}",
-    "command": ["python", "train.py"],
-    "args": ["--data=gs://data-of-others/a"],
+    "args": ["--", "train.py", "--data=gs://data-of-others/a"],
     "env": [
         {"name": "A", "value": "gs://more/x, gs://more/y"},
         {"name": "B", "valueFrom": {"secretKeyRef": {"name": "wandb", "key": "k"}}},
@@ -69,7 +68,7 @@ def test_every_right_of_a_run_has_the_key_that_sets_it() -> None:
     git = ("code", "git", "repository")
     assert keyed(found.code) == [(f"https://git.example.com/a/b@{COMMIT}", "code", git)]
     assert keyed(found.repositories) == [("https://git.example.com/a/b", "code", git)]
-    assert found.command == ("python", "train.py", "--data=gs://data-of-others/a")
+    assert found.command == ("python", "-m", "trainer", "--", "train.py", "--data=gs://data-of-others/a")
     assert keyed(found.images) == [
         ("registry.example.com/board:1", "tensorboard", ("tensorboard", "image")),
         ("registry.example.com/cpu:1", "ps", ("ps", "image")),

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -37,6 +37,7 @@ _SWITCH = re.compile(r"--?([A-Za-z][\w-]{0,80})")
 
 _STANDARD = str.maketrans("-_", "+/")
 _SHORTEST = 4
+_LONGEST_KEPT = 1024
 _WORD = re.compile(r"[A-Za-z0-9+_=-]{24,}")
 # In addresses and file names, where hyphens join many words.
 _UNBROKEN_WORD = re.compile(r"[A-Za-z0-9+=]{24,}")
@@ -144,10 +145,18 @@ def _unnamed(values: dict[str, Any]) -> Iterator[Secret]:
         yield from (Secret(key, why, word) for why, word in _in_text(text, words))
 
 
-def _in_text(
-    text: str, words: re.Pattern[str] = _UNBROKEN_WORD, layers: int = _MOST_LAYERS
-) -> Iterator[tuple[str, str]]:
-    """Yield tokens of known kinds and random words of a text, and why each is one."""
+def _in_text(text: str, words: re.Pattern[str] = _UNBROKEN_WORD) -> tuple[tuple[str, str], ...]:
+    """Return tokens of known kinds and random words of a text, and why each is one."""
+    return _known_in_text(text, words) if len(text) <= _LONGEST_KEPT else tuple(_found_in_text(text, words))
+
+
+@lru_cache(maxsize=8192)
+def _known_in_text(text: str, words: re.Pattern[str]) -> tuple[tuple[str, str], ...]:
+    """Return what `_found_in_text` yields. The same keys and values are in many job files, and in each format."""
+    return tuple(_found_in_text(text, words))
+
+
+def _found_in_text(text: str, words: re.Pattern[str], layers: int = _MOST_LAYERS) -> Iterator[tuple[str, str]]:
     if len(text) < _SHORTEST:
         return
     tokens = list(_module().tokens(text))
@@ -156,7 +165,7 @@ def _in_text(
         if _module().is_random(word) and not any(word in token for token in tokens):
             yield _RANDOM_WORD, word
     for word, inner in _unpacked(text) if layers else ():
-        for why, part in _in_text(inner, words, layers - 1):
+        for why, part in _found_in_text(inner, words, layers - 1):
             yield from ((why, word), (why, part))
 
 

@@ -130,9 +130,11 @@ def test_field_that_the_operator_wrote_is_listed_in_json_only() -> None:
     manifest = build("W1", ["memory"])
     manifest["status"] = {"conditions": [{"type": "Succeeded"}]}
     manifest["metadata"] |= {"uid": "1", "managedFields": [{"manager": "x"}], "creationTimestamp": None}
+    manifest["spec"]["tfReplicaSpecs"]["Worker"]["template"]["metadata"] = {"creationTimestamp": None}
     result = imported(json.dumps(manifest))
     noise = {each["field"] for each in as_json(result)["dropped"] if each["noise"]}
     assert {"status", "metadata.uid", "metadata.managedFields", "metadata.creationTimestamp"} <= noise
+    assert "spec.tfReplicaSpecs.Worker.template.metadata" in noise
 
 
 def test_duplicate_key_is_reported_with_both_lines() -> None:
