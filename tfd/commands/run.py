@@ -11,7 +11,6 @@ from rich.console import Console
 from tfd.commands.options import ending
 from tfd.jobfile.helm import HelmError
 from tfd.jobfile.jobfile import JobFile
-from tfd.local.pods import PodError
 from tfd.local.report import as_json, print_report
 from tfd.local.run import RunError, run
 from tfd.local.view import PlainView, make_view
@@ -56,7 +55,7 @@ def command(job_file: Path, root: Path, fresh: bool, isolate: bool | None, plain
     """  # noqa: D301 - click reads the escape
     console = Console(stderr=json_output)
     view = PlainView(console) if plain else make_view(console)
-    with ending(unable=(RunError, PodError, HelmError)):
+    with ending(unable=(RunError, HelmError)):
         result = run(JobFile(job_file), root, view, fresh=fresh, isolate=isolate)
     if json_output:
         click.echo(json_text(as_json(result)))

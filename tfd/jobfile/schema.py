@@ -136,8 +136,10 @@ def _unknown_key(key: Key, block: dict[str, Any], hint: str, root: dict[str, Any
         verb = "Rename" if place[:-1] == key[:-1] else "Move"
         level = "the top-level key " if verb == "Move" and len(place) == 1 else ""
         return _refusal(key, "an unknown key", dotted(place), f"{verb} it to {level}{dotted(place)}.", place)
-    fix = hint if len(key) > 1 else "Remove it or use another key."
-    return _refusal(key, "an unknown key", f"one of {', '.join(known)}", fix)
+    if len(key) == 1:  # the list of all keys would hide the rest of the message
+        fix = "Remove it, or use a key that values.yaml of the chart lists."
+        return _refusal(key, "an unknown key", "a key of the chart", fix)
+    return _refusal(key, "an unknown key", f"one of {', '.join(known)}", hint)
 
 
 def _meant(name: Any, known: list[str], block: Key, root: dict[str, Any]) -> Key | None:  # noqa: ANN401 - str or int

@@ -7,14 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from tfd.kubernetes import INDEX_LABEL, Object, gpus, role_of
-from tfd.text import refusal
 
 _LOOPBACK = "127.0.0.1"
 _REFERENCE = re.compile(r"\$(\$|\(([-._a-zA-Z][-._a-zA-Z0-9]*)\))")
-
-
-class PodError(Exception):
-    """The rendered pod needs something that this machine lacks; the message names it and the fix."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +33,7 @@ class Container:
     """A program with its arguments, its environment and the folder in which it starts."""
 
     command: tuple[str, ...]
+    """With the arguments; empty for the entry point of the image."""
     env: Mapping[str, str]
     folder: str = ""
     """Empty for the folder of the image."""
@@ -93,9 +89,6 @@ def read_pods(objects: Iterable[Object], secret: Callable[[str, str, str], str])
         objects: what `helm template` rendered.
         secret: returns the value for (variable, Secret, key), because this machine has no Secrets.
 
-    Raises:
-        PodError: a pod refers to something that was not rendered.
-
     """
     objects = list(objects)
     config_maps = {o["metadata"]["name"]: o["data"] for o in objects if o["kind"] == "ConfigMap"}
@@ -131,11 +124,8 @@ class _Reader:
         )
 
     def _container(self, container: Object, fields: Mapping[str, str]) -> Container:
-        if "command" not in container:
-            fix = "Set command to the entry point of the image, which `docker image inspect` shows."
-            raise PodError(refusal("command", "[]", "a program, because this machine has no image", fix))
         env = self._env(container, fields)
-        command = [*container["command"], *container.get("args", [])]
+        command = [*container["command"], *container.get("args", [])] if "command" in container else []
         return Container(tuple(expand(word, env) for word in command), env, container.get("workingDir", ""))
 
     def _env(self, container: Object, fields: Mapping[str, str]) -> dict[str, str]:

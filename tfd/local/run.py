@@ -19,7 +19,7 @@ from typing import Any
 from tfd import records
 from tfd.jobfile.jobfile import JobFile
 from tfd.local import network
-from tfd.local.pods import Mount, Pod, PodError, read_pods
+from tfd.local.pods import Mount, Pod, read_pods
 from tfd.local.processes import Layout, absent, cluster_addresses, place
 from tfd.local.progress import LogTail
 from tfd.local.supervisor import POLL_SECONDS, Supervisor, Task
@@ -93,7 +93,7 @@ def run(job: JobFile, root: Path, view: View, *, fresh: bool, isolate: bool | No
         isolate: whether the run gets its own network namespace; None: where that is possible.
 
     Raises:
-        RunError, PodError, HelmError: it cannot run here; the message names the reason and the fix.
+        RunError, HelmError: it cannot run here; the message names the reason and the fix.
 
     """
     if problems := job.problems():
@@ -115,6 +115,9 @@ def plan(job: JobFile, root: Path) -> Plan:
     if any(pod.suspended for pod in pods):
         message = refusal("state", shown("suspended"), shown("active"), "Set state: active to run it here.")
         raise RunError(f"{job.path}: {message}")
+    if not all(pod.containers[-1].command for pod in pods):
+        fix = "Set command to the entry point of the image, which `docker image inspect` shows."
+        raise RunError(refusal("command", "[]", "a program, because this machine has no image", fix))
     if any(pod.needs_trainer for pod in pods) and importlib.util.find_spec("tensorflow") is None:
         fix = "Install tf-distributed[trainer] in the environment of tfd."
         raise RunError(refusal("TensorFlow", "no package", "an installed package", fix))
@@ -261,7 +264,7 @@ def _from_shell(variable: str, name: str, key: str) -> str:
     if variable in os.environ:
         return os.environ[variable]
     rule = f"the value that the cluster keeps in {name}/{key}"
-    raise PodError(refusal(variable, "nothing", rule, f"Set it in this shell: export {variable}=VALUE."))
+    raise RunError(refusal(variable, "nothing", rule, f"Set it in this shell: export {variable}=VALUE."))
 
 
 def delete(layout: Layout) -> None:
