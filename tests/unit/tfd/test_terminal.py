@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from tests.unit.tfd.test_remote import Cluster, all_running, cluster  # noqa: F401 - a fixture
+from tests.unit.tfd.fake_cluster import Cluster, all_running
 from tfd.cli import main
 from tfd.local.view import PlainView
 from tfd.text import json_text, plain, visible
@@ -129,7 +129,7 @@ def test_errors_with_file_names_are_harmless(tmp_path: Path) -> None:
     assert_harmless(printed("run", str(path)))
 
 
-def test_status_prints_harmless_text(cluster: Cluster) -> None:  # noqa: F811
+def test_status_prints_harmless_text(cluster: Cluster) -> None:
     items = all_running()
     waiting = {"type": "PodScheduled", "status": "False", "message": HOSTILE}
     items[-1]["status"] = {"phase": "Pending", "conditions": [waiting]}
@@ -140,7 +140,7 @@ def test_status_prints_harmless_text(cluster: Cluster) -> None:  # noqa: F811
     assert "README.md" in done.stdout
 
 
-def test_logs_print_harmless_text(cluster: Cluster) -> None:  # noqa: F811
+def test_logs_print_harmless_text(cluster: Cluster) -> None:
     cluster.answers |= {"items": all_running(), "log": f"\x1b[31mred\x1b[0m\n{HOSTILE}"}
     done = cluster.tfd("logs", "little")
     assert done.exit_code == 0, done.output
