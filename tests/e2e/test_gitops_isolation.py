@@ -174,17 +174,18 @@ def test_values_arrive_unchanged(team: Team, gitops: GitOps) -> None:
 
 
 def test_argocd_settings_of_the_owner_are_kept(team: Team, gitops: GitOps) -> None:
-    """An owner manages argocd-cm with `kubectl apply`. The ConfigMap gets the health script of Jobs next to the keys of
-    the owner. The script stays when the owner applies the ConfigMap again."""
-    key, metadata = "resource.customizations.health.batch_Job", {"name": "argocd-cm", "namespace": NAMESPACE}
+    """An owner manages argocd-cm with `kubectl apply`. The ConfigMap gets the health scripts next to the keys of the
+    owner. The scripts stay when the owner applies the ConfigMap again."""
+    keys = {f"resource.customizations.health.{kind}" for kind in ("batch_Job", "kueue.x-k8s.io_Workload")}
+    metadata = {"name": "argocd-cm", "namespace": NAMESPACE}
     theirs = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"url": "https://example.com"}}
     for _ in range(2):
         gitops.kube.kubectl("apply", "-f", "-", given=json.dumps(theirs))
         gitops.install(team)
         data = gitops.kube.get("-n", NAMESPACE, "configmap", "argocd-cm")["data"]
-        assert set(data) == {"url", key}
+        assert set(data) == {"url"} | keys
     gitops.kube.kubectl("apply", "-f", "-", given=json.dumps(theirs))
-    assert key in gitops.kube.get("-n", NAMESPACE, "configmap", "argocd-cm")["data"]
+    assert keys <= set(gitops.kube.get("-n", NAMESPACE, "configmap", "argocd-cm")["data"])
     gitops.kube.kubectl("apply", "-f", "-", given=json.dumps(theirs | {"data": {}}))
 
 
