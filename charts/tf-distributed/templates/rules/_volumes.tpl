@@ -8,10 +8,10 @@ Argument: dict root. Output: JSON list of {key, at}
 {{- $values := .root.Values -}}
 {{- $points := list -}}
 {{- if not $values.storage.uri -}}
-{{- $points = append $points (dict "key" "storage.at" "at" ($values.storage.at | default "/runs")) -}}
+{{- $points = append $points (dict "key" "storage.at" "at" (include "tf-distributed.storageDir" .)) -}}
 {{- end -}}
 {{- if $values.data.claim -}}
-{{- $point := dict "key" "data.at" "at" ($values.data.at | default "/data") -}}
+{{- $point := dict "key" "data.at" "at" (include "tf-distributed.dataDir" .) -}}
 {{- if $values.data.at -}}{{- $points = append $points $point -}}{{- else -}}{{- $points = prepend $points $point -}}{{- end -}}
 {{- end -}}
 {{- range $index, $mount := $values.mounts -}}
