@@ -8,6 +8,7 @@ from typing import Any
 from tfd.importing.context import Context
 from tfd.importing.ledger import Field
 from tfd.importing.manifest import Replicas
+from tfd.jobfile.notes import DEFAULT_MEMORY
 from tfd.kubernetes import ROLES
 
 _GPU = re.compile(r".+/(gpu|gpu\.shared|vgpu|nvidia-gpu|mig-.+)|gpu\.intel\.com/.+")
@@ -113,4 +114,5 @@ def _memory(context: Context, role: str) -> None:
     question = f"how much memory does a {role}{' with its GPUs' if gpus else ''} need?"
     hints = ("A task above its limit is killed (137). `kubectl top pod` shows what it uses today.",)
     draft.ask(role, "resources", "limits", "memory", question=question, hints=hints)
-    context.ledger.note(f"{role}.resources.limits.memory", "the manifest names none; the chart's default is 2Gi")
+    why = f"the manifest names none; the chart's default is {DEFAULT_MEMORY}"
+    context.ledger.note(f"{role}.resources.limits.memory", why)

@@ -7,6 +7,8 @@ To add a note, write a function and list it in `_NOTES`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import reduce
+from operator import getitem
 from typing import Any, NamedTuple
 
 from tfd.jobfile.helm_yaml import Key
@@ -18,6 +20,9 @@ _TASK_ROLES = ("ps", "worker")
 """The roles in which each task has its own number of retries."""
 # Each of them moves downloads out of the home directory.
 _CACHES = frozenset(["KERAS_HOME", "TFDS_DATA_DIR", "XDG_CACHE_HOME"])
+
+DEFAULT_MEMORY = "2Gi"
+"""The memory of a task without GPUs whose job file names none, as the chart sets it (templates/_resources.tpl)."""
 
 
 class Note(NamedTuple):
@@ -91,7 +96,10 @@ def _memory(written: Written) -> Iterator[Note]:
         if not any(written.has(role, "resources", kind, "memory") for kind in ("requests", "limits"))
     ]
     if written.is_custom and unnamed:
-        text = "a task above 2Gi of memory, the default, is killed. Set a limit for your program, or null for none."
+        text = (
+            f"a task above {DEFAULT_MEMORY} of memory, the default, is killed. "
+            "Set a limit for your program, or null for none."
+        )
         yield Note((unnamed[0], "resources", "limits", "memory"), text)
 
 
@@ -108,8 +116,10 @@ def _retries(written: Written) -> Iterator[Note]:
     keys = {("failure", "retriesPerTask") if role in _TASK_ROLES else ("retries",) for role in written.roles}
     decided = any(written.has(*key) for key in keys) or written.has("failure", "permanentExitCodes")
     if written.has("command") and not decided:
-        text = "a task that exits with 1 starts again, up to 5 times. Set 0 for a program that cannot resume."
-        yield Note(min(keys), text)
+        key = min(keys)
+        times = reduce(getitem, key, written.complete)
+        text = f"a task that exits with 1 starts again, up to {times} times. Set 0 for a program that cannot resume."
+        yield Note(key, text)
 
 
 def _end(written: Written) -> Iterator[Note]:

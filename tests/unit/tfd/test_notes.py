@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.chart.rendering import ACCEPTED
+from tests.chart.rendering import ACCEPTED, objects, of_kind
 from tfd.cli import main
 from tfd.jobfile.jobfile import JobFile
+from tfd.jobfile.notes import DEFAULT_MEMORY
 
 STORAGE = "storage: {claim: runs}\n"
 OWN = f"{STORAGE}command: [python, train.py]\n"
@@ -93,6 +94,20 @@ def test_image_that_moves_is_noted_unless_the_pull_policy_is_written(tmp_path: P
 
 def test_image_of_a_tensorboard_that_is_off_is_not_noted(tmp_path: Path) -> None:
     assert notes(tmp_path, f"{STORAGE}tensorboard: {{enabled: false, image: board}}\n") == []
+
+
+def test_noted_memory_is_that_of_the_chart() -> None:
+    [chief] = of_kind(objects({"storage": {"claim": "runs"}}), "Job")
+    [container] = chief["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["limits"] == {"memory": DEFAULT_MEMORY}
+
+
+def test_retries_in_a_note_are_those_of_the_chart(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(OWN)
+    [note] = [each for each in JobFile(path).notes() if each.message.startswith("retries: ")]
+    [chief] = of_kind(objects({"storage": {"claim": "runs"}}), "Job")
+    assert f"up to {chief['spec']['backoffLimit']} times" in note.message
 
 
 def test_note_points_at_its_block_else_at_the_program(tmp_path: Path) -> None:
