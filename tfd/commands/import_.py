@@ -63,8 +63,7 @@ def command(
 
     Example: kubectl get tfjob mnist -o yaml | tfd import - --team vision
     """  # noqa: D301 - click reads the escape
-    chosen = script if script in ("coordinator", "every-task") else ""
-    answers = Answers(team, run_name, chosen, storage, memory)  # type: ignore[arg-type]
+    answers = Answers(team, run_name, script or "", storage, memory)  # type: ignore[arg-type]
     try:
         result = import_manifest(_text(manifest), answers, select=select, output=output, replace=force)
     except UnreadableError as error:

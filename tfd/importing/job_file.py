@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +13,8 @@ from tfd.importing.ledger import RefusedError
 from tfd.importing.manifest import Manifest, UnreadableError, read
 from tfd.importing.yaml_text import yaml_text
 from tfd.jobfile.copy import JOBS, chart_version
-from tfd.jobfile.jobfile import JobFile
 from tfd.jobfile.schema import run_name_error, schema, schema_errors
-from tfd.jobfile.writing import write
+from tfd.jobfile.writing import problems, write
 from tfd.text import refusal, shown
 
 STDOUT = Path("-")
@@ -132,8 +130,5 @@ def _problems(context: Context, text: str) -> list[str]:
     if context.draft.questions:
         found = schema_errors(context.draft.values)
         return [refusal.message for refusal in found if not context.draft.is_open(refusal.key)]
-    with tempfile.TemporaryDirectory() as folder:
-        draft = Path(folder) / (context.team or "team") / f"{context.run}.yaml"
-        draft.parent.mkdir()
-        draft.write_text(text, encoding="utf-8")
-        return [problem.message for problem in JobFile(draft).problems()]
+    path = Path(context.team or "team") / f"{context.run}.yaml"
+    return [problem.message for problem in problems(path, text)]

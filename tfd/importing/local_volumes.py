@@ -6,7 +6,7 @@ import re
 
 from tfd.importing.context import Context
 from tfd.importing.places import append
-from tfd.importing.volumes import Volume
+from tfd.importing.volumes import EVERY_TASK, Volume
 
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the path of a mount
 _ZONE = re.compile(r"/usr/share/zoneinfo/([A-Za-z_]+(?:/[A-Za-z_+-]+)*[A-Za-z0-9_+-]*)")
@@ -14,7 +14,6 @@ _DRIVER = re.compile(r"/(usr/(local/)?(lib|bin)|lib|opt|var/lib)[^:]*nvidia.*|/d
 _CLOUD_KEY = re.compile(r"gcp|gcs|gcloud|google|aws|azure|user-gcp-sa|cloud", re.IGNORECASE)
 _KEY_FILE = "GOOGLE_APPLICATION_CREDENTIALS"
 _SIZE = ("Set a size such as 10Gi: above it, the pod is evicted or the write fails.",)
-_EVERY = "every task mounts it"
 
 
 def is_share(volume: Volume) -> bool:
@@ -68,7 +67,9 @@ def _scratch(context: Context, volume: Volume) -> None:
     else:
         context.draft.ask(*item, "scratch", question=f"how much does a task write below {volume.at}?", hints=_SIZE)
     memory = volume.source.child("medium").value == "Memory"
-    volume.settle("mounts", f"{_EVERY}; {'on the disk of the node, not in memory; ' if memory else ''}it has a limit")
+    volume.settle(
+        "mounts", f"{EVERY_TASK}; {'on the disk of the node, not in memory; ' if memory else ''}it has a limit"
+    )
 
 
 def _files(context: Context, volume: Volume) -> None:
@@ -91,7 +92,7 @@ def _files(context: Context, volume: Volume) -> None:
         what = f"the file {volume.folder}" if volume.folder else "files of other names"
         question = f"in which folder does the program find all keys of {name.text()} (it mounted {what})?"
         context.draft.ask(*item, "at", question=question)
-    volume.settle("mounts", f"{_EVERY}; all keys as files, read-only, with mode 0440")
+    volume.settle("mounts", f"{EVERY_TASK}; all keys as files, read-only, with mode 0440")
 
 
 def _time_zone(context: Context, volume: Volume) -> None:

@@ -7,10 +7,10 @@ import re
 from tfd.importing.context import Context, Move
 from tfd.importing.volumes import Volume
 from tfd.jobfile.helm_yaml import Key
+from tfd.jobfile.schema import schema
 
 # Places of the chart and of the system, where no volume of the user can be.
 _TAKEN = re.compile(r"/(tmp|code|dev|etc|proc|sys|run|var/run)?(/.*)?")
-_PATH = re.compile(r"(/[A-Za-z0-9_][-A-Za-z0-9_.]*)+")
 
 
 def append(context: Context, volume: Volume) -> Key:
@@ -28,7 +28,7 @@ def place(context: Context, volume: Volume, key: Key, other: str) -> str:
     at = volume.at
     taken = at in context.places
     inside = any(f"{at}/".startswith(f"{used}/") or f"{used}/".startswith(f"{at}/") for used in context.places)
-    new = other if inside or _TAKEN.fullmatch(at) or not _PATH.fullmatch(at) else at
+    new = other if inside or _TAKEN.fullmatch(at) or not re.fullmatch(schema()["$defs"]["path"]["pattern"], at) else at
     context.places.append(new)
     context.draft.set(*key, value=new)
     if taken:

@@ -8,12 +8,11 @@ from pathlib import PurePosixPath
 from tfd.importing.context import Context
 from tfd.importing.local_volumes import is_share, read_local
 from tfd.importing.places import append, place
-from tfd.importing.volumes import Volume, all_volumes
+from tfd.importing.volumes import EVERY_TASK, Volume, all_volumes
 from tfd.jobfile.helm_yaml import Key
 from tfd.text import shown
 
 _DATA = re.compile(r"data|input|corpus|imagenet", re.IGNORECASE)
-_EVERY = "every task mounts it"
 
 
 def read_volumes(context: Context) -> None:
@@ -83,7 +82,7 @@ def _set_storage(context: Context, volume: Volume, shares: list[Volume]) -> None
         context.draft.ask("storage", "claim", question=f"which claim does the run write to: {names}?", hints=(hint,))
     context.keeps_paths = True
     _set_place(context, volume, "storage")
-    reasons = [why, "" if len(volume.roles) == len(context.replicas) else _EVERY, _folder_words(volume)]
+    reasons = [why, "" if len(volume.roles) == len(context.replicas) else EVERY_TASK, _folder_words(volume)]
     text = "; ".join(each for each in reasons if each)
     volume.settle("storage", text or "the claim stays at its path", changed=bool(text))
 
@@ -112,7 +111,7 @@ def _mount(context: Context, volume: Volume) -> None:
     why = _claim_of(context, volume, (*item, "claim"))
     if volume.folder:
         context.draft.set(*item, "folder", value=volume.folder)
-    reasons = [why, "" if volume.is_read_only else "read-only: a run writes to one claim", _EVERY]
+    reasons = [why, "" if volume.is_read_only else "read-only: a run writes to one claim", EVERY_TASK]
     volume.settle("mounts", "; ".join(each for each in reasons if each))
 
 

@@ -9,6 +9,8 @@ from tfd.importing.ledger import Field
 from tfd.importing.manifest import Replicas
 from tfd.text import shown
 
+EVERY_TASK = "every task mounts it"
+
 
 @dataclass
 class Volume:

@@ -35,7 +35,7 @@ def yaml_text(values: Mapping[str, Any], comments: Comments) -> str:
 def _mapping(values: Mapping[str, Any], comments: Comments, key: Key, indent: str) -> Iterator[str]:
     for name, value in values.items():
         here = (*key, name)
-        yield from (f"{indent}# {visible(' '.join(line.split()))}" for line in comments.get(here, ()))
+        yield from _comment(comments.get(here, ()), indent)
         yield from _entry(f"{indent}{_scalar(name)}:", value, comments, here, indent)
 
 
@@ -61,7 +61,7 @@ def _entry(head: str, value: Any, comments: Comments, key: Key, indent: str) -> 
 def _items(values: Sequence[Any], comments: Comments, key: Key, indent: str) -> Iterator[str]:
     for index, value in enumerate(values):
         here = (*key, index)
-        yield from (f"{indent}# {visible(' '.join(line.split()))}" for line in comments.get(here, ()))
+        yield from _comment(comments.get(here, ()), indent)
         if not isinstance(value, dict):
             yield from _entry(f"{indent}-", value, comments, here, indent)
             continue
@@ -72,7 +72,11 @@ def _items(values: Sequence[Any], comments: Comments, key: Key, indent: str) -> 
         lines = list(_mapping(value, comments, here, f"{indent}  "))
         first = next(number for number, line in enumerate(lines) if not line.lstrip().startswith("#"))
         lines[first] = f"{indent}- {lines[first].lstrip()}"
-        yield from (*lines[:first], *lines[first:])
+        yield from lines
+
+
+def _comment(lines: Sequence[str], indent: str) -> Iterator[str]:
+    return (f"{indent}# {visible(' '.join(line.split()))}" for line in lines)
 
 
 def _string(head: str, text: str, indent: str) -> Iterator[str]:
@@ -96,7 +100,7 @@ def flow(value: Any) -> str:  # noqa: ANN401 - JSON
 
 def _scalar(text: str, plain: re.Pattern[str] = _PLAIN) -> str:
     """Return a string without quotation marks where YAML reads the same string, else with them."""
-    if plain.fullmatch(text) and text not in INFINITE and resolve(text) == text and isinstance(resolve(text), str):
+    if plain.fullmatch(text) and text not in INFINITE and resolve(text) == text:
         return text
     quoted = json.dumps(text, ensure_ascii=False)
     return _UNUSUAL.sub(lambda found: found[0] if visible(found[0]) == found[0] else _escaped(found[0]), quoted)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tfd import assets
 from tfd.jobfile import helm_yaml, writing
-from tfd.jobfile.jobfile import JobFile
 from tfd.kubernetes import CLAIM_END
 from tfd.text import refusal, shown
 
@@ -130,9 +128,5 @@ def _source(name: str) -> Path:
 
 def _check(text: str, path: Path) -> None:
     """Raise CopyError if the copy would be refused."""
-    with tempfile.TemporaryDirectory() as folder:
-        draft = Path(folder) / path
-        draft.parent.mkdir(parents=True)
-        draft.write_text(text, encoding="utf-8")
-        if problems := JobFile(draft).problems():
-            raise CopyError("\n".join(str(replace(problem, path=path)) for problem in problems))
+    if problems := writing.problems(path, text):
+        raise CopyError("\n".join(str(replace(problem, path=path)) for problem in problems))
