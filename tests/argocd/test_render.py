@@ -78,8 +78,8 @@ def test_a_project_allows_its_team_this_repository_its_namespace_and_the_chart_s
         for each in render(path.stem, "examples", path)
     }
     gang = tmp_path / "gang.yaml"
-    scheduling = "scheduling: {gang: true, queue: team}"
-    gang.write_text(f"strategy: ParameterServer\nstorage: {{create: {{size: 1Gi}}}}\n{scheduling}\n")
+    more = "scheduling: {gang: true, queue: team}\nmetrics: {enabled: true, podMonitor: true}"
+    gang.write_text(f"strategy: ParameterServer\nstorage: {{create: {{size: 1Gi}}}}\n{more}\n")
     rendered |= {(each["apiVersion"].rpartition("/")[0], each["kind"]) for each in render("gang", "examples", gang)}
     assert allowed == rendered
 

@@ -219,6 +219,9 @@ CHANGES: dict[str, Change] = DERIVED | {
     "scheduling.priorityClassName": Change("", "high"),
     "scheduling.queue": Change("", "team"),
     "scheduling.priority": Change("", "high", beside={"queue": "team"}),
+    "metrics.port": Change(9464, 9465, beside={"enabled": True}),
+    "metrics.namespace": Change("monitoring", "observability", beside={"enabled": True}),
+    "metrics.podMonitor": Change(False, True, beside={"enabled": True}),
     "network.egress[].to": Change("10.1.0.0/16", "anywhere"),
     "network.egress[].ports": Change(UNSET, [443], beside={"to": "anywhere"}),
 }

@@ -67,3 +67,14 @@ def test_notes_page_lists_the_key_of_every_note() -> None:
     listed = set(re.findall(r"`([\w.]+)`", first_cells("notes.md")))
     assert "deadline" in keys
     assert {key.removeprefix("ROLE.") for key in listed} == keys
+
+
+def test_metrics_page_lists_every_metric() -> None:
+    source = (ROOT / "trainer" / "engine" / "metrics.py").read_text(encoding="utf-8")
+    made = set(re.findall(r'\{PREFIX\}(\w+)"', source)) | set(re.findall(r'_gauge\("(\w+)"', source))
+    made |= set(re.findall(r'^    "\w+": \("(\w+)", ', source, flags=re.M))
+    names = made - {"run", "restarts"} | {"run_info", "restarts_total"}
+    page = (ROOT / "docs" / "platform" / "metrics.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `tf_distributed_(\w+)`", page, flags=re.M)
+    assert "step" in names
+    assert sorted(listed) == sorted(names)

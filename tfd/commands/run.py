@@ -35,9 +35,16 @@ from tfd.text import json_text
     help="Give the run its own network namespace. Default: where the machine allows it and the run needs no other "
     "network.",
 )
+@click.option(
+    "--metrics",
+    is_flag=True,
+    help="Serve the metrics of metrics.enabled at 127.0.0.1 during the run. The run then has the network of the machine.",
+)
 @click.option("--plain", is_flag=True, help="Print plain log lines on a terminal too.")
 @click.option("--json", "json_output", is_flag=True, help="Print the result as JSON on stdout and the logs on stderr.")
-def command(job_file: Path, root: Path, fresh: bool, isolate: bool | None, plain: bool, json_output: bool) -> None:
+def command(
+    job_file: Path, root: Path, fresh: bool, isolate: bool | None, metrics: bool, plain: bool, json_output: bool
+) -> None:
     """Run JOB_FILE on this machine.
 
     Each pod becomes one process with the rendered command, environment and files. A task that exits with a code that
@@ -56,7 +63,7 @@ def command(job_file: Path, root: Path, fresh: bool, isolate: bool | None, plain
     console = Console(stderr=json_output)
     view = PlainView(console) if plain else make_view(console)
     with ending(unable=(RunError, HelmError)):
-        result = run(JobFile(job_file), root, view, fresh=fresh, isolate=isolate)
+        result = run(JobFile(job_file), root, view, fresh=fresh, isolate=isolate, metrics=metrics)
     if json_output:
         click.echo(json_text(as_json(result)))
     else:

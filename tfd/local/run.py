@@ -11,7 +11,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -30,6 +30,8 @@ INTERRUPTED = 130
 STOPPING = "Stopping: saving a checkpoint. Press Ctrl-C again to kill all tasks."
 KILL_AT = 2
 """Number of interrupts that kills the tasks."""
+METRICS_PORT = "TRAINER_METRICS_PORT"
+"""The variable with which the trainer serves metrics."""
 _WORDS = {"persistentVolumeClaim": "the claim", "secret": "the Secret", "configMap": "the ConfigMap"}
 
 
@@ -64,6 +66,8 @@ class Plan:
     job: JobFile
     layout: Layout
     pods: list[Pod]
+    metrics: bool = False
+    """Whether the leader serves metrics."""
 
     def done(self, run_dir: Path | None) -> dict[str, Any]:
         """Return the content of the DONE marker; empty if this run with this identity is not done.
@@ -77,12 +81,16 @@ class Plan:
 
     @property
     def needs_network(self) -> bool:
-        """Whether a task needs more of the network than the other tasks: a bucket, or code from a git server."""
+        """Whether a run needs more of the network than its own tasks: readers of metrics, a bucket or a git server."""
         containers = [container for pod in self.pods for container in pod.containers]
-        return any(value.startswith(("gs://", "https://")) for each in containers for value in each.env.values())
+        return self.metrics or any(
+            value.startswith(("gs://", "https://")) for each in containers for value in each.env.values()
+        )
 
 
-def run(job: JobFile, root: Path, view: View, *, fresh: bool, isolate: bool | None) -> Result:
+def run(
+    job: JobFile, root: Path, view: View, *, fresh: bool, isolate: bool | None, metrics: bool = False
+) -> Result:
     """Run a job file on this machine, from its check to its end.
 
     Args:
@@ -91,6 +99,7 @@ def run(job: JobFile, root: Path, view: View, *, fresh: bool, isolate: bool | No
         view: shows the run.
         fresh: delete the results of an earlier run of this name first.
         isolate: whether the run gets its own network namespace; None: where that is possible.
+        metrics: whether the leader serves the metrics that the job file asks for.
 
     Raises:
         RunError, HelmError: it cannot run here; the message names the reason and the fix.
@@ -98,7 +107,7 @@ def run(job: JobFile, root: Path, view: View, *, fresh: bool, isolate: bool | No
     """
     if problems := job.problems():
         raise RunError("\n".join(map(str, problems)))
-    ready = plan(job, root)
+    ready = plan(job, root, metrics=metrics)
     with only_one(ready.layout):
         if fresh:
             delete(ready.layout)
@@ -106,9 +115,14 @@ def run(job: JobFile, root: Path, view: View, *, fresh: bool, isolate: bool | No
         return execute(ready, view)
 
 
-def plan(job: JobFile, root: Path) -> Plan:
+def plan(job: JobFile, root: Path, *, metrics: bool = False) -> Plan:
     """Return a run that is ready to start. Takes the arguments of `run` and raises its errors."""
     pods = read_pods(job.objects, _from_shell)
+    if metrics and not any(METRICS_PORT in pod.env for pod in pods):
+        fix = "Set metrics.enabled: true in the job file, or remove --metrics."
+        raise RunError(refusal("--metrics", "a job file without metrics", "metrics.enabled: true", fix))
+    if not metrics:
+        pods = [without_metrics(pod) for pod in pods]
     if not pods:
         fix = "Set state: active, and a strategy that trains."
         raise RunError(refusal(str(job.path), "no Kubernetes Job", "an active run that trains", fix))
@@ -128,7 +142,14 @@ def plan(job: JobFile, root: Path) -> Plan:
     layout = Layout(root.absolute(), job.run)
     if missing := absent(pods, layout):
         raise RunError("\n".join(_missing(path, mount) for path, mount in missing.items()))
-    return Plan(job, layout, pods)
+    return Plan(job, layout, pods, metrics)
+
+
+def without_metrics(pod: Pod) -> Pod:
+    """Return a pod that serves no metrics, because other runs of this machine may use the same port."""
+    *init, task = pod.containers
+    env = {name: value for name, value in task.env.items() if name != METRICS_PORT}
+    return replace(pod, containers=(*init, replace(task, env=env)))
 
 
 def _missing(path: Path, mount: Mount) -> str:
@@ -140,7 +161,7 @@ def _missing(path: Path, mount: Mount) -> str:
 def _isolate(wanted: bool | None, needs_network: bool, view: View) -> None:
     """Give the run its own network namespace if possible, else show why it has none."""
     if wanted is False or (wanted is None and needs_network):
-        why = "--no-isolate" if wanted is False else "the run needs it for gs:// or https://"
+        why = "--no-isolate" if wanted is False else "the run needs it for metrics, gs:// or https://"
     else:
         error = network.isolate()
         if error is None:

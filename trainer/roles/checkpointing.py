@@ -16,6 +16,7 @@ from trainer.roles.context import Context
 from trainer.runtime import errors
 from trainer.runtime.errors import ConfigError, LostPeer, Words
 from trainer.runtime.logs import log
+from trainer.runtime.serialize import now
 from trainer.storage import checkpoints
 from trainer.storage.checkpoints import CheckpointRef, Checkpoints, DamagedError
 
@@ -161,6 +162,6 @@ def save_function(
             return
         if context.status:
             log.info("saved checkpoint %d in %.1f s", step, time.monotonic() - started)
-            context.status.update(step=step, lastCheckpoint={"step": step, "path": found.path})
+            context.status.update(step=step, lastCheckpoint={"step": step, "path": found.path, "time": now()})
 
     return save

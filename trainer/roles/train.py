@@ -68,6 +68,7 @@ def run(context: Context) -> str:
 
     """
     context.claim(on_lost=lambda error: finish(context, error))
+    _serve_metrics(context)
     last = checkpoints.newest_complete(context.run_dir.checkpoints)
     if last is not None and last.step >= last_step(context):
         # Only the evaluation and the export are missing. They need no peers, which may have ended already.
@@ -79,6 +80,22 @@ def run(context: Context) -> str:
             _try_the_end(context, restarted=last is not None)
         task = _prepare(context)
         return _end(context, task, _train(context, task, strategy))
+
+
+def _serve_metrics(context: Context) -> None:
+    """Serve Prometheus metrics if the job file asks for them and this task writes status.json.
+
+    Raises:
+        ConfigError: The port is not free.
+
+    """
+    env, status = context.env, context.status
+    if env.metrics_port and status:
+        from trainer.engine import metrics
+
+        metrics.serve(
+            env.address, env.metrics_port, metrics.RunCollector(context.record, status.fields, gpus=env.run_gpus)
+        )
 
 
 def last_step(context: Context) -> int:

@@ -136,6 +136,12 @@ class RuntimeEnv:
     """TRAINER_LOGICAL_CPUS: number of logical CPU devices, to try Mirrored without GPUs. 0: one device."""
     gpus: int = 0
     """TRAINER_GPUS: number of GPUs that this task requests. Fewer visible GPUs are an error."""
+    run_gpus: int = 0
+    """TRAINER_RUN_GPUS: number of GPUs that all tasks of the run request together, for the metrics."""
+    metrics_port: int = 0
+    """TRAINER_METRICS_PORT: port of the Prometheus metrics. 0: none."""
+    address: str = "127.0.0.1"
+    """POD_IP: the address at which the metrics are served."""
     gpus_optional: bool = False
     """TRAINER_GPUS_OPTIONAL=1: missing GPUs cause a warning instead of an error. `tfd run` sets it."""
 
@@ -162,6 +168,9 @@ def load_runtime_env(env: Mapping[str, str]) -> RuntimeEnv:
         termination_log=env.get("TRAINER_TERMINATION_LOG") or None,
         logical_cpus=_env_number(env, "TRAINER_LOGICAL_CPUS", 0, least=0),
         gpus=_env_number(env, "TRAINER_GPUS", 0, least=0),
+        run_gpus=_env_number(env, "TRAINER_RUN_GPUS", 0, least=0),
+        metrics_port=_env_number(env, "TRAINER_METRICS_PORT", 0, least=0),
+        address=env.get("POD_IP") or "127.0.0.1",
         gpus_optional=env.get("TRAINER_GPUS_OPTIONAL") == "1",
     )
 

@@ -30,7 +30,7 @@ STATUS: Final[Shape] = {
     "state": str,
     "exitCode": int,
     "step": int,
-    "lastCheckpoint": {"step": int, "path": str},
+    "lastCheckpoint": {"step": int, "path": str, "time": str | None},
     "restarts": int,
     "message": str,
     "updated": str,

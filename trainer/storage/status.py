@@ -36,6 +36,10 @@ class Status:
     def __getitem__(self, name: str) -> Json:
         return self._fields[name]
 
+    def fields(self) -> dict[str, Any]:
+        """Return a copy of all fields. It takes no lock, because `update` keeps the lock while the storage is slow."""
+        return dict(self._fields)
+
     def update(self, **fields: Json) -> None:
         """Change `fields` and write the file. Errors are only logged, because they must not end the training."""
         with self._lock:

@@ -82,6 +82,10 @@ env:
 ports:
   - name: grpc
     containerPort: {{ $values.network.port | int }}
+  {{- if include "tf-distributed.servesMetrics" . }}
+  - name: metrics
+    containerPort: {{ $values.metrics.port | int }}
+  {{- end }}
 resources:
   {{- $resources := include "tf-distributed.roleResources" . | fromJson }}
   {{- include "tf-distributed.resources" (dict "resources" $resources "gpus" $block.gpus "gpu" $values.gpu.resource) | nindent 2 }}
@@ -139,6 +143,12 @@ Argument: dict root, role. Output: YAML list
   value: {{ $values.logFormat }}
 - name: TRAINER_GPUS
   value: {{ (index $values .role).gpus | int | quote }}
+{{- if include "tf-distributed.servesMetrics" . }}
+- name: TRAINER_METRICS_PORT
+  value: {{ $values.metrics.port | int | quote }}
+- name: TRAINER_RUN_GPUS
+  value: {{ include "tf-distributed.gpus" . | quote }}
+{{- end }}
 {{- include "tf-distributed.codeEnv" . }}
 - name: HOME
   value: /tmp

@@ -73,6 +73,10 @@ REFUSED = {
         "Set another value, or add this one to egress in review.yaml first."
         for index, value in ((1, "10.1.0.0/16"), (0, "anywhere"))
     ],
+    "metrics: {enabled: true, namespace: other}\n": [
+        "metricsNamespaces: metrics.namespace: got other; expected one of monitoring. "
+        "Set another value, or add this one to metricsNamespaces in review.yaml first."
+    ],
     "data: {claim: other}\n": [
         "claims: data.claim: got other; expected one of runs, datasets. "
         "Set another value, or add this one to claims in review.yaml first."
@@ -116,6 +120,8 @@ ALLOWED = {
     "imagePullSecrets: [{name: pull}]\n": "secrets: {allowed: [], teams: {vision: [pull]}, waiver: []}",
     CODE: "gitHosts: {allowed: [github.com/example-org], waiver: []}, secrets: {allowed: [], waiver: []}",
     "labels: {example.com/a: b}\n": "labels: {allowed: [example.com], waiver: []}",
+    "metrics: {enabled: true, namespace: team-x}\n": "metricsNamespaces: {allowed: [team-*], waiver: []}",
+    "metrics: {namespace: other}\n": "metricsNamespaces: {allowed: [], waiver: []}",
     "data: {claim: other}\n": "claims: {allowed: ['*'], waiver: []}",
     "mounts: [{at: /a, claim: data-1}]\n": "claims: {allowed: [runs, data-*], waiver: []}",
     "mounts: [{at: /k, secret: keys}]\n": "secrets: {allowed: [keys], waiver: []}",

@@ -43,6 +43,7 @@ VIOLATIONS: dict[str, Case] = {
     "buckets": new("", ("{claim: runs}", "{uri: gs://elsewhere}")),
     "gitHosts": new(CODE.replace("github.com", "evil.example")),
     "egress": new("network: {egress: [{to: anywhere}]}\n"),
+    "metricsNamespaces": new("metrics: {enabled: true, namespace: other}\n"),
     "labels": new("labels: {grafana_dashboard: '1'}\n"),
     "otherTeams": Case(
         {NEW: changed(FASTER, ("{claim: runs}", "{uri: gs://example-vision/a}"))},

@@ -216,6 +216,23 @@ def test_run_in_a_queue_requests_what_it_requests_without_one() -> None:
     assert "Workload" in {item["kind"] for item in objects(ALL)}
 
 
+def test_metrics_open_one_port_to_one_namespace() -> None:
+    job = {"storage": {"claim": "runs"}, "tensorboard": {"enabled": False}}
+    assert rights(job).metrics_namespaces == ()
+    found = rights(job | {"metrics": {"enabled": True, "namespace": "observability"}})
+    assert keyed(found.metrics_namespaces) == [("observability", "", ("metrics", "namespace"))]
+    opened = {each.value for each in found.incoming} - {each.value for each in rights(job).incoming}
+    assert opened == {"all pods of namespaces kubernetes.io/metadata.name=observability (TCP metrics)"}
+
+
+@pytest.mark.parametrize("selector", [{}, {"matchExpressions": [{"key": "a", "operator": "Exists"}]}])
+def test_policy_without_names_of_namespaces_lets_all_in(selector: dict[str, Any]) -> None:
+    record = {"data": {"run.json": '{"identity": {}}'}, "kind": "ConfigMap", "metadata": {"name": "r"}}
+    opened = policy({}, ingress=[{"from": [{"namespaceSelector": selector}, {"podSelector": {}}]}])
+    found = rights_of(Rendering("".join(f"---\n{text}\n" for text in (record, opened))), {})
+    assert names(found.metrics_namespaces) == {"*"}
+
+
 def test_secrets_and_config_maps_count_in_every_form() -> None:
     record = {"data": {"run.json": '{"identity": {}}'}, "kind": "ConfigMap", "metadata": {"name": "r"}}
     found = rights_of(Rendering("".join(f"---\n{text}\n" for text in (record, {

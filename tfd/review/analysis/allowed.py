@@ -76,6 +76,7 @@ RULES = {
         "no git repository", lambda rights: rights.repositories, "a repository in {}", repository_name
     ),
     "egress": AllowRule("no more addresses", lambda rights: rights.egress),
+    "metricsNamespaces": AllowRule("no namespace", lambda rights: rights.metrics_namespaces),
     "labels": AllowRule("no label", lambda rights: rights.labels),
     OTHER_TEAMS: AllowRule("nothing of another team", normal=bucket_name),
 }

@@ -23,6 +23,7 @@ _MUTABLE_POLICIES = {
     "deadline": "in place; `spec.activeDeadlineSeconds` of a Job may change",
     "retries": "in place; `spec.backoffLimit` of a Job may change",
     "network": "in place; `egress` of a NetworkPolicy may change",
+    "metrics": "in place; `ingress` of a NetworkPolicy and a PodMonitor may change",
     "tensorboard": "in place; TensorBoard is a Deployment, and its pod is replaced",
 }
 

@@ -83,6 +83,8 @@ class Rights:
     """What the pods may reach; `where` is the component. `anywhere` if no policy selects them."""
     egress: tuple[Right, ...]
     """Addresses that the job file adds to what the tasks may reach; `where` is the ports."""
+    metrics_namespaces: tuple[Right, ...]
+    """Namespaces whose pods may reach the pods."""
     labels: tuple[Right, ...]
     """Names of the labels that the chart does not set itself; `where` is the value."""
     annotations: tuple[Right, ...]
@@ -125,6 +127,7 @@ def rights_of(rendering: Rendering, values: Mapping[str, Any]) -> Rights:
         incoming=_sorted(Right(*each) for each in peers(pods, objects, "Ingress")),
         outgoing=_sorted(Right(*each) for each in peers(pods, objects, "Egress")),
         egress=_sorted(_egress(values)),
+        metrics_namespaces=_sorted(_namespaces(objects)),
         labels=_sorted(_metadata(objects, "labels")),
         annotations=_sorted((*_metadata(objects, "annotations"), *_pod_annotations(pods))),
         request=rendering.request,
@@ -334,6 +337,15 @@ def _egress(values: Mapping[str, Any]) -> Iterator[Right]:
     for index, each in enumerate((network.get("egress") or []) if isinstance(network, dict) else []):
         ports = ", ".join(map(str, each.get("ports", [])))
         yield Right(each["to"], ports, ("network", "egress", index))
+
+
+def _namespaces(objects: Iterable[Object]) -> Iterator[Right]:
+    """Yield the namespaces that the policies let in: the value of each label, and `*` for a selector without labels."""
+    policies = (item["spec"] for item in objects if item["kind"] == "NetworkPolicy")
+    peers_in = (peer for spec in policies for rule in spec.get("ingress") or [] for peer in rule.get("from") or [])
+    for selector in (peer["namespaceSelector"] for peer in peers_in if peer.get("namespaceSelector") is not None):
+        for name in (selector.get("matchLabels") or {"": "*"}).values():
+            yield Right(str(name), "", ("metrics", "namespace"))
 
 
 def _metadata(objects: Iterable[Object], kind: str) -> Iterator[Right]:

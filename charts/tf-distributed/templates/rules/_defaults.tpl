@@ -6,7 +6,7 @@ Argument: none. Output: JSON
 */}}
 {{- define "tf-distributed.defaultKeys" -}}
 {
-"": ["strategy", "image", "env", "trainer", "code", "data", "mounts", "chief", "ps", "worker", "evaluator", "state", "deadline", "retries", "tensorboard", "owner", "description", "labels", "logFormat", "imagePullPolicy", "imagePullSecrets", "serviceAccountName", "runAsUser", "readOnlyRoot", "podAnnotations", "gpu", "failure", "scheduling", "network"],
+"": ["strategy", "image", "env", "trainer", "code", "data", "mounts", "chief", "ps", "worker", "evaluator", "state", "deadline", "retries", "tensorboard", "owner", "description", "labels", "logFormat", "imagePullPolicy", "imagePullSecrets", "serviceAccountName", "runAsUser", "readOnlyRoot", "podAnnotations", "gpu", "failure", "scheduling", "network", "metrics"],
 "trainer": ["task", "steps", "batchSize", "seed", "checkpointEvery", "keepCheckpoints", "summaryEvery", "precision", "jitCompile", "profileSteps", "hyperparameters"],
 "code": ["image"],
 "data": ["claim", "uri"],
@@ -18,6 +18,7 @@ Argument: none. Output: JSON
 "gpu": ["resource"],
 "failure": ["startTimeout", "orphanTimeout", "gracePeriod", "maxInPlaceRestarts", "retriesPerTask"],
 "scheduling": ["gang", "priorityClassName", "schedulerName", "place", "queue", "priority"],
-"network": ["port", "egress"]
+"network": ["port", "egress"],
+"metrics": ["enabled", "port", "namespace", "podMonitor"]
 }
 {{- end }}

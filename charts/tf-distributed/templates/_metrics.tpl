@@ -1,0 +1,32 @@
+{{/* Prometheus metrics of a run, which its leader serves. */}}
+
+{{/*
+Role of the leader, which runs the training loop and writes the run directory: the chief, or worker 0.
+Argument: dict root. Output: chief or worker
+*/}}
+{{- define "tf-distributed.leaderRole" -}}
+{{- include "tf-distributed.replicas" (dict "root" .root "role" "chief") | int | eq 0 | ternary "worker" "chief" -}}
+{{- end }}
+
+{{/*
+Whether tasks of a role serve metrics. All workers have the pod template of worker 0, and only worker 0 listens.
+Argument: dict root, role. Output: true or nothing
+*/}}
+{{- define "tf-distributed.servesMetrics" -}}
+{{- if and .root.Values.metrics.enabled (eq .role (include "tf-distributed.leaderRole" .)) -}}
+true
+{{- end -}}
+{{- end }}
+
+{{/*
+Number of GPUs of all tasks of the run.
+Argument: dict root. Output: a whole number
+*/}}
+{{- define "tf-distributed.gpus" -}}
+{{- $gpus := 0 -}}
+{{- range $role := list "chief" "ps" "worker" "evaluator" -}}
+{{- $replicas := include "tf-distributed.replicas" (dict "root" $.root "role" $role) | int -}}
+{{- $gpus = add $gpus (mul $replicas (index $.root.Values $role).gpus) -}}
+{{- end -}}
+{{ $gpus }}
+{{- end }}

@@ -1,0 +1,42 @@
+{{/* Rules of metrics. */}}
+
+{{/*
+Rules of the metrics block.
+Argument: dict root. Output: JSON list of messages
+*/}}
+{{- define "tf-distributed.metricsProblems" -}}
+{{- $problems := list -}}
+{{- $values := .root.Values -}}
+{{- $metrics := $values.metrics -}}
+
+{{- /* A TensorBoard-only run has no leader. */ -}}
+{{- if and $metrics.enabled (eq $values.strategy "None") -}}
+{{- $problems = append $problems (include "tf-distributed.problem" (dict
+  "key" "metrics.enabled" "got" "true" "expected" "false for strategy None" "fix" "Remove metrics.enabled.")) -}}
+{{- end -}}
+
+{{- /* The chart cannot know what the entry point of an image is. */ -}}
+{{- $words := concat ($values.command | default list) ($values.args | default list) -}}
+{{- $entryPoint := and (hasKey $values "command") (not $values.command) -}}
+{{- if and $metrics.enabled (or $entryPoint (has "--" $words) (include "tf-distributed.isOwnProgram" .)) -}}
+{{- $problems = append $problems (include "tf-distributed.problem" (dict
+  "key" "metrics.enabled" "got" "true"
+  "expected" "false for a program of your own, because the metrics come from the training loop of the trainer"
+  "fix" "Remove metrics.enabled, and serve metrics of your own if you need them.")) -}}
+{{- end -}}
+
+{{- /* Both listen in one pod, and the policy would open the port of TensorFlow. */ -}}
+{{- if and $metrics.enabled (eq (int $metrics.port) (int $values.network.port)) -}}
+{{- $problems = append $problems (include "tf-distributed.problem" (dict
+  "key" "metrics.port" "got" (include "tf-distributed.shown" $metrics.port)
+  "expected" "another port than network.port" "fix" "Set another port.")) -}}
+{{- end -}}
+
+{{- /* Nothing would answer the operator of Prometheus. */ -}}
+{{- if and $metrics.podMonitor (not $metrics.enabled) -}}
+{{- $problems = append $problems (include "tf-distributed.problem" (dict
+  "key" "metrics.podMonitor" "got" "true" "expected" "false without metrics.enabled"
+  "fix" "Set metrics.enabled: true, or remove metrics.podMonitor.")) -}}
+{{- end -}}
+{{ $problems | default list | toRawJson }}
+{{- end }}
