@@ -82,7 +82,8 @@ class RunCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics with their present values."""
         fields = self._read()
-        run = {"run": self._record.run, "strategy": self._record.strategy}
+        # A scrape configuration adds the label `run`, so this one has another name.
+        run = {"name": self._record.run, "strategy": self._record.strategy}
         yield InfoMetricFamily(f"{PREFIX}run", "The run that this target trains.", run)
         states = GaugeMetricFamily(f"{PREFIX}state", "1 for the state of the run, 0 for the others.", labels=["state"])
         for each in STATES:

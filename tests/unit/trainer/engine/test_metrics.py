@@ -63,7 +63,7 @@ def test_every_known_field_has_its_sample(record: RunRecord, status: Status) -> 
         "examples_per_second": 160, "eta_seconds": 24, "loss": 0.25, "replicas": 4, "input_wait_ratio": 0.125,
         "restarts_total": 0, "last_checkpoint_step": 20, "last_checkpoint_timestamp_seconds": 1795514400.5,
     }  # fmt: skip
-    assert named(found, run="little", strategy="OneDevice") == {"run_info": 1}
+    assert named(found, name="little", strategy="OneDevice") == {"run_info": 1}
     states = {state: named(found, state=state)["state"] for state in ("starting", "running", "done", "failed")}
     assert states == {"starting": 0, "running": 1, "done": 0, "failed": 0}
 
