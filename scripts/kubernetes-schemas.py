@@ -6,7 +6,7 @@ The PyPI package kubernetes-validate ships the strict schemas of each Kubernetes
 and references to the root of a web server. The copies have no `$id` and relative references, so that
 `kubeconform -schema-location 'DIR/{{ .NormalizedKubernetesVersion }}/...'` can read them.
 
-The schemas of custom resources come from their CRDs in the Go modules that tools/*/go.mod pin.
+The schemas of Kueue's kinds come from its CRDs in the Go module that tools/kueue/go.mod pins.
 """
 
 import importlib.resources
@@ -33,12 +33,10 @@ KINDS = (
     "podgroup-scheduling-v1beta1",
     "service-v1",
 )
-TOOLS = Path(__file__).resolve().parent.parent / "tools"
-# Folder of TOOLS -> path of the CRD in its module.
-CRDS = {
-    "kueue": "config/components/crd/bases/kueue.x-k8s.io_workloads.yaml",
-    "prometheus-operator": "example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml",
-}
+KUEUE = Path(__file__).resolve().parent.parent / "tools" / "kueue"
+# The kinds of Kueue that the charts of a run and of argocd/ render.
+CRDS = ("clusterqueues", "localqueues", "resourceflavors", "workloadpriorityclasses", "workloads")
+CRD = "config/components/crd/bases/kueue.x-k8s.io_{}.yaml"
 ROOT_REFERENCE = re.compile(r'("\$ref":\s*")[^"#]*/(_definitions\.json#)')
 
 
@@ -55,23 +53,27 @@ def strict(node: Any) -> Any:  # noqa: ANN401 - JSON
     return closed
 
 
-def custom_resource(module: Path, path: str) -> dict[str, Any]:
-    """Return the strict schema of each version of a custom resource, by file name."""
-    [requirement] = re.findall(r"^require (\S+ \S+)$", (module / "go.mod").read_text(), flags=re.M)
+def custom_resources() -> dict[str, Any]:
+    """Return the strict schema of each version of a custom resource of CRDS, by file name."""
+    [requirement] = re.findall(r"^require (\S+ \S+)$", (KUEUE / "go.mod").read_text(), flags=re.M)
     if shutil.which("go") is None:
         sys.exit("setup: go: got nothing; expected Go 1.26 or newer on the PATH, to read a schema. Install Go.")
     command = ["go", "mod", "download", "-json", requirement.replace(" ", "@")]
-    done = subprocess.run(command, cwd=module, check=True, stdout=subprocess.PIPE, text=True)
-    crd = yaml.load((Path(json.loads(done.stdout)["Dir"]) / path).read_text(), Loader=yaml.CSafeLoader)["spec"]
-    name = f"{crd['names']['kind']}-{crd['group'].partition('.')[0]}".lower()
-    return {f"{name}-{each['name']}": strict(each["schema"]["openAPIV3Schema"]) for each in crd["versions"]}
+    done = subprocess.run(command, cwd=KUEUE, check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, Any] = {}
+    for kind in CRDS:
+        text = (Path(json.loads(done.stdout)["Dir"]) / CRD.format(kind)).read_text()
+        crd = yaml.load(text, Loader=yaml.CSafeLoader)["spec"]
+        name = f"{crd['names']['kind']}-{crd['group'].partition('.')[0]}".lower()
+        found |= {f"{name}-{each['name']}": strict(each["schema"]["openAPIV3Schema"]) for each in crd["versions"]}
+    return found
 
 
 def lay_out(target: Path) -> None:
     """Copy the schemas of VERSIONS and KINDS, and of custom resources, to the folder `target` atomically."""
     source = importlib.resources.files("kubernetes_validate") / "kubernetes-json-schema"
     target.parent.mkdir(parents=True, exist_ok=True)
-    custom = {name: each for tool, path in CRDS.items() for name, each in custom_resource(TOOLS / tool, path).items()}
+    custom = custom_resources()
     staging = Path(tempfile.mkdtemp(prefix=".schemas-", dir=target.parent))
     for version in VERSIONS:
         folder = staging / f"v{version}"

@@ -39,8 +39,10 @@ def test_metrics_show_the_progress_of_a_real_run(local_run: LocalRun) -> None:
     assert first["tf_distributed_target_steps"] == 100_000_000
     assert first["tf_distributed_replicas"] == 1
     local_run.wait_for(
-        lambda: samples(port).get("tf_distributed_last_checkpoint_step", 0) > first["tf_distributed_last_checkpoint_step"]
-        and samples(port)["tf_distributed_steps_per_second"] > 0,
+        lambda: (
+            samples(port).get("tf_distributed_last_checkpoint_step", 0) > first["tf_distributed_last_checkpoint_step"]
+            and samples(port)["tf_distributed_steps_per_second"] > 0
+        ),
         "progress in the metrics",
     )
     later = samples(port)

@@ -38,7 +38,7 @@ from tfd.text import json_text
 @click.option(
     "--metrics",
     is_flag=True,
-    help="Serve the metrics of metrics.enabled at 127.0.0.1 during the run. The run then has the network of the machine.",
+    help="Serve the metrics of metrics.enabled at 127.0.0.1. The run then has the network of the machine.",
 )
 @click.option("--plain", is_flag=True, help="Print plain log lines on a terminal too.")
 @click.option("--json", "json_output", is_flag=True, help="Print the result as JSON on stdout and the logs on stderr.")

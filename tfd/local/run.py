@@ -88,9 +88,7 @@ class Plan:
         )
 
 
-def run(
-    job: JobFile, root: Path, view: View, *, fresh: bool, isolate: bool | None, metrics: bool = False
-) -> Result:
+def run(job: JobFile, root: Path, view: View, *, fresh: bool, isolate: bool | None, metrics: bool = False) -> Result:
     """Run a job file on this machine, from its check to its end.
 
     Args:

@@ -167,7 +167,6 @@ class _Server(ThreadingMixIn, WSGIServer):
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
         self.setup_environ()
 
-
     def handle_error(self, request: object, client_address: object) -> None:
         """Log nothing: a client that leaves or stays silent is no error of the run."""
 
@@ -184,5 +183,5 @@ class _Handler(WSGIRequestHandler):
     timeout = 10
     """Seconds after which a silent connection ends."""
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401 - as the base class
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: ANN401 - as the base class
         """Log nothing, because Prometheus asks every few seconds."""
