@@ -19,6 +19,19 @@ true
 {{- end }}
 
 {{/*
+Variables of a task that serves metrics.
+Argument: dict root, role. Output: YAML list, nothing for other tasks
+*/}}
+{{- define "tf-distributed.metricsEnv" -}}
+{{- if include "tf-distributed.servesMetrics" . }}
+- name: TRAINER_METRICS_PORT
+  value: {{ .root.Values.metrics.port | int | quote }}
+- name: TRAINER_RUN_GPUS
+  value: {{ include "tf-distributed.gpus" . | quote }}
+{{- end }}
+{{- end }}
+
+{{/*
 Number of GPUs of all tasks of the run.
 Argument: dict root. Output: a whole number
 */}}

@@ -143,12 +143,7 @@ Argument: dict root, role. Output: YAML list
   value: {{ $values.logFormat }}
 - name: TRAINER_GPUS
   value: {{ (index $values .role).gpus | int | quote }}
-{{- if include "tf-distributed.servesMetrics" . }}
-- name: TRAINER_METRICS_PORT
-  value: {{ $values.metrics.port | int | quote }}
-- name: TRAINER_RUN_GPUS
-  value: {{ include "tf-distributed.gpus" . | quote }}
-{{- end }}
+{{- include "tf-distributed.metricsEnv" . }}
 {{- include "tf-distributed.codeEnv" . }}
 - name: HOME
   value: /tmp
