@@ -33,8 +33,10 @@ _MOST = 200
 @click.option("--by", default="team", show_default=True, help="Group of --cost: team, owner or the name of a label.")
 @click.option("--json", "json_output", is_flag=True, help="Print runs and totals as JSON.")
 @click.option("--watch", "watched", is_flag=True, help="Refresh every 5 seconds until Ctrl-C.")
-def command(teams: tuple[str, ...], all_namespaces: bool, states: tuple[str, ...], owners: tuple[str, ...],
-            labels: str, order: str, progress: int, cost: bool, by: str, json_output: bool, watched: bool) -> None:  # fmt: skip
+def command(
+    teams: tuple[str, ...], all_namespaces: bool, states: tuple[str, ...], owners: tuple[str, ...], labels: str,
+    order: str, progress: int, cost: bool, by: str, json_output: bool, watched: bool,
+) -> None:  # fmt: skip
     """Show all runs of teams: state, queue, tasks, GPUs, step, ETA, result, age, owner and the last error.
 
     TEAM is the namespace of a team. Without one, it is the namespace of the current context. The command uses

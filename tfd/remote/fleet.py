@@ -29,6 +29,7 @@ _APIS = {
     "jobs": "apis/batch/v1",
     "workloads": f"apis/{KUEUE}/v1beta2",
 }
+_LINES = f"apis/visibility.{KUEUE}/v1beta2"
 _LINE = 1000
 
 
@@ -84,7 +85,7 @@ def _all(answers: Iterable[Future[list[Object]]]) -> list[Object]:
 def _optional(answers: Iterable[Future[list[Object]]], what: str) -> tuple[list[Object], list[str]]:
     """Return the objects that could be read, and a note for each reason why others could not."""
     found: list[Object] = []
-    errors = {}
+    errors: dict[str, None] = {}
     for answer in answers:
         try:
             found += answer.result()
@@ -162,10 +163,10 @@ def _positions(pool: ThreadPoolExecutor, runs: list[Objects]) -> tuple[dict[Run,
 
 def _line(namespace: str, queue: str) -> list[Object]:
     """Return what waits in a LocalQueue, from the visibility API of Kueue."""
-    path = f"/apis/visibility.{KUEUE}/v1beta2/namespaces/{quote(namespace, safe='')}/localqueues/{quote(queue, safe='')}"
+    place = f"namespaces/{quote(namespace, safe='')}/localqueues/{quote(queue, safe='')}/pendingworkloads"
     found: list[dict[str, Any]] = []
     while True:
-        page = Kubectl().run("get", "--raw", f"{path}/pendingworkloads?limit={_LINE}&offset={len(found)}")
+        page = Kubectl().run("get", "--raw", f"/{_LINES}/{place}?limit={_LINE}&offset={len(found)}")
         items = json.loads(page)["items"]
         found += items
         if len(items) < _LINE:

@@ -129,7 +129,8 @@ def _held_up(pod: Object) -> str:
     return ""
 
 
-def _failure(pod: Object) -> str:
+def failure(pod: Object) -> str:
+    """Return why a pod has failed: its exit code and its last words, or what stopped it."""
     found = termination_message(pod)
     code = found.get("exitCode")
     disrupted = _disruption(pod)

@@ -76,7 +76,8 @@ def _hours_of_pod(pod: Object, now: datetime) -> float:
         return 0.0
     if pod["status"].get("phase") not in _ENDED:
         return _hours(scheduled.get("lastTransitionTime"), now)
-    ends = [each["state"].get("terminated", {}).get("finishedAt") for each in pod["status"].get("containerStatuses", [])]
+    containers = pod["status"].get("containerStatuses", [])
+    ends = [each["state"].get("terminated", {}).get("finishedAt") for each in containers]
     # A pod that was evicted before it ran has no container; Kubernetes then only says since when it is not ready.
     return _hours(scheduled.get("lastTransitionTime"), max(filter(None, ends), default=_since_not_ready(pod)))
 

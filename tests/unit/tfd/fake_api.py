@@ -12,7 +12,7 @@ from tests.unit.tfd import fake_cluster
 from tests.unit.tfd.fake_cluster import Object
 from tfd.cli import main
 
-KUBECTL = """#!{python}
+KUBECTL = """#!{python} -SE
 import json, pathlib, sys
 from urllib.parse import parse_qs, urlsplit
 
