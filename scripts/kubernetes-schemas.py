@@ -60,7 +60,7 @@ def custom_resources() -> dict[str, Any]:
         sys.exit("setup: go: got nothing; expected Go 1.26 or newer on the PATH, to read a schema. Install Go.")
     command = ["go", "mod", "download", "-json", requirement.replace(" ", "@")]
     done = subprocess.run(command, cwd=KUEUE, check=True, stdout=subprocess.PIPE, text=True)
-    found = {}
+    found: dict[str, Any] = {}
     for kind in CRDS:
         text = (Path(json.loads(done.stdout)["Dir"]) / CRD.format(kind)).read_text()
         crd = yaml.load(text, Loader=yaml.CSafeLoader)["spec"]

@@ -144,7 +144,7 @@ def test_every_resource_that_the_pods_of_a_run_request_has_a_quota(tmp_path: Pat
 
 
 def checked(tmp_path: Path, *found: Object) -> subprocess.CompletedProcess[str]:
-    """Return what kubeconform says with the schemas of Kueue's CRDs."""
+    """Return what kubeconform reports with the schemas of Kueue's CRDs."""
     folder = tmp_path / "objects"
     folder.mkdir()
     for number, each in enumerate(found):
