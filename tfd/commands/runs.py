@@ -29,7 +29,7 @@ _MOST = 200
 @click.option("--sort", "order", type=click.Choice(tuple(SORTS)), default="team", show_default=True)
 @click.option("--progress", type=click.IntRange(0, _MOST), default=_PROGRESS, show_default=True, metavar="N",
               help="Read the progress of the first N running runs.")  # fmt: skip
-@click.option("--cost", is_flag=True, help="Print only GPU-hours, per team or as --by says.")
+@click.option("--cost", is_flag=True, help="Print only GPU-hours, per team or another --by.")
 @click.option("--by", default="team", show_default=True, help="Group of --cost: team, owner or the name of a label.")
 @click.option("--json", "json_output", is_flag=True, help="Print runs and totals as JSON.")
 @click.option("--watch", "watched", is_flag=True, help="Refresh every 5 seconds until Ctrl-C.")

@@ -30,7 +30,7 @@ class Row:
     status: Status
     usage: Usage
     position: int | None
-    """Place in the line of the ClusterQueue, from 1; None if the run is not in line or Kueue did not tell."""
+    """Place in the line of the ClusterQueue, from 1; None if the run is not in line or it could not be read."""
     is_read: bool
     """Whether the progress of a run that runs was read."""
     last_error: str
@@ -65,7 +65,7 @@ class Row:
 
     @property
     def steps(self) -> float | None:
-        """Return the number of steps of the run; None for a program that does not tell it."""
+        """Return the number of steps of the run; None for a program that records none."""
         of_trainer = (self.objects.identity.get("trainer") or {}).get("steps")
         return finite(self.status.progress.get("steps")) or finite(of_trainer)
 
@@ -123,7 +123,7 @@ class Total:
     """State -> number of runs."""
     usage: Usage
     without_jobs: int
-    """Runs that are archived: their Jobs are deleted, so nothing tells their GPU-hours."""
+    """Runs that are archived: their Jobs are deleted, so no record has their GPU-hours."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the sums for machines."""
@@ -176,7 +176,7 @@ def chosen(fleet: Fleet, choice: Choice, now: datetime) -> list[Row]:
 
 
 def _may_be(row: Row, choice: Choice) -> bool:
-    """Return whether a row can be chosen. Only its progress tells a run that starts from one that trains."""
+    """Return whether a row can be chosen. Only its progress shows whether it trains already."""
     starting = "starting" in choice.states and row.status.state == "running"
     right_state = not choice.states or row.status.state in choice.states or starting
     return right_state and (not choice.owners or row.owner in choice.owners)

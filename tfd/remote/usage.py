@@ -78,7 +78,7 @@ def _hours_of_pod(pod: Object, now: datetime) -> float:
         return _hours(scheduled.get("lastTransitionTime"), now)
     containers = pod["status"].get("containerStatuses", [])
     ends = [each["state"].get("terminated", {}).get("finishedAt") for each in containers]
-    # A pod that was evicted before it ran has no container; Kubernetes then only says since when it is not ready.
+    # A pod that was evicted before it ran has no container. Then the time when it became not ready is the only record.
     return _hours(scheduled.get("lastTransitionTime"), max(filter(None, ends), default=_since_not_ready(pod)))
 
 

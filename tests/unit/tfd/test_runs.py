@@ -106,7 +106,7 @@ def test_line_of_a_queue_is_read_to_its_end(api: Api) -> None:
     assert api.runs()["queued"]["positionInQueue"] == _LINE + 1
 
 
-def test_position_that_kueue_does_not_tell_is_missing_and_named(api: Api) -> None:
+def test_position_that_cannot_be_read_is_missing_and_named(api: Api) -> None:
     api.add("queued", *queued())
     api.items["workloads"] = [workload(QuotaReserved=("False", NO_QUOTA))]
     api.items["workloads"][0]["metadata"]["name"] = "queued"
@@ -137,7 +137,7 @@ def test_progress_is_read_for_as_many_runs_as_wanted(api: Api) -> None:
     assert "200/600 33 %" in text and "6 s" in text and "loss 0.2134" in text and "not read" not in text
 
 
-def test_only_read_progress_tells_a_starting_run(api: Api) -> None:
+def test_only_read_progress_shows_a_starting_run(api: Api) -> None:
     api.add("starts", *running())
     api.add("trains", *running())
     api.answers["status"] = {"starts-chief-0-0": {"state": "starting", "message": "waits for worker-1"},
@@ -273,7 +273,7 @@ def test_watch_ends_cleanly_at_an_interrupt(api: Api) -> None:
     command = [sys.executable, "-m", "tfd", "runs", "--watch"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout and process.stderr
-        # A pipe shows the last picture at the end, so only the requests tell that the command watches.
+        # A pipe shows the last picture at the end, so only the requests show that the command watches.
         while not any("exec" in line for line in api.asked()):
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.05)
