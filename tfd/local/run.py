@@ -81,7 +81,7 @@ class Plan:
 
     @property
     def needs_network(self) -> bool:
-        """Whether a run needs more of the network than its own tasks: readers of metrics, a bucket or a git server."""
+        """Whether a run needs more of the network than its tasks: readers of metrics, a bucket or a git server."""
         containers = [container for pod in self.pods for container in pod.containers]
         return self.metrics or any(
             value.startswith(("gs://", "https://")) for each in containers for value in each.env.values()

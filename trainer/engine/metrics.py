@@ -168,7 +168,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         self.setup_environ()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Log nothing: a client that leaves or stays silent is no error of the run."""
+        """Log nothing: a client that leaves or stays silent does not concern the run."""
 
 
 class _ServerOfIpv6(_Server):

@@ -15,7 +15,7 @@ Argument: dict root. Output: JSON list of messages
   "key" "metrics.enabled" "got" "true" "expected" "false for strategy None" "fix" "Remove metrics.enabled.")) -}}
 {{- end -}}
 
-{{- /* The chart cannot know what the entry point of an image is. */ -}}
+{{- /* The entry point of an image may be any program. */ -}}
 {{- $words := concat ($values.command | default list) ($values.args | default list) -}}
 {{- $entryPoint := and (hasKey $values "command") (not $values.command) -}}
 {{- if and $metrics.enabled (or $entryPoint (has "--" $words) (include "tf-distributed.isOwnProgram" .)) -}}
