@@ -6,7 +6,7 @@ The PyPI package kubernetes-validate ships the strict schemas of each Kubernetes
 and references to the root of a web server. The copies have no `$id` and relative references, so that
 `kubeconform -schema-location 'DIR/{{ .NormalizedKubernetesVersion }}/...'` can read them.
 
-The schema of Kueue's Workload comes from its CRD in the Go module that tools/kueue/go.mod pins.
+The schemas of Kueue's kinds come from its CRDs in the Go module that tools/kueue/go.mod pins.
 """
 
 import importlib.resources
@@ -34,7 +34,9 @@ KINDS = (
     "service-v1",
 )
 KUEUE = Path(__file__).resolve().parent.parent / "tools" / "kueue"
-CRD = "config/components/crd/bases/kueue.x-k8s.io_workloads.yaml"
+# The kinds of Kueue that the charts of a run and of argocd/ render.
+CRDS = ("clusterqueues", "localqueues", "resourceflavors", "workloadpriorityclasses", "workloads")
+CRD = "config/components/crd/bases/kueue.x-k8s.io_{}.yaml"
 ROOT_REFERENCE = re.compile(r'("\$ref":\s*")[^"#]*/(_definitions\.json#)')
 
 
@@ -52,15 +54,19 @@ def strict(node: Any) -> Any:  # noqa: ANN401 - JSON
 
 
 def custom_resources() -> dict[str, Any]:
-    """Return the strict schema of each version of a custom resource that the chart renders, by file name."""
+    """Return the strict schema of each version of a custom resource of CRDS, by file name."""
     [requirement] = re.findall(r"^require (\S+ \S+)$", (KUEUE / "go.mod").read_text(), flags=re.M)
     if shutil.which("go") is None:
         sys.exit("setup: go: got nothing; expected Go 1.26 or newer on the PATH, to read a schema. Install Go.")
     command = ["go", "mod", "download", "-json", requirement.replace(" ", "@")]
     done = subprocess.run(command, cwd=KUEUE, check=True, stdout=subprocess.PIPE, text=True)
-    crd = yaml.load((Path(json.loads(done.stdout)["Dir"]) / CRD).read_text(), Loader=yaml.CSafeLoader)["spec"]
-    name = f"{crd['names']['kind']}-{crd['group'].partition('.')[0]}".lower()
-    return {f"{name}-{each['name']}": strict(each["schema"]["openAPIV3Schema"]) for each in crd["versions"]}
+    found: dict[str, Any] = {}
+    for kind in CRDS:
+        text = (Path(json.loads(done.stdout)["Dir"]) / CRD.format(kind)).read_text()
+        crd = yaml.load(text, Loader=yaml.CSafeLoader)["spec"]
+        name = f"{crd['names']['kind']}-{crd['group'].partition('.')[0]}".lower()
+        found |= {f"{name}-{each['name']}": strict(each["schema"]["openAPIV3Schema"]) for each in crd["versions"]}
+    return found
 
 
 def lay_out(target: Path) -> None:

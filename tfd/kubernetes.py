@@ -24,14 +24,24 @@ KUEUE = "kueue.x-k8s.io"
 """The API group of Kueue, whose objects describe pods and create none."""
 
 
+ALL_RUNS = "app.kubernetes.io/name=tf-distributed"
+"""The label selector of all objects of all runs."""
+OWNER_ANNOTATION = "tf-distributed.github.io/owner"
+
+
 def selector(run: str) -> str:
     """Return the label selector of all objects of a run."""
-    return f"app.kubernetes.io/name=tf-distributed,{INSTANCE_LABEL}={run}"
+    return f"{ALL_RUNS},{INSTANCE_LABEL}={run}"
 
 
 def role_of(item: Object) -> str:
     """Return the role of a Kubernetes Job or of one of its pods; `tensorboard` for TensorBoard's objects."""
     return str(item["metadata"]["labels"].get(COMPONENT_LABEL))
+
+
+def condition(item: Object, kind: str) -> Object:
+    """Return a condition of an object's status; empty if it has none of this type."""
+    return next((each for each in item.get("status", {}).get("conditions", []) if each["type"] == kind), {})
 
 
 def leader(roles: Container[str]) -> str:

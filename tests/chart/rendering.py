@@ -17,6 +17,10 @@ ACCEPTED = sorted((ROOT / "tests" / "job_files" / "accepted").glob("*.yaml"))
 REJECTED = ROOT / "tests" / "job_files" / "rejected"
 GOLDEN = ROOT / "tests" / "golden"
 KUBERNETES = "1.37.0"
+# Where kubeconform finds the schemas of Kubernetes and of Kueue.
+SCHEMAS = f"{ROOT}/.venv/kubernetes-schemas/" + (
+    "{{ .NormalizedKubernetesVersion }}/{{ .ResourceKind }}{{ .KindSuffix }}.json"
+)
 
 Object = dict[str, Any]
 Values = dict[str, Any]

@@ -6,13 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.chart.rendering import ACCEPTED, EXAMPLES, ROOT, Refused, objects, of_kind, render, rendered, tool
+from tests.chart.rendering import ACCEPTED, EXAMPLES, SCHEMAS, Refused, objects, of_kind, render, rendered, tool
 from tfd.jobfile.jobfile import JobFile
 
 FILES = EXAMPLES + ACCEPTED
-SCHEMAS = f"{ROOT}/.venv/kubernetes-schemas/" + (
-    "{{ .NormalizedKubernetesVersion }}/{{ .ResourceKind }}{{ .KindSuffix }}.json"
-)
 GANGS = {path for path in FILES if "gang: true" in path.read_text() and "state: archived" not in path.read_text()}
 
 

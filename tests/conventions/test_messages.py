@@ -82,7 +82,7 @@ def test_messages_in_helm_unittest_have_the_grammar() -> None:
 
 
 def test_messages_of_argocd_have_the_grammar() -> None:
-    text = (ROOT / "argocd" / "templates" / "validate.yaml").read_text()
+    text = "".join(path.read_text() for path in sorted((ROOT / "argocd" / "templates").glob("validate*.yaml")))
     messages = re.findall(r'fail (?:\(printf )?"((?:[^"\\]|\\.)*)"', text)
     assert len(messages) == text.count("fail ")
     assert [each for each in messages if not GRAMMAR.fullmatch(each.removeprefix(PREFIX))] == []

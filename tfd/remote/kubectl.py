@@ -9,10 +9,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from tfd.text import refusal
 
 SECONDS = 15
+_PAGE = 500
 
 
 class ClusterError(Exception):
@@ -60,6 +62,31 @@ class Kubectl:
     def items(self, kinds: str, *selection: str) -> list[dict[str, Any]]:
         """Return the objects of some kinds (`jobs,pods`). Raises the errors of `run`."""
         return list(json.loads(self.run("get", kinds, *selection, "-o", "json"))["items"])
+
+    def listed(self, path: str, **query: str) -> list[dict[str, Any]]:
+        """Return all objects of a list of the Kubernetes API, page by page. Raises the errors of `run`.
+
+        kubectl passes the answer on as it is. For thousands of pods, `items` takes some times as long.
+
+        Args:
+            path: path of the list, such as `/api/v1/pods`. The objects have no `kind`.
+            query: parameters of the list, such as `labelSelector`.
+
+        """
+        found: list[dict[str, Any]] = []
+        following = ""
+        while True:
+            more = {"continue": following} if following else {}
+            page = json.loads(self.run("get", "--raw", f"{path}?{urlencode({'limit': _PAGE, **query, **more})}"))
+            found += page["items"]
+            following = page.get("metadata", {}).get("continue", "")
+            if not following:
+                return found
+
+    def current_namespace(self) -> str:
+        """Return the namespace in which the commands look. Raises the errors of `run`."""
+        words = ("config", "view", "--minify", "-o", "jsonpath={.contexts[0].context.namespace}")
+        return self.namespace or self.run(*words) or "default"
 
     def inside(self, pod: str, *words: str) -> str:
         """Return what a command prints in a running pod. Raises the errors of `run`."""

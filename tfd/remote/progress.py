@@ -30,11 +30,15 @@ def progress(kubectl: Kubectl, objects: Objects) -> dict[str, Any]:
         if found:
             return {**found, "source": "status.json"}
     leader = newest(objects.pods.get(f"{objects.leader}-0", []))
-    if leader is None:
-        return {}
-    if found := _from_log(kubectl, leader):
+    if leader is not None and (found := _from_log(kubectl, leader)):
         return {**found, "source": "log"}
-    words = termination_message(leader)
+    return last_words(objects)
+
+
+def last_words(objects: Objects) -> dict[str, Any]:
+    """Return the termination message of the leader and its `source`; empty while it runs. It costs no request."""
+    leader = newest(objects.pods.get(f"{objects.leader}-0", []))
+    words = termination_message(leader) if leader else {}
     return {**words, "source": "termination message"} if words else {}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tfd.kubernetes import KUEUE, Object
+from tfd.kubernetes import KUEUE, Object, condition
 from tfd.remote.snapshot import Objects
 
 _GATE = f"{KUEUE}/admission"
@@ -36,6 +36,13 @@ def waiting(objects: Objects, failed: Sequence[str]) -> str:
     return f"in queue {objects.queue}: {_reason(objects, failed)}"
 
 
+def in_line(objects: Objects) -> bool:
+    """Return whether Kueue has not given the run its quota yet, so that the run has a position in its queue."""
+    workload = objects.workload
+    inactive = workload.get("spec", {}).get("active") is False
+    return bool(workload) and not (inactive or _is(workload, "QuotaReserved") or _is(workload, "Finished"))
+
+
 def holding(objects: Objects) -> str:
     """Return that a failed run holds its quota, and what frees it; empty if it holds none."""
     if not objects.queue or not _is(objects.workload, "QuotaReserved"):
@@ -47,12 +54,12 @@ def _reason(objects: Objects, failed: Sequence[str]) -> str:
     workload = objects.workload
     if not workload:
         return objects.workload_error or f"Workload {objects.run} does not exist. Check that Kueue is running"
-    evicted = _condition(workload, "Evicted") if _is(workload, "Evicted") else {}
+    evicted = condition(workload, "Evicted") if _is(workload, "Evicted") else {}
     if failed:
         return f"the Job of {failed[0]} has failed, so the run stays incomplete. Copy it with tfd new --warm-start"
     if _is(workload, "WaitingForReplacementPods") and not evicted:
         return _missing(objects)
-    why = str(_condition(workload, "QuotaReserved").get("message") or "")
+    why = str(condition(workload, "QuotaReserved").get("message") or "")
     # Kueue reports a queue without a name until the first pod brings the name, and does not correct it.
     if "LocalQueue  doesn't exist" in why and workload["spec"].get("queueName"):
         why = ""
@@ -69,10 +76,5 @@ def _missing(objects: Objects) -> str:
     return f"{len(names) - len(found)} of {len(names)} pods are missing{f': {why}' if why else ''}"
 
 
-def _condition(workload: Object, kind: str) -> Object:
-    conditions = workload.get("status", {}).get("conditions", [])
-    return next((each for each in conditions if each["type"] == kind), {})
-
-
 def _is(workload: Object, kind: str) -> bool:
-    return _condition(workload, kind).get("status") == "True"
+    return condition(workload, kind).get("status") == "True"

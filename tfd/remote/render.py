@@ -17,7 +17,7 @@ from tfd.remote.status import FINAL, Status
 from tfd.remote.tasks import State
 from tfd.text import duration, finite, metric, number, plain
 
-_COLORS = {"running": "cyan", "done": "green", "failed": "bold red"} | dict.fromkeys(
+COLORS = {"running": "cyan", "done": "green", "failed": "bold red"} | dict.fromkeys(
     ("queued", "waiting", "starting"), "yellow"
 )
 _SHOWN = (State.RUNNING, State.STARTING, State.PENDING, State.QUEUED, State.WAITING, State.ENDING, State.SUSPENDED,
@@ -30,7 +30,7 @@ _NAMED = 5
 def render(status: Status) -> RenderableType:
     """Return what `tfd status` prints."""
     head = Text(plain(f"{status.run} in {status.namespace}, {status.strategy}: "))
-    head.append(status.state, style=_COLORS.get(status.state, ""))
+    head.append(status.state, style=COLORS.get(status.state, ""))
     if status.why:
         head.append(f": {plain(status.why)}")
     parts: list[RenderableType] = [

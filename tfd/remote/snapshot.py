@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from tfd.kubernetes import INDEX_LABEL, KUEUE, QUEUE_LABEL, ROLES, TENSORBOARD, Object, leader, role_of, selector
 from tfd.remote.kubectl import ClusterError, Kubectl, NotFoundError
@@ -17,6 +17,8 @@ class Objects:
 
     run: str
     namespace: str
+    record: Object
+    """The ConfigMap with the run record. It also has the owner and the labels of the job file."""
     identity: Object
     """The identity of the run, from its run record."""
     jobs: dict[str, Object]
@@ -29,9 +31,9 @@ class Objects:
     """Name of a Job or pod -> the newest warning about it."""
     queue: str
     """The queue of Kueue in which the run waits; empty without one."""
-    workload: Object
+    workload: Object = field(default_factory=dict)
     """The Workload of a run with a queue; empty if there is none."""
-    workload_error: str
+    workload_error: str = ""
     """Why the Workload could not be read."""
 
     @property
@@ -58,22 +60,43 @@ def look(kubectl: Kubectl, run: str) -> Objects:
         where = f"namespace {kubectl.namespace}" if kubectl.namespace else "the namespace of the current context"
         fix = "Name the namespace with -n, or the run as TEAM/RUN."
         raise NotFoundError(refusal("run", json.dumps(run), f"a run in {where}", fix))
-    pods = sorted((item for item in items if item["kind"] == "Pod"), key=_age)
-    jobs = {role_of(item): item for item in items if item["kind"] == "Job"}
-    queue = _queue(jobs.values())
-    workload, workload_error = _workload(kubectl, run) if queue else ({}, "")
+    jobs, pods = ([item for item in items if item["kind"] == kind] for kind in ("Job", "Pod"))
+    objects = assemble(record, jobs, pods, newest_warnings(_events(kubectl)))
+    if not objects.queue:
+        return objects
+    workload, error = _workload(kubectl, run)
+    return replace(objects, workload=workload, workload_error=error)
+
+
+def assemble(record: Object, jobs: Iterable[Object], pods: Iterable[Object], warnings: dict[str, str]) -> Objects:
+    """Return the objects of a run without its Workload.
+
+    Args:
+        record: the ConfigMap with the run record.
+        jobs: the Jobs of the run.
+        pods: the pods of the run, in any order.
+        warnings: the result of `newest_warnings` for the namespace of the run.
+
+    """
+    pods = sorted(pods, key=_age)
+    by_role = {role_of(job): job for job in jobs}
     return Objects(
-        run=run,
+        run=str(record["metadata"]["name"]),
         namespace=str(record["metadata"]["namespace"]),
+        record=record,
         identity=json.loads(record["data"]["run.json"])["identity"],
-        jobs=jobs,
+        jobs=by_role,
         pods=_by_task(pods),
         tensorboard=next((pod for pod in pods if role_of(pod) == TENSORBOARD and is_running(pod)), None),
-        warnings=_warnings(kubectl),
-        queue=queue,
-        workload=workload,
-        workload_error=workload_error,
+        warnings=warnings,
+        queue=_queue(by_role.values()),
     )
+
+
+def newest_warnings(events: Iterable[Object]) -> dict[str, str]:
+    """Return the newest of some warnings about each object."""
+    ordered = sorted(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
+    return {event["involvedObject"]["name"]: str(event.get("message", "")) for event in ordered}
 
 
 def is_running(pod: Object) -> bool:
@@ -109,14 +132,12 @@ def _workload(kubectl: Kubectl, run: str) -> tuple[Object, str]:
     return (found[0] if found else {}), ""
 
 
-def _warnings(kubectl: Kubectl) -> dict[str, str]:
-    """Return the newest warning of each object; none without the permission to read events."""
+def _events(kubectl: Kubectl) -> list[Object]:
+    """Return the warnings of the namespace; none without the permission to read events."""
     try:
-        events = kubectl.items("events", "--field-selector", "type=Warning")
+        return kubectl.items("events", "--field-selector", "type=Warning")
     except ClusterError:
-        return {}
-    events.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
-    return {event["involvedObject"]["name"]: str(event.get("message", "")) for event in events}
+        return []
 
 
 def _age(pod: Object) -> str:

@@ -13,6 +13,8 @@ from tfd.remote.snapshot import Objects, look
 from tfd.remote.tasks import State, Task, job_condition, tasks
 
 FINAL = ("done", "failed", "archived", "tensorboard")
+STATES = ("running", "starting", "waiting", "queued", "suspended", *FINAL)
+"""The states of a run."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,22 @@ def status(kubectl: Kubectl, run: str) -> Status:
 
     """
     objects = look(kubectl, run)
+    return of_objects(objects, progress(kubectl, objects) if objects.jobs else {})
+
+
+def of_objects(objects: Objects, known: dict[str, Any] | None) -> Status:
+    """Return the state of a run.
+
+    Args:
+        objects: the objects of the run.
+        known: its progress. None if it was not read: then a run whose leader runs counts as running.
+
+    """
     roles = [_role(objects, name) for name, number in objects.identity["replicas"].items() if number]
-    known = progress(kubectl, objects) if objects.jobs else {}
     state, why = _state(objects, roles, known)
     strategy = str(objects.identity["strategy"])
-    return Status(run, objects.namespace, strategy, state, why, roles if objects.jobs else [], known, objects.queue)
+    shown = roles if objects.jobs else []
+    return Status(objects.run, objects.namespace, strategy, state, why, shown, known or {}, objects.queue)
 
 
 def _role(objects: Objects, name: str) -> Role:
@@ -98,7 +111,7 @@ def _role(objects: Objects, name: str) -> Role:
     )
 
 
-def _state(objects: Objects, roles: list[Role], known: dict[str, Any]) -> tuple[str, str]:
+def _state(objects: Objects, roles: list[Role], known: dict[str, Any] | None) -> tuple[str, str]:
     if objects.identity["strategy"] == "None":
         return "tensorboard", "TensorBoard-only run: it shows all runs of its storage"
     if not objects.jobs:
@@ -108,19 +121,21 @@ def _state(objects: Objects, roles: list[Role], known: dict[str, Any]) -> tuple[
     if leader.job in ("Complete", "suspended"):
         return {"Complete": "done"}.get(leader.job, leader.job), ""
     if leader.job == "Failed":
-        return "failed", _reason(leader, known) + holding(objects)
+        return "failed", _reason(leader, known or {}) + holding(objects)
     if failed:
         return "failed", f"the Job of {failed[0].name} failed: {failed[0].why}{holding(objects)}"
     return _beginning(objects, leader, known, [role.name for role in roles if role.job == "Failed"])
 
 
-def _beginning(objects: Objects, leader: Role, known: dict[str, Any], failed: list[str]) -> tuple[str, str]:
+def _beginning(objects: Objects, leader: Role, known: dict[str, Any] | None, failed: list[str]) -> tuple[str, str]:
     if not any(task.state is State.RUNNING for task in leader.tasks):
         if queued := waiting(objects, failed):
             return "queued", queued
         return "waiting", next((task.why for task in leader.tasks if task.why), "")
     # Before training the trainer reports what it waits for. A custom script may report nothing at all.
     custom = objects.identity.get("command") is not None or objects.identity.get("args")
+    if known is None:
+        return "running", ""
     if known.get("state") == "starting" or not (known or custom):
         return "starting", str(known.get("message") or "")
     return "running", ""

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from tfd.exits import meaning
-from tfd.kubernetes import Object
+from tfd.kubernetes import Object, condition
 from tfd.remote.queue import is_gated, is_kept
 from tfd.remote.snapshot import Objects, newest
 from tfd.text import plain
@@ -53,10 +53,10 @@ def tasks(objects: Objects, role: str) -> list[Task]:
 
 def job_condition(job: Object | None) -> tuple[str, str]:
     """Return how a Kubernetes Job ended, `Complete` or `Failed`, and why; empty while it is active."""
-    for condition in (job or {}).get("status", {}).get("conditions", []):
-        if condition["status"] == "True" and condition["type"] in ("Complete", "Failed"):
-            words = (str(condition.get(name) or "") for name in ("reason", "message"))
-            return str(condition["type"]), ": ".join(filter(None, words))
+    for each in (job or {}).get("status", {}).get("conditions", []):
+        if each["status"] == "True" and each["type"] in ("Complete", "Failed"):
+            words = (str(each.get(name) or "") for name in ("reason", "message"))
+            return str(each["type"]), ": ".join(filter(None, words))
     return "", ""
 
 
@@ -107,14 +107,14 @@ def _without_pod(objects: Objects, role: str, name: str, pods: list[Object]) -> 
 def _of_pod(pod: Object, warnings: dict[str, str]) -> tuple[State, str]:
     phase = pod["status"].get("phase")
     if phase in ("Succeeded", "Failed"):
-        return (State.DONE, "") if phase == "Succeeded" else (State.FAILED, _failure(pod))
+        return (State.DONE, "") if phase == "Succeeded" else (State.FAILED, failure(pod))
     if "deletionTimestamp" in pod["metadata"]:
         return State.ENDING, _disruption(pod).get("message", "the pod was deleted")
     if phase == "Running":
         return State.RUNNING, ""
     if is_gated(pod):
         return State.QUEUED, ""
-    scheduled = _condition(pod, "PodScheduled")
+    scheduled = condition(pod, "PodScheduled")
     if scheduled.get("status") != "True":
         return State.PENDING, scheduled.get("message") or "the scheduler has not considered it yet"
     return State.STARTING, _held_up(pod) or warnings.get(pod["metadata"]["name"], "")
@@ -129,7 +129,8 @@ def _held_up(pod: Object) -> str:
     return ""
 
 
-def _failure(pod: Object) -> str:
+def failure(pod: Object) -> str:
+    """Return why a pod has failed: its exit code and its last words, or what stopped it."""
     found = termination_message(pod)
     code = found.get("exitCode")
     disrupted = _disruption(pod)
@@ -143,12 +144,8 @@ def _failure(pod: Object) -> str:
 
 def _disruption(pod: Object) -> Object:
     """Return the condition of a pod that was stopped for other pods, by Kubernetes or by Kueue; empty for others."""
-    found = (_condition(pod, kind) for kind in ("DisruptionTarget", "TerminationTarget"))
+    found = (condition(pod, kind) for kind in ("DisruptionTarget", "TerminationTarget"))
     return next((each for each in found if each.get("status") == "True"), {})
-
-
-def _condition(pod: Object, kind: str) -> Object:
-    return next((each for each in pod["status"].get("conditions", []) if each["type"] == kind), {})
 
 
 def within(index: int, indexes: str) -> bool:

@@ -262,9 +262,13 @@ class ParameterServerStepRunner:
         self._iterator = iter(
             self._coordinator.create_per_worker_dataset(lambda: strategy.distribute_datasets_from_function(pipeline))
         )
+        # The totals of all segments so far. All workers wait between two segments, and each access to a variable is a
+        # call to a parameter server. So a segment reads the totals and the step once, and resets nothing.
         with strategy.scope():
-            totals = tf.Variable([0.0, 0.0, 0.0], trainable=False, name="loss_lost_and_wait")
+            totals = tf.Variable(tf.zeros(3, tf.float64), trainable=False, name="loss_lost_and_wait")
         self._totals = totals
+        self._totals_before = totals.numpy()
+        self._step: int | None = None
         self._lost = 0
 
         def one_step(iterator: Iterator) -> None:
@@ -273,7 +277,7 @@ class ParameterServerStepRunner:
             with inputs.unseeded(), replicated.drawing_apart():
                 loss = strategy.run(step, args=(batch,))
             loss, not_finite = _finite(loss)
-            totals.assign_add([loss, tf.cast(not_finite, tf.float32), tf.cast(seconds, tf.float32)])
+            totals.assign_add([tf.cast(each, tf.float64) for each in (loss, not_finite, seconds)])
 
         self._one_step = tf.function(one_step)
 
@@ -284,17 +288,19 @@ class ParameterServerStepRunner:
             for _ in range(count):
                 self._coordinator.schedule(self._one_step, args=(self._iterator,))
             self._coordinator.join()
-        loss, lost, waited = self._totals.numpy().tolist()
-        done, self._lost = self.step() - before, round(lost)
-        self._totals.assign([0.0, 0.0, 0.0])  # no step runs after join
+        totals = self._totals.numpy()
+        loss, lost, waited = (totals - self._totals_before).tolist()
+        self._totals_before = totals
+        self._step = int(self._state.step.numpy())
+        done, self._lost = self._step - before, round(lost)
         self._times.add(waited, (time.monotonic() - start) * self._workers)
         if not done:
             return None
         return float(loss) / (done - self._lost) if self._lost < done else math.nan
 
     def step(self) -> int:
-        """Return the number of steps done since step 0 of the run."""
-        return int(self._state.step.numpy())
+        """Return the number of steps done since step 0 of the run, at the end of the last segment."""
+        return int(self._state.step.numpy()) if self._step is None else self._step
 
     def lost(self) -> int:
         """Return the number of steps without a finite loss in the last segment."""
