@@ -6,7 +6,7 @@ from importlib import import_module
 
 import click
 
-_COMMANDS = ("check", "run", "new", "import", "review", "status", "runs", "logs", "tensorboard")
+_COMMANDS = ("check", "plan", "run", "new", "import", "review", "status", "runs", "logs", "tensorboard")
 # `import` is a word of Python, so its module has another name.
 _MODULES = {"import": "import_"}
 
@@ -27,4 +27,4 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tf-distributed", prog_name="tfd")
 def main() -> None:
-    """Check, run, review and observe the training runs that job files describe."""
+    """Check, plan, run, review and observe the training runs that job files describe."""
