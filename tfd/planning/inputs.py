@@ -77,8 +77,8 @@ def read_job(job: JobFile) -> Job:
     rendering = Rendering(job.rendered, job.objects)
     identity = rendering.identity
     roles = {role.name: role for role in rendering.roles}
-    custom = next((key for key in ("command", "args") if identity.get(key) is not None), None)
-    if custom:
+    is_script = (identity["args"] or [])[:1] == ["--"]  # other arguments are options of the trainer
+    if custom := "command" if identity["command"] is not None else "args" if is_script else None:
         fix = "Write a Task class, and set trainer.task to it."
         raise PlanError(f"{job.path}: {refusal(custom, shown(identity[custom]), 'a task of the trainer', fix)}")
     strategy, trainer = identity["strategy"], identity["trainer"]

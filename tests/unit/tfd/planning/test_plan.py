@@ -271,6 +271,10 @@ def test_job_file_that_is_not_planned_is_refused(text: str, words: str) -> None:
     assert words in refused(text, *ALL)
 
 
+def test_options_of_the_trainer_are_not_a_custom_program() -> None:
+    assert planned(f"{ONE}args: [--log-format, json]\n", *SPEED)["best"] == 1
+
+
 def test_suspended_run_is_planned() -> None:
     assert planned(f"{PS}state: suspended\n", *ALL)["best"] == 10
 
