@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from typing import Any
 
+from tfd.quantities import quantity
+
 Object = dict[str, Any]
 
 ROLES = ("chief", "ps", "worker", "evaluator")
@@ -53,7 +55,7 @@ def gpus(resources: Mapping[str, Mapping[str, Any]]) -> int:
     """Return the GPUs that a container requests.
 
     Extended resources have a domain in their name (`nvidia.com/gpu`): GPUs of any vendor are requested that way.
-    Kubernetes takes the limit as the request where only the limit is set.
+    Kubernetes takes the limit as the request where only the limit is set, and writes 1000 as `1k`.
     """
     requested = {**resources.get("limits", {}), **resources.get("requests", {})}
-    return sum(int(count) for name, count in requested.items() if "/" in name)
+    return sum(int(quantity(count)) for name, count in requested.items() if "/" in name)

@@ -112,8 +112,10 @@ def newest(pods: list[Object]) -> Object | None:
 def _by_task(pods: Iterable[Object]) -> dict[str, list[Object]]:
     found: dict[str, list[Object]] = {}
     for pod in pods:
-        if role_of(pod) in ROLES:
-            found.setdefault(f"{role_of(pod)}-{pod['metadata']['labels'][INDEX_LABEL]}", []).append(pod)
+        # A pod that somebody created by hand has no index.
+        index = pod["metadata"]["labels"].get(INDEX_LABEL)
+        if role_of(pod) in ROLES and index is not None:
+            found.setdefault(f"{role_of(pod)}-{index}", []).append(pod)
     return found
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from tfd import records
 from tfd.exits import meaning
 from tfd.kubernetes import Object, condition
 from tfd.remote.queue import is_gated, is_kept
@@ -65,11 +65,8 @@ def termination_message(pod: Object) -> dict[str, Any]:
     for status in pod["status"].get("containerStatuses", []):
         if ended := status["state"].get("terminated"):
             text = str(ended.get("message", "")).strip()
-            try:
-                found = json.loads(text)
-            except ValueError:
-                found = {"message": text.rpartition("\n")[2]}
-            return {**(found if isinstance(found, dict) else {"message": text}), "exitCode": ended["exitCode"]}
+            found = records.parse(text) or {"message": text.rpartition("\n")[2]}
+            return {**found, "exitCode": ended["exitCode"]}
     return {}
 
 

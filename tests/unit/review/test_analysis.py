@@ -18,6 +18,7 @@ from tfd.jobfile.helm_yaml import Key
 from tfd.jobfile.jobfile import JobFile, Problem
 from tfd.jobfile.schema import class_of, defaults, merged
 from tfd.local.pods import read_pods
+from tfd.quantities import quantity
 from tfd.review.analysis import fixes, fleet
 from tfd.review.analysis.findings import Suggestion
 from tfd.review.analysis.history import History
@@ -28,7 +29,7 @@ from tfd.review.sources import job_files
 from tfd.review.sources.charts import Charts
 from tfd.review.sources.git import Entry, GitError, Repository
 from tfd.review.sources.job_files import CommittedJobFile, job_of, read_tree
-from tfd.review.sources.quantities import quantity, ratio
+from tfd.review.sources.quantities import ratio
 from tfd.review.sources.renderer import Renderer
 from tfd.review.sources.rendering import Rendering
 

@@ -237,6 +237,27 @@ def test_config_map_that_is_not_a_record_hides_no_other_run(api: Api, text: str)
     assert found["notes"][0] == "ConfigMap strange in vision is not a run record, so its run is left out"
 
 
+def test_objects_that_others_wrote_hide_no_run(api: Api) -> None:
+    """A pod without an index, a quantity as Kubernetes writes it, and a termination message that is deep JSON."""
+    by_hand = pod("worker", 0)
+    del by_hand["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"]
+    leader = gpu_pod("chief", 0, 0, "Failed", SCHEDULED, **finished(1, 4000 * "[", ENDED))
+    leader["spec"]["containers"][0]["resources"] = {"limits": {"example.com/device": "1k"}}
+    wrong = json.dumps({"step": "x", "metrics": {"loss": [1]}, "message": 5})
+    other = pod("chief", 0, "Failed", **finished(1, wrong, ENDED))
+    for run, last in (("deep", leader), ("wrong", other)):
+        api.add(run, record(), *(job(role, FAILED) for role in ROLES), last)
+    api.add("odd", record(), *map(job, ROLES), by_hand)
+    found = api.runs()
+    assert {run: each["state"] for run, each in found.items()} == {
+        "deep": "failed",
+        "wrong": "failed",
+        "odd": "waiting",
+    }
+    assert (found["deep"]["gpuHours"], found["wrong"]["result"], found["wrong"]["progress"]["step"]) == (2500, {}, None)
+    assert "deep" in api.shown()
+
+
 def test_output_is_harmless(api: Api) -> None:
     message = json.dumps({"message": HOSTILE, "metrics": {HOSTILE: 0.5}, "step": 1})
     leader = pod("chief", 0, "Failed", **finished(1, message, ENDED))

@@ -11,9 +11,9 @@ from typing import Any
 from tfd.assets import REVIEW_SCHEMA
 from tfd.jobfile import helm_yaml
 from tfd.jobfile.schema import refusals
+from tfd.quantities import quantity
 from tfd.review.analysis.findings import Finding, Level
 from tfd.review.sources.git import Repository
-from tfd.review.sources.quantities import quantity
 
 FILE = "review.yaml"
 MISSING = "got nothing; expected a policy file. Add review.yaml with at least a key named rules."

@@ -11,7 +11,7 @@ from typing import Any
 
 from tfd.jobfile import helm
 from tfd.kubernetes import ROLES, Object, role_of
-from tfd.review.sources.quantities import quantity
+from tfd.quantities import quantity
 from tfd.review.sources.workloads import ResourceRequest, Workload, workloads
 
 # Lines that differ between any two runs.

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from tfd.kubernetes import COMPONENT_LABEL, KUEUE, Object
-from tfd.review.sources.quantities import quantity
+from tfd.quantities import quantity
 
 Container = dict[str, Any]
 
