@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -63,6 +64,8 @@ def watch(look: Callable[[], RenderableType], screen: Console) -> None:
         ClusterError: the cluster did not answer the first time.
 
     """
+    # A shell without job control starts background commands with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         last = look()
         with Live(last, console=screen, auto_refresh=False) as live:
