@@ -36,6 +36,9 @@ from tfd.review.sources.renderer import Renderer
 
 INPUTS = int(os.environ.get("FUZZ", "300"))
 
+# Some inputs are large on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
+
 
 def fuzz(share: float, together: int) -> settings:
     """Return the settings of a test that takes a share of the inputs, some of them together in each example."""
