@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -44,11 +45,17 @@ def render(status: Status) -> RenderableType:
 
 def watch(now: Status, look: Callable[[], Status], console: Console) -> None:
     """Show a run until it has ended, and refresh it with `look`."""
+    heed_interrupts()
     with Live(render(now), console=console, auto_refresh=False) as live:
         while now.state not in FINAL:
             time.sleep(_EVERY)
             now = look()
             live.update(render(now), refresh=True)
+
+
+def heed_interrupts() -> None:
+    """Let Ctrl-C end this command, also where a shell without job control has started it with SIGINT ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _facts(known: dict[str, Any]) -> list[tuple[str, str]]:

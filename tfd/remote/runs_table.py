@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -13,7 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from tfd.remote.kubectl import ClusterError
-from tfd.remote.render import COLORS
+from tfd.remote.render import COLORS, heed_interrupts
 from tfd.remote.runs import Row, Total
 from tfd.text import duration, metric, number, plain
 
@@ -64,8 +63,7 @@ def watch(look: Callable[[], RenderableType], screen: Console) -> None:
         ClusterError: the cluster did not answer the first time.
 
     """
-    # A shell without job control starts background commands with SIGINT ignored.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    heed_interrupts()
     with suppress(KeyboardInterrupt):
         last = look()
         with Live(last, console=screen, auto_refresh=False) as live:

@@ -291,7 +291,8 @@ def test_watch_ends_cleanly_at_an_interrupt(api: Api) -> None:
     api.add("running", *running())
     api.shown()
     (api.folder / "asked").write_text("")
-    command = [sys.executable, "-m", "tfd", "runs", "--watch"]
+    # The shell ignores SIGINT, as one without job control does for background commands.
+    command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-m", "tfd", "runs", "--watch"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout and process.stderr
         # A pipe shows the last picture at the end, so only the requests show that the command watches.
