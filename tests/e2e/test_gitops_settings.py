@@ -158,8 +158,8 @@ def test_health_of_a_queued_run_is_the_message_of_its_queue(
     applied: dict[str, Object], tmp_path: Path, name: str
 ) -> None:
     """Argo CD runs the health script of Workloads. A run that waits in its queue is Progressing with the reason of the
-    queue, and neither Healthy nor Degraded. A suspended one is Suspended. A run that Kueue has stopped for good, because
-    its tasks did not start, is Degraded."""
+    queue, and neither Healthy nor Degraded. A suspended one is Suspended. A run that Kueue has stopped for good is
+    Degraded: its tasks did not start."""
     spec, conditions, expected, message = QUEUE_HEALTH[name]
     workload = {
         "apiVersion": "kueue.x-k8s.io/v1beta2",
