@@ -47,7 +47,7 @@ def table(found: Sequence[Compared], keys: Sequence[str]) -> Table:
 
 
 def _head(key: str) -> str:
-    """Return a key without the parts that say nothing new in a table."""
+    """Return a key without the parts that are the same for all settings."""
     return key.removeprefix("trainer.").removeprefix("hyperparameters.")
 
 

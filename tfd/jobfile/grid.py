@@ -1,4 +1,4 @@
-"""The points of a sweep: all combinations of some values, each with a name that says them."""
+"""The points of a sweep: all combinations of some values, each with a name that contains them."""
 
 from __future__ import annotations
 
