@@ -41,7 +41,7 @@ def alone(team: Team, *words: str, gpus: int = 1, priority: str = "", **more: An
     """Return a job file with one task, which runs a command."""
     scheduling = {"queue": team.name} | ({"priority": priority} if priority else {})
     return {
-        "strategy": "OneDevice",
+        "strategy": "OneDevice" if gpus == 1 else "Mirrored",
         "storage": {"claim": "runs"},
         "chief": programs.SMALL | {"gpus": gpus},
         "tensorboard": {"enabled": False},
@@ -93,7 +93,9 @@ class Queues:
         return str(self.condition(team, run, "QuotaReserved").get("message", ""))
 
     def remove(self) -> None:
-        """Remove the queues; the fixtures of the teams delete their runs."""
+        """End the runs and remove the queues; the fixtures of the teams delete their namespaces."""
+        for team in self.teams:
+            end(self.kube, team)
         forget(self.kube, self.teams)
 
 
@@ -107,6 +109,14 @@ def gpus_of(pod: Object) -> int:
 def started(pod: Object) -> float:
     """Return the start of a pod's container."""
     return at(pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"])
+
+
+def end(kube: Kube, team: str) -> None:
+    """End all runs of a team. Kueue releases their pods only as long as their Jobs and Workloads exist or are deleted."""
+    kube.kubectl("-n", team, "delete", "jobs,workloads.kueue.x-k8s.io", "--all", "--wait=false")
+    pods = ("pods", "-l", "app.kubernetes.io/name=tf-distributed")
+    kube.kubectl("-n", team, "delete", *pods, "--grace-period=1", "--wait=false")
+    kube.kubectl("-n", team, "wait", "--for=delete", *pods, "--timeout=120s")
 
 
 def forget(kube: Kube, teams: list[str]) -> None:
