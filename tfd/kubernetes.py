@@ -17,6 +17,9 @@ TENSORBOARD = "tensorboard"
 CLAIM_END = "-storage"
 """What the chart appends to the name of a run for the claim that it creates."""
 
+LONGEST_RUN = 40
+"""The most characters of the name of a run. The chart appends the role and the index of a task to it."""
+
 INSTANCE_LABEL = "app.kubernetes.io/instance"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
