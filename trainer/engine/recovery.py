@@ -65,7 +65,7 @@ class Members:
         Args:
             server_def: TensorFlow's definition of the cluster.
             addresses: The address (host:port) of each worker.
-            update: Connects this process to the workers of a new definition. It blocks while one does not answer.
+            update: Connects this process to the workers of a new definition. It blocks until all answer.
             probe: Returns why an address does not answer, None if it does.
 
         """
@@ -146,8 +146,8 @@ class _Condition(threading.Condition):
 class WorkerRecovery(cluster_coordinator.WorkerPreemptionHandler):  # type: ignore[misc]
     """TensorFlow's handler of lost workers for a single worker.
 
-    TensorFlow's code in the thread of the worker repeats its step elsewhere, and waits until `_preemption_handler`,
-    which runs in a thread of its own, has taken the worker in again.
+    TensorFlow's code in the thread of the worker repeats its step elsewhere and waits. `_preemption_handler`, in a thread
+    of its own, takes the worker in again and ends that wait.
     """
 
     def __init__(self, cluster: Cluster, members: Members, index: int) -> None:
