@@ -1,4 +1,4 @@
-"""The place of a run in its queue: what is left of the quota, whether it can ever fit, and whom it could preempt."""
+"""The place of a run in its queue: the remaining quota, whether it can ever fit, and which runs it could preempt."""
 
 import json
 from pathlib import Path

@@ -24,7 +24,7 @@ class Outlook(Enum):
     """It fits once runs of a lower priority in its queue are preempted."""
     WAITS = "waits"
     NEVER = "never"
-    """It requests more than the quota of the team and all that the cohort could lend."""
+    """It requests more than the quota of the team and of its cohort."""
     UNKNOWN = "unknown"
     """Its queue is not one of argocd/values.yaml, or the cohort has too many kinds of runs."""
 

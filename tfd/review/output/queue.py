@@ -1,4 +1,4 @@
-"""Writes the place of a run in its queue: whether it fits, what is left of the quota, and what it could preempt."""
+"""Writes the place of a run in its queue: whether it fits, the remaining quota, and which runs it could preempt."""
 
 from __future__ import annotations
 
