@@ -127,16 +127,17 @@ def _is_kept(run: RunReview) -> bool:
 def _never(job: CommittedJobFile, place: QueuePlace) -> Message:
     """Return the refusal of a run that no quota can hold, with the resource that is too much if there is one."""
     lenders = f"the quota of the team{' and of its cohort' * bool(place.cohort)}"
-    fix = f"Request less, or raise teams.{job.team}.queue in {FILE} first."
     [asked] = [each.asked for each in place.shares if each.resource == place.refused] or [0.0]
     if not place.refused:
         return sentence(
-            f"scheduling.queue: got tasks that the flavors of queue {{}} cannot hold together; expected the tasks of "
-            f"each role in one flavor, within {lenders}. {fix}",
+            "scheduling.queue: got tasks that the flavors of queue {} cannot hold together; expected the tasks of "
+            f"each role in one flavor, within {lenders}. Request less, or raise teams.{job.team}.queue in {FILE} "
+            "first.",
             place.queue,
         )
     return sentence(
         f"scheduling.queue: got {resource_amount(place.refused, asked)} of {{}}; expected at most "
-        f"{resource_amount(place.refused, (place.most or {}).get(place.refused, 0))} in queue {{}}, {lenders}. {fix}",
+        f"{resource_amount(place.refused, (place.most or {}).get(place.refused, 0))} in queue {{}}, {lenders}. "
+        f"Request less, or raise teams.{job.team}.queue in {FILE} first.",
         place.refused, place.queue,
     )  # fmt: skip
