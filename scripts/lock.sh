@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Resolves pyproject.toml into requirements/*.txt with exact versions and hashes, and without URLs.
 # Locked versions stay unless pyproject.toml excludes them. With UPGRADE=1, all packages get their newest versions.
-# dev.txt has all packages. The other files go into the images, with the same versions; the GPU image adds CUDA.
+# dev.txt is for tests and `make demo`. The other files go into the images, with the same versions; the GPU images add CUDA.
+# workbench.txt is also what `tfd workbench` installs in a checkout.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 case ${UPGRADE:-} in
@@ -14,9 +15,15 @@ compile() { "$uv" pip compile -q --generate-hashes --no-header --no-annotate --u
 compile "${upgrade[@]}" --extra trainer --group dev pyproject.toml -o requirements/dev.txt
 new=$(mktemp -d)
 trap 'rm -rf "$new"' EXIT
-python3 -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["trainer"], sep="\n")' >"$new/trainer.in"
+extra() { python3 -c 'import sys, tomllib
+print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"][sys.argv[1]], sep="\n")' "$1"; }
+tfd() { python3 -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")'; }
+extra trainer >"$new/trainer.in"
 grep -E '^(tensorboard|setuptools)[^a-z-]' "$new/trainer.in" >"$new/tensorboard.in"
-sed 's/^tensorflow-cpu/tensorflow[and-cuda]/' "$new/trainer.in" >"$new/trainer-gpu.in"
-for image in trainer trainer-gpu tensorboard; do
+{ cat "$new/trainer.in"; extra workbench; tfd; } >"$new/workbench.in"
+for image in trainer workbench; do
+  sed 's/^tensorflow-cpu/tensorflow[and-cuda]/' "$new/$image.in" >"$new/$image-gpu.in"
+done
+for image in trainer trainer-gpu tensorboard workbench workbench-gpu; do
   compile "${upgrade[@]}" --constraint requirements/dev.txt "$new/$image.in" -o "requirements/$image.txt"
 done
