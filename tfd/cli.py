@@ -6,7 +6,7 @@ from importlib import import_module
 
 import click
 
-_COMMANDS = ("check", "plan", "run", "new", "import", "review", "status", "runs", "logs", "tensorboard")
+_COMMANDS = ("check", "plan", "run", "new", "import", "review", "status", "runs", "compare", "logs", "tensorboard")
 # `import` is a word of Python, so its module has another name.
 _MODULES = {"import": "import_"}
 

@@ -17,6 +17,9 @@ TENSORBOARD = "tensorboard"
 CLAIM_END = "-storage"
 """What the chart appends to the name of a run for the claim that it creates."""
 
+LONGEST_RUN = 40
+"""The most characters of the name of a run. The chart appends the role and the index of a task to it."""
+
 INSTANCE_LABEL = "app.kubernetes.io/instance"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
@@ -29,6 +32,8 @@ KUEUE = "kueue.x-k8s.io"
 ALL_RUNS = "app.kubernetes.io/name=tf-distributed"
 """The label selector of all objects of all runs."""
 OWNER_ANNOTATION = "tf-distributed.github.io/owner"
+ENDED_ANNOTATION = "tf-distributed.github.io/ended"
+"""On a Job: why the CronJob of argocd/ has ended it."""
 
 
 def selector(run: str) -> str:

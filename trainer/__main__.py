@@ -19,6 +19,7 @@ from trainer.runtime.config import LOG_FORMATS, load_log_format
 from trainer.runtime.errors import ConfigError, TrainerExit
 from trainer.runtime.exit_codes import EXIT_CODES, OWN_CODES
 from trainer.runtime.process import leave
+from trainer.runtime.process_1 import leave_process_1
 from trainer.runtime.signals import StopSignal
 
 _DESCRIPTION: Final = """\
@@ -77,6 +78,7 @@ def main(words: Sequence[str]) -> None:
         words: The command-line arguments after the program name.
 
     """
+    leave_process_1()
     if words[:1] == ["check"]:
         # `check` imports modules of TensorFlow and needs no run, so it is only imported here.
         sys.exit(importlib.import_module("trainer.check.command").main(list(words[1:])))

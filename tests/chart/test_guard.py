@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests import containers
 from tests.chart.rendering import CHART
 from tfd import records
 from trainer.storage import records as trainer_records
@@ -348,20 +349,10 @@ def test_image_without_a_tool_is_refused_by_name(task: Guarded, tool: str) -> No
     assert f"guard: image: got no {tool}; expected sh, mkdir, mv and sleep. " in output
 
 
-def pid_namespace() -> tuple[str, ...]:
-    """The words that start a program as process 1, as a container does; none where the machine does not allow it."""
-    words = ("unshare", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child")
-    if shutil.which("unshare") and subprocess.run([*words, "true"], capture_output=True).returncode == 0:
-        return words
-    return ()
-
-
 @pytest.mark.parametrize("by", ["DONE", "SIGTERM"])
 def test_guard_is_process_1_of_a_container(task: Guarded, by: str) -> None:
     """Process 1 has no default signal handlers, reaps what others leave, and ends all by its end."""
-    words = pid_namespace()
-    if not words:
-        pytest.skip("this machine allows no process namespace")
+    words = containers.namespaces()
     orphans = 'for n in 1 2 3; do (sleep 0.1 & ); done; setsid sh -c ": > away; sleep 600" & "$@"; echo after'
     process = task.start("follow", "sh", "-c", orphans, "script", *handles_sigterm(0), prefix=words)
     task.wait_for(lambda: task.file("running").exists() and task.file("away").exists(), "the start")

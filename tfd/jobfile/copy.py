@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tfd import assets
 from tfd.jobfile import helm_yaml, writing
+from tfd.jobfile.edit import EditError, with_scalar, with_top
+from tfd.jobfile.grid import Axis, GridError, points
 from tfd.kubernetes import CLAIM_END
 from tfd.text import refusal, shown
 
@@ -19,16 +22,17 @@ class CopyError(Exception):
     """The copy is refused; the message names the reason and the fix."""
 
 
-def copy(target: str, source: str, *, warm_start: bool) -> Path:
-    """Write the job file of a new run, as a copy of another one, and return its path.
+def copy(target: str, source: str, *, warm_start: bool, axes: Sequence[Axis] = ()) -> list[Path]:
+    """Write the job files of new runs, as copies of another one, and return their paths.
 
     Args:
         target: TEAM/RUN.
         source: TEAM/OLD; examples/NAME is an example that comes with tfd, unless jobs/examples exists.
         warm_start: start from the newest checkpoint of OLD.
+        axes: with keys and values, each combination is one run, whose name begins with RUN.
 
     Raises:
-        CopyError: a name or the copy is refused; nothing is written.
+        CopyError: a name or a copy is refused, or a file exists; nothing is written.
         HelmError: Helm is missing.
 
     """
@@ -38,14 +42,44 @@ def copy(target: str, source: str, *, warm_start: bool) -> Path:
         raise CopyError(refusal("--warm-start", f"a run of team {old.parent.name}", "a run of the same team", fix))
     try:
         text = copy_of(old.read_text(encoding="utf-8"), old, warm_start=warm_start)
-    except (UnicodeDecodeError, helm_yaml.YamlError) as error:
+        texts = {path: text} if not axes else _points(text, path, axes)
+    except (UnicodeDecodeError, helm_yaml.YamlError, EditError) as error:
         raise CopyError(f"{old}: {error}") from error
-    _check(text, path)
+    for each, content in texts.items():
+        _check(content, each)
+    _write_all(texts)
+    return list(texts)
+
+
+def _points(text: str, path: Path, axes: Sequence[Axis]) -> dict[Path, str]:
+    """Return the file of each point of a sweep."""
     try:
-        writing.write(path, text)
-    except FileExistsError:
-        raise CopyError(refusal(str(path), "an existing file", "a new run", "Choose another name.")) from None
-    return path
+        found = points(path.stem, axes)
+    except GridError as error:
+        raise CopyError(str(error)) from None
+    texts = {}
+    for point in found:
+        content = text
+        for key, value in point.values.items():
+            content = with_scalar(content, key, value)
+        texts[path.with_name(f"{point.name}.yaml")] = content
+    return texts
+
+
+def _write_all(texts: Mapping[Path, str]) -> None:
+    """Write new files: all, or none if one of them exists."""
+    written: list[Path] = []
+    try:
+        for path, content in texts.items():
+            writing.write(path, content)
+            written.append(path)
+    except BaseException as error:
+        for path in written:
+            path.unlink()
+        if isinstance(error, FileExistsError):
+            existing = list(texts)[len(written)]
+            raise CopyError(refusal(str(existing), "an existing file", "a new run", "Choose another name.")) from None
+        raise
 
 
 def copy_of(text: str, old: Path, *, warm_start: bool) -> str:
@@ -57,7 +91,8 @@ def copy_of(text: str, old: Path, *, warm_start: bool) -> str:
         warm_start: start from its newest checkpoint.
 
     Raises:
-        CopyError: its top-level keys do not stand on lines of their own.
+        CopyError: the document is not a mapping.
+        EditError: its top-level keys do not stand on lines of their own.
 
     """
     document = helm_yaml.load(text)
@@ -70,38 +105,10 @@ def copy_of(text: str, old: Path, *, warm_start: bool) -> str:
         wanted["warmStartFrom"] = old.stem
         if isinstance(before.get("storage"), dict) and "create" in before["storage"]:
             wanted["storage"] = {"claim": f"{old.stem}{CLAIM_END}"}
-    if before != wanted and any(column > 1 for key, (_, column) in document.positions.items() if len(key) == 1):
-        fix = "Write each top-level key on a line of its own."
-        raise CopyError(refusal(str(old), "several top-level keys on one line", "one key a line", fix))
     for key in ("chartVersion", "state", "warmStartFrom", "storage"):
         if before.get(key) != wanted.get(key):
-            text = _with_key(text, key, wanted.get(key))
+            text = with_top(text, key, wanted.get(key))
     return text
-
-
-def _with_key(text: str, key: str, value: Any) -> str:  # noqa: ANN401 - any value of a job file
-    """Return `text` with a top-level key set, or removed when `value` is None; the lines around it stay as they are."""
-    positions = helm_yaml.load(text).positions
-    tops = sorted(at[0] - 1 for place, at in positions.items() if len(place) == 1)
-    lines = text.splitlines()
-    if (key,) not in positions:
-        # chartVersion comes first, as in every example; the rest last.
-        lines.insert(tops[0] if key == "chartVersion" else len(lines), f"{key}: {_flow(value)}")
-        return "\n".join(lines) + "\n"
-    start = positions[(key,)][0] - 1
-    end = next((line for line in tops if line > start), len(lines))
-    while end > start + 1 and re.fullmatch(r"\s*(#.*)?", lines[end - 1]):
-        end -= 1  # blank lines and comments belong to the next key
-    comment = re.search(r"\s+#.*$", lines[start]) if end == start + 1 else None
-    line = f"{key}: {_flow(value)}{comment[0] if comment else ''}"
-    lines[start:end] = [] if value is None else [line]
-    return "\n".join(lines) + "\n"
-
-
-def _flow(value: Any) -> str:  # noqa: ANN401 - a string, or a mapping of one
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{name}: {text}' for name, text in value.items())}}}"
-    return str(value)
 
 
 def chart_version() -> str:

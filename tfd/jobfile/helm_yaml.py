@@ -23,7 +23,7 @@ from tfd.jobfile.go_scalars import INFINITE, resolve
 from tfd.jobfile.simple_yaml import MAX_BYTES, MAX_DEPTH, MAX_NODES, Document, Key
 from tfd.text import dotted, refusal
 
-__all__ = ["MAX_BYTES", "Document", "Key", "YamlError", "load", "load_all", "load_documents", "refuse_size"]
+__all__ = ["MAX_BYTES", "Document", "Key", "YamlError", "load", "load_all", "load_documents", "refuse_size", "spans"]
 
 _TOO_DEEP = (f"more than {MAX_DEPTH} levels", f"at most {MAX_DEPTH} levels", "Write the file with fewer levels.")
 _TOO_MANY = (f"more than {MAX_NODES:,} values", f"at most {MAX_NODES:,} values", "Remove values or nested aliases.")
@@ -77,6 +77,23 @@ def load(text: str, *, strict: bool = True) -> Document:
     document = Document(value=None)
     document.value = _Builder(document, strict=strict).build(node, ()) if node is not None else None
     return document
+
+
+def spans(text: str) -> dict[Key, tuple[int, int]]:
+    """Return where each value in mappings begins and ends, in characters. The text is a document that `load` accepts.
+
+    An alias is where its anchor is. A block ends where the next key or the text ends.
+    """
+    found: dict[Key, tuple[int, int]] = {}
+
+    def visit(node: yaml.Node, key: Key) -> None:
+        found[key] = node.start_mark.index, node.end_mark.index
+        for name, value in node.value if isinstance(node, yaml.MappingNode) else []:
+            visit(value, (*key, str(name.value)))
+
+    for node in _compose(text):
+        visit(node, ())
+    return found
 
 
 def refuse_size(size: int) -> None:

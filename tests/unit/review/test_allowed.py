@@ -34,7 +34,7 @@ REFUSED = {
         "Set another value, or add this one to priorityClasses in review.yaml first."
     ],
     "scheduling: {queue: team, priority: high}\n": [
-        "queues: scheduling.queue: got team; expected no queue. "
+        "queues: scheduling.queue: got team; expected one of vision. "
         "Set another value, or add this one to queues in review.yaml first.",
         "queuePriorities: scheduling.priority: got high; expected no priority in a queue. "
         "Set another value, or add this one to queuePriorities in review.yaml first.",

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.review.cases import MERGED, NEW, OLD
@@ -47,7 +47,7 @@ def fuzz(share: float, together: int) -> settings:
         deadline=None,
         derandomize="FUZZ" not in os.environ,  # the same inputs in each run of the whole suite
         database=None,
-        phases=[Phase.generate, Phase.shrink] if "FUZZ" in os.environ else [Phase.generate],
+        phases=[Phase.explicit, Phase.generate] + ([Phase.shrink] if "FUZZ" in os.environ else []),
         suppress_health_check=list(HealthCheck),
     )
 
@@ -114,7 +114,7 @@ def committed(folder: Path, branch: str, start: str, commits: list[Commit]) -> b
     for files in commits:
         parts.append(f"commit refs/heads/{branch}\ncommitter Eve <eve@example.com> 1 +0000\ndata 1\nx\nD jobs\n")
         for path, (mode, data) in files.items():
-            place = path.encode().decode("latin-1").replace("\\", "\\\\").replace('"', '\\"')
+            place = path.encode(errors="surrogatepass").decode("latin-1").replace("\\", "\\\\").replace('"', '\\"')
             if mode == "160000":
                 parts.append(f'M {mode} {40 * "1"} "{place}"\n')
             else:
@@ -134,6 +134,8 @@ def reviewed(repository: Repository, base: str, head: str) -> None:
     written(found)
 
 
+# Names that are not UTF-8.
+@example(files={"docs/\ud921.yaml": ("120000", b"x"), "jobs/vision/\ud921.yaml": ("100644", b"x: 1")}, attributes=b"")
 @fuzz(0.01, 10)
 @given(files=COMMITS, attributes=ATTRIBUTES)
 def test_names_and_trees_do_not_end_a_review(files: Commit, attributes: bytes, repository: Repository) -> None:

@@ -35,6 +35,7 @@ VIOLATIONS: dict[str, Case] = {
     "registries": CASES["rule-image-tag-and-registry"],
     "priorityClasses": new("scheduling: {priorityClassName: system-node-critical}\n"),
     "queues": new("scheduling: {queue: team}\n"),
+    "teamQueue": Case({NEW: FASTER}, {"argocd/values.yaml": "teams: {vision: {queue: {a100: {cpu: 1}}}}\n"}),
     "queuePriorities": new("scheduling: {queue: team, priority: high}\n"),
     "serviceAccounts": new("serviceAccountName: robot\n"),
     "secrets": new("imagePullSecrets: [{name: registry}]\n"),

@@ -73,7 +73,7 @@ def test_flow_style_is_refused_only_where_a_key_changes() -> None:
     assert NEW.read_text() == flow
     done = copy("--warm-start", target="vision/digits-43")
     assert done.exit_code == 1
-    assert "digits-41.yaml: got several top-level keys on one line; expected one key a line. " in done.stderr
+    assert "digits-41.yaml: file: got several top-level keys on one line; expected one key a line. " in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -132,3 +132,65 @@ def test_example_comes_from_the_package_where_the_checkout_has_none() -> None:
     assert copy(source="examples/digits-one-device").exit_code == 0
     example = helm_yaml.load((EXAMPLES / "digits-one-device.yaml").read_text()).value
     assert helm_yaml.load(NEW.read_text()).value == example
+
+
+GRID = RUN.replace("trainer:\n", "trainer:   # the task\n  batchSize: 64   # all replicas\n")
+
+
+def test_each_point_of_a_grid_is_a_file_that_says_its_values() -> None:
+    OLD.write_text(GRID)
+    options = ("--grid", "trainer.batchSize=32,128", "--grid", "trainer.hyperparameters.learning_rate=1e-3, 0.01")
+    done = copy(*options, target="vision/d")
+    assert done.exit_code == 0, done.stderr
+    read = {path.stem: helm_yaml.load(path.read_text()).value["trainer"] for path in OLD.parent.glob("d-*")}
+    written = {name: {key: each[key] for key in ("batchSize", "hyperparameters")} for name, each in read.items()}
+    assert written == {
+        f"d-batch-size-{size}-learning-rate-{name}": {"batchSize": size, "hyperparameters": {"learning_rate": rate}}
+        for size in (32, 128)
+        for name, rate in (("1e-3", 0.001), ("0-01", 0.01))
+    }
+    text = (OLD.parent / "d-batch-size-32-learning-rate-1e-3.yaml").read_text()
+    assert text == GRID.replace("Size: 64", "Size: 32")
+    assert done.stdout.endswith("4 runs. Run `tfd check jobs/vision` and commit the files.\n")
+
+
+def test_long_names_of_a_grid_have_initials() -> None:
+    OLD.write_text(RUN)
+    done = copy("--grid", "trainer.batchSize=32", "--grid", "trainer.checkpointEvery=1", target="vision/digits-of-may")
+    assert done.exit_code == 0, done.stderr
+    assert (OLD.parent / "digits-of-may-bs-32-ce-1.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "refusal"),
+    [
+        (["trainer.seed"], '--grid: got "trainer.seed"; expected KEY=VALUE,VALUE,...'),
+        (["trainer.seed=1,,2"], '--grid: got "trainer.seed=1,,2"; expected KEY=VALUE,VALUE,...'),
+        (["trainer.seed=[1"], '--grid: got "[1"; expected one number, word or quoted text.'),
+        (["trainer.seed={a: 1}"], "expected one number, word or quoted text."),
+        (["trainer.seed=1", "trainer.seed=2"], "--grid: got trainer.seed twice; expected each key once."),
+        (["trainer.seed=1,1"], "run: got digits-42-seed-1 for two points; expected one name for each point."),
+        (["trainer.hyperparameters.a=0.1,0-1"], "run: got digits-42-a-0-1 for two points"),
+        ([f"trainer.seed={','.join(map(str, range(201)))}"], "got more than 200 points; expected at most 200."),
+        (["trainer.hyperparameters.a=" + 40 * "x"], "expected at most 40 characters. Choose a shorter RUN."),
+        (["trainer.sed=1"], "trainer.sed: got an unknown key; expected trainer.seed."),
+        (["storage.claim.x=1"], "storage.claim.x: got a place in a list, an alias, a scalar or"),
+        (["env.a=1"], "env.a: got a place in a list"),
+    ],
+)
+def test_a_wrong_grid_writes_nothing(options: list[str], refusal: str) -> None:
+    OLD.write_text(f"{RUN}env: [{{name: A, value: x}}]\n")
+    done = copy(*(word for each in options for word in ("--grid", each)))
+    assert done.exit_code == 1
+    assert refusal in done.stderr
+    assert [path.name for path in OLD.parent.iterdir()] == [OLD.name]
+
+
+def test_an_existing_point_is_kept_and_the_others_are_not_written() -> None:
+    OLD.write_text(RUN)
+    kept = OLD.parent / "digits-42-seed-2.yaml"
+    kept.write_text("mine")
+    done = copy("--grid", "trainer.seed=1,2,3")
+    assert (done.exit_code, kept.read_text()) == (1, "mine")
+    assert f"{kept}: got an existing file; expected a new run." in done.stderr
+    assert {path.name for path in OLD.parent.iterdir()} == {OLD.name, kept.name}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tfd.jobfile.helm_yaml import Key
 from tfd.review.analysis import fleet
@@ -14,6 +14,8 @@ from tfd.review.analysis.limits import PER_RUN, PER_TEAM
 from tfd.review.analysis.policy_file import Rules
 from tfd.review.analysis.rights import Right, Rights
 from tfd.review.analysis.secrets import Secret
+from tfd.review.analysis.team_queues import FILE as TEAMS
+from tfd.review.analysis.team_queues import TeamQueues
 from tfd.review.sources.job_files import CommittedJobFile
 from tfd.review.sources.quantities import decimal
 from tfd.review.sources.workloads import ResourceRequest
@@ -26,6 +28,8 @@ class Policy:
 
     rules: Rules
     approvals: tuple[str, ...]
+    queues: TeamQueues = field(default_factory=TeamQueues)
+    """The queues that argocd/ gives to teams on the base branch."""
 
     def of_run(
         self,
@@ -47,6 +51,20 @@ class Policy:
             taken, known = (_taken(name, each, job, deployed) if each else () for each in (rights, kept))
             yield from self._denied(name, rule, job, (right for right in taken if right not in known))
         yield from self._limits(job, kept.request if kept else ResourceRequest(), rights.request)
+
+    def of_queue(self, job: CommittedJobFile, named: set[str], kept: set[str]) -> Iterator[Finding]:
+        """Yield a violation if tasks of a team with a queue do not wait in it, because no quota would limit them.
+
+        Args:
+            job: the job file.
+            named: the queues of its tasks, as `Rendering.queues` has them.
+            kept: the same for the merged run that it changes.
+
+        """
+        if job.team in self.queues.quotas and (wrong := named - {job.team}) and named != kept:
+            text = f"got {{}}; expected {{}}, the queue that {TEAMS} gives to the team. Set scheduling.queue: {{}}."
+            got = ", ".join(sorted(filter(None, wrong))) or "nothing"
+            yield from self._violation("teamQueue", job, ("scheduling", "queue"), text, got, job.team, job.team)
 
     def of_chart(self, job: CommittedJobFile, newest: str) -> Iterator[Finding]:
         """Yield a violation if a new run uses an old chart, else a warning if it does not use the newest one."""

@@ -24,6 +24,8 @@ from tfd.review.analysis.policy import Policy
 from tfd.review.analysis.policy_file import DEFAULT, FILE, MISSING, Rules, RulesError, load_rules
 from tfd.review.analysis.reviewer import RunReviewer
 from tfd.review.analysis.run_review import RunReview
+from tfd.review.analysis.team_queues import FILE as TEAMS
+from tfd.review.analysis.team_queues import invalid_queues, queues_of_base
 from tfd.review.sources.budget import Budget, ReviewError
 from tfd.review.sources.charts import Charts
 from tfd.review.sources.git import Repository
@@ -88,6 +90,7 @@ def review_pull_request(
     helm.find_helm()
     # Only the base decides. A pull request that deletes the policy file is judged by the deleted one.
     rules = load_rules(repository, base) or DEFAULT
+    queues, unread = queues_of_base(repository, base, rules)
     with _temporary_folder() as folder:
         renderer = Renderer(Charts(repository, base, folder / "charts"), folder / "jobs", budget)
         base_tree = read_tree(repository, base)
@@ -99,18 +102,20 @@ def review_pull_request(
         ]
         added = [job for path, job in merged_tree.jobs.items() if path not in base_tree.jobs]
         history = History(renderer, list(base_tree.jobs.values()), Deleted(repository, base), added)
-        merge = Merge(base, base_tree, merged_tree, renderer, Policy(rules, tuple(approvals)), history)
+        merge = Merge(base, base_tree, merged_tree, renderer, Policy(rules, tuple(approvals), queues), history)
         totals = Totals(renderer)
         runs = _examined(merge, budget, totals, paths[:MOST_CHANGED])
         others = sorted(set(changed) - set(paths))
         findings = [
             *_defaults(rules),
+            *unread,
             *checkout_findings(repository, base, merged, set(changed), set(paths) & merged_tree.refused.keys()),
             *_too_many(paths),
             *_judged(_renamed(runs, history)),
             *_judged(_together(merge, totals, runs, others)),
         ]
         findings += _invalid_policy(repository, merged) if FILE in changed else []
+        findings += invalid_queues(repository, merged) if TEAMS in changed else []
         base_emulation = emulate(base_tree, rules.not_deployed, {})
         merged_emulation = emulate(merged_tree, rules.not_deployed, base_emulation.generated)
         findings += _blocked(merged_emulation, set(changed))

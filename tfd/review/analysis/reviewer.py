@@ -128,6 +128,9 @@ class RunReviewer:
         others = self.merge.merged_tree.jobs.values()
         if run.rights:
             run.findings += self.merge.policy.of_run(merged, run.action, run.rights, run.base_rights, others)
+            active = self.merge.renderer.active
+            kept = active(base).queues if base and run.action not in STARTING else set()
+            run.findings += self.merge.policy.of_queue(merged, active(merged).queues, kept)
             run.findings += self._endless(run, merged, run.rights)
 
     def _endless(self, run: RunReview, job: CommittedJobFile, rights: Rights) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from tfd.jobfile import helm_yaml
+from tfd.kubernetes import LONGEST_RUN
 from tfd.review.sources.git import REGULAR_FILES, Entry, GitError, Repository
 from tfd.text import refusal
 
@@ -17,7 +18,7 @@ FOLDER = "jobs"
 MOST_BYTES = 64 * 1024 * 1024
 # A team is a folder, a namespace and an AppProject.
 _JOB_PATH = re.compile(
-    rf"{FOLDER}/([a-z0-9](?:[-a-z0-9]{{0,61}}[a-z0-9])?)/([a-z](?:[-a-z0-9]{{0,38}}[a-z0-9])?)\.yaml"
+    rf"{FOLDER}/([a-z0-9](?:[-a-z0-9]{{0,61}}[a-z0-9])?)/([a-z](?:[-a-z0-9]{{0,{LONGEST_RUN - 2}}}[a-z0-9])?)\.yaml"
 )
 
 
@@ -119,7 +120,8 @@ def _refusal(entry: Entry) -> str | None:
     if not is_job_path(entry.path):
         return (
             "got this path; expected jobs/TEAM/RUN.yaml with lower-case letters, digits and hyphens. Move or "
-            "rename the file. Start RUN with a letter, and use at most 63 characters for TEAM and 40 for RUN."
+            "rename the file. Start RUN with a letter, and use at most 63 characters for TEAM and "
+            f"{LONGEST_RUN} for RUN."
         )
     if entry.mode not in REGULAR_FILES:
         return f"got git mode {entry.mode}; expected a regular file. Replace the link with its content."

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from tfd.jobfile import helm
-from tfd.kubernetes import ROLES, Object, role_of
+from tfd.kubernetes import QUEUE_LABEL, ROLES, Object, role_of
 from tfd.quantities import quantity
 from tfd.review.sources.workloads import ResourceRequest, Workload, workloads
 
@@ -75,6 +75,11 @@ class Rendering:
         """The roles that have tasks."""
         per_pod = {each.owner["metadata"]["name"]: each.gpus_per_pod for each in self.workloads}
         return [Role(role_of(job), job["spec"]["completions"], per_pod[job["metadata"]["name"]]) for job in self.jobs]
+
+    @property
+    def queues(self) -> set[str]:
+        """The queues of Kueue in which its tasks wait; an empty text if a task waits in none."""
+        return {str(each.labels.get(QUEUE_LABEL, "")) for each in self.workloads if each.component in ROLES}
 
     @property
     def hours(self) -> float:

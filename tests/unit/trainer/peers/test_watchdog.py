@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import containers
 from trainer.peers import watchdog
 from trainer.peers.watchdog import WatchdogConfig
 
@@ -23,7 +24,9 @@ from trainer.peers.watchdog import WatchdogConfig
 CHIEF = """
 import ctypes, sys
 from trainer.peers.watchdog import WatchdogConfig, Watchdog
+from trainer.runtime.process_1 import leave_process_1
 
+leave_process_1()
 address, log, frozen_after, frozen = sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4])
 config = WatchdogConfig(
     task="chief-0", servers={"ps-0": address}, log_format="text", termination_log=log, frozen_after=frozen_after
@@ -83,6 +86,12 @@ def test_frozen_chief_is_killed_when_a_server_is_unresponsive(server: socket.soc
     result = json.loads((tmp_path / "log").read_text())
     assert result["exitCode"] == 137
     assert result["message"].startswith("ps-0 is unresponsive")
+
+
+def test_frozen_chief_is_killed_in_a_container_too(server: socket.socket, tmp_path: Path) -> None:
+    ended = containers.python("-c", CHIEF, address_of(server), str(tmp_path / "log"), "0.2", "90")
+    assert ended.returncode == 128 + signal.SIGKILL, ended
+    assert json.loads((tmp_path / "log").read_text())["exitCode"] == 137
 
 
 def test_chief_exits_normally_after_it_has_closed_its_watchdog(server: socket.socket, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Compares runs: the settings in which they differ, and their results."""
