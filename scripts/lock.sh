@@ -3,6 +3,7 @@
 # Locked versions stay unless pyproject.toml excludes them. With UPGRADE=1, all packages get their newest versions.
 # dev.txt is for tests and `make demo`. The other files go into the images, with the same versions; the GPU images add CUDA.
 # workbench.txt is also what `tfd workbench` installs in a checkout.
+# gpu-check.txt is the environment of scripts/gpu-check.sh: the packages of the GPU image, a command line and a plot.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 case ${UPGRADE:-} in
@@ -10,20 +11,22 @@ case ${UPGRADE:-} in
   1) upgrade=(--upgrade) ;;
   *) echo "lock: UPGRADE: got \"$UPGRADE\"; expected 0 or 1. Set UPGRADE=1 to upgrade." >&2; exit 2 ;;
 esac
-uv=$(ls -d "${TFD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tf-distributed}"/uv-"$(sha256sum requirements/uv.txt | cut -c1-12)"/bin/uv)
+uv=$(scripts/uv.sh)
 compile() { "$uv" pip compile -q --generate-hashes --no-header --no-annotate --universal --python-version 3.11 "$@"; }
 compile "${upgrade[@]}" --extra trainer --group dev pyproject.toml -o requirements/dev.txt
 new=$(mktemp -d)
 trap 'rm -rf "$new"' EXIT
-extra() { python3 -c 'import sys, tomllib
-print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"][sys.argv[1]], sep="\n")' "$1"; }
-tfd() { python3 -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")'; }
+list() { python3 -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))$1, sep='\n')"; }
+extra() { list "['project']['optional-dependencies']['$1']"; }
+group() { list "['dependency-groups']['$1']"; }
+tfd() { list "['project']['dependencies']"; }
 extra trainer >"$new/trainer.in"
 grep -E '^(tensorboard|setuptools)[^a-z-]' "$new/trainer.in" >"$new/tensorboard.in"
 { cat "$new/trainer.in"; extra workbench; tfd; } >"$new/workbench.in"
 for image in trainer workbench; do
   sed 's/^tensorflow-cpu/tensorflow[and-cuda]/' "$new/$image.in" >"$new/$image-gpu.in"
 done
-for image in trainer trainer-gpu tensorboard workbench workbench-gpu; do
-  compile "${upgrade[@]}" --constraint requirements/dev.txt "$new/$image.in" -o "requirements/$image.txt"
+{ cat "$new/trainer-gpu.in"; tfd | grep -E '^(click|rich)[>=<]'; group gpu-check; } >"$new/gpu-check.in"
+for file in trainer trainer-gpu tensorboard workbench workbench-gpu gpu-check; do
+  compile "${upgrade[@]}" --constraint requirements/dev.txt "$new/$file.in" -o "requirements/$file.txt"
 done
