@@ -11,7 +11,7 @@ from tfd.review.analysis.key_changes import KeyChange
 from tfd.review.analysis.pull_request import PullRequestReview
 from tfd.review.analysis.rights import ENTRY_POINT
 from tfd.review.analysis.run_review import RunReview
-from tfd.review.output import details, judges, rights
+from tfd.review.output import details, judges, queue, rights
 from tfd.review.output.markdown import code, folded, prose, table
 from tfd.review.output.redaction import Redactor
 from tfd.review.output.shown import Shown
@@ -165,6 +165,8 @@ def _details(run: RunReview, redactor: Redactor, shown: Shown, caps: _Caps) -> I
         columns = ["key", redactor.code(run.nearest.run), redactor.code(run.merged.run), "ratio"]
         rows = [_change(change, redactor) for change in run.differences]
         yield table(columns, rows[: caps.keys]) + _more(len(rows), caps.keys, "key")
+    if run.queue and rights.rank(run) < len(rights.RANKS):
+        yield from queue.parts(run.queue, redactor)
 
 
 def _facts(run: RunReview, redactor: Redactor, shown: Shown) -> Iterator[str]:
@@ -232,3 +234,5 @@ def lines(review: PullRequestReview) -> Iterable[str]:
             tasks, gpus, cpus, memory, hours, gpu_hours = table_row(run)
             costs = f"{gpus} GPUs, {cpus} CPUs, {memory}, max. duration {hours}, {gpu_hours} GPU-hours"
             yield f"{redactor.text(run.name)} {effect(run)}: {tasks}; {costs}"
+            if run.queue:
+                yield f"  {redactor.text(str(queue.outlook(run.queue)))}"
