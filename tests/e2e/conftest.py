@@ -29,6 +29,7 @@ ORDER = (
         "gitops_settings",
         "gitops_life",
         "gitops_queues",
+        "gitops_start_timeout",
         "gitops_at_most_once",
         "gitops_isolation",
         "gitops_checkout",
