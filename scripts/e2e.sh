@@ -6,9 +6,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 case ${1:-} in
-  # The smoke scenarios need no Argo CD, and its first build takes minutes.
+  # The smoke scenarios need neither Argo CD nor Kueue, and their first builds take minutes.
   smoke) marker="e2e and smoke" argocd=--no-argocd ;;
-  all) marker=e2e argocd=--argocd ;;
+  all) marker=e2e argocd="--argocd --kueue" ;;
   *) echo "usage: scripts/e2e.sh smoke|all [ARGUMENTS FOR PYTEST]" >&2; exit 2 ;;
 esac
 shift

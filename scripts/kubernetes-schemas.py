@@ -55,7 +55,7 @@ def strict(node: Any) -> Any:  # noqa: ANN401 - JSON
 
 def custom_resources() -> dict[str, Any]:
     """Return the strict schema of each version of a custom resource of CRDS, by file name."""
-    [requirement] = re.findall(r"^require (\S+ \S+)$", (KUEUE / "go.mod").read_text(), flags=re.M)
+    [requirement] = re.findall(r"^require (\S+ \S+)", (KUEUE / "go.mod").read_text(), flags=re.M)
     if shutil.which("go") is None:
         sys.exit("setup: go: got nothing; expected Go 1.26 or newer on the PATH, to read a schema. Install Go.")
     command = ["go", "mod", "download", "-json", requirement.replace(" ", "@")]

@@ -15,6 +15,7 @@ import pytest
 from devcluster.paths import CHECKOUT, write
 from devcluster.repository import Repository
 from tests.e2e import gitops as argo
+from tests.e2e import queues as kueues
 from tests.e2e.kube import CommandError, Kube, connect
 from tests.e2e.team import LABEL, Team
 
@@ -22,10 +23,11 @@ RECORD = CHECKOUT / "build" / "e2e.json"
 GPUS = 4
 # The most important scenarios run first; the last ones lose nodes.
 ORDER = (
-    *("completion", "programs", "kills", "failures", "control", "gang", "observing", "names", "network"),
+    *("completion", "programs", "kills", "failures", "control", "gang", "queues", "observing", "names", "network"),
     *(
         "gitops_settings",
         "gitops_life",
+        "gitops_queues",
         "gitops_at_most_once",
         "gitops_isolation",
         "gitops_checkout",
@@ -128,6 +130,25 @@ def argocd(kube: Kube) -> Iterator[Kube]:
     argo.sweep(kube)
     yield kube
     argo.sweep(kube)
+
+
+@pytest.fixture(scope="session")
+def kueue(kube: Kube) -> Iterator[Kube]:
+    """Return the cluster with Kueue after deleting the queues of earlier sessions."""
+    if not kube.is_devcluster:
+        pytest.skip("KUBECONFIG is set: these scenarios need the settings that `make cluster` gives Kueue")
+    kube.devcluster("up", "--no-images", "--kueue")
+    kueues.sweep(kube)
+    yield kube
+    kueues.sweep(kube)
+
+
+@pytest.fixture
+def queues(kueue: Kube, tmp_path: Path, new_team: object) -> Iterator[kueues.Queues]:
+    """Return the queues of the teams of a scenario; deleted before the teams are."""
+    made = kueues.Queues(kueue, tmp_path)
+    yield made
+    made.remove()
 
 
 @pytest.fixture

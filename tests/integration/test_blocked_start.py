@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.loopback import free_port
 from tfd import records
 from trainer.peers.barrier import ReadinessListener
 from trainer.runtime.exit_codes import GAVE_UP
+from trainer.runtime.tf_config import split
 
 pytestmark = pytest.mark.processes
 WORDS = "TensorFlow did not connect to the other tasks within 3 s: all of them accept connections. Look for what stops"
@@ -54,3 +56,24 @@ def test_servers_are_told_that_the_chief_is_blocked(tmp_path: Path) -> None:
         assert found[task][0] == GAVE_UP, found[task][1]
     assert WORDS in found["chief-0"][1]
     assert "see the log of the chief" in found["ps-0"][1]
+
+
+@pytest.mark.parametrize(
+    ("task", "peer"), [("worker-0", "worker-1"), pytest.param("worker-1", "worker-0", marks=pytest.mark.slow)]
+)
+def test_worker_whose_peer_dies_after_the_barrier_ends_with_76_and_names_it(
+    tmp_path: Path, task: str, peer: str
+) -> None:
+    cluster = {"worker": [f"127.0.0.1:{free_port()}" for _ in range(2)]}
+    number = int(peer.rpartition("-")[2])
+    with (
+        socket.create_server(split(cluster["worker"][number])) as port,
+        started("MultiWorkerMirrored", [task], cluster, tmp_path, TRAINER_START_TIMEOUT="3") as processes,
+    ):
+        port.accept()[0].close()  # the peer answers the barrier once
+        port.close()
+        log = processes[task].communicate(timeout=PATIENCE)[1]
+    assert processes[task].returncode == GAVE_UP, log
+    words = f"TensorFlow did not connect to the other tasks within 3 s: missing {peer} (connection refused)"
+    assert f"exit {GAVE_UP}: {words}" in log
+    assert records.read(tmp_path / f"{task}.json")["message"] == words

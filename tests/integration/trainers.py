@@ -8,44 +8,65 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 from tests.unit.trainer.conftest import RECORD
+
+
+class Trainers:
+    """Trainers that share a folder and a cluster, and that a test starts one by one."""
+
+    def __init__(self, strategy: str, cluster: Mapping[str, Sequence[str]], folder: Path, **env: str) -> None:
+        """Write the record of a run of five steps; start nothing yet.
+
+        Args:
+            strategy: The strategy of the run.
+            cluster: Role -> addresses, also of tasks that are not started.
+            folder: The folder of the run; the termination log of a task is TASK.json in it.
+            env: More environment variables.
+
+        """
+        self.processes: dict[str, subprocess.Popen[str]] = {}
+        self.folder, self._cluster, self._env = folder, cluster, env
+        self.record: dict[str, Any] = copy.deepcopy(RECORD)
+        self.record["identity"]["strategy"] = strategy
+        self.record["identity"]["trainer"]["steps"] = 5
+
+    def start(self, task: str, stderr: int | IO[str] = subprocess.PIPE) -> subprocess.Popen[str]:
+        """Start `task`, such as `worker-0`."""
+        (self.folder / "record.json").write_text(json.dumps(self.record))
+        role, _, index = task.rpartition("-")
+        variables = {
+            "TF_CONFIG": json.dumps({"cluster": self._cluster, "task": {"type": role, "index": int(index)}}),
+            "TRAINER_RECORD": str(self.folder / "record.json"),
+            "RUN_DIR": str(self.folder / "run"),
+            "TRAINER_START_TIMEOUT": "60",
+            "TRAINER_TERMINATION_LOG": str(self.folder / f"{task}.json"),
+        }
+        command = [sys.executable, "-m", "trainer"]
+        self.processes[task] = subprocess.Popen(
+            command, env={**os.environ, **variables, **self._env}, stderr=stderr, text=True
+        )
+        return self.processes[task]
+
+    def close(self) -> None:
+        """Kill all tasks that run, and wait for their end."""
+        for process in self.processes.values():
+            process.kill()
+            process.communicate()
 
 
 @contextmanager
 def started(
     strategy: str, tasks: Sequence[str], cluster: Mapping[str, Sequence[str]], folder: Path, **env: str
 ) -> Iterator[dict[str, subprocess.Popen[str]]]:
-    """Start `tasks` of a cluster, which train five steps into `folder`/run.
-
-    Args:
-        strategy: The strategy of the run.
-        tasks: The tasks to start, such as `worker-0`.
-        cluster: Role -> addresses, also of tasks that are not started.
-        folder: The folder of the run; the termination log of a task is TASK.json in it.
-        env: More environment variables.
-
-    """
-    record = copy.deepcopy(RECORD)
-    record["identity"]["strategy"] = strategy
-    record["identity"]["trainer"]["steps"] = 5
-    (folder / "record.json").write_text(json.dumps(record))
-    with ExitStack() as running:
-        processes: dict[str, subprocess.Popen[str]] = {}
+    """Start `tasks` of a cluster, which train five steps into `folder`/run; the arguments are those of `Trainers`."""
+    trainers = Trainers(strategy, cluster, folder, **env)
+    try:
         for task in tasks:
-            role, _, index = task.rpartition("-")
-            variables = {
-                "TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": role, "index": int(index)}}),
-                "TRAINER_RECORD": str(folder / "record.json"),
-                "RUN_DIR": str(folder / "run"),
-                "TRAINER_START_TIMEOUT": "60",
-                "TRAINER_TERMINATION_LOG": str(folder / f"{task}.json"),
-            }
-            command = [sys.executable, "-m", "trainer"]
-            all_variables = {**os.environ, **variables, **env}
-            process = subprocess.Popen(command, env=all_variables, stderr=subprocess.PIPE, text=True)
-            processes[task] = running.enter_context(process)
-        running.callback(lambda: [each.kill() for each in processes.values()])
-        yield processes
+            trainers.start(task)
+        yield trainers.processes
+    finally:
+        trainers.close()

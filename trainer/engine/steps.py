@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
 
 from trainer import embedding, inputs
-from trainer.engine import averages, batches, gradients, replicated
+from trainer.engine import averages, batches, gradients, recovery, replicated
 from trainer.runtime import malloc
 from trainer.runtime.config import TrainerConfig
 from trainer.runtime.errors import ConfigError, InvalidTask, Words
@@ -254,10 +254,11 @@ class ParameterServerStepRunner:
         state: TrainState,
         step: Callable[[Tensor], Tensor],
         pipeline: Callable[[tf.distribute.InputContext], tf.data.Dataset],
+        workers: Sequence[str],
     ) -> None:
         self._state = state
-        self._coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
-        self._workers = int(strategy.extended._num_workers)
+        self._coordinator = recovery.coordinator(strategy, workers)
+        self._workers = len(workers)
         self._times = _Times()
         self._iterator = iter(
             self._coordinator.create_per_worker_dataset(lambda: strategy.distribute_datasets_from_function(pipeline))

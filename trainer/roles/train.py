@@ -279,7 +279,9 @@ def _step_runner(
     if context.parameter_server:
         # A worker builds the data in a graph, which hides their cardinality.
         _note_kind(context, pipeline(tf.distribute.InputContext()), state)
-        return ParameterServerStepRunner(strategy, state, step, pipeline)
+        return ParameterServerStepRunner(
+            strategy, state, step, pipeline, list(context.cluster.peers("worker").values())
+        )
     local: list[Dataset] = []
 
     def noted(part: tf.distribute.InputContext) -> Dataset:

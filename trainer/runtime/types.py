@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
+Cluster: TypeAlias = Any
+"""The cluster of a `tf.distribute.coordinator.ClusterCoordinator`."""
+Coordinator: TypeAlias = Any
+"""A `tf.distribute.coordinator.ClusterCoordinator`."""
 Dataset: TypeAlias = Any
 """A `tf.data.Dataset`."""
 Iterator: TypeAlias = Any
@@ -18,6 +22,8 @@ Module: TypeAlias = Any
 """A Python module that is imported inside a function."""
 Optimizer: TypeAlias = Any
 """A `keras.Optimizer`."""
+ServerDef: TypeAlias = Any
+"""A `ServerDef`, TensorFlow's definition of a cluster."""
 Strategy: TypeAlias = Any
 """A `tf.distribute.Strategy`."""
 Tensor: TypeAlias = Any

@@ -88,7 +88,8 @@ def start(case: Case, name: str, strategy: Any, restore: str | None = None) -> S
     pipeline = pipeline_function(training, settings, replicas=replicas, data_dir=None, seed=seed)
     stepper: StepRunner
     if name == "server":
-        stepper = ParameterServerStepRunner(strategy, state, step, pipeline)
+        addresses = strategy._cluster_resolver.cluster_spec().job_tasks("worker")
+        stepper = ParameterServerStepRunner(strategy, state, step, pipeline, addresses)
     else:
         stepper = SyncStepRunner(strategy, state, step, strategy.distribute_datasets_from_function(pipeline))
     copies.draw_apart(seed=1, step=int(state.step.numpy()))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import inspect
 import mmap
 import re
 from collections.abc import Callable, Iterator
@@ -53,14 +54,27 @@ def constants() -> bool:
 def error_report() -> bool:
     from tensorflow.python.eager import context
 
-    return callable(context.context().report_error_to_cluster)
+    functions = (context.context().report_error_to_cluster, context.context().update_server_def, context.get_server_def)
+    return all(callable(each) for each in functions)
 
 
-def number_of_workers() -> bool:
-    from tensorflow.python.distribute import parameter_server_strategy_v2
+def cluster_of_a_coordinator() -> bool:
+    from tensorflow.python.distribute.coordinator.cluster_coordinator import Cluster, ClusterCoordinator
 
-    module = Path(str(parameter_server_strategy_v2.__file__)).read_text(encoding="utf-8")
-    return "self._num_workers = " in module
+    made = inspect.getsource(ClusterCoordinator.__init__), inspect.getsource(Cluster.__init__)
+    return (
+        "self._cluster = Cluster(" in made[0] and "self.workers = " in made[1] and "self.failure_handler = " in made[1]
+    )
+
+
+def handler_of_lost_workers() -> bool:
+    from tensorflow.python.distribute.coordinator.cluster_coordinator import Worker, WorkerPreemptionHandler
+
+    handler = inspect.getsource(WorkerPreemptionHandler)
+    names = "_cluster_due_for_update_or_finish _cluster_update_lock _worker_up_cond _error_from_recovery"
+    names += " _should_preemption_thread_run _validate_preemption_failure _preemption_handler"
+    used = inspect.getsource(Worker).count("self.failure_handler.wait_on_failure(")
+    return all(f"self.{name}" in handler for name in names.split()) and used == 2
 
 
 def merge_call() -> bool:
@@ -239,7 +253,8 @@ CHECKS: dict[str, Callable[..., bool]] = {
     "_get_function": nested_functions,
     "tensorflow.python.framework.convert_to_constants": constants,
     "tensorflow.python.eager": error_report,
-    "_num_workers": number_of_workers,
+    "tensorflow.python.distribute.coordinator": handler_of_lost_workers,
+    "_cluster": cluster_of_a_coordinator,
     "__internal__": merge_call,
     "_flatten_layers": nested_layers,
     "_all_reduce_sum_gradients": summing,

@@ -11,7 +11,7 @@ from tfd.review.analysis.key_changes import KeyChange
 from tfd.review.analysis.pull_request import PullRequestReview
 from tfd.review.analysis.rights import ENTRY_POINT
 from tfd.review.analysis.run_review import RunReview
-from tfd.review.output import details, judges, rights, sweeps
+from tfd.review.output import details, judges, queue, rights, sweeps
 from tfd.review.output.markdown import code, folded, prose, table
 from tfd.review.output.redaction import Redactor
 from tfd.review.output.shown import Shown
@@ -166,6 +166,7 @@ def _details(run: RunReview, redactor: Redactor, shown: Shown, caps: _Caps) -> I
     elif run.base is None:
         yield "\n".join(f"- {line}" for line in _facts(run, redactor, shown, size=training(run)))
     yield from _differences(run, run.differences, redactor, caps)
+    yield from _queue(run, redactor)
 
 
 def _sweep(runs: list[RunReview], redactor: Redactor, shown: Shown, caps: _Caps) -> Iterator[str]:
@@ -173,6 +174,12 @@ def _sweep(runs: list[RunReview], redactor: Redactor, shown: Shown, caps: _Caps)
     yield "\n".join(f"- {line}" for line in facts[0] if all(line in each for each in facts))
     yield from _differences(runs[0], sweeps.others(runs[0]), redactor, caps)
     yield sweeps.rows(runs, redactor, caps.rows) + _more(len(runs), caps.rows, "run")
+    yield from _queue(runs[0], redactor)
+
+
+def _queue(run: RunReview, redactor: Redactor) -> Iterator[str]:
+    if run.queue and rights.rank(run) < len(rights.RANKS):
+        yield from queue.parts(run.queue, redactor)
 
 
 def _differences(run: RunReview, changes: list[KeyChange], redactor: Redactor, caps: _Caps) -> Iterator[str]:
@@ -247,3 +254,5 @@ def lines(review: PullRequestReview) -> Iterable[str]:
             tasks, gpus, cpus, memory, hours, gpu_hours = table_row(run)
             costs = f"{gpus} GPUs, {cpus} CPUs, {memory}, max. duration {hours}, {gpu_hours} GPU-hours"
             yield f"{redactor.text(run.name)} {effect(run)}: {tasks}; {costs}"
+            if run.queue:
+                yield f"  {redactor.text(str(queue.outlook(run.queue)))}"

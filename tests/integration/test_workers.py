@@ -1,0 +1,85 @@
+"""The workers of a ParameterServer run are lost and return one by one."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.local_run import PATIENCE
+from tests.integration.trainers import Trainers
+from tests.loopback import free_port
+from tfd import records
+
+pytestmark = pytest.mark.processes
+
+STEPS = 1_000_000
+
+
+class Run:
+    """A run with a chief, a ps and three workers, whose tasks the test starts and kills."""
+
+    def __init__(self, folder: Path) -> None:
+        cluster = {role: [f"127.0.0.1:{free_port()}" for _ in range(n)] for role, n in (("chief", 1), ("ps", 1))}
+        cluster["worker"] = [f"127.0.0.1:{free_port()}" for _ in range(3)]
+        self.folder = folder
+        self.trainers = Trainers("ParameterServer", cluster, folder)
+        self.trainers.record["identity"]["trainer"] |= {"steps": STEPS, "checkpointEvery": 10_000}
+
+    def start(self, *tasks: str) -> None:
+        for task in tasks:
+            with (self.folder / f"{task}.log").open("a") as log:
+                self.trainers.start(task, stderr=log)
+
+    def kill(self, *tasks: str) -> None:
+        for task in tasks:
+            process: subprocess.Popen[str] = self.trainers.processes[task]
+            process.kill()
+            process.wait()
+
+    def step(self) -> int:
+        return int(records.read(self.folder / "run" / "status.json").get("step") or 0)
+
+    def log(self, task: str = "chief-0") -> str:
+        path = self.folder / f"{task}.log"
+        return path.read_text() if path.exists() else ""
+
+    def wait_for(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait until `condition` is true."""
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < end, f"{what} never came:\n{self.log()}"
+            assert self.trainers.processes["chief-0"].poll() is None, self.log()
+            time.sleep(0.05)
+
+    def trains(self) -> None:
+        """Wait until the run does new steps."""
+        before = self.step()
+        self.wait_for(lambda: self.step() > before + 1, f"a step after {before}")
+
+    def shows(self, text: str) -> None:
+        self.wait_for(lambda: text in self.log(), repr(text))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    started = Run(tmp_path)
+    yield started
+    started.trainers.close()
+
+
+def test_first_worker_that_returns_works_while_another_is_absent(run: Run) -> None:
+    run.start("chief-0", "ps-0", "worker-0", "worker-1", "worker-2")
+    run.trains()
+    run.kill("worker-1", "worker-2")
+    run.shows("1 of 3 workers")
+    run.start("worker-1")
+    run.shows("worker-1 joined: 2 of 3 workers")
+    run.kill("worker-0")  # nobody but worker 1 can do the next steps
+    run.shows("worker-0 is lost: 1 of 3 workers")
+    run.trains()
+    run.trains()
+    assert "in-place restart" not in run.log()
