@@ -112,7 +112,7 @@ def started(pod: Object) -> float:
 
 
 def end(kube: Kube, team: str) -> None:
-    """End all runs of a team. Kueue releases their pods only as long as their Jobs and Workloads exist or are deleted."""
+    """End all runs of a team. Kueue releases no pod whose Job was deleted without it."""
     kube.kubectl("-n", team, "delete", "jobs,workloads.kueue.x-k8s.io", "--all", "--wait=false")
     pods = ("pods", "-l", "app.kubernetes.io/name=tf-distributed")
     kube.kubectl("-n", team, "delete", *pods, "--grace-period=1", "--wait=false")
