@@ -57,8 +57,8 @@ def look(places: Sequence[Place], labels: str = "") -> Fleet:
     return _look(places, labels, frozenset(places))
 
 
-def _look(places: Sequence[Place], labels: str, wanted: frozenset[Place]) -> Fleet:
-    """Return the runs of the wanted namespaces, from the lists of some places; None wants all namespaces."""
+def _look(places: Sequence[Place], labels: str, asked: frozenset[Place]) -> Fleet:
+    """Return the runs of some namespaces, from the lists of some places; None stands for all namespaces."""
     chosen = ",".join(filter(None, (ALL_RUNS, f"{COMPONENT_LABEL}=record", labels)))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         records, jobs, pods, events = (
@@ -71,7 +71,7 @@ def _look(places: Sequence[Place], labels: str, wanted: frozenset[Place]) -> Fle
             )
         )
         warnings, notes = _optional(events, "Warnings")
-        runs, unreadable = _assembled(_within(_all(records), wanted), _all(jobs), _all(pods), warnings)
+        runs, unreadable = _assembled(_within(_all(records), asked), _all(jobs), _all(pods), warnings)
         runs, unknown = _with_workloads(pool, places, runs)
         positions, unplaced = _positions(pool, runs)
     return Fleet(runs, positions, [*notes, *unreadable, *unknown, *unplaced])
@@ -81,9 +81,9 @@ def _all(answers: Iterable[Future[list[Object]]]) -> list[Object]:
     return [item for answer in answers for item in answer.result()]
 
 
-def _within(items: list[Object], wanted: frozenset[Place]) -> list[Object]:
+def _within(items: list[Object], asked: frozenset[Place]) -> list[Object]:
     """Return the objects in some namespaces."""
-    return [item for item in items if None in wanted or item["metadata"]["namespace"] in wanted]
+    return [item for item in items if None in asked or item["metadata"]["namespace"] in asked]
 
 
 def _optional(answers: Iterable[Future[list[Object]]], what: str) -> tuple[list[Object], list[str]]:
