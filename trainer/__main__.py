@@ -44,6 +44,7 @@ environment variables that the chart and `tfd run` set:
   TRAINER_LOG_FORMAT         text or json
   TRAINER_GPUS               number of requested GPUs; fewer visible GPUs are an error (0)
   TRAINER_RUN_GPUS           number of GPUs that all tasks of the run request, for the metrics (0)
+  TRAINER_MIN_WORKERS        number of workers that start an elastic run; the others join later (0: it needs all)
   TRAINER_METRICS_PORT       port of the Prometheus metrics, at the address POD_IP or else 127.0.0.1; 0 for none (0)
   TRAINER_GPUS_OPTIONAL      1: missing GPUs cause a warning instead of an error
 environment variable for manual use:

@@ -13,7 +13,7 @@ from typing import Final
 import keras
 import tensorflow as tf
 
-from trainer.engine import averages, batches, export, replicated, trial
+from trainer.engine import averages, batches, export, recovery, replicated, trial
 from trainer.engine import strategy as strategies
 from trainer.engine.consensus import Consensus
 from trainer.engine.early_stopping import EarlyStop
@@ -182,9 +182,9 @@ def connect(context: Context) -> Strategy:
     name = context.record.strategy
     context.set_waiting(True, "waiting for the other tasks")
     if name in DISTRIBUTED:
-        rendezvous.wait_for_peers(context)
+        context.absent = rendezvous.wait_for_peers(context)
         with start_limit(context):
-            strategy = strategies.make(name)
+            strategy = strategies.make(name, absent=context.absent)
     else:
         strategies.split_cpu(context.env.logical_cpus)
         strategy = strategies.make(name)
@@ -279,9 +279,8 @@ def _step_runner(
     if context.parameter_server:
         # A worker builds the data in a graph, which hides their cardinality.
         _note_kind(context, pipeline(tf.distribute.InputContext()), state)
-        return ParameterServerStepRunner(
-            strategy, state, step, pipeline, list(context.cluster.peers("worker").values())
-        )
+        workers = recovery.Members(list(context.cluster.peers("worker").values()), absent=context.absent)
+        return ParameterServerStepRunner(strategy, state, step, pipeline, workers)
     local: list[Dataset] = []
 
     def noted(part: tf.distribute.InputContext) -> Dataset:

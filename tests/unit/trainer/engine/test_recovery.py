@@ -31,7 +31,12 @@ class Cluster:
         for name, addresses in (("chief", ["x:1"]), ("ps", ["y:1"]), ("worker", ADDRESSES)):
             job = self.server_def.cluster.job.add(name=name)
             job.tasks.update(dict(enumerate(addresses)))
-        self.members = Members(self.server_def, ADDRESSES, update=self.update, probe=self.probe)
+        self.members = self.begin()
+
+    def begin(self, absent: Sequence[int] = ()) -> Members:
+        self.members = Members(ADDRESSES, absent=absent, update=self.update, probe=self.probe)
+        self.members.server_def = self.server_def
+        return self.members
 
     def probe(self, address: str) -> str | None:
         [reason, *rest] = self.down.get(address, [None])
@@ -130,6 +135,33 @@ def test_worker_whose_shared_update_failed_is_not_taken_for_admitted(cluster: Cl
     cluster.fails = None
     assert cluster.members.admit(2)
     assert 2 in cluster.updates[-1]
+
+
+def test_worker_that_is_absent_at_the_start_joins_later(cluster: Cluster, lines: list[str]) -> None:
+    """TensorFlow's own cluster: worker 0 does all steps until worker 1 comes, and worker 2 never comes."""
+    members = cluster.begin(absent=(1, 2))
+    cluster.down = {"b:1": ["no DNS name"], "c:1": ["no DNS name"]}
+    scheduler = cluster_coordinator.Cluster(SimpleNamespace(_num_workers=3, _num_ps=1))
+    recover_separately(scheduler, members)
+    resource = [worker.create_resource(lambda: None) for worker in scheduler.workers]
+    ran: set[int] = set()
+
+    def step(_: Any) -> None:
+        ran.add(int(threading.current_thread().name.rpartition("-")[2]))
+
+    def round_of_steps() -> None:
+        for _ in range(20):
+            scheduler.schedule(step, (cluster_coordinator.PerWorkerValues(resource),), {})
+        scheduler.join()
+
+    round_of_steps()
+    assert (ran, members.there) == ({0}, 1)
+    del cluster.down["b:1"]
+    while 1 not in ran:
+        round_of_steps()
+    assert (ran, members.there, cluster.updates) == ({0, 1}, 2, [[0, 1]])
+    assert [line.rpartition(" (")[0] for line in lines] == ["worker-1 joined: 2 of 3 workers"]
+    scheduler.stop()
 
 
 def test_returned_worker_gets_steps_while_another_is_absent(cluster: Cluster) -> None:
