@@ -2,7 +2,7 @@
 SHELL := bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup check test fuzz review demo gitops-demo bench numbers release cluster cluster-down e2e e2e-smoke e2e-report docs golden lock clean
+.PHONY: help setup check test fuzz review demo gitops-demo bench gpu-check numbers release cluster cluster-down e2e e2e-smoke e2e-scale e2e-report docs golden lock clean
 
 help:            ## Show this list
 	@sed -n 's/^\([a-z0-9-]*:\)[^#]*## /\1 /p' Makefile | column -t -s: -l2
@@ -34,6 +34,9 @@ gitops-demo:     ## Play the whole loop on the cluster of make cluster: job file
 bench: setup     ## Compare the trainer with a hand-written loop and write build/bench.json
 	@python -m bench
 
+gpu-check:       ## Check and measure the trainer on the GPUs of this machine; ARGS=--quick for a short check
+	@scripts/gpu-check.sh $(ARGS)
+
 numbers: setup   ## Compare N replicas with one device for all combinations, in hours; SHARD=2/100 takes a part
 	@python -m tests.integration.numbers --shard $(or $(SHARD),1/1)
 
@@ -61,6 +64,9 @@ e2e-smoke: setup ## Run the most important scenarios on the cluster of KUBECONFI
 
 e2e: setup       ## Run all scenarios on the cluster of KUBECONFIG, else of make cluster
 	@scripts/e2e.sh all
+
+e2e-scale: setup ## Measure 1,101 tasks, 1,000 job files and 200 queued runs on the cluster of make cluster, in hours
+	@scripts/e2e.sh scale
 
 e2e-report: setup ## Show the results of the last scenarios
 	@python scripts/e2e_report.py

@@ -1,4 +1,4 @@
-"""The command `python -m devcluster up|down|status|node|gpus|claim|git|images|exec`."""
+"""The command `python -m devcluster up|down|status|node|gpus|kwok|claim|git|images|exec`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from devcluster import argocd, cgroups, control, images, nodes, pki, prerequisites, storage
+from devcluster import argocd, cgroups, control, images, kueue, kwok, nodes, pki, prerequisites, storage
 from devcluster.build import binaries, link
 from devcluster.kube import kubectl
 from devcluster.namespaces import HIDDEN, NamespaceSet
@@ -21,6 +21,7 @@ from devcluster.paths import CHECKOUT, LINK, Node, cache, node_named, save_setti
 from devcluster.shell import DevclusterError, log, refusal, run
 
 MOST_NODES = 9
+MOST_SIMULATED = 1000
 
 
 class DevclusterGroup(click.Group):
@@ -86,10 +87,19 @@ def main() -> None:
 @click.option("--install", is_flag=True, help="Install missing Debian packages first.")
 @click.option("--images/--no-images", "with_images", default=True, help="Build the trainer and TensorBoard images.")
 @click.option("--argocd/--no-argocd", "with_argocd", default=None, help="Run Argo CD (default: unchanged, or yes).")
-def up(wanted: int | None, gpus: int | None, install: bool, with_images: bool, with_argocd: bool | None) -> None:
+@click.option("--kueue/--no-kueue", "with_kueue", default=None, help="Run Kueue (default: unchanged, or no).")
+def up(
+    wanted: int | None,
+    gpus: int | None,
+    install: bool,
+    with_images: bool,
+    with_argocd: bool | None,
+    with_kueue: bool | None,
+) -> None:
     """Start everything that does not run.
 
-    Without --nodes, --gpus and --argocd, the cluster keeps its settings. A cluster never loses nodes this way.
+    Without --nodes, --gpus, --argocd and --kueue, the cluster keeps its settings. A cluster never loses nodes this way.
+    With --no-argocd or --no-kueue, what runs already continues.
     """
     with exclusive():
         if install:
@@ -101,8 +111,11 @@ def up(wanted: int | None, gpus: int | None, install: bool, with_images: bool, w
         number = max(wanted or 1, old.get("nodes", 0))
         new = {f"node{index}": gpus for index in range(1, number + 1)} if gpus is not None else old.get("gpus", {})
         with_argocd = old.get("argocd", True) if with_argocd is None else with_argocd
-        save_settings({"nodes": number, "gpus": new, "argocd": with_argocd})
+        with_kueue = old.get("kueue", False) if with_kueue is None else with_kueue
+        save_settings({"nodes": number, "gpus": new, "argocd": with_argocd, "kueue": with_kueue})
         start()
+        if with_kueue:
+            kueue.up()
         if with_argocd:
             argocd.up()
     if with_images:
@@ -205,6 +218,18 @@ def gpus(name: str, number: int) -> None:
     with exclusive():
         nodes.simulate_gpus(existing_node(name), number)
         save_settings(settings() | {"gpus": settings().get("gpus", {}) | {name: number}})
+
+
+@main.command("kwok")
+@click.argument("number", type=click.IntRange(0, MOST_SIMULATED))
+def kwok_nodes(number: int) -> None:
+    """Run NUMBER simulated nodes, kwok1 and so on.
+
+    Their pods start no container. 0 deletes the nodes and their pods.
+    """
+    with exclusive():
+        require_running()
+        kwok.up(number)
 
 
 @main.command()

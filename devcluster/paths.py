@@ -66,7 +66,7 @@ def node_named(name: str) -> Node:
 
 
 def settings() -> dict[str, Any]:
-    """Return the settings of the cluster: nodes, gpus, argocd."""
+    """Return the settings of the cluster: nodes, gpus, argocd, kueue."""
     path = state() / "settings.json"
     return dict(json.loads(path.read_text())) if path.exists() else {}
 

@@ -12,4 +12,4 @@ scripts/prose.sh
 python scripts/docs.py --check
 helm lint --strict --quiet charts/tf-distributed --set storage.claim=runs
 tfd check jobs
-pytest -q -n 2 tests/conventions tests/chart tests/unit/tfd/test_helm_yaml.py -m "not slow and not processes"
+pytest -q -n 2 tests/conventions tests/chart tests/monitoring tests/unit/tfd/test_helm_yaml.py -m "not slow and not processes"

@@ -5,6 +5,7 @@ Usage: python scripts/docs.py [--check]
 charts/tf-distributed/README.md: the table of keys, from the schema and the defaults in values.yaml.
 charts/tf-distributed/values.yaml: the comments that begin with `# --`, from the descriptions in the schema.
 charts/tf-distributed/templates/rules/_defaults.tpl: the keys with a default, because no template can read values.yaml.
+monitoring/prometheusrule.yaml: the alert rules of monitoring/rules.yaml for the operator of Prometheus.
 README.md and docs/reference/exit-codes.md: the tables of exit codes, from trainer/runtime/exit_codes.json.
 The picture of a card is one of tests/golden/review; scripts/card_picture.py draws it.
 """
@@ -12,6 +13,7 @@ The picture of a card is one of tests/golden/review; scripts/card_picture.py dra
 import json
 import re
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,8 @@ ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 CHART = ROOT / "charts" / "tf-distributed"
 DEFAULT_KEYS = CHART / "templates" / "rules" / "_defaults.tpl"
+RULES = ROOT / "monitoring" / "rules.yaml"
+PROMETHEUS_RULE = RULES.with_name("prometheusrule.yaml")
 EXIT_CODES = ROOT / "trainer" / "runtime" / "exit_codes.json"
 EXIT_CODE_TABLES = {
     README: ("code", "meaning", "retried"),
@@ -118,6 +122,14 @@ def default_keys() -> str:
     return "{\n" + ",\n".join(f"{json.dumps(name)}: {json.dumps(keys)}" for name, keys in blocks.items()) + "\n}"
 
 
+def prometheus_rule() -> str:
+    """Return the alert rules as an object of the operator of Prometheus."""
+    _, begin, groups = RULES.read_text(encoding="utf-8").partition("groups:\n")
+    head = f"# Generated from {RULES.name} by `make docs`. Apply it to a namespace whose rules the operator reads.\n"
+    head += "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata: {name: tf-distributed}\nspec:\n"
+    return head + textwrap.indent(begin + groups, "  ")
+
+
 def exit_codes(*fields: str) -> str:
     """Return the given fields of all exit codes as a Markdown table."""
     lines = ["| " + " | ".join(fields) + " |", "| " + " | ".join("---" for _ in fields) + " |"]
@@ -153,6 +165,7 @@ def generated() -> dict[Path, str]:
         DEFAULT_KEYS: replaced(
             DEFAULT_KEYS, 'define "tf-distributed.defaultKeys" -}}\n', default_keys(), "\n{{- end }}"
         ),
+        PROMETHEUS_RULE: prometheus_rule(),
     } | {
         page: replaced(
             page, "<!-- exit codes: made by `make docs` -->", f"\n\n{exit_codes(*fields)}\n\n", "<!-- /exit codes -->"

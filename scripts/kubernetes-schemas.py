@@ -23,14 +23,17 @@ from typing import Any
 import yaml
 
 VERSIONS = ("1.34.0", "1.35.0", "1.36.0", "1.37.0")
-# The kinds that the chart renders. Add a line for each new kind.
+# The kinds that the charts of a run and of argocd/ render. Add a line for each new kind.
 KINDS = (
     "configmap-v1",
     "deployment-apps-v1",
     "job-batch-v1",
+    "limitrange-v1",
+    "namespace-v1",
     "networkpolicy-networking-v1",
     "persistentvolumeclaim-v1",
     "podgroup-scheduling-v1beta1",
+    "resourcequota-v1",
     "service-v1",
 )
 KUEUE = Path(__file__).resolve().parent.parent / "tools" / "kueue"
@@ -55,7 +58,7 @@ def strict(node: Any) -> Any:  # noqa: ANN401 - JSON
 
 def custom_resources() -> dict[str, Any]:
     """Return the strict schema of each version of a custom resource of CRDS, by file name."""
-    [requirement] = re.findall(r"^require (\S+ \S+)$", (KUEUE / "go.mod").read_text(), flags=re.M)
+    [requirement] = re.findall(r"^require (\S+ \S+)", (KUEUE / "go.mod").read_text(), flags=re.M)
     if shutil.which("go") is None:
         sys.exit("setup: go: got nothing; expected Go 1.26 or newer on the PATH, to read a schema. Install Go.")
     command = ["go", "mod", "download", "-json", requirement.replace(" ", "@")]

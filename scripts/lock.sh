@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Resolves pyproject.toml into requirements/*.txt with exact versions and hashes, and without URLs.
 # Locked versions stay unless pyproject.toml excludes them. With UPGRADE=1, all packages get their newest versions.
-# dev.txt has all packages. The other files go into the images, with the same versions; the GPU image adds CUDA.
+# dev.txt is for tests and `make demo`. The other files go into the images, with the same versions; the GPU images add CUDA.
+# workbench.txt is also what `tfd workbench` installs in a checkout.
+# gpu-check.txt is the environment of scripts/gpu-check.sh: the packages of the GPU image, a command line and a plot.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 case ${UPGRADE:-} in
@@ -9,14 +11,22 @@ case ${UPGRADE:-} in
   1) upgrade=(--upgrade) ;;
   *) echo "lock: UPGRADE: got \"$UPGRADE\"; expected 0 or 1. Set UPGRADE=1 to upgrade." >&2; exit 2 ;;
 esac
-uv=$(ls -d "${TFD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tf-distributed}"/uv-"$(sha256sum requirements/uv.txt | cut -c1-12)"/bin/uv)
+uv=$(scripts/uv.sh)
 compile() { "$uv" pip compile -q --generate-hashes --no-header --no-annotate --universal --python-version 3.11 "$@"; }
 compile "${upgrade[@]}" --extra trainer --group dev pyproject.toml -o requirements/dev.txt
 new=$(mktemp -d)
 trap 'rm -rf "$new"' EXIT
-python3 -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["trainer"], sep="\n")' >"$new/trainer.in"
+list() { python3 -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))$1, sep='\n')"; }
+extra() { list "['project']['optional-dependencies']['$1']"; }
+group() { list "['dependency-groups']['$1']"; }
+tfd() { list "['project']['dependencies']"; }
+extra trainer >"$new/trainer.in"
 grep -E '^(tensorboard|setuptools)[^a-z-]' "$new/trainer.in" >"$new/tensorboard.in"
-sed 's/^tensorflow-cpu/tensorflow[and-cuda]/' "$new/trainer.in" >"$new/trainer-gpu.in"
-for image in trainer trainer-gpu tensorboard; do
-  compile "${upgrade[@]}" --constraint requirements/dev.txt "$new/$image.in" -o "requirements/$image.txt"
+{ cat "$new/trainer.in"; extra workbench; tfd; } >"$new/workbench.in"
+for image in trainer workbench; do
+  sed 's/^tensorflow-cpu/tensorflow[and-cuda]/' "$new/$image.in" >"$new/$image-gpu.in"
+done
+{ cat "$new/trainer-gpu.in"; tfd | grep -E '^(click|rich)[>=<]'; group gpu-check; } >"$new/gpu-check.in"
+for file in trainer trainer-gpu tensorboard workbench workbench-gpu gpu-check; do
+  compile "${upgrade[@]}" --constraint requirements/dev.txt "$new/$file.in" -o "requirements/$file.txt"
 done

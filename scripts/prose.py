@@ -13,6 +13,7 @@ Paths below a prefix of .vale/pending.txt are left out, unless a PREFIX is given
 import ast
 import inspect
 import io
+import json
 import os
 import re
 import subprocess
@@ -57,6 +58,17 @@ def descriptions(text: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.splitlines(), 1):
         for found in re.finditer(r'"(?:description|x-hint|title)": "((?:[^"\\]|\\.)*)"', line):
             yield number, "- " + quoted_as_code(found[1].replace('\\"', '"'))
+
+
+def notebook(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the Markdown and the comments of a notebook, in which each line of a cell is a JSON string on its line."""
+    markdown = False
+    for number, line in enumerate(text.splitlines(), 1):
+        if found := re.match(r'\s*"cell_type": "(\w+)"', line):
+            markdown = found[1] == "markdown"
+        elif found := re.fullmatch(r'    (".*?"),?', line):
+            words = str(json.loads(found[1])).rstrip("\n")
+            yield from [(number, words)] if markdown else ((number, comment) for _, comment in hash_comments(words))
 
 
 def messages(text: str) -> Iterator[tuple[int, str]]:
@@ -123,6 +135,7 @@ def extractor(path: str) -> Extract | None:
         (descriptions, path.startswith(("schema/", "charts/", "argocd/")) and suffix == ".json"),
         (template_comments, suffix == ".tpl" or "/templates/" in path),
         (python_prose, suffix == ".py"),
+        (notebook, suffix == ".ipynb"),
         (hash_comments, commented),
     ):
         if matches:

@@ -17,8 +17,8 @@ own_version=$("${own_helm:-false}" version --template '{{.Version}}' 2>/dev/null
 
 # The stamp holds the fingerprint of all inputs of this script. A stamp of `test` is also good for `run`.
 key=$(
-  cat requirements/*.txt pyproject.toml tools/*/go.mod tools/*/go.sum scripts/setup.sh scripts/go-tool.sh \
-    scripts/kubernetes-schemas.py
+  cat requirements/*.txt pyproject.toml tools/*/go.mod tools/*/go.sum scripts/setup.sh scripts/uv.sh \
+    scripts/go-tool.sh scripts/kubernetes-schemas.py
   printf '%s\n' "$PWD" "$cache" "$own_helm" "$own_version" "$(PATH=$path command -v "$python")"
   PATH=$path "$python" --version 2>&1
 ) || true
@@ -38,15 +38,7 @@ PATH=$path "$python" -c 'import ensurepip, venv' 2>/dev/null ||
   die "PYTHON: got \"$python\" without the module venv; expected this module. Run apt-get install python3-venv."
 mkdir -p "$cache"
 
-# uv is locked like all packages. It fills a new .venv from its cache in seconds, while pip takes a minute.
-uv_home=$cache/uv-$(sha256sum requirements/uv.txt | cut -c1-12)
-if [ ! -x "$uv_home/bin/uv" ]; then
-  PATH=$path "$python" -m venv "$uv_home.$$"
-  "$uv_home.$$/bin/pip" install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
-  # The move fails if another setup was first, which is fine.
-  mv -T "$uv_home.$$" "$uv_home" 2>/dev/null || rm -rf "$uv_home.$$"
-fi
-uv=$uv_home/bin/uv
+uv=$(PYTHON="$(PATH=$path command -v "$python")" TFD_CACHE=$cache scripts/uv.sh)
 export UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-300} UV_LINK_MODE=${UV_LINK_MODE:-hardlink}
 [ -z "${PIP_INDEX_URL:-}" ] || export UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-$PIP_INDEX_URL}
 
@@ -70,6 +62,7 @@ link "$helm" helm
 if [ "$want" = test ]; then
   for tool in helm-unittest kubeconform helm3 actionlint; do link "$(scripts/go-tool.sh "$tool")/$tool" "$tool"; done
   link "$(scripts/go-tool.sh helm)/helm" helm4
+  for tool in promtool prometheus; do link "$(scripts/go-tool.sh prometheus)/$tool" "$tool"; done
   schemas=$cache/kubernetes-schemas-$(cat scripts/kubernetes-schemas.py requirements/dev.txt tools/kueue/go.* | sha256sum | cut -c1-12)
   [ -d "$schemas" ] || .venv/bin/python scripts/kubernetes-schemas.py "$schemas"
   ln -sfn "$schemas" .venv/kubernetes-schemas

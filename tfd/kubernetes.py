@@ -32,6 +32,8 @@ KUEUE = "kueue.x-k8s.io"
 ALL_RUNS = "app.kubernetes.io/name=tf-distributed"
 """The label selector of all objects of all runs."""
 OWNER_ANNOTATION = "tf-distributed.github.io/owner"
+ENDED_ANNOTATION = "tf-distributed.github.io/ended"
+"""On a Job: why the CronJob of argocd/ has ended it."""
 
 
 def selector(run: str) -> str:

@@ -1,4 +1,7 @@
 -- Health of a run in a queue of Kueue. A run that waits is Progressing, and its Jobs decide whether it has failed.
+-- Kueue tries such a run no more. A run that its job file suspends has another reason.
+local GAVE_UP = "DeactivatedDueToRequeuingLimitExceeded"
+
 local health = {}
 local spec = obj.spec or {}
 local status = obj.status or {}
@@ -33,6 +36,9 @@ end
 if is("Finished") then
   health.status = "Healthy"
   health.message = "finished: " .. message("Finished")
+elseif spec.active == false and is("Evicted") and conditions.Evicted.reason == GAVE_UP then
+  health.status = "Degraded"
+  health.message = "stopped, because its tasks were not ready in time: " .. message("Evicted")
 elseif spec.active == false then
   health.status = "Suspended"
   health.message = is("Evicted") and message("Evicted") or "not in the queue"

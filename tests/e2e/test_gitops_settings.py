@@ -63,6 +63,12 @@ HEALTH: dict[str, tuple[Object, Object, str, str]] = {
     "running": ({}, {"active": 2, "ready": 1}, "Progressing", "2 active, 1 ready, 0 of 2 tasks done"),
     "resumed": ({}, {"active": 2, "conditions": [condition("Suspended", "False")]}, "Progressing", "2 active"),
     "suspended": ({"suspend": True}, {"conditions": [condition("Suspended")]}, "Suspended", "suspended"),
+    "not ready in time": (
+        {"active": False},
+        [condition("Evicted", reason="DeactivatedDueToRequeuingLimitExceeded", message="retries")],
+        "Degraded",
+        "stopped, because its tasks were not ready in time: retries",
+    ),
     "suspended at once": ({"suspend": True}, {}, "Suspended", "suspended"),
     "succeeding": ({}, {"succeeded": 1, "conditions": [condition("SuccessCriteriaMet")]}, "Progressing", "1 of 2"),
     "done": ({}, {"succeeded": 2, "conditions": [condition("Complete")]}, "Healthy", "done: 2 of 2 tasks"),
@@ -131,6 +137,12 @@ QUEUE_HEALTH: dict[str, tuple[Object, list[Object], str, str]] = {
         f"queued again: {NO_QUOTA}",
     ),
     "suspended": ({"active": False}, [condition("Evicted", message="deactivated")], "Suspended", "deactivated"),
+    "not ready in time": (
+        {"active": False},
+        [condition("Evicted", reason="DeactivatedDueToRequeuingLimitExceeded", message="retries")],
+        "Degraded",
+        "stopped, because its tasks were not ready in time: retries",
+    ),
     "suspended at once": ({"active": False}, [], "Suspended", "not in the queue"),
     "done": (
         {},
@@ -146,7 +158,8 @@ def test_health_of_a_queued_run_is_the_message_of_its_queue(
     applied: dict[str, Object], tmp_path: Path, name: str
 ) -> None:
     """Argo CD runs the health script of Workloads. A run that waits in its queue is Progressing with the reason of the
-    queue, and neither Healthy nor Degraded. A suspended one is Suspended."""
+    queue, and neither Healthy nor Degraded. A suspended one is Suspended. A run that Kueue has stopped for good is
+    Degraded: its tasks did not start."""
     spec, conditions, expected, message = QUEUE_HEALTH[name]
     workload = {
         "apiVersion": "kueue.x-k8s.io/v1beta2",

@@ -9,6 +9,7 @@ from tfd.remote.snapshot import Objects
 
 _GATE = f"{KUEUE}/admission"
 _FINALIZER = f"{KUEUE}/managed"
+_GAVE_UP = "DeactivatedDueToRequeuingLimitExceeded"
 
 
 def is_gated(pod: Object) -> bool:
@@ -34,6 +35,18 @@ def waiting(objects: Objects, failed: Sequence[str]) -> str:
     if not objects.queue or _is(objects.workload, "Admitted"):
         return ""
     return f"in queue {objects.queue}: {_reason(objects, failed)}"
+
+
+def stopped(objects: Objects) -> str:
+    """Return that Kueue has stopped a run for good, because its tasks did not start in time; empty if it has not."""
+    inactive = objects.workload.get("spec", {}).get("active") is False
+    # A run that its job file suspends has another reason.
+    if not inactive or condition(objects.workload, "Evicted").get("reason") != _GAVE_UP:
+        return ""
+    return (
+        "its tasks were not ready within the waitForPodsReady of Kueue, so it gave up its quota. "
+        "Fix the cause and copy the run, or merge state: suspended and then state: active"
+    )
 
 
 def in_line(objects: Objects) -> bool:

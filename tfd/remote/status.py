@@ -8,7 +8,7 @@ from typing import Any
 
 from tfd.remote.kubectl import Kubectl
 from tfd.remote.progress import progress
-from tfd.remote.queue import holding, waiting
+from tfd.remote.queue import holding, stopped, waiting
 from tfd.remote.snapshot import Objects, look
 from tfd.remote.tasks import State, Task, job_condition, tasks
 
@@ -129,6 +129,8 @@ def _state(objects: Objects, roles: list[Role], known: dict[str, Any] | None) ->
 
 def _beginning(objects: Objects, leader: Role, known: dict[str, Any] | None, failed: list[str]) -> tuple[str, str]:
     if not any(task.state is State.RUNNING for task in leader.tasks):
+        if final := stopped(objects):
+            return "failed", final
         if queued := waiting(objects, failed):
             return "queued", queued
         return "waiting", next((task.why for task in leader.tasks if task.why), "")

@@ -8,7 +8,7 @@ from typing import Any
 
 from tfd import records
 from tfd.exits import meaning
-from tfd.kubernetes import Object, condition
+from tfd.kubernetes import ENDED_ANNOTATION, Object, condition
 from tfd.remote.queue import is_gated, is_kept
 from tfd.remote.snapshot import Objects, newest
 from tfd.text import plain
@@ -55,6 +55,8 @@ def job_condition(job: Object | None) -> tuple[str, str]:
     """Return how a Kubernetes Job ended, `Complete` or `Failed`, and why; empty while it is active."""
     for each in (job or {}).get("status", {}).get("conditions", []):
         if each["status"] == "True" and each["type"] in ("Complete", "Failed"):
+            if why := (job or {})["metadata"].get("annotations", {}).get(ENDED_ANNOTATION):
+                return str(each["type"]), str(why)
             words = (str(each.get(name) or "") for name in ("reason", "message"))
             return str(each["type"]), ": ".join(filter(None, words))
     return "", ""

@@ -175,9 +175,12 @@ def _next(iterator: Iterator) -> tuple[Tensor, Tensor]:
 
 
 def _finite(loss: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the loss of a step, or 0 if it is not finite; and 0, or 1 if it is not finite."""
+    """Return the loss of a step, or 0 if it is not finite; and 0, or 1 if it is not finite.
+
+    Both are float32. TensorFlow adds int32 on the CPU, so a GPU would copy a number to the CPU at each step.
+    """
     finite = tf.math.is_finite(loss)
-    return tf.where(finite, loss, 0.0), tf.cast(tf.math.logical_not(finite), tf.int32)
+    return tf.where(finite, loss, 0.0), tf.cast(tf.math.logical_not(finite), tf.float32)
 
 
 class SyncStepRunner:
@@ -190,7 +193,7 @@ class SyncStepRunner:
         self._lost = 0
 
         def segment(iterator: Iterator, count: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            total, lost, waited = tf.constant(0.0), tf.constant(0), tf.constant(0.0, tf.float64)
+            total, lost, waited = tf.constant(0.0), tf.constant(0.0), tf.constant(0.0, tf.float64)
             for _ in tf.range(count):
                 batch, seconds = _next(iterator)
                 losses = strategy.run(step, args=(batch,))
@@ -207,7 +210,7 @@ class SyncStepRunner:
         # `count` is a tensor, because TensorFlow would trace the graph again for each Python number.
         with batches.refusals():
             total, lost, waited = self._segment(self._iterator, tf.constant(count))
-        self._lost = int(lost)
+        self._lost = round(float(lost))
         loss = float(total) / (count - self._lost) if self._lost < count else math.nan
         if not self._times.traced:  # TensorFlow patches the allocator once, when the first batch arrives
             malloc.keep_large_blocks()

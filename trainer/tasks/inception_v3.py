@@ -8,6 +8,7 @@ import keras
 
 from trainer.task import Model
 from trainer.tasks.images import ImageClassification
+from trainer.tasks.normalization import fused
 
 
 class InceptionV3(ImageClassification):
@@ -17,6 +18,5 @@ class InceptionV3(ImageClassification):
 
     def network(self, side: int) -> Model:
         """Return the network of Keras with random weights. `side` must be 75 or more."""
-        return keras.applications.InceptionV3(
-            include_top=False, weights=None, input_shape=(side, side, 3), pooling="avg"
-        )
+        shape = (side, side, 3)
+        return fused(keras.applications.InceptionV3(include_top=False, weights=None, input_shape=shape, pooling="avg"))

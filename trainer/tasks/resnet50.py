@@ -6,6 +6,7 @@ import keras
 
 from trainer.task import Model
 from trainer.tasks.images import ImageClassification
+from trainer.tasks.normalization import fused
 
 
 class ResNet50(ImageClassification):
@@ -13,4 +14,5 @@ class ResNet50(ImageClassification):
 
     def network(self, side: int) -> Model:
         """Return the network of Keras with random weights. `side` must be 32 or more."""
-        return keras.applications.ResNet50(include_top=False, weights=None, input_shape=(side, side, 3), pooling="avg")
+        shape = (side, side, 3)
+        return fused(keras.applications.ResNet50(include_top=False, weights=None, input_shape=shape, pooling="avg"))

@@ -87,10 +87,32 @@ TAKEN: dict[str, tuple[str, ...]] = {
     "hostile-different-rights": ("6 runs", *(f"secret-{n}" for n in range(6))),
 }
 
+IN_QUEUE = "scheduling: {queue: vision, priority: normal}\n"
+QUEUES: dict[str, str | None] = {
+    "review.yaml": "rules: {queues: {allowed: ['{team}'], waiver: []}, teamQueue: {waiver: []}, "
+    "queuePriorities: {allowed: [low, normal], waiver: []}}\n",
+    "argocd/values.yaml": """\
+queues:
+  cohort: gpus
+  flavors: [{name: a100}]
+  priorities: {low: 10, normal: 100}
+teams:
+  vision: {queue: {a100: {cpu: 64, memory: 256Gi, nvidia.com/gpu: 8}}}
+  speech: {queue: {a100: {cpu: 64, memory: 256Gi, nvidia.com/gpu: 4}}}
+""",
+    OLD: f"{RUN}scheduling: {{queue: vision, priority: low}}\n",
+}
+SPEECH = changed(RUN, ("20000", "9")) + "scheduling: {queue: speech}\n"
+
 CASES: dict[str, Case] = {
     # New runs.
     "new-run": Case({NEW: FASTER}, MERGED),
     "new-first-of-its-team": Case({"jobs/speech/first.yaml": RUN}, MERGED),
+    "new-sweep": Case(
+        {f"jobs/vision/try-{name}.yaml": changed(RUN, ("20000", steps), ("1e-3", rate))
+         for name, steps, rate in (("a", "10000", "1e-3"), ("b", "10000", "1e-2"), ("c", "20000", "'<b>`'"))}
+        | {"jobs/vision/other.yaml": changed(FASTER, ("replicas: 4", "replicas: 8"))}, MERGED
+    ),
     "new-suspended": Case({NEW: f"{FASTER}state: suspended\n"}, MERGED),
     "new-warm-start": Case({NEW: f"{FASTER}warmStartFrom: digits-41\n"}, {OLD: SUSPENDED}),
     "new-warm-start-from-an-active-run": Case({NEW: f"{FASTER}warmStartFrom: digits-41\n"}, MERGED),
@@ -106,6 +128,16 @@ CASES: dict[str, Case] = {
         MERGED | {"review.yaml": "rules: {queues: {allowed: ['{team}'], waiver: []}, "
                                  "queuePriorities: {allowed: [low, normal], waiver: []}}\n"},
     ),
+    "queue-fits": Case({NEW: f"{FASTER}{IN_QUEUE}"}, {**QUEUES}),
+    "queue-borrows": Case({NEW: changed(FASTER, ("gpus: 1", "gpus: 2")) + IN_QUEUE}, {**QUEUES}),
+    "queue-preempts": Case(
+        {NEW: changed(FASTER, ("gpus: 1", "gpus: 2")) + IN_QUEUE}, {**QUEUES, "jobs/speech/a.yaml": SPEECH}
+    ),
+    "queue-reclaims": Case(
+        {NEW: f"{FASTER}{IN_QUEUE}"}, {**QUEUES, "jobs/speech/a.yaml": changed(SPEECH, ("gpus: 1", "gpus: 2"))}
+    ),
+    "queue-never-fits": Case({NEW: changed(FASTER, ("gpus: 1", "gpus: 4")) + IN_QUEUE}, {**QUEUES}),
+    "queue-of-another-team": Case({NEW: f"{FASTER}scheduling: {{queue: speech}}\n"}, {**QUEUES}),
     "new-while-the-base-moved-on": Case({NEW: FASTER}, MERGED, meanwhile={"jobs/vision/other.yaml": ONE_GPU}),
     "new-on-an-unreleased-chart": Case({NEW: FASTER}, MERGED, tagged=False),
     "new-on-a-newer-chart": Case({NEW: changed(FASTER, (VERSION, "9.9.9"))}, MERGED, release="9.9.9"),

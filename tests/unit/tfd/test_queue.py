@@ -193,6 +193,20 @@ def test_suspended_run_has_no_pods(cluster: Cluster, kept: Callable[[str, int], 
     assert {(each["state"], each["attempts"]) for each in now["tasks"].values()} == {("suspended", 0)}
 
 
+@pytest.mark.parametrize("reason", ["DeactivatedDueToRequeuingLimitExceeded", "Deactivated"])
+def test_run_that_kueue_has_stopped_for_good_is_failed(cluster: Cluster, reason: str) -> None:
+    """Its tasks were not ready in time. A run that was suspended has another reason until its Workload is active."""
+    evicted = workload(Evicted=("True", "exceeding the maximum number of re-queuing retries", reason))
+    evicted["spec"]["active"] = False
+    cluster.answers |= {"items": [record(), *JOBS, *GATED], "workloads": [evicted]}
+    now = cluster.status()
+    if reason == "Deactivated":
+        assert now["state"] == "queued"
+    else:
+        assert now["state"] == "failed"
+        assert "not ready within the waitForPodsReady of Kueue" in now["why"]
+
+
 def test_failed_run_names_the_quota_that_it_holds(cluster: Cluster) -> None:
     failed = ("Failed", "PodFailurePolicy", "exit code 2")
     jobs = [queued_job(role, failed) for role in ("chief", "ps", "worker")]

@@ -252,3 +252,12 @@ def test_tensorboard_prints_its_address_and_its_error(cluster: Cluster) -> None:
     cluster.answers["items"] = all_running()
     done = cluster.tfd("tensorboard", "little")
     assert done.exit_code == 1 and "tensorboard.enabled" in done.stderr
+
+
+def test_job_that_the_cron_job_has_ended_names_the_reason(cluster: Cluster) -> None:
+    why = "little-chief-0 did not start on node1 within failure.startTimeout: ImagePullBackOff: no such tag"
+    failed = job("chief", ("Failed", "DeadlineExceeded", "Job was active longer than specified deadline"))
+    failed["metadata"]["annotations"] = {"tf-distributed.github.io/ended": why}
+    cluster.answers |= {"items": [record(), failed]}
+    now = cluster.status()
+    assert (now["state"], now["why"]) == ("failed", why)

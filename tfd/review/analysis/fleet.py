@@ -14,6 +14,7 @@ from tfd.kubernetes import CLAIM_END, ROLES
 from tfd.review.analysis.argocd import name_of
 from tfd.review.sources.job_files import CommittedJobFile
 from tfd.review.sources.renderer import Renderer
+from tfd.review.sources.rendering import Rendering
 from tfd.review.sources.workloads import ResourceRequest
 
 # The keys that the pods and the claims of a run depend on, as far as they count for a team. code and storage count
@@ -72,7 +73,7 @@ class Totals:
 
     renderer: Renderer
     _topologies: dict[tuple[str, str], str] = field(default_factory=dict)
-    _known: dict[str, ResourceRequest] = field(default_factory=dict)
+    _known: dict[str, Rendering] = field(default_factory=dict)
 
     def examples(self, jobs: Iterable[CommittedJobFile]) -> list[CommittedJobFile]:
         """Return one job file of each topology, which `of` renders."""
@@ -80,15 +81,24 @@ class Totals:
 
     def of(self, jobs: Iterable[CommittedJobFile]) -> ResourceRequest:
         """Return the sum over the running pods and new claims of runs, without GPU-hours."""
-        groups = self._groups(jobs).items()
-        return sum((self._of_one(topology, same) * len(same) for topology, same in groups), start=ResourceRequest())
+        running = (each.running for each in self.renderings(jobs).values())
+        return replace(sum(running, start=ResourceRequest()), gpu_hours=0)
 
-    def _of_one(self, topology: str, same: list[CommittedJobFile]) -> ResourceRequest:
+    def renderings(self, jobs: Iterable[CommittedJobFile]) -> dict[str, Rendering]:
+        """Return, by the path of each run, a rendering with the pods of the run. Its names may be those of another."""
+        return {
+            job.path: example
+            for topology, same in self._groups(jobs).items()
+            if (example := self._example(topology, same))
+            for job in same
+        }
+
+    def _example(self, topology: str, same: list[CommittedJobFile]) -> Rendering | None:
         for job in same if topology not in self._known else ():
             with suppress(helm.HelmError):  # A file that the chart refuses starts nothing.
-                self._known[topology] = replace(self.renderer.rendering(job).running, gpu_hours=0)
+                self._known[topology] = self.renderer.rendering(job)
                 break
-        return self._known.get(topology, ResourceRequest())
+        return self._known.get(topology)
 
     def _groups(self, jobs: Iterable[CommittedJobFile]) -> dict[str, list[CommittedJobFile]]:
         """Return the runs that have a chart by their topology, in each group first those that are rendered already."""

@@ -22,6 +22,7 @@ from tfd.review.analysis.history import Deleted, History
 from tfd.review.analysis.merge import Merge
 from tfd.review.analysis.policy import Policy
 from tfd.review.analysis.policy_file import DEFAULT, FILE, MISSING, Rules, RulesError, load_rules
+from tfd.review.analysis.queue_places import MOST_KINDS, counted, set_places
 from tfd.review.analysis.reviewer import RunReviewer
 from tfd.review.analysis.run_review import RunReview
 from tfd.review.analysis.team_queues import FILE as TEAMS
@@ -105,10 +106,12 @@ def review_pull_request(
         merge = Merge(base, base_tree, merged_tree, renderer, Policy(rules, tuple(approvals), queues), history)
         totals = Totals(renderer)
         runs = _examined(merge, budget, totals, paths[:MOST_CHANGED])
+        unplaced = _placed(merge, totals, runs)
         others = sorted(set(changed) - set(paths))
         findings = [
             *_defaults(rules),
             *unread,
+            *unplaced,
             *checkout_findings(repository, base, merged, set(changed), set(paths) & merged_tree.refused.keys()),
             *_too_many(paths),
             *_judged(_renamed(runs, history)),
@@ -149,7 +152,9 @@ def _examined(merge: Merge, budget: Budget, totals: Totals, paths: list[str]) ->
         for tree in (merge.base_tree, merge.merged_tree):
             _parse(budget, tree.jobs.values())
         teams = set(_limited_teams(merge, merged))
-        for job in totals.examples(job for job in merge.merged_tree.jobs.values() if job.team in teams):
+        others = [job for job in merge.merged_tree.jobs.values() if job.team in teams]
+        queued = totals.examples(counted(merged, merge))
+        for job in [*totals.examples(others), *(queued if len(queued) <= MOST_KINDS else [])]:
             if not renderer.knows(job):
                 pool.submit(renderer.rendering, job)
         return list(pool.map(partial(_one_examined, reviewer, budget), paths))
@@ -172,6 +177,15 @@ def _parse(budget: Budget, jobs: Iterable[CommittedJobFile], most: float = math.
             raise ReviewError(
                 refusal(job.path, "more values in all changed job files", limit, "Split the pull request.")
             )
+
+
+def _placed(merge: Merge, totals: Totals, runs: list[RunReview]) -> list[Finding]:
+    """Set the places of runs in their queues; return a finding if Helm or the review itself fails at it."""
+    try:
+        set_places(merge, totals, runs)
+    except (ReviewError, helm.HelmError) as error:
+        return [Finding(Level.UNKNOWN, f"{FOLDER}/", parsed(str(error)))]
+    return []
 
 
 def _one_examined(reviewer: RunReviewer, budget: Budget, path: str) -> RunReview:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from tfd.review.analysis.actions import Action
 from tfd.review.analysis.findings import Finding
 from tfd.review.analysis.key_changes import KeyChange
+from tfd.review.analysis.queue_place import QueuePlace
 from tfd.review.analysis.rights import Rights
 from tfd.review.sources.job_files import CommittedJobFile
 from tfd.review.sources.rendering import Rendering
@@ -37,6 +38,8 @@ class RunReview:
     """The nearest earlier run, rendered with the name of this run."""
     differences: list[KeyChange] = field(default_factory=list)
     """The keys that differ from the nearest earlier run and have an effect on the training."""
+    queue: QueuePlace | None = None
+    """Its place in a queue of Kueue, if the run names one."""
     missing_tag: str = ""
     """The git tag of the chart that the run waits for, if the run starts and the tag does not exist."""
     secrets: list[str] = field(default_factory=list)

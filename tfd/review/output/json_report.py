@@ -9,6 +9,7 @@ from tfd.review.analysis.argocd import Application
 from tfd.review.analysis.findings import Finding
 from tfd.review.analysis.key_changes import KeyChange
 from tfd.review.analysis.pull_request import PullRequestReview
+from tfd.review.analysis.queue_place import QueuePlace
 from tfd.review.analysis.run_review import RunReview
 from tfd.review.analysis.secrets import find_secrets
 from tfd.review.output.redaction import Redactor
@@ -57,12 +58,37 @@ def _run(run: RunReview) -> dict[str, Any]:
         "tasks": [asdict(role) for role in rendering.roles] if rendering else [],
         "request": asdict(rendering.request) if rendering else None,
         "rights": asdict(run.rights) if run.rights else None,
+        "queue": _queue(run.queue) if run.queue else None,
         "hash": merged.record["hash"] if merged else None,
         "changes": [_change(change) for change in run.keys],
         "nearest": run.nearest.path if run.nearest else None,
         "differences": [_change(change) for change in run.differences],
         "objects": public.objects if public else [],
         "tfConfig": dict(public.tf_config()) if public else {},
+    }
+
+
+def _queue(place: QueuePlace) -> dict[str, Any]:
+    return {
+        "name": place.queue,
+        "priority": place.priority,
+        "priorityValue": place.priority_value,
+        "cohort": place.cohort,
+        "outlook": place.outlook.value,
+        "resources": [
+            {
+                "resource": each.resource,
+                "asked": each.asked,
+                "quota": each.quota,
+                "used": each.used,
+                "left": each.left,
+                "cohortLeft": each.cohort_left,
+                "most": place.most.get(each.resource, 0) if place.most else None,
+            }
+            for each in place.shares
+        ],
+        "canPreempt": list(place.preempts),
+        "canReclaimFrom": list(place.reclaims_from),
     }
 
 

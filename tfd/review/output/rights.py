@@ -51,12 +51,12 @@ _FULL = 500
 _LONGEST = 260
 _MOST_LINES = 4
 _MOST_BYTES = 24_000
-_RANKS = (STARTING, frozenset([Action.CHANGES]), frozenset([Action.ADDED_SUSPENDED]), ADDING)
+RANKS = (STARTING, frozenset([Action.CHANGES]), frozenset([Action.ADDED_SUSPENDED]), ADDING)
 
 
 def rank(run: RunReview) -> int:
     """Return a number that sorts runs by what matters: those that start, that change while they run, and the rest."""
-    return next((number for number, actions in enumerate(_RANKS) if run.action in actions), len(_RANKS))
+    return next((number for number, actions in enumerate(RANKS) if run.action in actions), len(RANKS))
 
 
 def lines(review: PullRequestReview, redactor: Redactor, shown: Shown) -> Iterator[str]:
@@ -64,7 +64,7 @@ def lines(review: PullRequestReview, redactor: Redactor, shown: Shown) -> Iterat
 
     Runs that are added archived have a line as well, because a later pull request can start them.
     """
-    runs = [run for run in sorted(review.runs, key=rank) if run.rights and rank(run) < len(_RANKS)]
+    runs = [run for run in sorted(review.runs, key=rank) if run.rights and rank(run) < len(RANKS)]
     groups: dict[tuple[int, str], list[RunReview]] = {}
     for run in runs:
         groups.setdefault((rank(run), _line(run, redactor, shown)), []).append(run)

@@ -13,6 +13,11 @@ def gibibytes(value: float) -> str:
     return f"{decimal(value / 1024**3)} GiB"
 
 
+def resource_amount(resource: str, value: float) -> str:
+    """Return an amount of a resource of Kubernetes: bytes in GiB, anything else as a number."""
+    return gibibytes(value) if resource in ("memory", "ephemeral-storage") else decimal(value)
+
+
 def ratio(base: object, merged: object) -> str:
     """Return `merged` as a multiple of `base`; empty unless both are numbers."""
     if isinstance(base, bool) or isinstance(merged, bool):

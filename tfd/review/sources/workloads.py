@@ -83,7 +83,7 @@ class Workload:
     @cached_property
     def request(self) -> ResourceRequest:
         """What all pods request together."""
-        one = self._amounts()
+        one = self.amounts()
         gpus = sum(int(amount) for name, amount in one.items() if "/" in name) * self.pods
         return ResourceRequest(
             gpus=gpus,
@@ -98,9 +98,9 @@ class Workload:
     @property
     def gpus_per_pod(self) -> int:
         """The GPUs of one pod; every resource with a domain in its name is a GPU."""
-        return sum(int(amount) for name, amount in self._amounts().items() if "/" in name)
+        return sum(int(amount) for name, amount in self.amounts().items() if "/" in name)
 
-    def _amounts(self) -> dict[str, float]:
+    def amounts(self) -> dict[str, float]:
         """Return the amount of each resource that one pod requests, as the scheduler computes it."""
         sidecars = [each for each in self.init_containers if each.get("restartPolicy") == "Always"]
         together: dict[str, float] = {}

@@ -1,0 +1,1 @@
+"""`python -m bench.scaling`: the predictions of `tfd plan` against measured runs on this machine."""

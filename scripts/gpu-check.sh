@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Checks and measures the trainer on the GPUs of this machine, which needs an NVIDIA driver and Python, nothing else.
+# Arguments go to `python -m bench.gpu`: scripts/gpu-check.sh --quick
+set -euo pipefail
+cd "$(dirname "$0")/.."
+refuse() { echo "gpu-check: $1: got $2; expected $3. $4" >&2; exit 2; }
+python=${PYTHON:-python3}
+command -v nvidia-smi >/dev/null ||
+  refuse GPU "no NVIDIA driver" "a machine with an NVIDIA GPU and the program nvidia-smi of its driver" \
+    "Install the driver, or run python -m bench.gpu --cpu to try the command."
+nvidia-smi -L | grep -q . || refuse GPU "a driver without a GPU" "a GPU in nvidia-smi -L" "Attach a GPU to this machine."
+"$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' ||
+  refuse PYTHON "$("$python" --version 2>&1)" "3.11, 3.12 or 3.13, for which TensorFlow has packages" "Set PYTHON to one of them."
+# The environment is complete when the stamp has the fingerprint of the lock.
+home=build/gpu-check/venv
+key=$({ cat requirements/gpu-check.txt; "$python" --version; } | sha256sum)
+if [ "$(cat "$home/.stamp" 2>/dev/null)" != "$key" ]; then
+  echo "gpu-check: installing TensorFlow with CUDA into $home, about 3 GB" >&2
+  uv=$(scripts/uv.sh)
+  export UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-300} UV_LINK_MODE=${UV_LINK_MODE:-hardlink}
+  [ -z "${PIP_INDEX_URL:-}" ] || export UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-$PIP_INDEX_URL}
+  rm -rf "$home"
+  "$uv" venv -q --python "$("$python" -c 'import sys; print(sys.executable)')" "$home"
+  "$uv" pip sync -q --python "$home" --require-hashes requirements/gpu-check.txt
+  printf %s "$key" >"$home/.stamp"
+fi
+exec "$home/bin/python" -m bench.gpu "$@"
