@@ -72,4 +72,4 @@ e2e-report: setup ## Show the results of the last scenarios
 	@python scripts/e2e_report.py
 
 clean:           ## Delete the files that the other targets created in this checkout
-	@rm -rf build runs .venv *.egg-info
+	@rm -rf build runs .venv .venv-workbench *.egg-info
