@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,8 +43,11 @@ class Run:
             process.kill()
             process.wait()
 
+    def status(self) -> dict[str, Any]:
+        return records.read(self.folder / "run" / "status.json")
+
     def step(self) -> int:
-        return int(records.read(self.folder / "run" / "status.json").get("step") or 0)
+        return int(self.status().get("step") or 0)
 
     def log(self, task: str = "chief-0") -> str:
         path = self.folder / f"{task}.log"
@@ -102,6 +106,9 @@ def test_elastic_run_starts_with_one_worker_and_never_stops(elastic: Run) -> Non
     run.trains()
     run.start("worker-0")
     run.shows("worker-0 joined: 2 of 3 workers")
+    run.wait_for(
+        lambda: run.status().get("workers") == {"there": 2, "least": 1, "most": 3}, "two workers in status.json"
+    )
     run.trainers.processes["worker-2"].send_signal(signal.SIGTERM)
     assert run.trainers.processes["worker-2"].wait(PATIENCE) == STOPPED
     run.shows("worker-2 is lost: 1 of 3 workers")
@@ -113,6 +120,7 @@ def test_elastic_run_starts_with_one_worker_and_never_stops(elastic: Run) -> Non
     run.trains()
     assert "in-place restart" not in run.log()
     assert run.log().count("training from step") == 1
+    assert run.status()["workerChanges"] == 4
 
 
 def test_elastic_run_ends_while_workers_are_absent(elastic: Run) -> None:

@@ -91,6 +91,7 @@ class Members:
         addresses: Sequence[str],
         *,
         absent: Collection[int] = (),
+        changed: Callable[[int, int], None] = lambda there, changes: None,
         update: Callable[[ServerDef], None] = lambda server_def: context.context().update_server_def(server_def),
         probe: Probe = lambda address: probe(address, _ANSWER_SECONDS, _HUNG_UP),
     ) -> None:
@@ -99,6 +100,7 @@ class Members:
         Args:
             addresses: The address (host:port) of each worker.
             absent: The indexes of the workers that are not there yet.
+            changed: Called with the number of workers that take part, and the number of those that joined or were lost.
             update: Connects this process to the workers of a new definition. It blocks until all answer.
             probe: Returns why an address does not answer, None if it does.
 
@@ -106,7 +108,7 @@ class Members:
         self.server_def: ServerDef = None
         """TensorFlow's definition of the cluster, which `coordinator` sets."""
         self._addresses = list(addresses)
-        self._update, self._probe = update, probe
+        self._changed, self._update, self._probe = changed, update, probe
         self._connected = set(range(len(addresses))) - set(absent)
         self.lost: set[int] = set(absent)
         """The indexes of the workers that are absent or lost."""
@@ -119,6 +121,7 @@ class Members:
         if index in self.lost:
             return
         self.lost.add(index)
+        self._changed(self.there, 1)
         log.info("worker-%d is lost: %s", index, self._count())
 
     def answers(self, index: int) -> bool:
@@ -146,6 +149,7 @@ class Members:
             self._update(self._definition(there))
             self._connected = there
             self.lost -= joining
+            self._changed(self.there, len(joining))
             names = ", ".join(f"worker-{each}" for each in sorted(joining))
             log.info("%s joined: %s (%.2f s)", names, self._count(), time.monotonic() - started)
             return True

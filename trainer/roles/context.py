@@ -124,6 +124,15 @@ class Context:
         if self.status:
             self.status.update(replicas=replicas)
 
+    def note_workers(self, there: int, changes: int = 0) -> None:
+        """Record in status.json how many workers of an elastic run take part, and that `changes` came or were lost."""
+        if self.status and self.env.min_workers:
+            most = len(self.cluster.tasks.get("worker", ()))
+            self.status.note(
+                workers={"there": there, "least": self.min_workers, "most": most},
+                workerChanges=self.status["workerChanges"] + changes,
+            )
+
     @property
     def replica_batch_size(self) -> int:
         """The number of examples per step of one replica.

@@ -279,7 +279,9 @@ def _step_runner(
     if context.parameter_server:
         # A worker builds the data in a graph, which hides their cardinality.
         _note_kind(context, pipeline(tf.distribute.InputContext()), state)
-        workers = recovery.Members(list(context.cluster.peers("worker").values()), absent=context.absent)
+        addresses = list(context.cluster.peers("worker").values())
+        workers = recovery.Members(addresses, absent=context.absent, changed=context.note_workers)
+        context.note_workers(workers.there)
         return ParameterServerStepRunner(strategy, state, step, pipeline, workers)
     local: list[Dataset] = []
 

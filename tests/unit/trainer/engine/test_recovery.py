@@ -24,6 +24,7 @@ class Cluster:
     def __init__(self) -> None:
         self.down: dict[str, Sequence[str]] = {}
         self.updates: list[list[int]] = []
+        self.changes: list[tuple[int, int]] = []
         self.fails: Exception | None = None
         self.reached, self.go_on = threading.Event(), threading.Event()
         self.go_on.set()
@@ -34,9 +35,12 @@ class Cluster:
         self.members = self.begin()
 
     def begin(self, absent: Sequence[int] = ()) -> Members:
-        self.members = Members(ADDRESSES, absent=absent, update=self.update, probe=self.probe)
+        self.members = Members(ADDRESSES, absent=absent, changed=self.changed, update=self.update, probe=self.probe)
         self.members.server_def = self.server_def
         return self.members
+
+    def changed(self, there: int, changes: int) -> None:
+        self.changes.append((there, changes))
 
     def probe(self, address: str) -> str | None:
         [reason, *rest] = self.down.get(address, [None])
@@ -70,6 +74,7 @@ def test_first_worker_that_returns_is_taken_in_while_the_other_is_absent(cluster
     del cluster.down["c:1"]
     assert cluster.members.admit(2)
     assert cluster.updates == [[0, 1], [0, 1, 2]]
+    assert cluster.changes == [(2, 1), (1, 1), (2, 1), (3, 1)]
     assert lines[:2] == ["worker-1 is lost: 2 of 3 workers", "worker-2 is lost: 1 of 3 workers"]
     assert [line.rpartition(" (")[0] for line in lines[2:]] == [
         "worker-1 joined: 2 of 3 workers",
