@@ -2,7 +2,7 @@
 SHELL := bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup check test fuzz review demo gitops-demo bench gpu-check numbers release cluster cluster-down e2e e2e-smoke e2e-report docs golden lock clean
+.PHONY: help setup check test fuzz review demo gitops-demo bench gpu-check numbers release cluster cluster-down e2e e2e-smoke e2e-scale e2e-report docs golden lock clean
 
 help:            ## Show this list
 	@sed -n 's/^\([a-z0-9-]*:\)[^#]*## /\1 /p' Makefile | column -t -s: -l2
@@ -65,8 +65,11 @@ e2e-smoke: setup ## Run the most important scenarios on the cluster of KUBECONFI
 e2e: setup       ## Run all scenarios on the cluster of KUBECONFIG, else of make cluster
 	@scripts/e2e.sh all
 
+e2e-scale: setup ## Measure 1,101 tasks, 1,000 job files and 200 queued runs on the cluster of make cluster, in hours
+	@scripts/e2e.sh scale
+
 e2e-report: setup ## Show the results of the last scenarios
 	@python scripts/e2e_report.py
 
 clean:           ## Delete the files that the other targets created in this checkout
-	@rm -rf build runs .venv *.egg-info
+	@rm -rf build runs .venv .venv-workbench *.egg-info

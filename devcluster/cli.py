@@ -1,4 +1,4 @@
-"""The command `python -m devcluster up|down|status|node|gpus|claim|git|images|exec`."""
+"""The command `python -m devcluster up|down|status|node|gpus|kwok|claim|git|images|exec`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from devcluster import argocd, cgroups, control, images, kueue, nodes, pki, prerequisites, storage
+from devcluster import argocd, cgroups, control, images, kueue, kwok, nodes, pki, prerequisites, storage
 from devcluster.build import binaries, link
 from devcluster.kube import kubectl
 from devcluster.namespaces import HIDDEN, NamespaceSet
@@ -21,6 +21,7 @@ from devcluster.paths import CHECKOUT, LINK, Node, cache, node_named, save_setti
 from devcluster.shell import DevclusterError, log, refusal, run
 
 MOST_NODES = 9
+MOST_SIMULATED = 1000
 
 
 class DevclusterGroup(click.Group):
@@ -217,6 +218,18 @@ def gpus(name: str, number: int) -> None:
     with exclusive():
         nodes.simulate_gpus(existing_node(name), number)
         save_settings(settings() | {"gpus": settings().get("gpus", {}) | {name: number}})
+
+
+@main.command("kwok")
+@click.argument("number", type=click.IntRange(0, MOST_SIMULATED))
+def kwok_nodes(number: int) -> None:
+    """Run NUMBER simulated nodes, kwok1 and so on.
+
+    Their pods start no container. 0 deletes the nodes and their pods.
+    """
+    with exclusive():
+        require_running()
+        kwok.up(number)
 
 
 @main.command()

@@ -121,6 +121,14 @@ class NamespaceSet:
         PidFile(self.folder / f"{component}.pid").save(pid)
         return True
 
+    def stop(self, component: str) -> None:
+        """Kill a component if it runs, and wait for its end."""
+        pid = self.running(component)
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
+            wait_for(f"the end of {component}", lambda: started(pid) is None, 30)
+        (self.folder / f"{component}.pid").unlink(missing_ok=True)
+
     def must_run(self, *components: str) -> None:
         """Raise ProcessDiedError, with the end of the log, if one of the components has died."""
         for component in components:

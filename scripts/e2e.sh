@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the scenarios on a cluster: scripts/e2e.sh smoke|all [ARGUMENTS FOR PYTEST]
+# Runs the scenarios on a cluster: scripts/e2e.sh smoke|all|scale [ARGUMENTS FOR PYTEST]
 # With KUBECONFIG set, the scenarios run on that cluster. Its nodes must be able to pull TFD_E2E_TRAINER_IMAGE and
 # TFD_E2E_TENSORBOARD_IMAGE. Without KUBECONFIG, they run on the cluster of `make cluster`. If that cluster does not
 # run, this script starts it and always stops it at the end.
@@ -8,8 +8,9 @@ cd "$(dirname "$0")/.."
 case ${1:-} in
   # The smoke scenarios need neither Argo CD nor Kueue, and their first builds take minutes.
   smoke) marker="e2e and smoke" argocd=--no-argocd ;;
-  all) marker=e2e argocd="--argocd --kueue" ;;
-  *) echo "usage: scripts/e2e.sh smoke|all [ARGUMENTS FOR PYTEST]" >&2; exit 2 ;;
+  all) marker="e2e and not scale" argocd="--argocd --kueue" ;;
+  scale) marker="e2e and scale" argocd="--argocd --kueue" ;;
+  *) echo "usage: scripts/e2e.sh smoke|all|scale [ARGUMENTS FOR PYTEST]" >&2; exit 2 ;;
 esac
 shift
 mkdir -p build

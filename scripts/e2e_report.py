@@ -1,4 +1,4 @@
-"""Print the results of the last `make e2e` or `make e2e-smoke`: scenarios, durations, assertions and timings.
+"""Print the results of the last scenarios: outcomes, durations, assertions, timings and figures.
 
 Usage: python scripts/e2e_report.py
 """
@@ -50,6 +50,18 @@ def timings(found: dict[str, Any]) -> Table:
     return table
 
 
+def figures(found: dict[str, Any]) -> Table:
+    """Return one row for each recorded value that has another unit than seconds."""
+    table = Table(title="figures", title_justify="left")
+    table.add_column("scenario")
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    for name, each in found.items():
+        for what, value in each.get("figures", {}).items():
+            table.add_row(title(name), what, value)
+    return table
+
+
 def node_ready() -> list[tuple[str, str]]:
     """Return the time from the command to Ready, for each node that was started."""
     log = BUILD / "e2e-up.log"
@@ -71,6 +83,8 @@ def main() -> None:
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(scenarios(found))
     console.print(timings(found))
+    if any(each.get("figures") for each in found.values()):
+        console.print(figures(found))
     bad = [name for name, each in found.items() if each["outcome"] in ("failed", "error")]
     total = sum(each["seconds"] for each in found.values())
     console.print(f"{len(found)} scenarios, {len(bad)} failed, {total:.0f} s")

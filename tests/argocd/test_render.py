@@ -3,11 +3,13 @@
 import json
 import re
 import subprocess
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.chart.rendering import SCHEMAS, tool
 from tfd.jobfile import helm_yaml
 from tfd.jobfile.helm import find_helm, render
 from tfd.jobfile.jobfile import JobFile
@@ -130,6 +132,80 @@ def test_a_job_file_is_its_name_its_chart_version_and_one_string_of_values(tmp_p
         '{{ omit . "path" | toPrettyJson }}',
         '{{ get . "chartVersion" | default "CHARTVERSION-IS-NOT-SET" }}',
     }
+
+
+LINKS = {
+    "TensorBoard": "https://boards.example.com/{team}/{run}/",
+    "Metrics": "http://grafana:3000/d/a?var-namespace={team}&var-run={run}&to=now#x",
+    "All-runs": "https://example.com",
+}
+
+
+def test_an_application_has_a_link_for_each_configured_address(tmp_path: Path) -> None:
+    """Argo CD reads `TITLE|ADDRESS`."""
+    run = '{{ trimSuffix ".yaml" .path.filename | urlquery }}'
+    for team in TEAMS:
+        metadata = objects(tmp_path, links=LINKS)["ApplicationSet", "argocd", f"runs-{team}"]["spec"]["template"]
+        found = {key: each for key, each in metadata["metadata"]["annotations"].items() if key.startswith("link.")}
+        assert found == {
+            f"link.argocd.argoproj.io/{title}": f"{title}|{address.replace('{team}', team).replace('{run}', run)}"
+            for title, address in LINKS.items()
+        }
+
+
+@pytest.mark.parametrize(
+    ("title", "address"),
+    [
+        ("a", "javascript:alert(1)"), ("a", "data:text/html,x"), ("a", "ftp://example.com"), ("a", "example.com/a"),
+        ("a", "https://"), ("a", "https:///path"), ("a", "https://example.com/{{ .owner }}"),
+        ("a", "https://example.com/{owner}"), ("a", "https://example.com/{team}}"), ("a", "https://example.com/a b"),
+        ("a", "https://example.com/a|javascript:b"), ("a", "https://example.com/'"), ("a", "https://example.com/a\nb"),
+        ("a", 1), ("A title", "https://example.com"), ("a|b", "https://example.com"), ("", "https://example.com"),
+        ("x" * 41, "https://example.com"), ("a/b", "https://example.com"),
+    ],
+)  # fmt: skip
+def test_a_link_that_is_not_a_plain_web_address_is_refused(tmp_path: Path, title: str, address: object) -> None:
+    done = template(tmp_path, links={title: address})
+    assert done.returncode != 0
+    # Helm names another key for a refused title.
+    assert "/links" in done.stderr or f"invalid propertyName '{title}'" in done.stderr
+
+
+def test_settings_of_20_teams_change_no_key_of_the_owner(tmp_path: Path) -> None:
+    """A merge patch changes what it names and deletes only what it sets to null."""
+    teams = {f"team{number}": None for number in range(20)}
+    found = objects(tmp_path, teams=teams, links=LINKS, notifications={"github": "example-org/runs"})
+    maps = {name: each for (kind, _, name), each in found.items() if kind == "ConfigMap"}
+    assert set(maps) == {"argocd-cm", "argocd-notifications-cm"}
+    for name, patch in maps.items():
+        assert patch.keys() == {"apiVersion", "kind", "metadata", "data"}
+        assert patch["metadata"] == {"name": name, "namespace": "argocd"}
+        assert all(isinstance(value, str) for value in patch["data"].values())
+    one = objects(tmp_path, teams={"team0": None}, links=LINKS, notifications={"github": "example-org/runs"})
+    assert {key: each for key, each in one.items() if key[0] == "ConfigMap"} == {
+        key: each for key, each in found.items() if key[0] == "ConfigMap"
+    }
+
+
+def test_20_teams_share_no_object_and_agree_with_the_schemas_of_kubernetes(tmp_path: Path) -> None:
+    teams = {f"team{number}": {"groups": [f"example-org:team{number}"]} for number in range(20)}
+    found = objects(tmp_path, teams=teams, links=LINKS)
+    kinds = Counter(kind for kind, _, _ in found)
+    assert kinds == {
+        "Namespace": 20, "AppProject": 20, "ApplicationSet": 20, "ResourceQuota": 40, "LimitRange": 20, "ConfigMap": 1
+    }  # fmt: skip
+    for team in teams:
+        spec = found["ApplicationSet", "argocd", f"runs-{team}"]["spec"]
+        others = [other for other in teams if other != team and not team.startswith(other)]
+        assert not [other for other in others if f'"{other}"' in json.dumps(spec)]
+    folder = tmp_path / "objects"
+    folder.mkdir()
+    for number, each in enumerate(found.values()):
+        if not each["apiVersion"].startswith("argoproj.io/"):
+            (folder / f"{number}.json").write_text(json.dumps(each))
+    command = [tool("kubeconform"), "-strict", "-summary", "-kubernetes-version", "1.37.0"]
+    done = subprocess.run([*command, "-schema-location", SCHEMAS, str(folder)], capture_output=True, text=True)
+    assert "Valid: 81, Invalid: 0, Errors: 0, Skipped: 0" in done.stdout, done.stdout + done.stderr
 
 
 def test_a_namespace_is_restricted_and_has_the_team_s_quota_over_the_common_one(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The CronJob that ends runs whose tasks hold a node and never start."""
 
 import importlib.util
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -150,3 +151,25 @@ def test_the_account_of_the_cron_job_has_rights_in_the_teams_only(tmp_path: Path
             {"kind": "ServiceAccount", "name": name, "namespace": "argocd"}
         ]
     assert not any(name in key for key in objects(tmp_path)), json.dumps(list(found), default=str)
+
+
+@pytest.mark.parametrize(("method", "kind"), [("PATCH", "merge-patch+json"), ("DELETE", "json")])
+def test_a_body_has_the_type_that_the_api_server_accepts(
+    program: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, method: str, kind: str
+) -> None:
+    (tmp_path / "token").write_text("secret")
+    monkeypatch.setattr(program, "ACCOUNT", tmp_path)
+    seen = []
+
+    class Opener:
+        def open(self, request: Any, timeout: float) -> io.BytesIO:
+            seen.append(request)
+            return io.BytesIO(b"{}")
+
+    api = object.__new__(program.Api)
+    api.address, api.opener = "https://10.0.0.1:443", Opener()
+    assert api.call(method, "/api/v1/x", {"a": 1}) == {}
+    [request] = seen
+    assert request.get_method() == method
+    assert request.get_header("Content-type") == f"application/{kind}"
+    assert request.get_header("Authorization") == "Bearer secret"

@@ -17,6 +17,7 @@ from devcluster.repository import Repository
 from tests.e2e import gitops as argo
 from tests.e2e import queues as kueues
 from tests.e2e.kube import CommandError, Kube, connect
+from tests.e2e.scale import NODES
 from tests.e2e.team import LABEL, Team
 
 RECORD = CHECKOUT / "build" / "e2e.json"
@@ -37,6 +38,7 @@ ORDER = (
     ),
     "gitops_scale",
     "nodes",
+    *("scale_review", "scale_tasks", "scale_teams", "scale_queue"),
 )
 
 
@@ -79,6 +81,7 @@ def sweep(kube: Kube) -> None:
 def tidy(kube: Kube) -> None:
     """Restore the nodes, the GPUs and the released volumes of a devcluster."""
     kube.devcluster("up", "--no-images")
+    kube.devcluster("kwok", "0")
     for node in kube.get("nodes")["items"]:
         name = node["metadata"]["name"]
         kube.kubectl("uncordon", name)
@@ -113,6 +116,7 @@ def new_team(kube: Kube, token: str, tmp_path: Path, request: pytest.FixtureRequ
     yield make
     for team in made:
         request.node.user_properties.extend(("timing", each) for each in team.timings.items())
+        request.node.user_properties.extend(("figure", each) for each in team.figures.items())
         team.delete()
 
 
@@ -164,6 +168,16 @@ def gitops(argocd: Kube, token: str, tmp_path: Path, new_team: object) -> Iterat
     shutil.rmtree(bare)
 
 
+@pytest.fixture(scope="session")
+def simulated_nodes(kube: Kube) -> Iterator[None]:
+    """Run simulated nodes for the scenarios at size."""
+    if not kube.is_devcluster:
+        pytest.skip("KUBECONFIG is set: only the cluster of `make cluster` simulates nodes")
+    kube.devcluster("kwok", str(NODES))
+    yield
+    kube.devcluster("kwok", "0")
+
+
 @pytest.fixture
 def strike(kube: Kube) -> Callable[[Team, str, str], float]:
     """Return a function that kills process 1 of a task's container and returns the time."""
@@ -189,7 +203,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     results = recorded()
     name = item.name.removeprefix("test_")
     if report.when == "setup":
-        results[name] = {"seconds": 0.0, "outcome": "passed", "timings": {}}
+        results[name] = {"seconds": 0.0, "outcome": "passed", "timings": {}, "figures": {}}
     entry = results[name]
     entry["asserted"] = " ".join((getattr(item, "function", None).__doc__ or "").split())
     entry["seconds"] = round(float(str(entry["seconds"])) + report.duration, 1)
@@ -197,7 +211,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
         entry["outcome"] = report.outcome if report.when == "call" or report.skipped else "error"
         entry["why"] = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else ""
     if report.when == "teardown":
-        entry["timings"] = dict(value for name, value in item.user_properties if name == "timing")
+        for kind in ("timing", "figure"):
+            entry[f"{kind}s"] = dict(value for name, value in item.user_properties if name == kind)
     entry["written"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     write(RECORD, json.dumps(results))
 

@@ -22,6 +22,8 @@ PATIENCE = 240.0
 POLL = 1.0  # Each poll takes a tenth of a second of a core that the run needs.
 ROLES = ("chief", "ps", "worker", "evaluator")
 LABEL = "tf-distributed-e2e"
+MOST_LOGS = 20
+"""Pods whose logs the message of a failure shows."""
 RESTRICTED = {
     "runAsNonRoot": True,
     "runAsUser": 65534,
@@ -69,6 +71,8 @@ class Team:
     name: str
     folder: Path
     timings: dict[str, float] = field(default_factory=dict)
+    figures: dict[str, str] = field(default_factory=dict)
+    """Measured values with their units, in addition to the times."""
 
     def create(self) -> None:
         """Create the namespace with restricted Pod Security, its claim, and a pod that can read the claim."""
@@ -122,7 +126,9 @@ class Team:
     def kubectl(self, *words: str, given: str | None = None) -> str:
         return self.kube.kubectl("-n", self.name, *words, given=given)
 
-    def install(self, run: str, values: Path | Object, *options: str, verb: str = "install") -> float:
+    def install(
+        self, run: str, values: Path | Object, *options: str, verb: str = "install", chart: Path = CHART
+    ) -> float:
         """Run `helm install` like a user; return the time at the start."""
         file = values if isinstance(values, Path) else self.folder / f"{run}.yaml"
         if not isinstance(values, Path):
@@ -130,7 +136,7 @@ class Team:
         images = [f"image={self.kube.images['trainer']}", f"tensorboard.image={self.kube.images['tensorboard']}"]
         began = time.time()
         command(
-            [find_helm(), verb, run, str(CHART), "-n", self.name, "-f", str(file)]
+            [find_helm(), verb, run, str(chart), "-n", self.name, "-f", str(file)]
             + [word for image in images for word in ("--set", image)]
             + list(options),
             env=self.kube.env,
@@ -272,7 +278,8 @@ class Team:
             ["describe", "pods", "-l", "app.kubernetes.io/name=tf-distributed"],
         ):
             parts.append(f"== kubectl {' '.join(words)}\n{self._attempt(*words)}")
-        for name in self._attempt("get", "pods", "-o", "name", "-l", "app.kubernetes.io/name=tf-distributed").split():
+        names = self._attempt("get", "pods", "-o", "name", "-l", "app.kubernetes.io/name=tf-distributed").split()
+        for name in names[:MOST_LOGS]:
             parts.append(f"== end of the log of {name}\n{self._attempt('logs', name, '--tail=40')}")
         return "\n".join(parts)
 

@@ -12,23 +12,13 @@ from urllib.parse import quote
 
 from tfd.kubernetes import ALL_RUNS, COMPONENT_LABEL, INSTANCE_LABEL, KUEUE, Object
 from tfd.remote.kubectl import ClusterError, Kubectl
+from tfd.remote.lists import AT_ONCE, Place, listed
 from tfd.remote.queue import in_line
 from tfd.remote.snapshot import Objects, assemble, newest_warnings
 
 Run = tuple[str, str]
 """Namespace and name of a run."""
-Place = str | None
-"""A namespace; None for all."""
 
-AT_ONCE = 8
-"""Requests at a time."""
-_APIS = {
-    "configmaps": "api/v1",
-    "pods": "api/v1",
-    "events": "api/v1",
-    "jobs": "apis/batch/v1",
-    "workloads": f"apis/{KUEUE}/v1beta2",
-}
 _LINES = f"apis/visibility.{KUEUE}/v1beta2"
 _LINE = 1000
 
@@ -58,7 +48,7 @@ def look(places: Sequence[Place], labels: str = "") -> Fleet:
     chosen = ",".join(filter(None, (ALL_RUNS, f"{COMPONENT_LABEL}=record", labels)))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         records, jobs, pods, events = (
-            [pool.submit(_list, kind, place, **query) for place in places]
+            [pool.submit(listed, kind, place, **query) for place in places]
             for kind, query in (
                 ("configmaps", {"labelSelector": chosen}),
                 ("jobs", {"labelSelector": ALL_RUNS}),
@@ -71,11 +61,6 @@ def look(places: Sequence[Place], labels: str = "") -> Fleet:
         runs, unknown = _with_workloads(pool, places, runs)
         positions, unplaced = _positions(pool, runs)
     return Fleet(runs, positions, [*notes, *unreadable, *unknown, *unplaced])
-
-
-def _list(kind: str, place: Place, **query: str) -> list[Object]:
-    namespace = f"namespaces/{quote(place, safe='')}/" if place else ""
-    return Kubectl().listed(f"/{_APIS[kind]}/{namespace}{kind}", **query)
 
 
 def _all(answers: Iterable[Future[list[Object]]]) -> list[Object]:
@@ -143,7 +128,7 @@ def _with_workloads(
     """Return the runs with their Workloads. A cluster without queues is not asked for them."""
     namespaces = {each.namespace for each in runs if each.queue}
     asked = [place for place in places if namespaces and (place is None or place in namespaces)]
-    found, notes = _optional([pool.submit(_list, "workloads", place) for place in asked], "Workloads")
+    found, notes = _optional([pool.submit(listed, "workloads", place) for place in asked], "Workloads")
     workloads = {(each["metadata"]["namespace"], each["metadata"]["name"]): each for each in found}
     return [
         replace(each, workload=workloads.get((each.namespace, each.run), {}), workload_error=" ".join(notes))

@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from tfd.kubernetes import OWNER_ANNOTATION
-from tfd.remote.fleet import AT_ONCE, Fleet
+from tfd.remote.fleet import Fleet
 from tfd.remote.kubectl import Kubectl
+from tfd.remote.lists import AT_ONCE
 from tfd.remote.progress import last_words, progress
 from tfd.remote.queue import is_kept
 from tfd.remote.snapshot import Objects

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from tfd.kubernetes import INDEX_LABEL, KUEUE, QUEUE_LABEL, ROLES, TENSORBOARD, Object, leader, role_of, selector
 from tfd.remote.kubectl import ClusterError, Kubectl, NotFoundError
+from tfd.remote.lists import AT_ONCE, Place, listed
 from tfd.text import refusal
 
 
@@ -54,14 +56,17 @@ def look(kubectl: Kubectl, run: str) -> Objects:
         ClusterError: it did not answer.
 
     """
-    items = kubectl.items("configmaps,jobs,pods", "--selector", selector(run))
-    record = next((item for item in items if "run.json" in item.get("data", {})), None)
+    place, query = kubectl.current_namespace(), {"labelSelector": selector(run)}
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        asked = [pool.submit(listed, kind, place, **query) for kind in ("configmaps", "jobs", "pods")]
+        events = pool.submit(_events, place)
+        records, jobs, pods = (each.result() for each in asked)
+    record = next((item for item in records if "run.json" in item.get("data", {})), None)
     if record is None:
         where = f"namespace {kubectl.namespace}" if kubectl.namespace else "the namespace of the current context"
         fix = "Name the namespace with -n, or the run as TEAM/RUN."
         raise NotFoundError(refusal("run", json.dumps(run), f"a run in {where}", fix))
-    jobs, pods = ([item for item in items if item["kind"] == kind] for kind in ("Job", "Pod"))
-    objects = assemble(record, jobs, pods, newest_warnings(_events(kubectl)))
+    objects = assemble(record, jobs, pods, newest_warnings(events.result()))
     if not objects.queue:
         return objects
     workload, error = _workload(kubectl, run)
@@ -134,10 +139,10 @@ def _workload(kubectl: Kubectl, run: str) -> tuple[Object, str]:
     return (found[0] if found else {}), ""
 
 
-def _events(kubectl: Kubectl) -> list[Object]:
+def _events(place: Place) -> list[Object]:
     """Return the warnings of the namespace; none without the permission to read events."""
     try:
-        return kubectl.items("events", "--field-selector", "type=Warning")
+        return listed("events", place, fieldSelector="type=Warning")
     except ClusterError:
         return []
 

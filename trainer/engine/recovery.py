@@ -146,8 +146,8 @@ class _Condition(threading.Condition):
 class WorkerRecovery(cluster_coordinator.WorkerPreemptionHandler):  # type: ignore[misc]
     """TensorFlow's handler of lost workers for a single worker.
 
-    TensorFlow's code in the thread of the worker repeats its step elsewhere and waits. `_preemption_handler`, in a thread
-    of its own, takes the worker in again and ends that wait.
+    TensorFlow's code in the thread of the worker repeats its step elsewhere and waits. `_preemption_handler`, in a
+    thread of its own, takes the worker in again and ends that wait.
     """
 
     def __init__(self, cluster: Cluster, members: Members, index: int) -> None:

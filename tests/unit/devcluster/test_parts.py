@@ -217,7 +217,7 @@ def test_image_tag_is_the_fingerprint_of_its_inputs() -> None:
 
 
 def test_images_install_only_packages_with_hashes_and_run_as_nobody() -> None:
-    for target in (*images.TARGETS, "trainer-gpu"):
+    for target in (*images.TARGETS, "trainer-gpu", "workbench", "workbench-gpu"):
         lock = (CHECKOUT / "requirements" / f"{target}.txt").read_text()
         packages = re.findall(r"^[a-z0-9-]+==.*$", lock, flags=re.M)
         assert packages and all(line.endswith("\\") for line in packages)
@@ -226,8 +226,10 @@ def test_images_install_only_packages_with_hashes_and_run_as_nobody() -> None:
     assert "pip install" not in dockerfile
     [install] = re.findall("pip install .*", (CHECKOUT / "scripts" / "image-packages.sh").read_text())
     assert "--require-hashes" in install
-    assert re.findall(r"^USER (.*)$", dockerfile, flags=re.M) == ["65534:65534"] * 3
+    assert re.findall(r"^USER (.*)$", dockerfile, flags=re.M) == ["65534:65534"] * 5
     assert "ENTRYPOINT" not in dockerfile
+    [local] = re.findall("pip install .*", (CHECKOUT / "scripts" / "image-workbench.sh").read_text())
+    assert {"--no-index", "--no-deps", "--no-build-isolation"} <= set(local.split())
 
 
 def test_images_have_the_package_versions_of_the_tests() -> None:
@@ -237,6 +239,7 @@ def test_images_have_the_package_versions_of_the_tests() -> None:
         )
 
     assert versions("tensorboard") <= versions("trainer") <= versions("dev")
+    assert versions("trainer") <= versions("workbench")
     cpu_only = {each for each in versions("trainer") if each.startswith("tensorflow-cpu==")}
     assert cpu_only
     assert versions("trainer") - cpu_only < versions("trainer-gpu")

@@ -108,6 +108,11 @@ CASES: dict[str, Case] = {
     # New runs.
     "new-run": Case({NEW: FASTER}, MERGED),
     "new-first-of-its-team": Case({"jobs/speech/first.yaml": RUN}, MERGED),
+    "new-sweep": Case(
+        {f"jobs/vision/try-{name}.yaml": changed(RUN, ("20000", steps), ("1e-3", rate))
+         for name, steps, rate in (("a", "10000", "1e-3"), ("b", "10000", "1e-2"), ("c", "20000", "'<b>`'"))}
+        | {"jobs/vision/other.yaml": changed(FASTER, ("replicas: 4", "replicas: 8"))}, MERGED
+    ),
     "new-suspended": Case({NEW: f"{FASTER}state: suspended\n"}, MERGED),
     "new-warm-start": Case({NEW: f"{FASTER}warmStartFrom: digits-41\n"}, {OLD: SUSPENDED}),
     "new-warm-start-from-an-active-run": Case({NEW: f"{FASTER}warmStartFrom: digits-41\n"}, MERGED),

@@ -11,7 +11,7 @@ from tfd.review.analysis.key_changes import KeyChange
 from tfd.review.analysis.pull_request import PullRequestReview
 from tfd.review.analysis.rights import ENTRY_POINT
 from tfd.review.analysis.run_review import RunReview
-from tfd.review.output import details, judges, queue, rights
+from tfd.review.output import details, judges, queue, rights, sweeps
 from tfd.review.output.markdown import code, folded, prose, table
 from tfd.review.output.redaction import Redactor
 from tfd.review.output.shown import Shown
@@ -92,8 +92,12 @@ def _essentials(review: PullRequestReview, redactor: Redactor, shown: Shown, cap
     if runs:
         rows = [[redactor.code(run.name), effect(run), *table_row(run)] for run in runs[: caps.rows]]
         yield table(_COLUMNS, rows) + _more(len(runs), caps.rows, "run")
-    for run in runs[: caps.runs]:
-        if parts := list(_details(run, redactor, shown, caps)):
+    for group in sweeps.grouped(runs)[: caps.runs]:
+        run = group[0]
+        if len(group) > 1:
+            yield sweeps.heading(group)
+            yield from _sweep(group, redactor, shown, caps)
+        elif parts := list(_details(run, redactor, shown, caps)):
             yield f"#### {redactor.code(run.name)} {effect(run)}"
             yield from parts
     if paths := judges.others(review):
@@ -160,17 +164,33 @@ def _details(run: RunReview, redactor: Redactor, shown: Shown, caps: _Caps) -> I
         columns = ["key", "base", "merged", "ratio", "change policy"]
         yield table(columns, rows[: caps.keys]) + _more(len(rows), caps.keys, "key")
     elif run.base is None:
-        yield "\n".join(f"- {line}" for line in _facts(run, redactor, shown))
-    if run.nearest and run.differences:
-        columns = ["key", redactor.code(run.nearest.run), redactor.code(run.merged.run), "ratio"]
-        rows = [_change(change, redactor) for change in run.differences]
-        yield table(columns, rows[: caps.keys]) + _more(len(rows), caps.keys, "key")
+        yield "\n".join(f"- {line}" for line in _facts(run, redactor, shown, size=training(run)))
+    yield from _differences(run, run.differences, redactor, caps)
+    yield from _queue(run, redactor)
+
+
+def _sweep(runs: list[RunReview], redactor: Redactor, shown: Shown, caps: _Caps) -> Iterator[str]:
+    facts = [list(_facts(run, redactor, shown, size="")) for run in runs]
+    yield "\n".join(f"- {line}" for line in facts[0] if all(line in each for each in facts))
+    yield from _differences(runs[0], sweeps.others(runs[0]), redactor, caps)
+    yield sweeps.rows(runs, redactor, caps.rows) + _more(len(runs), caps.rows, "run")
+    yield from _queue(runs[0], redactor)
+
+
+def _queue(run: RunReview, redactor: Redactor) -> Iterator[str]:
     if run.queue and rights.rank(run) < len(rights.RANKS):
         yield from queue.parts(run.queue, redactor)
 
 
-def _facts(run: RunReview, redactor: Redactor, shown: Shown) -> Iterator[str]:
-    """Yield the facts about a new run, one line each."""
+def _differences(run: RunReview, changes: list[KeyChange], redactor: Redactor, caps: _Caps) -> Iterator[str]:
+    if run.nearest and run.merged and changes:
+        columns = ["key", redactor.code(run.nearest.run), redactor.code(run.merged.run), "ratio"]
+        rows = [_change(change, redactor) for change in changes]
+        yield table(columns, rows[: caps.keys]) + _more(len(rows), caps.keys, "key")
+
+
+def _facts(run: RunReview, redactor: Redactor, shown: Shown, *, size: str) -> Iterator[str]:
+    """Yield the facts about a new run, one line each. `size` is how much it trains."""
     assert run.merged_rendering is not None  # noqa: S101
     assert run.merged is not None  # noqa: S101
     identity = run.merged_rendering.record["identity"]
@@ -178,7 +198,7 @@ def _facts(run: RunReview, redactor: Redactor, shown: Shown) -> Iterator[str]:
     if run.merged.tensorboard_only:
         yield f"TensorBoard only, for all runs of the storage {kind} {redactor.code(place)}"
         return
-    words = [identity["strategy"], training(run)]
+    words = [identity["strategy"], size]
     if identity["command"] is not None or identity["args"]:
         program = ["python -m trainer"] if identity["command"] is None else identity["command"] or [ENTRY_POINT]
         words.append(shown.value(" ".join([*program, *(identity["args"] or [])]), redactor, "a command"))

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Installs the locked packages of the workbench into .venv-workbench if they are not there, and prints its Python.
+# `tfd workbench` calls this script. No other target installs these packages.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+home=$PWD/.venv-workbench
+python=${PYTHON:-python3}
+# The environment is complete when the stamp has the fingerprint of the lock.
+key=$({ cat requirements/workbench.txt pyproject.toml; echo "$home"; "$python" --version; } | sha256sum)
+if [ "$(cat "$home/.stamp" 2>/dev/null)" != "$key" ]; then
+  echo "workbench: installing JupyterLab and the trainer into .venv-workbench" >&2
+  uv=$(scripts/uv.sh)
+  export UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-300} UV_LINK_MODE=${UV_LINK_MODE:-hardlink}
+  [ -z "${PIP_INDEX_URL:-}" ] || export UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-$PIP_INDEX_URL}
+  rm -rf "$home"
+  "$uv" venv -q --python "$("$python" -c 'import sys; print(sys.executable)')" "$home"
+  "$uv" pip sync -q --python "$home" --require-hashes requirements/workbench.txt
+  "$uv" pip install -q --python "$home" --no-deps --no-build-isolation -e .
+  printf %s "$key" >"$home/.stamp"
+fi
+# `tfd run` in a notebook uses the Helm of the checkout.
+[ -z "$(command -v helm)" ] || ln -sf "$(readlink -f "$(command -v helm)")" "$home/bin/helm"
+echo "$home/bin/python"

@@ -1,0 +1,1 @@
+"""`tfd workbench`: JupyterLab and TensorBoard on this machine or in a container."""
