@@ -1,4 +1,4 @@
-"""The card shows an elastic run with the least and the most that it takes."""
+"""The review comment shows an elastic run with the least and the most that it takes."""
 
 from pathlib import Path
 from types import SimpleNamespace
