@@ -137,7 +137,7 @@ def wait_for_all(barrier: Barrier, address: str | None, sleep: Callable[[float],
         presence.close()
 
 
-def _listen(port: int) -> socket.socket:
+def listen(port: int) -> socket.socket:
     """Return a socket that accepts connections at `port`, over IPv6 and IPv4 if the kernel has both."""
     dual = socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if dual else socket.AF_INET
@@ -156,7 +156,7 @@ class ReadinessListener:
         if address is None:
             return
         try:
-            self._socket = _listen(tf_config.split(address)[1])
+            self._socket = listen(tf_config.split(address)[1])
         except OSError as error:
             log.info("cannot listen on %s while waiting (%s)", address, error)
             return
