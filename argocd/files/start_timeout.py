@@ -177,7 +177,13 @@ def ends_in(api: Api, namespace: str, now: float) -> Iterator[tuple[str, Object,
     jobs = api.items(f"/apis/batch/v1/namespaces/{namespace}/jobs") if runs else []
     for run in runs:
         own = [[each for each in items if run_of(each) == run] for items in (pods, jobs)]
-        yield from ends(*own, now)
+        try:
+            found = list(ends(*own, now))
+        except (LookupError, TypeError, ValueError) as error:
+            # A pod that the chart did not render must not stop the work for all other runs.
+            log(f"{namespace}/{run}: got a pod of another form: {error!r}")
+            continue
+        yield from found
 
 
 def main(namespaces: list[str]) -> int:

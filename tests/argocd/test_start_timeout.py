@@ -135,6 +135,32 @@ def test_a_deleted_pod_is_the_listed_one(program: ModuleType) -> None:
     assert api.calls == [("DELETE", path, {"preconditions": {"uid": "pod-worker"}})]
 
 
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {"status": {}},
+        {"status": {"conditions": [{"type": "PodScheduled", "status": "True", "lastTransitionTime": "x"}]}},
+        {"spec": {"nodeName": "n", "containers": [{"env": [{"name": "TRAINER_START_TIMEOUT", "value": "x"}]}]}},
+        {"spec": {"nodeName": "n", "containers": [{"env": [{"name": "TRAINER_START_TIMEOUT", "valueFrom": {}}]}]}},
+    ],
+)
+def test_a_pod_of_another_form_does_not_protect_other_runs(program: ModuleType, strange: Object, capsys: Any) -> None:
+    other = pod("chief") | strange
+    other["metadata"] = other["metadata"] | {
+        "labels": {**other["metadata"]["labels"], "app.kubernetes.io/instance": "a"}
+    }
+
+    class Api:
+        def items(self, path: str) -> list[Object]:
+            return [other, pod("chief")] if path.endswith("/pods") else WHOLE
+
+    found = list(program.ends_in(Api(), "vision", NOW))
+    assert [(action, each["metadata"]["name"]) for action, each, _ in found] == [
+        ("end", "run-chief"), ("end", "run-ps"), ("end", "run-worker"),
+    ]  # fmt: skip
+    assert "vision/a: got a pod of another form" in capsys.readouterr().out
+
+
 def test_the_account_of_the_cron_job_has_rights_in_the_teams_only(tmp_path: Path) -> None:
     name = "tf-distributed-start-timeout"
     found = objects(tmp_path, startTimeout={"image": "registry.example.com/trainer@sha256:aa"})
