@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -277,11 +277,11 @@ class ParameterServerStepRunner:
         state: TrainState,
         step: Callable[[Tensor], Tensor],
         pipeline: Callable[[tf.distribute.InputContext], tf.data.Dataset],
-        workers: Sequence[str],
+        workers: recovery.Members,
     ) -> None:
         self._state = state
         self._coordinator = recovery.coordinator(strategy, workers)
-        self._workers = len(workers)
+        self._workers = workers
         self._times = _Times()
         self._iterator = iter(
             self._coordinator.create_per_worker_dataset(lambda: strategy.distribute_datasets_from_function(pipeline))
@@ -317,7 +317,7 @@ class ParameterServerStepRunner:
         self._totals_before = totals
         self._step = int(self._state.step.numpy())
         done, self._lost = self._step - before, round(lost)
-        self._times.add(waited, (time.monotonic() - start) * self._workers)
+        self._times.add(waited, (time.monotonic() - start) * max(1, self._workers.there))
         if not done:
             return None
         return float(loss) / (done - self._lost) if self._lost < done else math.nan

@@ -64,6 +64,8 @@ class Context:
     """The working directory in which this process started."""
     connected: float = 0.0
     """The value of `time.monotonic` at which the strategy was ready, and the trial was done."""
+    absent: set[int] = field(default_factory=set)
+    """The indexes of the workers of an elastic run that were missing at its start."""
     replicas: int | None = None
     """The number of replicas in sync; None until the strategy is ready."""
     startup: dict[str, float | None] = field(
@@ -75,6 +77,13 @@ class Context:
     def parameter_server(self) -> bool:
         """Whether the run's strategy is ParameterServer."""
         return self.record.strategy == "ParameterServer"
+
+    @property
+    def min_workers(self) -> int:
+        """The number of workers without which the chief does not start: all of them, unless the run is elastic."""
+        most = len(self.cluster.tasks.get("worker", ()))
+        elastic = self.env.min_workers and self.parameter_server and not self.script
+        return min(most, self.env.min_workers) if elastic else most
 
     @property
     def is_server(self) -> bool:
@@ -150,6 +159,15 @@ class Context:
         self.replicas = replicas
         if self.status:
             self.status.update(replicas=replicas)
+
+    def note_workers(self, there: int, changes: int = 0) -> None:
+        """Record in status.json how many workers of an elastic run take part, and that `changes` came or were lost."""
+        if self.status and self.env.min_workers:
+            most = len(self.cluster.tasks.get("worker", ()))
+            self.status.note(
+                workers={"there": there, "least": self.min_workers, "most": most},
+                workerChanges=self.status["workerChanges"] + changes,
+            )
 
     @property
     def replica_batch_size(self) -> int:

@@ -13,7 +13,7 @@ from typing import Final
 import keras
 import tensorflow as tf
 
-from trainer.engine import averages, batches, export, replicated, trial
+from trainer.engine import averages, batches, export, recovery, replicated, trial
 from trainer.engine import strategy as strategies
 from trainer.engine.consensus import Consensus
 from trainer.engine.early_stopping import EarlyStop
@@ -185,9 +185,9 @@ def connect(context: Context) -> Strategy:
     context.set_waiting(True, "waiting for the other tasks")
     if name in DISTRIBUTED:
         if not context.group:  # its decision replaces the barrier
-            rendezvous.wait_for_peers(context)
+            context.absent = rendezvous.wait_for_peers(context)
         with start_limit(context):
-            strategy = strategies.make(name)
+            strategy = strategies.make(name, absent=context.absent)
     else:
         strategies.split_cpu(context.env.logical_cpus)
         strategy = strategies.make(name)
@@ -286,9 +286,10 @@ def _step_runner(
     if context.parameter_server:
         # A worker builds the data in a graph, which hides their cardinality.
         _note_kind(context, pipeline(tf.distribute.InputContext()), state)
-        return ParameterServerStepRunner(
-            strategy, state, step, pipeline, list(context.cluster.peers("worker").values())
-        )
+        addresses = list(context.cluster.peers("worker").values())
+        workers = recovery.Members(addresses, absent=context.absent, changed=context.note_workers)
+        context.note_workers(workers.there)
+        return ParameterServerStepRunner(strategy, state, step, pipeline, workers)
     local: list[Dataset] = []
 
     def noted(part: tf.distribute.InputContext) -> Dataset:
