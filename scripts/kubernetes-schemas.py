@@ -7,6 +7,8 @@ and references to the root of a web server. The copies have no `$id` and relativ
 `kubeconform -schema-location 'DIR/{{ .NormalizedKubernetesVersion }}/...'` can read them.
 
 The schemas of Kueue's kinds come from its CRDs in the Go module that tools/kueue/go.mod pins.
+Those of the operator of Prometheus come from the CRDs that controller-gen makes of its Go types, as the operator does.
+Both are pinned in tools/controller-gen/go.mod.
 """
 
 import importlib.resources
@@ -17,6 +19,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +40,14 @@ KINDS = (
     "resourcequota-v1",
     "service-v1",
 )
-KUEUE = Path(__file__).resolve().parent.parent / "tools" / "kueue"
+ROOT = Path(__file__).resolve().parent.parent
+KUEUE = ROOT / "tools" / "kueue"
 # The kinds of Kueue that the charts of a run and of argocd/ render.
 CRDS = ("clusterqueues", "localqueues", "resourceflavors", "workloadpriorityclasses", "workloads")
 CRD = "config/components/crd/bases/kueue.x-k8s.io_{}.yaml"
+OPERATOR = "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+# The kinds of the operator of Prometheus that the chart renders and that monitoring/ has.
+OPERATOR_CRDS = ("podmonitors", "prometheusrules")
 ROOT_REFERENCE = re.compile(r'("\$ref":\s*")[^"#]*/(_definitions\.json#)')
 
 
@@ -56,16 +64,33 @@ def strict(node: Any) -> Any:  # noqa: ANN401 - JSON
     return closed
 
 
-def custom_resources() -> dict[str, Any]:
-    """Return the strict schema of each version of a custom resource of CRDS, by file name."""
+def crds_of_kueue() -> Iterator[str]:
+    """Yield the text of each of CRDS."""
     [requirement] = re.findall(r"^require (\S+ \S+)", (KUEUE / "go.mod").read_text(), flags=re.M)
     if shutil.which("go") is None:
         sys.exit("setup: go: got nothing; expected Go 1.26 or newer on the PATH, to read a schema. Install Go.")
     command = ["go", "mod", "download", "-json", requirement.replace(" ", "@")]
     done = subprocess.run(command, cwd=KUEUE, check=True, stdout=subprocess.PIPE, text=True)
-    found: dict[str, Any] = {}
     for kind in CRDS:
-        text = (Path(json.loads(done.stdout)["Dir"]) / CRD.format(kind)).read_text()
+        yield (Path(json.loads(done.stdout)["Dir"]) / CRD.format(kind)).read_text()
+
+
+def crds_of_operator() -> Iterator[str]:
+    """Yield the text of each of OPERATOR_CRDS."""
+    built = subprocess.run(
+        [ROOT / "scripts" / "go-tool.sh", "controller-gen"], check=True, stdout=subprocess.PIPE, text=True
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        command = [f"{built.stdout.strip()}/controller-gen", "crd", f"paths={OPERATOR}", f"output:crd:dir={folder}"]
+        subprocess.run(command, cwd=ROOT / "tools" / "controller-gen", check=True)
+        for kind in OPERATOR_CRDS:
+            yield (Path(folder) / f"monitoring.coreos.com_{kind}.yaml").read_text()
+
+
+def custom_resources() -> dict[str, Any]:
+    """Return the strict schema of each version of a custom resource, by file name."""
+    found: dict[str, Any] = {}
+    for text in chain(crds_of_kueue(), crds_of_operator()):
         crd = yaml.load(text, Loader=yaml.CSafeLoader)["spec"]
         name = f"{crd['names']['kind']}-{crd['group'].partition('.')[0]}".lower()
         found |= {f"{name}-{each['name']}": strict(each["schema"]["openAPIV3Schema"]) for each in crd["versions"]}

@@ -63,7 +63,7 @@ if [ "$want" = test ]; then
   for tool in helm-unittest kubeconform helm3 actionlint; do link "$(scripts/go-tool.sh "$tool")/$tool" "$tool"; done
   link "$(scripts/go-tool.sh helm)/helm" helm4
   for tool in promtool prometheus; do link "$(scripts/go-tool.sh prometheus)/$tool" "$tool"; done
-  schemas=$cache/kubernetes-schemas-$(cat scripts/kubernetes-schemas.py requirements/dev.txt tools/kueue/go.* | sha256sum | cut -c1-12)
+  schemas=$cache/kubernetes-schemas-$(cat scripts/kubernetes-schemas.py requirements/dev.txt tools/{kueue,controller-gen}/go.* | sha256sum | cut -c1-12)
   [ -d "$schemas" ] || .venv/bin/python scripts/kubernetes-schemas.py "$schemas"
   ln -sfn "$schemas" .venv/kubernetes-schemas
 fi

@@ -40,6 +40,8 @@ environment variables that the chart and `tfd run` set:
   TRAINER_GRACE_PERIOD       seconds between SIGTERM and SIGKILL (60)
   TRAINER_MAX_IN_PLACE_RESTARTS  maximum consecutive in-place restarts after lost peers (3)
   TRAINER_LEASE_TIMEOUT      seconds without a heartbeat after which the lease of another chief is stale (10)
+  TRAINER_MIN_WORKERS        number of workers without which an elastic run does not train; 0: all of them (0)
+  TRAINER_RESCALE_AFTER      seconds that an elastic group which is not complete waits for the other workers (60)
   TRAINER_TERMINATION_LOG    file for the one-line result
   TRAINER_LOG_FORMAT         text or json
   TRAINER_GPUS               number of requested GPUs; fewer visible GPUs are an error (0)

@@ -10,7 +10,6 @@ import os
 import ssl
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -113,7 +112,8 @@ class Api:
         """Return the answer to a request."""
         headers = {"Authorization": f"Bearer {(ACCOUNT / 'token').read_text()}"}
         if body is not None:
-            headers["Content-Type"] = "application/merge-patch+json"
+            kind = "merge-patch+json" if method == "PATCH" else "json"
+            headers["Content-Type"] = f"application/{kind}"
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(f"{self.address}{path}", data, headers, method=method)  # noqa: S310
         with self.opener.open(request, timeout=30) as answer:
@@ -156,17 +156,34 @@ def look(api: Api, namespaces: Iterable[str], now: float) -> int:
     failures = 0
     for namespace in namespaces:
         try:
-            pods = api.items(f"/api/v1/namespaces/{namespace}/pods")
-            runs = sorted({run_of(pod) for pod in pods if is_stuck(pod)})
-            jobs = api.items(f"/apis/batch/v1/namespaces/{namespace}/jobs") if runs else []
-            for run in runs:
-                own = [[each for each in items if run_of(each) == run] for items in (pods, jobs)]
-                for action, item, reason in ends(*own, now):
-                    apply(api, namespace, action, item, reason)
-        except (urllib.error.URLError, OSError) as error:
+            found = list(ends_in(api, namespace, now))
+        except OSError as error:
             log(f"{namespace}: {error}")
             failures += 1
+            continue
+        for action, item, reason in found:
+            try:
+                apply(api, namespace, action, item, reason)
+            except OSError as error:
+                log(f"{namespace}/{run_of(item)}: {name_of(item)}: {error}")
+                failures += 1
     return failures
+
+
+def ends_in(api: Api, namespace: str, now: float) -> Iterator[tuple[str, Object, str]]:
+    """Yield what ends the tasks of a namespace that hold a node and do not start: see ends."""
+    pods = api.items(f"/api/v1/namespaces/{namespace}/pods")
+    runs = sorted({run_of(pod) for pod in pods if is_stuck(pod)})
+    jobs = api.items(f"/apis/batch/v1/namespaces/{namespace}/jobs") if runs else []
+    for run in runs:
+        own = [[each for each in items if run_of(each) == run] for items in (pods, jobs)]
+        try:
+            found = list(ends(*own, now))
+        except (LookupError, TypeError, ValueError) as error:
+            # A pod that the chart did not render must not stop the work for all other runs.
+            log(f"{namespace}/{run}: got a pod of another form: {error!r}")
+            continue
+        yield from found
 
 
 def main(namespaces: list[str]) -> int:

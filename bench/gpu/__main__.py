@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -82,6 +83,8 @@ def main(cpu: bool, quick: bool, timeout: float, json_output: bool, output: Path
       130  Interrupted; the report has the cases so far.
     """  # noqa: D301 - click reads the escape
     console = Console(stderr=True)
+    if cpu:
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     machine = _machine(console, cpu=cpu, timeout=timeout)
     size = Size(cpu=cpu, quick=quick, gpus=len(machine["gpus"]))

@@ -1,6 +1,7 @@
 """The CronJob that ends runs whose tasks hold a node and never start."""
 
 import importlib.util
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -134,6 +135,32 @@ def test_a_deleted_pod_is_the_listed_one(program: ModuleType) -> None:
     assert api.calls == [("DELETE", path, {"preconditions": {"uid": "pod-worker"}})]
 
 
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {"status": {}},
+        {"status": {"conditions": [{"type": "PodScheduled", "status": "True", "lastTransitionTime": "x"}]}},
+        {"spec": {"nodeName": "n", "containers": [{"env": [{"name": "TRAINER_START_TIMEOUT", "value": "x"}]}]}},
+        {"spec": {"nodeName": "n", "containers": [{"env": [{"name": "TRAINER_START_TIMEOUT", "valueFrom": {}}]}]}},
+    ],
+)
+def test_a_pod_of_another_form_does_not_protect_other_runs(program: ModuleType, strange: Object, capsys: Any) -> None:
+    other = pod("chief") | strange
+    other["metadata"] = other["metadata"] | {
+        "labels": {**other["metadata"]["labels"], "app.kubernetes.io/instance": "a"}
+    }
+
+    class Api:
+        def items(self, path: str) -> list[Object]:
+            return [other, pod("chief")] if path.endswith("/pods") else WHOLE
+
+    found = list(program.ends_in(Api(), "vision", NOW))
+    assert [(action, each["metadata"]["name"]) for action, each, _ in found] == [
+        ("end", "run-chief"), ("end", "run-ps"), ("end", "run-worker"),
+    ]  # fmt: skip
+    assert "vision/a: got a pod of another form" in capsys.readouterr().out
+
+
 def test_the_account_of_the_cron_job_has_rights_in_the_teams_only(tmp_path: Path) -> None:
     name = "tf-distributed-start-timeout"
     found = objects(tmp_path, startTimeout={"image": "registry.example.com/trainer@sha256:aa"})
@@ -150,3 +177,25 @@ def test_the_account_of_the_cron_job_has_rights_in_the_teams_only(tmp_path: Path
             {"kind": "ServiceAccount", "name": name, "namespace": "argocd"}
         ]
     assert not any(name in key for key in objects(tmp_path)), json.dumps(list(found), default=str)
+
+
+@pytest.mark.parametrize(("method", "kind"), [("PATCH", "merge-patch+json"), ("DELETE", "json")])
+def test_a_body_has_the_type_that_the_api_server_accepts(
+    program: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, method: str, kind: str
+) -> None:
+    (tmp_path / "token").write_text("secret")
+    monkeypatch.setattr(program, "ACCOUNT", tmp_path)
+    seen = []
+
+    class Opener:
+        def open(self, request: Any, timeout: float) -> io.BytesIO:
+            seen.append(request)
+            return io.BytesIO(b"{}")
+
+    api = object.__new__(program.Api)
+    api.address, api.opener = "https://10.0.0.1:443", Opener()
+    assert api.call(method, "/api/v1/x", {"a": 1}) == {}
+    [request] = seen
+    assert request.get_method() == method
+    assert request.get_header("Content-type") == f"application/{kind}"
+    assert request.get_header("Authorization") == "Bearer secret"

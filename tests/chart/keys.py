@@ -197,6 +197,7 @@ CHANGES: dict[str, Change] = DERIVED | {
     "chief.replicas": Change(1, 0, base={"command": ["python", "train.py"], "chief": {}}),
     "ps.replicas": Change(1, 2),
     "worker.replicas": Change(2, 3),
+    "worker.minReplicas": Change(1, 2),
     "evaluator.replicas": Change(0, 1),
     "data.claim": Change("", "images"),
     "data.uri": Change("", "gs://bucket/images"),

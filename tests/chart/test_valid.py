@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chart.rendering import ACCEPTED, EXAMPLES, SCHEMAS, Refused, objects, of_kind, render, rendered, tool
+from tests.chart.rendering import ACCEPTED, EXAMPLES, SCHEMAS, Object, Refused, objects, of_kind, render, rendered, tool
 from tfd.jobfile.jobfile import JobFile
 
 FILES = EXAMPLES + ACCEPTED
@@ -41,20 +41,32 @@ def test_every_field_is_in_the_schemas_of_kubernetes(kubernetes: str, tmp_path: 
     assert "Errors: 0, Skipped: 0" in done.stdout
 
 
+def assert_field_is_refused(folder: Path, found: Object, field: str) -> None:
+    """Assert that the schema of an object refuses the unknown `field`, whose parents are in its spec."""
+    *parents, name = field.split(".")
+    node = found["spec"]
+    for parent in parents:
+        node = node[parent][0] if isinstance(node[parent], list) else node[parent]
+    node[name] = "x"
+    (folder / "object.json").write_text(json.dumps(found))
+    command = [tool("kubeconform"), "-strict", "-kubernetes-version", "1.37.0", "-schema-location", SCHEMAS]
+    done = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"additional properties '{name}' not allowed" in done.stdout
+
+
 @pytest.mark.parametrize("field", ["queueNames", "podSets.cuont", "podSets.template.spec.containers.imagee"])
 def test_schema_of_kueue_refuses_an_unknown_field(tmp_path: Path, field: str) -> None:
     [path] = [path for path in ACCEPTED if path.stem == "queue"]
     [workload] = of_kind(objects(path), "Workload")
-    *parents, name = field.split(".")
-    node = workload["spec"]
-    for parent in parents:
-        node = node[parent][0] if isinstance(node[parent], list) else node[parent]
-    node[name] = "x"
-    (tmp_path / "workload.json").write_text(json.dumps(workload))
-    command = [tool("kubeconform"), "-strict", "-kubernetes-version", "1.37.0", "-schema-location", SCHEMAS]
-    done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert f"additional properties '{name}' not allowed" in done.stdout
+    assert_field_is_refused(tmp_path, workload, field)
+
+
+@pytest.mark.parametrize("field", ["podMetricsEndpoint", "podMetricsEndpoints.relabelings.targetLabl"])
+def test_schema_of_the_operator_of_prometheus_refuses_an_unknown_field(tmp_path: Path, field: str) -> None:
+    [path] = [path for path in ACCEPTED if path.stem == "metrics"]
+    [monitor] = of_kind(objects(path), "PodMonitor")
+    assert_field_is_refused(tmp_path, monitor, field)
 
 
 @pytest.mark.slow

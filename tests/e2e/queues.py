@@ -81,8 +81,9 @@ class Queues:
         return self.used(team) == 0
 
     def workload(self, team: Team, run: str) -> Object:
-        """Return the Workload of a run."""
-        return self.kube.get("-n", team.name, "workloads.kueue.x-k8s.io", run)
+        """Return the Workload of a run, or an empty mapping if none exists."""
+        words = ("-n", team.name, "get", "workloads.kueue.x-k8s.io", run, "--ignore-not-found", "-o", "json")
+        return dict(json.loads(self.kube.kubectl(*words) or "{}"))
 
     def condition(self, team: Team, run: str, kind: str) -> Object:
         """Return a condition of the Workload of a run, or an empty mapping."""
@@ -111,8 +112,14 @@ def started(pod: Object) -> float:
     return at(pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"])
 
 
+def last_end(team: Team, run: str) -> float:
+    """Return the end of the last container of a run."""
+    ends = [pod["status"]["containerStatuses"][0]["state"]["terminated"]["finishedAt"] for pod in team.pods(run)]
+    return max(map(at, ends))
+
+
 def end(kube: Kube, team: str) -> None:
-    """End all runs of a team. Kueue releases no pod whose Job was deleted without it."""
+    """End all runs of a team. Kueue releases their pods only when their Workloads are deleted."""
     kube.kubectl("-n", team, "delete", "jobs,workloads.kueue.x-k8s.io", "--all", "--wait=false")
     pods = ("pods", "-l", "app.kubernetes.io/name=tf-distributed")
     kube.kubectl("-n", team, "delete", *pods, "--grace-period=1", "--wait=false")

@@ -31,11 +31,10 @@ def simulated(strategy: str, gpus: int = 0, **more: object) -> Object:
     return values | {role: values[role] | PLACE for role in ("chief", "ps", "worker") if role in values}
 
 
-def ready(team: Team, *runs: str) -> int:
-    """Return the number of ready tasks of some runs, from their Jobs, which costs less than to list the pods."""
-    items = team.kube.get("-n", team.name, "jobs")["items"]
-    found = [item for item in items if item["metadata"]["labels"]["app.kubernetes.io/instance"] in runs]
-    return sum(int(item["status"].get("ready", 0)) for item in found)
+def running(team: Team, run: str) -> int:
+    """Return the number of running tasks of a run. A late heartbeat of a node makes a task unready, but not ended."""
+    words = ("-l", f"app.kubernetes.io/instance={run}", "--field-selector=status.phase=Running")
+    return rows(team, "-n", team.name, "get", "pods", *words)
 
 
 def pods(team: Team) -> int:

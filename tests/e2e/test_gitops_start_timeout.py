@@ -12,7 +12,7 @@ from tests.e2e.kube import Object
 from tests.e2e.team import Team, condition, job
 
 NAME = "tf-distributed-start-timeout"
-LIMIT = 60
+LIMIT = 30
 """failure.startTimeout of the runs, in seconds."""
 NO_IMAGE = f"{REGISTRY}/none@sha256:{'0' * 64}"
 
@@ -37,12 +37,11 @@ def since(team: Team, run: str) -> float:
 
 def test_run_that_never_starts_holds_no_gpu_after_the_start_timeout(team: Team, limited: GitOps) -> None:
     """The image of one run cannot be pulled, a mount of another never comes, and only the ps of a third has no image.
-    After `failure.startTimeout` and less than a minute every Job has failed and no GPU is held. The Applications are
-    Degraded, and `tfd status` shows the reason. A run that trains is not touched."""
-    limits = {"startTimeout": f"{LIMIT}s", "gracePeriod": "10s"}
+    After `failure.startTimeout` no GPU is held and every Job fails. The Applications are Degraded, and `tfd status` has
+    the reason. A run that trains is not touched. The times are recorded."""
 
-    def values(steps: int = 100, **more: Object) -> Object:
-        made = job("ParameterServer", steps, failure=limits, **more)
+    def values(timeout: str = f"{LIMIT}s", **more: Object) -> Object:
+        made = job("ParameterServer", 600, failure={"startTimeout": timeout, "gracePeriod": "10s"}, **more)
         made["worker"] |= {"replicas": 1, "gpus": 1}
         return made | {"chartVersion": chart_version(), "image": limited.kube.images["trainer"]}
 
@@ -51,11 +50,13 @@ def test_run_that_never_starts_holds_no_gpu_after_the_start_timeout(team: Team, 
         "unmounted": values() | {"mounts": [{"at": "/mnt/none", "configMap": "none"}]},
         "without-ps": values(ps={"image": NO_IMAGE}),
     }
-    limited.commit({f"jobs/{team.name}/{run}.yaml": each for run, each in (runs | {"healthy": values(1500)}).items()})
+    limited.commit({f"jobs/{team.name}/{run}.yaml": each for run, each in (runs | {"healthy": values("10m")}).items()})
     begins = {run: since(team, run) for run in runs}
     for run in runs:
-        team.wait(f"all Jobs of {run} to fail", lambda run=run: team.over(run) and team.gpus_held(run) == 0)  # type: ignore[misc]
+        team.wait(f"{run} to hold no GPU", lambda run=run: team.gpus_held(run) == 0)  # type: ignore[misc]
         team.timings[f"first node of the {run} run to no GPU held"] = time.time() - begins[run]
+    for run in runs:
+        team.wait(f"all Jobs of {run} to fail", lambda run=run: team.over(run))  # type: ignore[misc]
         limited.wait(team, run, "Degraded", lambda each: each["status"]["health"]["status"] == "Degraded")
     for run, why in {"unpulled": "ImagePull", "unmounted": "ContainerCreating", "without-ps": "ps-0"}.items():
         now = team.tfd_status(run)

@@ -12,7 +12,7 @@ import yaml
 
 from devcluster.paths import CHECKOUT
 from tests.e2e.kube import Object, command
-from tests.e2e.scale import PATIENCE, answers_in_time, pods, ready, simulated, stored, tfd
+from tests.e2e.scale import PATIENCE, answers_in_time, pods, running, simulated, stored, tfd
 from tests.e2e.team import Team
 from tfd.assets import CHART
 from tfd.jobfile.helm import find_helm
@@ -36,12 +36,12 @@ with concurrent.futures.ThreadPoolExecutor(16) as pool:
 
 
 def test_run_of_1101_tasks_starts_suspends_resumes_and_ends(simulated_nodes: None, team: Team) -> None:
-    """A run of 1,101 tasks: all tasks are ready, and a pod resolves the address of each task. The environment of a task
+    """A run of 1,101 tasks: all tasks run, and a pod resolves the address of each task. The environment of a task
     does not depend on their number. `tfd status` and `tfd runs` answer in 3 s. The run is suspended and resumed, and
     `helm uninstall` deletes every pod."""
     before = stored(team.kube)
     began = team.install("large", VALUES)
-    all_ready(team, "large", began, "install to all tasks ready")
+    all_running(team, "large", began, "install to all tasks running")
     team.figures["etcd growth"] = f"{stored(team.kube) - before:.0f} MiB"
     resolvable(team)
     independent_of_the_number(team)
@@ -50,7 +50,7 @@ def test_run_of_1101_tasks_starts_suspends_resumes_and_ends(simulated_nodes: Non
     began = team.upgrade("large", VALUES, "--set", "state=suspended")
     gone(team, began, "suspend to no pod")
     began = team.upgrade("large", VALUES)
-    all_ready(team, "large", began, "resume to all tasks ready")
+    all_running(team, "large", began, "resume to all tasks running")
     began = time.time()
     team.uninstall("large")
     gone(team, began, "uninstall to no pod")
@@ -59,7 +59,7 @@ def test_run_of_1101_tasks_starts_suspends_resumes_and_ends(simulated_nodes: Non
 
 def test_chart_is_as_fast_as_its_older_version(simulated_nodes: None, team: Team, tmp_path: Path) -> None:
     """Runs of 1,101 tasks start in pairs, one from the chart of an older commit and one from this chart. The median
-    time until all tasks are ready is at most 1.05 times that of the older chart."""
+    time until all tasks run is at most 1.05 times that of the older chart."""
     charts = {"older": older(tmp_path), "current": CHART}
     measured: dict[str, list[float]] = {"older": [], "current": []}
     for pair in range(PAIRS):
@@ -67,20 +67,20 @@ def test_chart_is_as_fast_as_its_older_version(simulated_nodes: None, team: Team
         for name in sorted(charts, reverse=bool(pair % 2)):
             run = f"{name}-{pair}"
             began = team.install(run, VALUES, chart=charts[name])
-            team.wait(f"{run} to be ready", lambda run=run: ready(team, run) == TASKS, PATIENCE)
+            team.wait(f"{run} to run", lambda run=run: running(team, run) == TASKS, PATIENCE)
             measured[name].append(time.time() - began)
             team.uninstall(run)
             team.wait(f"{run} to end", lambda: pods(team) == 0, PATIENCE)
     for name, times in measured.items():
-        team.timings[f"{name} chart: install to all tasks ready"] = statistics.median(times)
+        team.timings[f"{name} chart: install to all tasks running"] = statistics.median(times)
         team.figures[f"{name} chart"] = ", ".join(f"{each:.1f} s" for each in times)
     ratio = statistics.median(measured["current"]) / statistics.median(measured["older"])
     team.figures["current chart / older chart"] = f"{ratio:.3f}"
     assert ratio <= RATIO, measured
 
 
-def all_ready(team: Team, run: str, began: float, what: str) -> None:
-    team.wait(what, lambda: ready(team, run) == TASKS, PATIENCE)
+def all_running(team: Team, run: str, began: float, what: str) -> None:
+    team.wait(what, lambda: running(team, run) == TASKS, PATIENCE)
     team.timings[what] = time.time() - began
 
 

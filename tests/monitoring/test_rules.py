@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.chart.rendering import tool
+from tests.chart.rendering import KUBERNETES, SCHEMAS, tool
 from tests.conventions.repository import ROOT, anchors
 from tests.monitoring.metrics import PAGE, metric_names, used_names
 from tfd.jobfile import helm_yaml
@@ -34,6 +34,14 @@ def promtool(*words: str) -> subprocess.CompletedProcess[str]:
 def test_prometheus_accepts_the_rules() -> None:
     done = promtool("check", "rules", "--lint=all", "--lint-fatal", str(RULES))
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_operator_of_prometheus_accepts_the_same_rules() -> None:
+    path = RULES.with_name("prometheusrule.yaml")
+    command = [tool("kubeconform"), "-strict", "-kubernetes-version", KUBERNETES, "-schema-location", SCHEMAS]
+    done = subprocess.run([*command, str(path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert loaded(path)["spec"] == loaded(RULES)
 
 
 def test_alerts_fire_for_their_time_series_only(tmp_path: Path) -> None:

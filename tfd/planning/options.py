@@ -124,11 +124,11 @@ BANDWIDTH: Final = Number(
 LATENCY: Final = Number(
     name="--latency",
     unit="s",
-    help="Seconds of one message.",
+    help="Seconds of one message: half of the round trip that ping shows.",
     expected="seconds of one message",
     example=0.0001,
-    default=0.0001,
-    reason="a message of gRPC takes about this time between two machines of one network",
+    default=0.00025,
+    reason="it is half of 0.5 ms, a usual round trip in a data center",
 )
 OVERLAP: Final = Number(
     name="--overlap",

@@ -21,6 +21,8 @@ Run = tuple[str, str]
 
 _LINES = f"apis/visibility.{KUEUE}/v1beta2"
 _LINE = 1000
+_MANY = 4
+"""More namespaces than this are read with the lists of all namespaces. One process of kubectl reads one page."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,18 @@ def look(places: Sequence[Place], labels: str = "") -> Fleet:
         ClusterError: the cluster did not answer, or a right is missing. Warnings and queues may be missing.
 
     """
+    if len(places) > _MANY:
+        try:
+            return _look([None], labels, frozenset(places))
+        except ClusterError as error:
+            # The user may have no right to list all namespaces.
+            if "(Forbidden)" not in str(error):
+                raise
+    return _look(places, labels, frozenset(places))
+
+
+def _look(places: Sequence[Place], labels: str, asked: frozenset[Place]) -> Fleet:
+    """Return the runs of some namespaces, from the lists of some places; None stands for all namespaces."""
     chosen = ",".join(filter(None, (ALL_RUNS, f"{COMPONENT_LABEL}=record", labels)))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         records, jobs, pods, events = (
@@ -57,7 +71,7 @@ def look(places: Sequence[Place], labels: str = "") -> Fleet:
             )
         )
         warnings, notes = _optional(events, "Warnings")
-        runs, unreadable = _assembled(_all(records), _all(jobs), _all(pods), warnings)
+        runs, unreadable = _assembled(_within(_all(records), asked), _all(jobs), _all(pods), warnings)
         runs, unknown = _with_workloads(pool, places, runs)
         positions, unplaced = _positions(pool, runs)
     return Fleet(runs, positions, [*notes, *unreadable, *unknown, *unplaced])
@@ -65,6 +79,11 @@ def look(places: Sequence[Place], labels: str = "") -> Fleet:
 
 def _all(answers: Iterable[Future[list[Object]]]) -> list[Object]:
     return [item for answer in answers for item in answer.result()]
+
+
+def _within(items: list[Object], asked: frozenset[Place]) -> list[Object]:
+    """Return the objects in some namespaces."""
+    return [item for item in items if None in asked or item["metadata"]["namespace"] in asked]
 
 
 def _optional(answers: Iterable[Future[list[Object]]], what: str) -> tuple[list[Object], list[str]]:

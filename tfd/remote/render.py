@@ -70,6 +70,7 @@ def _facts(known: dict[str, Any]) -> list[tuple[str, str]]:
         if known.get("loss") is not None or known.get("lossIsNotANumber"):
             words.append(f"loss {metric(known.get('loss'))}")
         facts.append(("step", ", ".join(words) + _age(known)))
+    facts += _workers(known)
     if isinstance(saved := known.get("lastCheckpoint"), dict):
         facts.append(("checkpoint", f"step {saved.get('step', '-')}"))
     if known.get("restarts"):
@@ -80,6 +81,19 @@ def _facts(known: dict[str, Any]) -> list[tuple[str, str]]:
     if known.get("exitCode") is not None:
         facts.append(("result", f"exit {known['exitCode']}: {known.get('message') or 'done'}"))
     return facts
+
+
+def _workers(known: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return how many workers take part in an elastic run."""
+    workers = known.get("workers")
+    if not isinstance(workers, dict):
+        return []
+    there, most, least = (finite(workers.get(name)) for name in ("there", "most", "least"))
+    if there is None or most is None or least is None:
+        return []
+    changes = finite(known.get("workerChanges")) or 0
+    suffix = f", {changes:.0f} joined or lost so far" if changes else ""
+    return [("workers", f"{there:.0f} of {most:.0f} (starts with {least:.0f}){suffix}")]
 
 
 def _age(known: dict[str, Any]) -> str:

@@ -83,18 +83,19 @@ def refusals() -> Iterator[None]:
         raise
 
 
-def require_same_spec(spec: Json, all_equal: Callable[[str], bool]) -> None:
+def require_same_spec(spec: Json, all_equal: Callable[[str], bool], *, sizes: bool = True) -> None:
     """Refuse training data whose elements differ between the workers of a run.
 
     Args:
         spec: The `element_spec` on this worker.
         all_equal: Returns whether all workers call it with the same text.
+        sizes: Whether the batches of all workers have the same size.
 
     Raises:
         InvalidData: Another worker has another spec.
 
     """
-    if not all_equal(str(spec)):
+    if not all_equal(str(spec) if sizes else kind_of(spec)):
         _refuse(
             TRAIN,
             f"elements {_shown(spec)} on this worker and other ones on another worker",

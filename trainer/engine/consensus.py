@@ -42,20 +42,22 @@ class Consensus:
         total, squares = self.sum(number, number**2)
         return self._workers * squares == total**2
 
-    def step_decision(self, stop: bool, end: bool, count: int) -> tuple[bool, bool, int]:
+    def step_decision(self, stop: bool, end: bool, change: bool, count: int) -> tuple[bool, bool, bool, int]:
         """Return one decision for all workers.
 
         Args:
             stop: Whether this worker received SIGTERM.
             end: Whether this worker requests early stopping.
+            change: Whether this worker requests another group.
             count: The number of steps that this worker requests for the next segment.
 
         Returns:
-            Whether any worker must stop, whether any worker requests early stopping, and the mean of the counts.
+            Whether any worker must stop, whether any worker requests early stopping, whether any one requests
+            another group, and the mean of the counts.
 
         """
-        stops, ends, counts = self.sum(int(stop), int(end), count)
-        return stops > 0, ends > 0, max(1, counts // self._workers)
+        stops, ends, changes, counts = self.sum(int(stop), int(end), int(change), count)
+        return stops > 0, ends > 0, changes > 0, max(1, counts // self._workers)
 
     def same_checkpoint(self, directory: str, found: CheckpointRef | None, *, decides: bool) -> CheckpointRef | None:
         """Return the checkpoint that all workers restore; None if there is none.

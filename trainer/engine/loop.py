@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from trainer.runtime.config import TrainerConfig
@@ -20,13 +20,13 @@ _SEGMENT_SECONDS: Final = 1.0
 _GROWTH: Final = 8
 _POLL_EVERY: Final = 0.1
 
-StepDecision = Callable[[bool, bool, int], tuple[bool, bool, int]]
-"""Maps (stop requested, end requested, number of steps) of this task to the same three values for all tasks."""
+StepDecision = Callable[[bool, bool, bool, int], tuple[bool, bool, bool, int]]
+"""Maps (stop, end and another group requested, number of steps) of this task to the same values for all tasks."""
 
 
-def alone(stop: bool, end: bool, count: int) -> tuple[bool, bool, int]:
+def alone(stop: bool, end: bool, change: bool, count: int) -> tuple[bool, bool, bool, int]:
     """Return the arguments unchanged, for strategies with one task in the loop."""
-    return stop, end, count
+    return stop, end, change, count
 
 
 def never() -> bool:
@@ -106,6 +106,28 @@ class Preemption(Protocol):
         """Allow the tasks `names` to exit, after the checkpoint is saved."""
 
 
+class Membership(Protocol):
+    """Finds workers that wait to join an elastic run; implemented in `trainer.roles.elastic`."""
+
+    def requested(self) -> bool:
+        """Return whether others wait to join."""
+
+    def change(self, step: int) -> TrainerExit:
+        """Announce the change; return the error that restarts this task after checkpoint `step`."""
+
+
+class Fixed:
+    """The membership of a run whose tasks are always the same ones."""
+
+    def requested(self) -> bool:
+        """Return False."""
+        return False
+
+    def change(self, step: int) -> TrainerExit:
+        """Return the error of a change that another task has requested."""
+        return LostPeer(f"another group was requested; saved checkpoint {step}")
+
+
 @dataclass(slots=True, kw_only=True)
 class Loop:
     """Trains until the last step, early stopping or SIGTERM."""
@@ -120,6 +142,7 @@ class Loop:
     stop_requested: Callable[[], bool]
     end_requested: Callable[[], bool] = never
     preemption: Preemption | None = None
+    membership: Membership = field(default_factory=Fixed)
     decide: StepDecision = alone
     sizer: SegmentSizer
     settle_seconds: float = 3.0
@@ -130,7 +153,7 @@ class Loop:
 
         Raises:
             Stopped: This task received SIGTERM; its last step is saved.
-            LostPeer: Only another task received SIGTERM; the last step is saved.
+            LostPeer: Only another task received SIGTERM, or other workers join; the last step is saved.
             TaskFailed: The numbers of the run are not finite any more.
 
         """
@@ -140,8 +163,10 @@ class Loop:
         while step < settings.steps:
             room = until_boundary(step, settings.steps, settings.checkpoint_every, settings.summary_every)
             room = min(room, self.progress.room(step))
-            stop, end, count = self.decide(self.stop_requested(), self.end_requested(), min(self.sizer.count, room))
-            if (stop or end) and saved != step:
+            stop, end, change, count = self.decide(
+                self.stop_requested(), self.end_requested(), self.membership.requested(), min(self.sizer.count, room)
+            )
+            if (stop or end or change) and saved != step:
                 self.save(step)
             if stop:
                 log.info("received SIGTERM: saved checkpoint %d", step)
@@ -149,6 +174,8 @@ class Loop:
             if end:
                 log.info("early stopping: step %d is the last step", step)
                 break
+            if change:
+                raise self.membership.change(step)
             if self.preemption and (names := self.preemption.leaving()):
                 if saved != step:
                     self.save(step)

@@ -39,7 +39,7 @@ def pipeline_function(
     def build_pipeline(context: tf.distribute.InputContext) -> tf.data.Dataset:
         pipelines, pipeline = context.num_input_pipelines, context.input_pipeline_id
         part = DataContext(
-            batch_size=settings.batch_size // replicas,
+            batch_size=replica_batch(settings.batch_size, replicas, pipelines, pipeline),
             pipelines=pipelines,
             pipeline=pipeline,
             seed=None if seed is None else seed + pipeline,
@@ -57,6 +57,16 @@ def pipeline_function(
     unconverted: Callable[[tf.distribute.InputContext], tf.data.Dataset]
     unconverted = tf.autograph.experimental.do_not_convert(build_pipeline)
     return unconverted
+
+
+def replica_batch(batch_size: int, replicas: int, pipelines: int, pipeline: int) -> int:
+    """Return the examples per step of each replica of one input pipeline.
+
+    If `batch_size` is not a multiple of the replicas, the first pipelines have one more example per replica. The shares
+    are exact, because the loss of a replica is its sum divided by the batch size of all.
+    """
+    share, rest = divmod(batch_size, replicas)
+    return share + (pipeline * (replicas // pipelines) < rest) if rest else share
 
 
 def _from(start: int, task: Task, part: DataContext, seed: int, *, after: int) -> Dataset:

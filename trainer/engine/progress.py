@@ -205,9 +205,15 @@ class Progress:
         share = self._input_wait.share()
         return share if share is None else round(share, 3)
 
+    def _workers_there(self) -> int | None:
+        """Return the number of workers that take part in an elastic run, and None in another run."""
+        workers = self._status["workers"] if self._status else None
+        return int(workers["there"]) if workers else None
+
     def _write_summary(self, step: int) -> None:
         if not self._writer:
             return
+        there = self._workers_there()
         with _storage_may_fail(), self._writer.as_default(step=step):
             if self._loss is not None:
                 tf.summary.scalar("loss", self._loss)
@@ -218,7 +224,9 @@ class Progress:
                 tf.summary.scalar("step_time", 1 / rate, description="seconds")
                 examples = rate * self._settings.batch_size
                 tf.summary.scalar("examples_per_second", examples)
-                tf.summary.scalar("examples_per_second_per_task", examples / self._tasks)
+                tf.summary.scalar("examples_per_second_per_task", examples / (there or self._tasks))
+            if there is not None:
+                tf.summary.scalar("workers", there)
             if (share := self._input_wait_share()) is not None:
                 tf.summary.scalar("input_wait", share, description="share of the time that steps wait for data")
             self._writer.flush()

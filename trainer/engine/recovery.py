@@ -1,15 +1,17 @@
-"""The workers of a ParameterServer run, each of which is lost and returns by itself.
+"""The workers of a ParameterServer run, each of which comes, is lost and returns by itself.
 
 TensorFlow's coordinator has one handler for all workers. It updates the cluster only when all lost workers are back,
 so the first one to return would be idle until the last one is. Here each worker has a handler of its own, and an update
-names only the workers that answer. This module holds all that TensorFlow has no public name for.
+names only the workers that answer. A worker that is absent at the start counts as lost. This module holds all that
+TensorFlow has no public name for.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -20,25 +22,52 @@ from tensorflow.python.eager import context
 from trainer.peers.probe import SILENT, Probe, probe
 from trainer.runtime.errors import summary
 from trainer.runtime.logs import log
-from trainer.runtime.types import Cluster, Coordinator, ServerDef, Strategy
+from trainer.runtime.types import Cluster, Coordinator, Partitioner, Resolver, ServerDef, Strategy
 
 _LOOK_EVERY: Final = 0.5
 _ANSWER_SECONDS: Final = 2.5
 _HUNG_UP: Final = "hung up"
+_CONNECT_RETRIES: Final = 50
+"""TensorFlow's own number of attempts to connect, in which a worker may be preempted."""
 
 
-def coordinator(strategy: Strategy, addresses: Sequence[str]) -> Coordinator:
-    """Return the coordinator of `strategy`, whose workers return one by one.
+class IncompleteStrategy(tf.distribute.ParameterServerStrategy):  # type: ignore[misc]
+    """A ParameterServerStrategy that starts without some workers, for which TensorFlow itself would wait."""
+
+    def __init__(self, resolver: Resolver, partitioner: Partitioner, absent: Collection[int]) -> None:
+        """Connect to all servers of `resolver` but the workers with the indexes `absent`."""
+        self._absent = set(absent)
+        super().__init__(resolver, variable_partitioner=partitioner)
+
+    def _connect_to_cluster(self, coordinator_name: str) -> None:
+        """Do what TensorFlow's method does, for the servers that are there."""
+        jobs = {role: dict(enumerate(tasks)) for role, tasks in self._cluster_resolver.cluster_spec().as_dict().items()}
+        self._num_workers, self._num_ps = len(jobs["worker"]), len(jobs["ps"])
+        filters = tf.config.experimental.ClusterDeviceFilters()
+        for role, other in (("worker", "ps"), ("ps", "worker")):
+            for index in jobs[role]:
+                filters.set_device_filters(role, index, [f"/job:{other}", f"/job:{coordinator_name}"])
+        jobs["worker"] = {index: each for index, each in jobs["worker"].items() if index not in self._absent}
+        os.environ["TF_ENABLE_EAGER_CLIENT_STREAMING_ENQUEUE"] = "False"
+        os.environ["TF_PS_DISABLE_ASYNC_EXECUTOR_GLOBALLY"] = "True"
+        tf.config.experimental_connect_to_cluster(
+            tf.train.ClusterSpec(jobs),
+            job_name=coordinator_name,
+            protocol=self._cluster_resolver.rpc_layer,
+            cluster_device_filters=filters,
+        )
+        context.set_server_def_retries(_CONNECT_RETRIES)
+        context.ensure_initialized()
+
+
+def coordinator(strategy: Strategy, members: Members) -> Coordinator:
+    """Return the coordinator of `strategy`, a ParameterServerStrategy whose workers come and return one by one.
 
     Call this before anything is scheduled.
-
-    Args:
-        strategy: A ParameterServerStrategy.
-        addresses: The address (host:port) of each worker.
-
     """
     made = tf.distribute.coordinator.ClusterCoordinator(strategy)
-    recover_separately(made._cluster, Members(context.get_server_def(), addresses))
+    members.server_def = context.get_server_def()
+    recover_separately(made._cluster, members)
     return made
 
 
@@ -47,6 +76,11 @@ def recover_separately(cluster: Cluster, members: Members) -> None:
     cluster.failure_handler.stop()
     for worker in cluster.workers:
         worker.failure_handler = WorkerRecovery(cluster, members, worker.worker_index)
+        if worker.worker_index in members.lost:
+            # Its first step fails as that of a lost worker does, and TensorFlow creates its data when it joins.
+            worker._is_dead_with_error = tf.errors.UnavailableError(
+                None, None, f"{worker.device_name} is not there yet"
+            )
 
 
 class Members:
@@ -54,33 +88,40 @@ class Members:
 
     def __init__(
         self,
-        server_def: ServerDef,
         addresses: Sequence[str],
         *,
+        absent: Collection[int] = (),
+        changed: Callable[[int, int], None] = lambda there, changes: None,
         update: Callable[[ServerDef], None] = lambda server_def: context.context().update_server_def(server_def),
         probe: Probe = lambda address: probe(address, _ANSWER_SECONDS, _HUNG_UP),
     ) -> None:
-        """Begin with all workers of `server_def`.
+        """Begin with the workers that are connected.
 
         Args:
-            server_def: TensorFlow's definition of the cluster.
             addresses: The address (host:port) of each worker.
+            absent: The indexes of the workers that are not there yet.
+            changed: Called with the number of workers that take part, and the number of those that joined or were lost.
             update: Connects this process to the workers of a new definition. It blocks until all answer.
             probe: Returns why an address does not answer, None if it does.
 
         """
-        self.server_def = server_def
+        self.server_def: ServerDef = None
+        """TensorFlow's definition of the cluster, which `coordinator` sets."""
         self._addresses = list(addresses)
-        self._update, self._probe = update, probe
-        self._connected = set(range(len(addresses)))
-        self._lost: set[int] = set()
+        self._changed, self._update, self._probe = changed, update, probe
+        self._connected = set(range(len(addresses))) - set(absent)
+        self.lost: set[int] = set(absent)
+        """The indexes of the workers that are absent or lost."""
         self._back: set[int] = set()
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(max_workers=min(32, max(1, len(addresses))))
 
     def lose(self, index: int) -> None:
         """Record that worker `index` is lost."""
-        self._lost.add(index)
+        if index in self.lost:
+            return
+        self.lost.add(index)
+        self._changed(self.there, 1)
         log.info("worker-%d is lost: %s", index, self._count())
 
     def answers(self, index: int) -> bool:
@@ -96,7 +137,7 @@ class Members:
         """
         self._back.add(index)
         with self._lock:
-            if index not in self._lost:  # the thread of another worker has taken this one in with its own
+            if index not in self.lost:  # the thread of another worker has taken this one in with its own
                 return True
             joining = self._back | {index}
             there = self._there(self._connected | joining)
@@ -107,7 +148,8 @@ class Members:
             started = time.monotonic()
             self._update(self._definition(there))
             self._connected = there
-            self._lost -= joining
+            self.lost -= joining
+            self._changed(self.there, len(joining))
             names = ", ".join(f"worker-{each}" for each in sorted(joining))
             log.info("%s joined: %s (%.2f s)", names, self._count(), time.monotonic() - started)
             return True
@@ -132,8 +174,13 @@ class Members:
                 job.tasks.update({index: self._addresses[index] for index in sorted(workers)})
         return changed
 
+    @property
+    def there(self) -> int:
+        """The number of workers that take part."""
+        return len(self._addresses) - len(self.lost)
+
     def _count(self) -> str:
-        return f"{len(self._addresses) - len(self._lost)} of {len(self._addresses)} workers"
+        return f"{self.there} of {len(self._addresses)} workers"
 
 
 class _Condition(threading.Condition):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -30,11 +30,17 @@ class TrainState:
     """What Keras' random operations without a seed draw from."""
 
 
-def build(task: Task, strategy: Strategy, settings: TrainerConfig) -> TrainState:
+def build(task: Task, strategy: Strategy, settings: TrainerConfig, *, shares: int | None = None) -> TrainState:
     """Build the model, the optimizer and the step counter under `strategy`.
 
+    Args:
+        task: The user's task.
+        strategy: The strategy of the run.
+        settings: The settings of the trainer.
+        shares: The batch size must be a multiple of this number; None: the number of replicas.
+
     Raises:
-        ConfigError: The batch size is not a multiple of the replicas, or a setting does not fit the strategy or model.
+        ConfigError: The batch size is not such a multiple, or a setting does not fit the strategy or model.
         InvalidTask: The model is not built.
 
     """
@@ -46,14 +52,7 @@ def build(task: Task, strategy: Strategy, settings: TrainerConfig) -> TrainState
             expected="false for ParameterServer",
             fix="Set trainer.jitCompile: false or strategy: MultiWorkerMirrored",
         )
-    replicas = strategy.num_replicas_in_sync
-    if settings.batch_size % replicas:
-        raise ConfigError(
-            "trainer.batchSize",
-            got=settings.batch_size,
-            expected=f"a multiple of the {replicas} replicas",
-            fix=f"Set trainer.batchSize: {max(1, settings.batch_size // replicas) * replicas}",
-        )
+    _require_shares(settings.batch_size, strategy.num_replicas_in_sync, shares)
     with strategy.scope():
         model = require_built(task.model())
         optimizer = gradients.scaled(task.optimizer(), settings.precision)
@@ -67,6 +66,27 @@ def build(task: Task, strategy: Strategy, settings: TrainerConfig) -> TrainState
         )
         unseeded = replicated.Generator(settings.seed)
     return TrainState(model=model, optimizer=optimizer, step=step, unseeded=unseeded)
+
+
+def _require_shares(batch_size: int, replicas: int, shares: int | None) -> None:
+    """Refuse a batch size that the replicas cannot share.
+
+    Raises:
+        ConfigError: It is not a multiple of `shares`, or too small.
+
+    """
+    unit = shares or replicas
+    if batch_size % unit == 0 and batch_size >= replicas:
+        return
+    least = -(-replicas // unit) * unit
+    raise ConfigError(
+        "trainer.batchSize",
+        got=batch_size,
+        expected=f"a multiple of the {unit} replicas"
+        if shares is None
+        else f"at least {replicas} and a multiple of the {unit} replicas of a worker",
+        fix=f"Set trainer.batchSize: {max(least, batch_size // unit * unit)}",
+    )
 
 
 def require_built(model: Model) -> Model:
@@ -257,11 +277,11 @@ class ParameterServerStepRunner:
         state: TrainState,
         step: Callable[[Tensor], Tensor],
         pipeline: Callable[[tf.distribute.InputContext], tf.data.Dataset],
-        workers: Sequence[str],
+        workers: recovery.Members,
     ) -> None:
         self._state = state
         self._coordinator = recovery.coordinator(strategy, workers)
-        self._workers = len(workers)
+        self._workers = workers
         self._times = _Times()
         self._iterator = iter(
             self._coordinator.create_per_worker_dataset(lambda: strategy.distribute_datasets_from_function(pipeline))
@@ -297,7 +317,7 @@ class ParameterServerStepRunner:
         self._totals_before = totals
         self._step = int(self._state.step.numpy())
         done, self._lost = self._step - before, round(lost)
-        self._times.add(waited, (time.monotonic() - start) * self._workers)
+        self._times.add(waited, (time.monotonic() - start) * max(1, self._workers.there))
         if not done:
             return None
         return float(loss) / (done - self._lost) if self._lost < done else math.nan

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import tensorflow as tf
 
 from trainer import embedding
+from trainer.engine import recovery
 from trainer.runtime.config import STRATEGIES
 from trainer.runtime.errors import ConfigError, one_of
 from trainer.runtime.logs import log
@@ -27,10 +30,14 @@ def mirrored_cpus(replicas: int) -> Strategy:
     return tf.distribute.MirroredStrategy([f"/cpu:{index}" for index in range(replicas)])
 
 
-def make(name: str) -> Strategy:
+def make(name: str, *, absent: Collection[int] = ()) -> Strategy:
     """Return the strategy with the name `name`: OneDevice, Mirrored, MultiWorkerMirrored or ParameterServer.
 
     MultiWorkerMirrored and ParameterServer read TF_CONFIG and block until every task in it answers.
+
+    Args:
+        name: The name of the strategy.
+        absent: The indexes of the workers that ParameterServer starts without.
 
     Raises:
         ConfigError: No strategy has this name.
@@ -51,6 +58,8 @@ def make(name: str) -> Strategy:
         case "ParameterServer":
             cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver()
             cut = embedding.partitioner(servers=cluster.cluster_spec().num_tasks("ps"))
+            if absent:
+                return recovery.IncompleteStrategy(cluster, cut, absent)
             return tf.distribute.ParameterServerStrategy(cluster, variable_partitioner=cut)
         case _:
             raise ConfigError("strategy", got=name, expected=one_of(STRATEGIES), fix="Set strategy to one of them")

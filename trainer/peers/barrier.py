@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -40,7 +40,7 @@ def describe(missing: Mapping[str, str]) -> str:
 
 
 class Barrier:
-    """Waits until each of a set of tasks has answered once."""
+    """Waits until each of a set of tasks has answered once, or all but some that are optional."""
 
     def __init__(
         self,
@@ -48,6 +48,8 @@ class Barrier:
         *,
         timeout: float,
         waited: float = 0.0,
+        optional: Collection[str] = (),
+        spare: int = 0,
         probe: Probe = probe,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -57,11 +59,14 @@ class Barrier:
             tasks: Task name -> address (host:port).
             timeout: Seconds after which the barrier gives up.
             waited: Seconds that this task waited before an in-place restart. They count toward the timeout.
+            optional: Names of tasks of which some may be missing.
+            spare: The number of optional tasks that may be missing.
             probe: Returns why an address does not answer, None if it does.
             clock: Returns a time in seconds.
 
         """
         self._tasks = dict(tasks)
+        self._optional, self._spare = set(optional), spare
         self._missing = dict.fromkeys(tasks, "not probed yet")
         self._timeout = timeout
         self._probe = probe
@@ -75,7 +80,7 @@ class Barrier:
         return dict(self._missing)
 
     def check(self) -> bool:
-        """Probe each missing task once; return whether every task has answered.
+        """Probe each missing task once; return whether enough tasks have answered.
 
         Also log the missing tasks after `FIRST_REPORT_AFTER` seconds, and then every `REPORT_EVERY` seconds.
 
@@ -88,7 +93,7 @@ class Barrier:
             with ThreadPoolExecutor(max_workers=min(32, len(names))) as pool:
                 reasons = pool.map(self._probe, [self._tasks[name] for name in names])
                 self._missing = {n: r for n, r in zip(names, reasons, strict=True) if r is not None}
-        if not self._missing:
+        if not self._missing.keys() - self._optional and len(self._missing) <= self._spare:
             return True
         waited = self._clock() - self._start
         if waited >= self._timeout:
@@ -103,7 +108,7 @@ class Barrier:
         return False
 
     def wait(self, sleep: Callable[[float], object] = time.sleep) -> None:
-        """Return when every task has answered.
+        """Return when enough tasks have answered.
 
         Raises:
             GaveUp: the timeout has passed.
@@ -114,7 +119,7 @@ class Barrier:
 
 
 def wait_for_all(barrier: Barrier, address: str | None, sleep: Callable[[float], object]) -> None:
-    """Return when every task of `barrier` has answered.
+    """Return when enough tasks of `barrier` have answered.
 
     Args:
         barrier: The tasks to wait for.
@@ -132,7 +137,7 @@ def wait_for_all(barrier: Barrier, address: str | None, sleep: Callable[[float],
         presence.close()
 
 
-def _listen(port: int) -> socket.socket:
+def listen(port: int) -> socket.socket:
     """Return a socket that accepts connections at `port`, over IPv6 and IPv4 if the kernel has both."""
     dual = socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if dual else socket.AF_INET
@@ -151,7 +156,7 @@ class ReadinessListener:
         if address is None:
             return
         try:
-            self._socket = _listen(tf_config.split(address)[1])
+            self._socket = listen(tf_config.split(address)[1])
         except OSError as error:
             log.info("cannot listen on %s while waiting (%s)", address, error)
             return

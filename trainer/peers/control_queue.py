@@ -23,6 +23,7 @@ _QUEUE: Final = "trainer_run_state"
 LEAVING: Final = "trainer_leaving"
 """Name of the queue in which a server announces that it received SIGTERM."""
 _RETRY_EVERY: Final = 0.5
+_ANSWER_SECONDS: Final = 3.0
 _CALL_TIMEOUT_MS: Final = 5000
 
 
@@ -57,6 +58,15 @@ class ControlQueue:
         self._session.run(self._put, {self._value: code})
 
 
+def _delivered(code: int, role: str, index: int, address: str) -> bool:
+    """Send `code` to a server; return whether the server has it."""
+    try:
+        ControlQueue(f"grpc://{address}", role, index).put(code)
+    except tf.errors.OpError:
+        return False
+    return True
+
+
 def broadcast_exit(code: int, tasks: Mapping[str, str], linger: float) -> None:
     """Send the exit code `code` to the servers `tasks` (name -> address).
 
@@ -68,16 +78,14 @@ def broadcast_exit(code: int, tasks: Mapping[str, str], linger: float) -> None:
     def send(name: str, address: str) -> None:
         role, _, index = name.rpartition("-")
         while True:
-            try:
-                ControlQueue(f"grpc://{address}", role, int(index)).put(code)
-            except tf.errors.OpError:
-                # An unreachable server finds the DONE marker when it starts again. A failure leaves no such marker.
-                if time.monotonic() >= until or (code == DONE and probe(address) is not None):
-                    return
-                time.sleep(_RETRY_EVERY)
-            else:
+            reachable = probe(address, _ANSWER_SECONDS, "hung up") is None  # gRPC alone would wait for an absent server
+            if reachable and _delivered(code, role, int(index), address):
                 pending.discard(name)
                 return
+            # An unreachable server finds the DONE marker when it starts again. A failure leaves no such marker.
+            if time.monotonic() >= until or (code == DONE and not reachable):
+                return
+            time.sleep(_RETRY_EVERY)
 
     threads = [threading.Thread(target=send, args=item, daemon=True) for item in tasks.items()]
     for thread in threads:

@@ -21,10 +21,12 @@ from typing import Final, Protocol
 import tensorflow as tf
 
 from trainer.peers.control_queue import LEAVING, ControlQueue
+from trainer.peers.probe import Probe, probe
 from trainer.runtime.exit_codes import STOPPED
 from trainer.runtime.logs import log
 
 _LOOK_EVERY: Final = 1.0
+_ANSWER_SECONDS: Final = 1.0
 SETTLE_SECONDS: Final = 3.0
 """Seconds within which SIGTERM reaches all tasks when a whole run is stopped."""
 
@@ -50,6 +52,7 @@ class PreemptionHandler:
         stop_requested: Callable[[], bool],
         leaving: Callable[[str, str], Queue] | None = None,
         mailbox: Callable[[str, str], Queue] | None = None,
+        probe: Probe = lambda address: probe(address, _ANSWER_SECONDS, "hung up"),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Create a handler that polls nothing yet.
@@ -60,6 +63,7 @@ class PreemptionHandler:
             stop_requested: Returns whether this task itself received SIGTERM. Then no server exits early.
             leaving: Opens the queue in which a server (name, address) announces its exit.
             mailbox: Opens the queue in which a server (name, address) receives its exit code.
+            probe: Returns why an address does not answer, None if it does.
             clock: Returns a time in seconds.
 
         """
@@ -67,7 +71,7 @@ class PreemptionHandler:
         self._stop_requested = stop_requested
         self._leaving = leaving or (lambda name, address: _open(name, address, LEAVING))
         self._mailbox = mailbox or _open
-        self._clock = clock
+        self._probe, self._clock = probe, clock
         self._queues: dict[str, Queue] = {}
         self._since: dict[str, float] = {}
         self._released: set[str] = set()
@@ -120,6 +124,10 @@ class PreemptionHandler:
 
     def _is_leaving(self, task: tuple[str, str]) -> bool:
         name, address = task
+        if self._probe(address) is not None:
+            # gRPC would wait longer and longer between its attempts, also for the update that admits the server.
+            self._queues.pop(name, None)
+            return False
         try:
             if name not in self._queues:
                 self._queues[name] = self._leaving(name, address)

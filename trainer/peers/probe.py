@@ -14,7 +14,7 @@ from trainer.runtime import tf_config
 ANSWER_SECONDS: Final = 3.0
 SILENT: Final = "no answer"
 # The HTTP/2 connection preface, followed by an empty SETTINGS frame.
-_HTTP2_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+HTTP2_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 
 probing: set[int] = set()
 """Local ports of the open connections of `probe`."""
@@ -39,7 +39,7 @@ def probe(address: str, timeout: float = ANSWER_SECONDS, hung_up: str | None = N
             own = connection.getsockname()[1]
             probing.add(own)
             try:
-                connection.sendall(_HTTP2_PREFACE)
+                connection.sendall(HTTP2_PREFACE)
                 return None if connection.recv(1) else hung_up
             finally:
                 probing.discard(own)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from trainer.peers.beacon import Beacon
+from trainer.peers.rendezvous import Decision
 from trainer.roles.restart import InPlaceRestartState
 from trainer.runtime.config import RunRecord, RuntimeEnv
 from trainer.runtime.errors import LostLease
@@ -18,6 +21,19 @@ from trainer.storage.status import Status
 
 SERVER_ROLES = ("ps", "worker")
 _GRACE_RESERVE = 2.0
+_SAFE_SHARE = 0.6
+"""The share of the lease timeout after which a leader that cannot renew its lease stops."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """The workers of an elastic run that train together."""
+
+    whole: Cluster
+    """The cluster with all workers of the run, and the number of this worker in it."""
+    decision: Decision
+    tf_config: str
+    """TF_CONFIG of the whole cluster, for the next restart."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,12 +54,18 @@ class Context:
     """None until `claim`, and in tasks that do not write the run directory."""
     lease: Lease | None = None
     """The lease of the run directory, which keeps a second chief out; None where `status` is None."""
+    beacon: Beacon | None = None
+    """The port of a worker of an elastic run until it is in a group."""
+    group: Group | None = None
+    """The group of an elastic run, which `cluster` then describes; None before, and in other runs."""
     waiting: bool = False
     """Whether this task waits for its peers; an in-place restart is not counted during that time."""
     directory: str = "."
     """The working directory in which this process started."""
     connected: float = 0.0
     """The value of `time.monotonic` at which the strategy was ready, and the trial was done."""
+    absent: set[int] = field(default_factory=set)
+    """The indexes of the workers of an elastic run that were missing at its start."""
     replicas: int | None = None
     """The number of replicas in sync; None until the strategy is ready."""
     startup: dict[str, float | None] = field(
@@ -55,6 +77,13 @@ class Context:
     def parameter_server(self) -> bool:
         """Whether the run's strategy is ParameterServer."""
         return self.record.strategy == "ParameterServer"
+
+    @property
+    def min_workers(self) -> int:
+        """The number of workers without which the chief does not start: all of them, unless the run is elastic."""
+        most = len(self.cluster.tasks.get("worker", ()))
+        elastic = self.env.min_workers and self.parameter_server and not self.script
+        return min(most, self.env.min_workers) if elastic else most
 
     @property
     def is_server(self) -> bool:
@@ -72,6 +101,16 @@ class Context:
         return self.cluster.is_chief
 
     @property
+    def elastic(self) -> bool:
+        """Whether the workers train with those that are there (`trainer.roles.elastic`)."""
+        return self.env.min_workers > 0 and self.record.strategy == "MultiWorkerMirrored" and not self.script
+
+    @property
+    def name(self) -> str:
+        """The name of this task in the whole cluster, such as `worker-1`."""
+        return (self.group.whole if self.group else self.cluster).name
+
+    @property
     def hold_seconds(self) -> float:
         """Seconds that the loop may take to save a checkpoint after SIGTERM."""
         return max(1.0, self.env.grace_period - _GRACE_RESERVE)
@@ -84,6 +123,7 @@ class Context:
 
         Raises:
             ConfigError: The run directory is not writable, contains another run, or another chief is active in it.
+            LostLease: Another group of an elastic run has formed.
 
         """
         if not self.writes:
@@ -91,12 +131,17 @@ class Context:
         with self.run_dir.must_be_writable():
             self.run_dir.claim()
             self.restarts = replace(self.restarts, token=self.restarts.token or new_token())
-            lease = Lease(
+            lease = self.lease or Lease(
                 path=self.run_dir.at("lease.json"), token=self.restarts.token, stale_after=self.env.lease_timeout
             )
-            lease.take()
+            if self.lease:  # the leader of an elastic run took it before its decision
+                lease.check()
+                lease.renew()
+            else:
+                lease.take()
             self.lease = lease
-            lease.start(on_lost)
+            # Another group may take the lease of an elastic run, so a leader without storage must stop before.
+            lease.start(on_lost, limit=self.env.lease_timeout * _SAFE_SHARE if self.elastic else math.inf)
             files.make_directory(self.run_dir.checkpoints)
         # The number of steps of a custom script is unknown.
         self.status = Status(self.run_dir, None if self.script else self.record.trainer.steps)
@@ -114,6 +159,15 @@ class Context:
         self.replicas = replicas
         if self.status:
             self.status.update(replicas=replicas)
+
+    def note_workers(self, there: int, changes: int = 0) -> None:
+        """Record in status.json how many workers of an elastic run take part, and that `changes` came or were lost."""
+        if self.status and self.env.min_workers:
+            most = len(self.cluster.tasks.get("worker", ()))
+            self.status.note(
+                workers={"there": there, "least": self.min_workers, "most": most},
+                workerChanges=self.status["workerChanges"] + changes,
+            )
 
     @property
     def replica_batch_size(self) -> int:

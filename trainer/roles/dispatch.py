@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from trainer.roles import restart
+from trainer.roles import elastic, restart
 from trainer.roles.context import Context
 from trainer.roles.shutdown import finish
 from trainer.runtime import config, tf_config
@@ -51,6 +51,7 @@ def read_context(script: Sequence[str], env: Mapping[str, str], stop: StopSignal
     this = tf_config.parse(env.get("TF_CONFIG"))
     runtime_env, record = config.load_runtime_env(env), config.load_record(env)
     _check_role(this, record.strategy)
+    _check_min_workers(this, runtime_env.min_workers)
     return Context(
         cluster=this,
         env=runtime_env,
@@ -76,6 +77,17 @@ def _check_role(this: tf_config.Cluster, strategy: str) -> None:
             )
 
 
+def _check_min_workers(this: tf_config.Cluster, least: int) -> None:
+    most = len(this.tasks.get("worker", ()))
+    if most < least:
+        raise ConfigError(
+            "TRAINER_MIN_WORKERS",
+            got=least,
+            expected=f"at most {most}, the number of workers",
+            fix=f"Set TRAINER_MIN_WORKERS={most}",
+        )
+
+
 def play(context: Context) -> str:
     """Run the role of this process; return the exit message of a successful end.
 
@@ -86,6 +98,7 @@ def play(context: Context) -> str:
     if context.run_dir.done() is not None:
         return f"{context.record.run} was done already, see {context.run_dir.at('DONE')}"
     context.run_dir.check()
+    elastic.announce(context)
     if context.env.gpus or not context.script:  # a custom script may configure TensorFlow before the import
         _import_tensorflow(context)
     if context.is_server:

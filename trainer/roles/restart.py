@@ -37,6 +37,9 @@ class InPlaceRestartState:
     token: str = ""
     """The token with which this task holds the lease of the run directory."""
 
+    group: str = ""
+    """The processes of the last group of an elastic run; the restarts of another group do not count."""
+
     @property
     def pause(self) -> float:
         """Seconds to wait before this restart; the number doubles with each restart, up to 10."""
@@ -54,11 +57,17 @@ class InPlaceRestartState:
         count = 1 if checkpoint > self.checkpoint else self.count + 1
         if count > limit:
             return None
-        return InPlaceRestartState(count=count, checkpoint=max(checkpoint, self.checkpoint), token=self.token)
+        return InPlaceRestartState(
+            count=count, checkpoint=max(checkpoint, self.checkpoint), token=self.token, group=self.group
+        )
 
     def while_waiting(self, now: float) -> InPlaceRestartState:
         """Return the state for a restart before all peers are ready, which is not counted; `now` is Unix time."""
         return replace(self, waiting_since=self.waiting_since or now)
+
+    def after_change(self) -> InPlaceRestartState:
+        """Return the state for a restart with another group, which is not counted."""
+        return replace(self, waiting_since=0.0)
 
     @property
     def waited(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -43,9 +44,9 @@ def finish(context: Context, error: BaseException | None, words: str = "") -> No
             show(cause)
         _notify_workers(context, message)
     if isinstance(error, errors.LostLease):
-        leave(code, message)  # another chief owns the run directory now
+        _leave_run_directory(context, code, message)
     if code == exit_codes.RETRYABLE:
-        _restart_in_place(context, message)
+        _restart_in_place(context, message, counted=not isinstance(error, errors.GroupChange | errors.LostLease))
     if context.status:
         context.status.stop_heartbeat()
         context.status.update(state=_STATES.get(code, "failed"), exitCode=code, message=message)
@@ -56,6 +57,17 @@ def finish(context: Context, error: BaseException | None, words: str = "") -> No
     if context.parameter_server and context.cluster.role == "chief" and code != exit_codes.RETRYABLE:
         _notify_servers(context, code)
     leave(code, message)
+
+
+def _leave_run_directory(context: Context, code: int, message: str) -> None:
+    """Exit with `code`, because another chief owns the run directory now; a worker of an elastic run joins that one."""
+    if not context.elastic:
+        leave(code, message)
+    if context.status:
+        context.status.stop_heartbeat()
+    if context.lease:
+        context.lease.pause()
+    context.status = context.lease = None
 
 
 def _notify_servers(context: Context, code: int) -> None:
@@ -78,7 +90,7 @@ def _notify_workers(context: Context, message: str) -> None:
     try:
         from tensorflow.python.eager import context as eager
 
-        text = f"{errors.TASK_FAILED_MARK}: {context.cluster.name}: {message}"
+        text = f"{errors.TASK_FAILED_MARK}: {context.name}: {message}"
         eager.context().report_error_to_cluster(1, text)
         time.sleep(1.0)
     except Exception as error:  # noqa: BLE001, RUF100 - a private function, whose failure only costs restarts
@@ -97,25 +109,39 @@ def _newest_step(context: Context) -> int:
     return found.step if found else -1
 
 
-def _restart_in_place(context: Context, message: str) -> None:
-    """Restart in place, unless the limit of in-place restarts is reached."""
+def _restart_in_place(context: Context, message: str, *, counted: bool) -> None:
+    """Restart in place, unless the limit of in-place restarts is reached.
+
+    Args:
+        context: The task that restarts.
+        message: The reason.
+        counted: Whether the restart counts toward the limit.
+
+    """
     if context.is_server or context.is_evaluator or context.stop.is_set():
         return
     limit = context.env.max_in_place_restarts
     if context.waiting:
         state: restart.InPlaceRestartState | None = context.restarts.while_waiting(time.time())
+    elif not counted:
+        state = context.restarts.after_change()
     else:
         state = context.restarts.after_lost_peer(checkpoint=_newest_step(context), limit=limit)
     if state is None:
         log.info("no in-place restarts left: %d in a row without a new checkpoint", limit)
         return
-    log.info("in-place restart %d of %d: %s", state.count, limit, message)
+    if counted:
+        log.info("in-place restart %d of %d: %s", state.count, limit, message)
+    else:
+        log.info("in-place restart with another group: %s", message)
     if context.status:
         state_name = "starting" if context.waiting else "running"
         context.status.stop_heartbeat()
         context.status.update(state=state_name, message=f"in-place restart: {message}")
-    context.stop.wait(state.pause)
+    context.stop.wait(state.pause if counted else 0)
     if not context.stop.is_set():
         if context.lease:
             context.lease.pause()
+        if context.group:
+            os.environ["TF_CONFIG"] = context.group.tf_config
         restart.restart(state, context.directory)

@@ -32,6 +32,7 @@ def report(context: Context, token: str) -> None:
         context.status = Status(context.run_dir, None if context.script else context.record.trainer.steps)
         path, stale_after = context.run_dir.at("lease.json"), context.env.lease_timeout
         context.lease = Lease(path=path, token=token, stale_after=stale_after)
+    context.stop.set()  # this process must not restart as the task
     finish(context, blocked(context))
 
 
@@ -40,7 +41,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = json.loads(sys.argv[1])
     context = dispatch.read_context(sys.argv[2:], os.environ, StopSignal())
-    logs.configure(context.cluster.name, load_log_format(os.environ))
+    logs.configure(settings["name"], load_log_format(os.environ))
     if not select.select([_STDIN], [], [], settings["seconds"])[0]:
         report(context, settings["token"])
 

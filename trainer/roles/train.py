@@ -13,13 +13,13 @@ from typing import Final
 import keras
 import tensorflow as tf
 
-from trainer.engine import averages, batches, export, replicated, trial
+from trainer.engine import averages, batches, export, recovery, replicated, trial
 from trainer.engine import strategy as strategies
 from trainer.engine.consensus import Consensus
 from trainer.engine.early_stopping import EarlyStop
 from trainer.engine.evaluation import EvalSummaryWriter, Evaluation, held_out
 from trainer.engine.finite import FiniteCheck, Guard, scale_of
-from trainer.engine.loop import Loop, SegmentSizer, StepDecision, StepRunner, alone, never
+from trainer.engine.loop import Fixed, Loop, SegmentSizer, StepDecision, StepRunner, alone, never
 from trainer.engine.pipelines import pipeline_function
 from trainer.engine.progress import Progress
 from trainer.engine.steps import (
@@ -33,7 +33,7 @@ from trainer.engine.steps import (
 from trainer.peers.health import ServerHealthMonitor
 from trainer.peers.preemption import PreemptionHandler
 from trainer.peers.watchdog import Watchdog, WatchdogConfig
-from trainer.roles import checkpointing, rendezvous
+from trainer.roles import checkpointing, elastic, rendezvous
 from trainer.roles.context import Context
 from trainer.roles.shutdown import finish
 from trainer.roles.start_limit import start_limit
@@ -67,6 +67,8 @@ def run(context: Context) -> str:
         TrainerExit: The task ended with an exit code other than 0.
 
     """
+    if context.elastic and not elastic.join(context):
+        return f"{context.record.run} was done already, see {context.run_dir.at('DONE')}"
     context.claim(on_lost=lambda error: finish(context, error))
     _serve_metrics(context)
     last = checkpoints.newest_complete(context.run_dir.checkpoints)
@@ -182,13 +184,16 @@ def connect(context: Context) -> Strategy:
     name = context.record.strategy
     context.set_waiting(True, "waiting for the other tasks")
     if name in DISTRIBUTED:
-        rendezvous.wait_for_peers(context)
+        if not context.group:  # its decision replaces the barrier
+            context.absent = rendezvous.wait_for_peers(context)
         with start_limit(context):
-            strategy = strategies.make(name)
+            strategy = strategies.make(name, absent=context.absent)
     else:
         strategies.split_cpu(context.env.logical_cpus)
         strategy = strategies.make(name)
     context.stop.take_over()
+    if context.group and context.lease:
+        context.lease.check()  # TensorFlow blocked its renewal, so another group may have formed
     context.set_waiting(False)
     context.connected = time.monotonic()
     replicas = strategy.num_replicas_in_sync
@@ -199,7 +204,9 @@ def connect(context: Context) -> Strategy:
 
 def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
     settings = context.record.trainer
-    state = build(task, strategy, settings)
+    workers = len(context.cluster.tasks.get("worker", ()))
+    shares = strategy.num_replicas_in_sync // workers if context.group else None
+    state = build(task, strategy, settings, shares=shares)
     parameter_server = context.parameter_server
     if parameter_server:
         make_iterations_atomic(state.optimizer)
@@ -215,7 +222,6 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
         **averages.saved(state.optimizer, state.model),
         **replicated.saved(state.model, state.unseeded),
     )
-    workers = len(context.cluster.tasks.get("worker", ()))
     consensus = Consensus(strategy, workers) if context.record.strategy == "MultiWorkerMirrored" else None
     finite = FiniteCheck(strategy, state, consensus)
     checkpointing.restore(context, saver, consensus, finite)
@@ -249,6 +255,7 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
         stop_requested=context.stop.is_set,
         preemption=preemption,
         end_requested=EarlyStop(context.run_dir) if stops_early else never,
+        membership=elastic.Growth(context, context.group) if context.group else Fixed(),
         decide=decide,
         sizer=SegmentSizer(first=workers if parameter_server else 1),
     ).run()
@@ -279,9 +286,10 @@ def _step_runner(
     if context.parameter_server:
         # A worker builds the data in a graph, which hides their cardinality.
         _note_kind(context, pipeline(tf.distribute.InputContext()), state)
-        return ParameterServerStepRunner(
-            strategy, state, step, pipeline, list(context.cluster.peers("worker").values())
-        )
+        addresses = list(context.cluster.peers("worker").values())
+        workers = recovery.Members(addresses, absent=context.absent, changed=context.note_workers)
+        context.note_workers(workers.there)
+        return ParameterServerStepRunner(strategy, state, step, pipeline, workers)
     local: list[Dataset] = []
 
     def noted(part: tf.distribute.InputContext) -> Dataset:
@@ -290,7 +298,8 @@ def _step_runner(
 
     data = strategy.distribute_datasets_from_function(noted)
     if consensus:
-        batches.require_same_spec(local[0].element_spec, consensus.all_equal)
+        even = settings.batch_size % replicas == 0
+        batches.require_same_spec(local[0].element_spec, consensus.all_equal, sizes=even)
     _note_kind(context, local[0], state)
     return SyncStepRunner(strategy, state, step, data)
 
@@ -313,6 +322,8 @@ def _end(context: Context, task: Task, trained: Trained) -> str:
     if not context.writes:
         # The peers may still receive this task's part of the last all-reduce.
         time.sleep(_LAST_REDUCE_SECONDS)
+        if context.group:
+            elastic.wait_for_done(context)
         return "trained to the last step"
     run_dir, status = context.run_dir, context.status
     last = _evaluation(context, task)

@@ -134,6 +134,10 @@ class RuntimeEnv:
     """TRAINER_TERMINATION_LOG: file for the one-line result."""
     logical_cpus: int = 0
     """TRAINER_LOGICAL_CPUS: number of logical CPU devices, to try Mirrored without GPUs. 0: one device."""
+    min_workers: int = 0
+    """TRAINER_MIN_WORKERS: number of workers without which an elastic run does not train. 0: it needs all workers."""
+    rescale_after: int = 60
+    """TRAINER_RESCALE_AFTER: time that an elastic group which is not complete waits for the other workers."""
     gpus: int = 0
     """TRAINER_GPUS: number of GPUs that this task requests. Fewer visible GPUs are an error."""
     run_gpus: int = 0
@@ -167,6 +171,8 @@ def load_runtime_env(env: Mapping[str, str]) -> RuntimeEnv:
         lease_timeout=_env_number(env, "TRAINER_LEASE_TIMEOUT", 10, least=1),
         termination_log=env.get("TRAINER_TERMINATION_LOG") or None,
         logical_cpus=_env_number(env, "TRAINER_LOGICAL_CPUS", 0, least=0),
+        min_workers=_env_number(env, "TRAINER_MIN_WORKERS", 0, least=0),
+        rescale_after=_env_number(env, "TRAINER_RESCALE_AFTER", 60, least=1),
         gpus=_env_number(env, "TRAINER_GPUS", 0, least=0),
         run_gpus=_env_number(env, "TRAINER_RUN_GPUS", 0, least=0),
         metrics_port=_env_number(env, "TRAINER_METRICS_PORT", 0, least=0),

@@ -5,6 +5,7 @@
         +-- InvalidTask  FAILED  the user's `Task` returns something invalid
     +-- TaskFailed   FAILED      a task of the run, or a custom script, failed permanently
     +-- LostPeer     RETRYABLE   another task of the run became unreachable: a retry helps
+        +-- GroupChange  RETRYABLE  other workers join an elastic run: this one restarts in place with them
     +-- LostLease    RETRYABLE   another chief took over the run directory
     +-- GaveUp       GAVE_UP     a wait exceeded its time limit
     +-- Stopped      STOPPED     this process received SIGTERM or SIGINT
@@ -138,6 +139,10 @@ class LostPeer(TrainerExit):
     """Another task of the run became unreachable."""
 
     default_code = exit_codes.RETRYABLE
+
+
+class GroupChange(LostPeer):
+    """The workers of an elastic run form another group. This one restarts in place, without a count."""
 
 
 class LostLease(TrainerExit):

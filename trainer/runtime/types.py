@@ -22,6 +22,10 @@ Module: TypeAlias = Any
 """A Python module that is imported inside a function."""
 Optimizer: TypeAlias = Any
 """A `keras.Optimizer`."""
+Partitioner: TypeAlias = Any
+"""A function that cuts variables into parts, for a ParameterServerStrategy."""
+Resolver: TypeAlias = Any
+"""A `tf.distribute.cluster_resolver.ClusterResolver`."""
 ServerDef: TypeAlias = Any
 """A `ServerDef`, TensorFlow's definition of a cluster."""
 Strategy: TypeAlias = Any

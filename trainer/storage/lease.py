@@ -9,6 +9,7 @@ Before each checkpoint the holder checks its lease, because another chief may ha
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 import threading
@@ -83,20 +84,32 @@ class Lease:
                 )
         log.info("the lease is stale: taking over")
 
-    def start(self, lost: Callable[[LostLease], None], every: float = BEAT_EVERY) -> None:
-        """Renew the lease every `every` seconds in a background thread; call `lost` when another chief took over."""
+    def start(self, lost: Callable[[LostLease], None], every: float = BEAT_EVERY, limit: float = math.inf) -> None:
+        """Renew the lease in a background thread.
+
+        Args:
+            lost: Called when another chief took over, or when the renewal failed for `limit` seconds.
+            every: Seconds between two renewals.
+            limit: Another chief may take the lease of this one without its knowledge after this time.
+
+        """
 
         def beat() -> None:
+            renewed = self.clock()
             while not self._stop.wait(every):
                 try:
                     self.check()
                     self._write()
+                    renewed = self.clock()
                 except LostLease as error:
                     if not self._stop.is_set():
                         lost(error)
                     return
                 except Exception as error:  # noqa: BLE001, RUF100 - gfile has its own classes
                     log.info("cannot renew %s: %s", self.path, str(error).partition("\n")[0])
+                    if self.clock() - renewed >= limit:
+                        lost(LostLease(f"cannot renew {self.path} for {limit:.0f} s"))
+                        return
 
         threading.Thread(target=beat, name="lease", daemon=True).start()
 
@@ -122,6 +135,10 @@ class Lease:
             except Exception as error:  # noqa: BLE001, RUF100 - the process ends next
                 log.info("cannot release %s: %s", self.path, str(error).partition("\n")[0])
 
+    def renew(self) -> None:
+        """Write the lease as its holder, without a look at another one."""
+        self._write()
+
     def pause(self) -> None:
         """Stop the renewal but keep the lease, because an in-place restart follows."""
         self._stop.set()
@@ -133,6 +150,11 @@ class Lease:
             self._beat += 1
             content = {"token": self.token, "host": socket.gethostname(), "pid": os.getpid(), "beat": self._beat}
             files.overwrite_text(self.path, json.dumps(content) + "\n")
+
+
+def holder_of(text: str | None) -> str:
+    """Return the token in the content `text` of a lease file; empty if it is not readable."""
+    return str((_parse(text) or {}).get("token") or "")
 
 
 def _parse(text: str | None) -> dict[str, Any] | None:

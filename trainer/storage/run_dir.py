@@ -7,6 +7,7 @@ again. The files are:
     DONE          the result; a task that finds this marker exits with 0
     status.json   the state of the run (`trainer.storage.status`)
     lease.json    the active chief (`trainer.storage.lease`)
+    members.json  the workers of an elastic run that train together (`trainer.peers.members`)
     evaluation.json, best/    written by the evaluator (`trainer.roles.evaluator`)
     checkpoints/  logs/train/  logs/eval/  export/
 """

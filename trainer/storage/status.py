@@ -31,6 +31,7 @@ class Status:
             "lastCheckpoint": before.get("lastCheckpoint"), "restarts": restarts, "metrics": None, "message": "",
             "startup": None, "inputWaitShare": None, "replicas": before.get("replicas"),
             "data": before.get("data"),
+            "workers": None, "workerChanges": int(before.get("workerChanges") or 0),
         }  # fmt: skip
 
     def __getitem__(self, name: str) -> Json:

@@ -23,7 +23,10 @@ spec:
   # Each task has its own number of retries.
   backoffLimitPerIndex: {{ $values.failure.retriesPerTask | int }}
   {{- $chief := include "tf-distributed.replicas" (dict "root" .root "role" "chief") | int }}
-  {{- if or $values.scheduling.queue (ne .role "worker") (ne $values.strategy "ParameterServer") (not $chief) }}
+  {{- if include "tf-distributed.isElastic" . }}
+  # The run is done when one worker ends with 0: pods that are still pending are deleted with the others.
+  successPolicy: {rules: [{succeededCount: 1}]}
+  {{- else if or $values.scheduling.queue (ne .role "worker") (ne $values.strategy "ParameterServer") (not $chief) }}
   # The other tasks cannot continue without this one. Only ParameterServer with a chief can train with fewer workers.
   maxFailedIndexes: 0
   {{- end }}

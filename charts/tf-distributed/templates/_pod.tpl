@@ -143,6 +143,7 @@ Argument: dict root, role. Output: YAML list
   value: {{ $values.logFormat }}
 - name: TRAINER_GPUS
   value: {{ (index $values .role).gpus | int | quote }}
+{{- include "tf-distributed.elasticEnv" . }}
 {{- include "tf-distributed.metricsEnv" . }}
 {{- include "tf-distributed.codeEnv" . }}
 - name: HOME

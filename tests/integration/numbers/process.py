@@ -26,7 +26,7 @@ import tensorflow as tf
 
 from tests.integration.numbers.cases import STEPS, Case, parts_of, trains
 from tests.integration.numbers.tasks import BATCH, branch_of, task
-from trainer.engine import averages, batches, gradients, replicated
+from trainer.engine import averages, batches, gradients, recovery, replicated
 from trainer.engine.consensus import Consensus
 from trainer.engine.loop import StepRunner
 from trainer.engine.pipelines import pipeline_function
@@ -88,8 +88,8 @@ def start(case: Case, name: str, strategy: Any, restore: str | None = None) -> S
     pipeline = pipeline_function(training, settings, replicas=replicas, data_dir=None, seed=seed)
     stepper: StepRunner
     if name == "server":
-        addresses = strategy._cluster_resolver.cluster_spec().job_tasks("worker")
-        stepper = ParameterServerStepRunner(strategy, state, step, pipeline, addresses)
+        workers = recovery.Members(strategy._cluster_resolver.cluster_spec().job_tasks("worker"))
+        stepper = ParameterServerStepRunner(strategy, state, step, pipeline, workers)
     else:
         stepper = SyncStepRunner(strategy, state, step, strategy.distribute_datasets_from_function(pipeline))
     copies.draw_apart(seed=1, step=int(state.step.numpy()))

@@ -58,6 +58,11 @@ def test_a_machine_that_is_slower_than_predicted_shows() -> None:
     assert "7 of 8 predictions are within 25%" in comparison.markdown(comparison.compare(slower, CORES))
 
 
+def test_the_fastest_of_several_measurements_counts() -> None:
+    disturbed = {key: [replace(runs[0], step_seconds=9.0), *runs] for key, runs in results().items()}
+    assert comparison.compare(disturbed, CORES) == comparison.compare(results(), CORES)
+
+
 def test_a_measurement_continues_with_what_it_has(tmp_path: Path) -> None:
     path = tmp_path / "scaling.json"
     assert read(path) == {}

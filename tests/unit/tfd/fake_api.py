@@ -47,6 +47,8 @@ else:
     query = {{name: values[0] for name, values in parse_qs(address.query).items()}}
     parts = address.path.strip("/").split("/")
     namespace = parts[parts.index("namespaces") + 1] if "namespaces" in parts else None
+    if namespace is None and "all namespaces" in given["errors"]:
+        sys.exit(given["errors"]["all namespaces"])
     if parts[-1] in given["errors"]:
         sys.exit(given["errors"][parts[-1]])
     if parts[-1] == "pendingworkloads":

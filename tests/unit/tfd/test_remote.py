@@ -1,6 +1,7 @@
 """`tfd status`, `tfd logs` and `tfd tensorboard` with a kubectl that prints recorded answers."""
 
 import json
+import re
 import sys
 
 import pytest
@@ -203,6 +204,25 @@ def test_a_thousand_workers_take_few_lines() -> None:
         console.print(render(status))
     assert "worker-4 and 995 more pending: no place" in captured.get()
     assert len(captured.get().splitlines()) < 8
+
+
+@pytest.mark.parametrize(
+    ("workers", "changes", "line"),
+    [
+        ({"there": 3, "least": 2, "most": 8}, 5, "workers      3 of 8 (starts with 2), 5 joined or lost so far"),
+        ({"there": 8, "least": 2, "most": 8}, 0, "workers      8 of 8 (starts with 2)\n"),
+        ({"there": "3"}, 5, None),
+        (None, 0, None),
+    ],
+)
+def test_workers_of_an_elastic_run_are_shown(workers: object, changes: int, line: str | None) -> None:
+    progress = {"workers": workers, "workerChanges": changes}
+    console = Console(width=100)
+    with console.capture() as captured:
+        console.print(render(Status("big", "vision", "ParameterServer", "running", "", [], progress)))
+    shown = re.sub(r" +\n", "\n", captured.get())
+    assert ("workers" in shown) is (line is not None)
+    assert (line or "") in shown
 
 
 def test_control_characters_of_a_pod_do_not_reach_the_terminal(cluster: Cluster) -> None:

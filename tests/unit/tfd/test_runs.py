@@ -66,6 +66,38 @@ def test_a_thousand_runs_cost_as_many_requests_as_their_pages(api: Api) -> None:
     assert sum(" running " in line for line in text[5:]) == 1000
 
 
+TEAMS = [f"team-{number}" for number in range(20)]
+
+
+def add_teams(api: Api) -> None:
+    """Add a run to each of the teams, and one to a team that nobody asks for."""
+    for team in [*TEAMS, "other"]:
+        api.add("run", *running(), namespace=team)
+
+
+def test_many_namespaces_cost_as_many_requests_as_all_namespaces(api: Api) -> None:
+    add_teams(api)
+    found = api.json(*TEAMS, "--progress", "0")["runs"]
+    assert sorted(each["namespace"] for each in found) == sorted(TEAMS)
+    assert len(api.asked()) == len(lists(api)) == 4
+
+
+def test_many_namespaces_are_read_one_by_one_without_the_right_to_list_all(api: Api) -> None:
+    add_teams(api)
+    api.answers["errors"] = {"all namespaces": "Error from server (Forbidden): pods is forbidden"}
+    found = api.json(*TEAMS, "--progress", "0")["runs"]
+    assert sorted(each["namespace"] for each in found) == sorted(TEAMS)
+    assert len([each for each in lists(api) if "/namespaces/" in each]) == 4 * len(TEAMS)
+
+
+def test_unreachable_cluster_is_not_asked_again(api: Api) -> None:
+    add_teams(api)
+    api.answers["errors"] = {"all namespaces": "Unable to connect to the server: dial tcp 10.77.0.1:6443"}
+    done = api.tfd("runs", *TEAMS)
+    assert (done.exit_code, "Unable to connect to the server" in done.stderr) == (2, True)
+    assert not [each for each in lists(api) if "/namespaces/" in each]
+
+
 def test_run_with_1101_tasks_is_one_row(api: Api) -> None:
     workers = [pod("worker", index) for index in range(1000)]
     servers = [pod("ps", index) for index in range(100)]

@@ -67,6 +67,21 @@ def cluster_of_a_coordinator() -> bool:
     )
 
 
+def dead_worker() -> bool:
+    from tensorflow.python.distribute.coordinator.cluster_coordinator import Worker
+
+    made = inspect.getsource(Worker._register_and_schedule_resource_closure)
+    return "if self._is_dead_with_error:" in made and "_set_aborted" in made
+
+
+def connection() -> bool:
+    strategy = tf.distribute.ParameterServerStrategy
+    connect, made = inspect.getsource(strategy._connect_to_cluster), inspect.getsource(strategy.__init__)
+    names = "self._num_workers = |self._num_ps = |set_device_filters|TF_ENABLE_EAGER_CLIENT_STREAMING_ENQUEUE|"
+    names += "TF_PS_DISABLE_ASYNC_EXECUTOR_GLOBALLY|remote.connect_to_cluster|set_server_def_retries|ensure_initialized"
+    return 'self._connect_to_cluster(coordinator_name="chief")' in made and all(n in connect for n in names.split("|"))
+
+
 def handler_of_lost_workers() -> bool:
     from tensorflow.python.distribute.coordinator.cluster_coordinator import Worker, WorkerPreemptionHandler
 
@@ -255,6 +270,8 @@ CHECKS: dict[str, Callable[..., bool]] = {
     "tensorflow.python.eager": error_report,
     "tensorflow.python.distribute.coordinator": handler_of_lost_workers,
     "_cluster": cluster_of_a_coordinator,
+    "_is_dead_with_error": dead_worker,
+    "ParameterServerStrategy._connect_to_cluster": connection,
     "__internal__": merge_call,
     "_flatten_layers": nested_layers,
     "_all_reduce_sum_gradients": summing,

@@ -140,11 +140,11 @@ def _stops(run: RunReview) -> bool:
 
 
 def topology(rendering: Rendering) -> str:
-    """Return the tasks of a run: ``chief, 2 ps, 4 workers with 1 GPU each``."""
+    """Return the tasks of a run: ``chief, 2 ps, 2 to 4 workers with 1 GPU each``."""
     words = []
     for role in rendering.roles:
         name = role.name if role.tasks == 1 or role.name == "ps" else f"{role.name}s"
-        text = name if role.tasks == 1 else f"{role.tasks} {name}"
+        text = name if role.tasks == 1 else f"{_span(str(role.least), str(role.tasks))} {name}"
         if role.gpus_per_task:
             text += f" with {count(role.gpus_per_task, 'GPU')}{' each' if role.tasks > 1 else ''}"
         words.append(text)
@@ -160,14 +160,19 @@ def table_row(run: RunReview) -> list[str]:
     request = rendering.request
     # TensorBoard is a Deployment, which has no deadline; an archived run has no pod at all.
     hours = f"{decimal(rendering.hours)} h" if rendering.hours else "unlimited" if request.cpus else "none"
+    spare = sum((role.tasks - role.least) * role.gpus_per_task for role in rendering.roles)
     return [
         topology(rendering),
-        str(request.gpus),
+        _span(str(request.gpus - spare), str(request.gpus)),
         decimal(request.cpus),
         gibibytes(request.memory),
         hours,
-        decimal(request.gpu_hours),
+        _span(decimal(request.gpu_hours - spare * rendering.hours), decimal(request.gpu_hours)),
     ]
+
+
+def _span(least: str, most: str) -> str:
+    return most if least == most else f"{least} to {most}"
 
 
 def effect(run: RunReview) -> str:

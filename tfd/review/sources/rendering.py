@@ -27,6 +27,8 @@ class Role:
     name: str
     tasks: int
     gpus_per_task: int
+    least: int
+    """The tasks without which the run does not start: all of them, unless the run is elastic."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,12 @@ class Rendering:
     def roles(self) -> list[Role]:
         """The roles that have tasks."""
         per_pod = {each.owner["metadata"]["name"]: each.gpus_per_pod for each in self.workloads}
-        return [Role(role_of(job), job["spec"]["completions"], per_pod[job["metadata"]["name"]]) for job in self.jobs]
+        return [
+            Role(
+                role_of(job), tasks := job["spec"]["completions"], per_pod[job["metadata"]["name"]], _least(job, tasks)
+            )
+            for job in self.jobs
+        ]
 
     @property
     def queues(self) -> set[str]:
@@ -139,3 +146,10 @@ class Rendering:
             lines = [line for line in text.splitlines() if not line.strip().startswith(_NOISE)]
             found[f"{item['kind']}/{item['metadata']['name']}"] = lines
         return found
+
+
+def _least(job: Object, tasks: int) -> int:
+    """Return the number of the `tasks` of a Job without which its run does not start."""
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    values = [str(each.get("value", "")) for each in container["env"] if each["name"] == "TRAINER_MIN_WORKERS"]
+    return int(values[0]) if values and values[0].isdecimal() and role_of(job) == "worker" else tasks

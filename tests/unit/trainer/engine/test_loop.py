@@ -10,7 +10,7 @@ from tests.unit.trainer.conftest import Clock
 from trainer.engine.loop import Loop, SegmentSizer, crossed, until_boundary
 from trainer.engine.progress import Rate
 from trainer.runtime.config import TrainerConfig
-from trainer.runtime.errors import LostPeer, Stopped
+from trainer.runtime.errors import GroupChange, LostPeer, Stopped
 
 
 @dataclass
@@ -107,7 +107,7 @@ def test_loop_does_not_save_the_same_step_twice_on_stop() -> None:
 
 def test_loop_follows_the_decision_of_all_tasks() -> None:
     counter, saved = Counter(), []
-    agreed = iter([(False, False, 7), (False, False, 3), (False, True, 1)])
+    agreed = iter([(False, False, False, 7), (False, False, False, 3), (False, True, False, 1)])
     assert loop(counter, saved, decide=lambda *_: next(agreed)).run() == 10
     assert counter.segments == [7, 3]
     assert saved == [10]
@@ -115,7 +115,7 @@ def test_loop_follows_the_decision_of_all_tasks() -> None:
 
 def test_task_without_a_signal_saves_and_loses_its_peer_when_another_stops() -> None:
     counter, saved = Counter(), []
-    agreed = iter([(False, False, 7), (True, False, 1)])
+    agreed = iter([(False, False, False, 7), (True, False, False, 1)])
     with pytest.raises(LostPeer, match="another task received SIGTERM; saved checkpoint 7"):
         loop(counter, saved, decide=lambda *_: next(agreed), settle_seconds=0.01).run()
     assert saved == [7]
@@ -124,7 +124,7 @@ def test_task_without_a_signal_saves_and_loses_its_peer_when_another_stops() -> 
 def test_task_whose_signal_arrives_later_stops_with_the_others() -> None:
     answers = iter([False, False, True, True])
     with pytest.raises(Stopped, match="received SIGTERM at step 0"):
-        loop(Counter(), [], decide=lambda *_: (True, False, 1), stop_requested=lambda: next(answers)).run()
+        loop(Counter(), [], decide=lambda *_: (True, False, False, 1), stop_requested=lambda: next(answers)).run()
 
 
 @pytest.mark.parametrize(
@@ -203,3 +203,23 @@ def test_draining_ps_is_released_after_the_save() -> None:
     with pytest.raises(LostPeer, match="ps-1 received SIGTERM; saved checkpoint 40"):
         loop(counter, saved, preemption=preemption).run()
     assert (saved, preemption.released) == ([30, 40], ["ps-1"])
+
+
+class Joining:
+    """A worker that waits to join after step 30."""
+
+    def __init__(self, counter: Counter) -> None:
+        self.counter = counter
+
+    def requested(self) -> bool:
+        return self.counter.now > 30
+
+    def change(self, step: int) -> GroupChange:
+        return GroupChange(f"saved checkpoint {step}")
+
+
+def test_loop_saves_before_another_group_forms() -> None:
+    counter, saved = Counter(), []
+    with pytest.raises(GroupChange, match="saved checkpoint 40"):
+        loop(counter, saved, membership=Joining(counter)).run()
+    assert saved == [30, 40]

@@ -241,3 +241,13 @@ def test_records_without_a_repetition_end_with_words_before_zeros_are_made(tmp_p
 
     with pytest.raises(batches.InvalidData, match="got a dataset that ended"), batches.refusals():
         list(started(Reading(once, write(tmp_path, 2)), step=0))
+
+
+@pytest.mark.parametrize(("batch", "workers", "devices"), [(64, 3, 1), (64, 2, 1), (66, 4, 2), (64, 5, 4), (8, 4, 2)])
+def test_shares_of_a_batch_differ_by_one_example_per_replica_and_sum_up_to_it(
+    batch: int, workers: int, devices: int
+) -> None:
+    shares = [pipelines.replica_batch(batch, workers * devices, workers, number) for number in range(workers)]
+    assert sum(shares) * devices == batch
+    assert max(shares) - min(shares) <= 1
+    assert shares == sorted(shares, reverse=True)

@@ -24,6 +24,7 @@ class Cluster:
     def __init__(self) -> None:
         self.down: dict[str, Sequence[str]] = {}
         self.updates: list[list[int]] = []
+        self.changes: list[tuple[int, int]] = []
         self.fails: Exception | None = None
         self.reached, self.go_on = threading.Event(), threading.Event()
         self.go_on.set()
@@ -31,7 +32,15 @@ class Cluster:
         for name, addresses in (("chief", ["x:1"]), ("ps", ["y:1"]), ("worker", ADDRESSES)):
             job = self.server_def.cluster.job.add(name=name)
             job.tasks.update(dict(enumerate(addresses)))
-        self.members = Members(self.server_def, ADDRESSES, update=self.update, probe=self.probe)
+        self.members = self.begin()
+
+    def begin(self, absent: Sequence[int] = ()) -> Members:
+        self.members = Members(ADDRESSES, absent=absent, changed=self.changed, update=self.update, probe=self.probe)
+        self.members.server_def = self.server_def
+        return self.members
+
+    def changed(self, there: int, changes: int) -> None:
+        self.changes.append((there, changes))
 
     def probe(self, address: str) -> str | None:
         [reason, *rest] = self.down.get(address, [None])
@@ -65,6 +74,7 @@ def test_first_worker_that_returns_is_taken_in_while_the_other_is_absent(cluster
     del cluster.down["c:1"]
     assert cluster.members.admit(2)
     assert cluster.updates == [[0, 1], [0, 1, 2]]
+    assert cluster.changes == [(2, 1), (1, 1), (2, 1), (3, 1)]
     assert lines[:2] == ["worker-1 is lost: 2 of 3 workers", "worker-2 is lost: 1 of 3 workers"]
     assert [line.rpartition(" (")[0] for line in lines[2:]] == [
         "worker-1 joined: 2 of 3 workers",
@@ -130,6 +140,33 @@ def test_worker_whose_shared_update_failed_is_not_taken_for_admitted(cluster: Cl
     cluster.fails = None
     assert cluster.members.admit(2)
     assert 2 in cluster.updates[-1]
+
+
+def test_worker_that_is_absent_at_the_start_joins_later(cluster: Cluster, lines: list[str]) -> None:
+    """TensorFlow's own cluster: worker 0 does all steps until worker 1 comes, and worker 2 never comes."""
+    members = cluster.begin(absent=(1, 2))
+    cluster.down = {"b:1": ["no DNS name"], "c:1": ["no DNS name"]}
+    scheduler = cluster_coordinator.Cluster(SimpleNamespace(_num_workers=3, _num_ps=1))
+    recover_separately(scheduler, members)
+    resource = [worker.create_resource(lambda: None) for worker in scheduler.workers]
+    ran: set[int] = set()
+
+    def step(_: Any) -> None:
+        ran.add(int(threading.current_thread().name.rpartition("-")[2]))
+
+    def round_of_steps() -> None:
+        for _ in range(20):
+            scheduler.schedule(step, (cluster_coordinator.PerWorkerValues(resource),), {})
+        scheduler.join()
+
+    round_of_steps()
+    assert (ran, members.there) == ({0}, 1)
+    del cluster.down["b:1"]
+    while 1 not in ran:
+        round_of_steps()
+    assert (ran, members.there, cluster.updates) == ({0, 1}, 2, [[0, 1]])
+    assert [line.rpartition(" (")[0] for line in lines] == ["worker-1 joined: 2 of 3 workers"]
+    scheduler.stop()
 
 
 def test_returned_worker_gets_steps_while_another_is_absent(cluster: Cluster) -> None:

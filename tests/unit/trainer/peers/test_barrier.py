@@ -49,6 +49,25 @@ def test_barrier_logs_after_five_seconds_and_then_every_minute(clock: Clock, lin
     assert [line.split(", ")[1].split(" s of")[0] for line in lines] == ["5", "65", "125", "185"]
 
 
+@pytest.mark.parametrize(
+    ("absent", "passes"),
+    [
+        ({"w:0", "w:2"}, True),
+        ({"w:0", "w:1", "w:2"}, False),
+        ({"p:0"}, False),
+        (set(), True),
+    ],
+    ids=["enough workers", "too few workers", "no ps", "all tasks"],
+)
+def test_barrier_waits_for_enough_optional_tasks(absent: set[str], passes: bool, clock: Clock) -> None:
+    tasks = {"ps-0": "p:0", "worker-0": "w:0", "worker-1": "w:1", "worker-2": "w:2"}
+    workers = [name for name in tasks if name != "ps-0"]
+    answer = {address: "no DNS name" for address in absent}.get
+    barrier = Barrier(tasks, timeout=100, optional=workers, spare=2, probe=answer, clock=clock)
+    assert barrier.check() is passes
+    assert {tasks[name] for name in barrier.missing} == absent
+
+
 def test_task_that_has_answered_is_not_probed_again(clock: Clock) -> None:
     asked: list[str] = []
 

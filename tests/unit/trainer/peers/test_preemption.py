@@ -34,12 +34,19 @@ class Box:
 class Servers:
     def __init__(self, clock: Clock) -> None:
         self.stopping = False
+        self.absent: dict[str, str] = {}
+        self.opened: list[str] = []
         self.leaving = {name: Box() for name in ("ps-0", "ps-1", "worker-0", "worker-1")}
         self.mail = {name: Box() for name in self.leaving}
         self.preemption = PreemptionHandler(
             {"ps-0": "a", "ps-1": "b"}, {"worker-0": "c", "worker-1": "d"}, stop_requested=lambda: self.stopping,
-            leaving=lambda name, _: self.leaving[name], mailbox=lambda name, _: self.mail[name], clock=clock,
+            leaving=self.open, mailbox=lambda name, _: self.mail[name],
+            probe=self.absent.get, clock=clock,
         )  # fmt: skip
+
+    def open(self, name: str, _: str) -> Box:
+        self.opened.append(name)
+        return self.leaving[name]
 
     def released(self) -> list[str]:
         return [name for name, box in self.mail.items() if box.messages]
@@ -62,6 +69,15 @@ def test_worker_is_released_when_not_all_tasks_receive_sigterm(
     assert servers.mail["worker-1"].messages == [STOPPED], "the handler sends the code once"
     assert servers.released() == ["worker-1"]
     assert servers.preemption.leaving() == []
+
+
+def test_no_session_is_opened_to_an_absent_server(servers: Servers, lines: list[str]) -> None:
+    servers.absent["d"] = "no DNS name"
+    servers.preemption.poll()
+    assert "worker-1" not in servers.opened
+    servers.absent.clear()
+    servers.preemption.poll()
+    assert "worker-1" in servers.opened
 
 
 def test_ps_is_released_after_the_loop_has_saved(servers: Servers, clock: Clock, lines: list[str]) -> None:

@@ -12,6 +12,10 @@ from typing import Any
 
 import pytest
 
+from trainer.roles import dispatch
+from trainer.runtime.errors import ConfigError
+from trainer.runtime.signals import StopSignal
+
 LINE = re.compile(r"\d\d:\d\d:\d\d chief-0 \S.*")
 
 
@@ -38,3 +42,17 @@ def test_json_log_has_one_object_per_line(tmp_path: Path, raw: dict[str, Any]) -
     lines = [json.loads(line) for line in stderr_of_a_run(tmp_path, raw, "json")]
     assert {line["task"] for line in lines} == {"chief-0"}
     assert lines[-1]["exitCode"] == 0
+
+
+def test_minimum_above_the_number_of_workers_is_refused(tmp_path: Path, raw: dict[str, Any]) -> None:
+    raw["identity"]["strategy"] = "MultiWorkerMirrored"
+    (tmp_path / "run.json").write_text(json.dumps(raw))
+    tf_config = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}
+    env = {
+        "TF_CONFIG": json.dumps(tf_config),
+        "TRAINER_RECORD": str(tmp_path / "run.json"),
+        "RUN_DIR": "/runs/little",
+        "TRAINER_MIN_WORKERS": "3",
+    }
+    with pytest.raises(ConfigError, match="TRAINER_MIN_WORKERS: got 3; expected at most 2, the number of workers"):
+        dispatch.read_context((), env, StopSignal())

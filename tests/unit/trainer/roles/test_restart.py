@@ -31,3 +31,11 @@ def test_restarts_while_waiting_are_not_counted_and_keep_the_start_of_the_wait(m
 @pytest.mark.parametrize("text", ["", "{", '{"nothing": 1}', "[]"])
 def test_malformed_restart_state_is_treated_as_a_first_start(text: str) -> None:
     assert restart.load({restart.VARIABLE: text} if text else {}) == InPlaceRestartState()
+
+
+def test_restart_with_another_group_is_not_counted() -> None:
+    state = InPlaceRestartState(count=3, checkpoint=50, waiting_since=7.0, token="a", group="0:a 1:b")
+    assert state.after_change() == InPlaceRestartState(count=3, checkpoint=50, token="a", group="0:a 1:b")
+    lost = state.after_lost_peer(checkpoint=60, limit=3)
+    assert lost is not None
+    assert lost.group == "0:a 1:b"

@@ -102,3 +102,18 @@ def test_heartbeat_ends_when_another_chief_takes_over(make: Callable[..., Lease]
     while not lost.wait(0.1):  # the first chief may have checked the lease just before
         Path(first.path).write_text(json.dumps({"token": "b", "host": "node-7", "pid": 1}))
     assert content(first)["token"] == "b"
+
+
+def test_holder_that_cannot_renew_its_lease_for_the_limit_loses_it(
+    make: Callable[..., Lease], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease, lost = make("a"), threading.Event()
+    lease.take()
+
+    def fail() -> None:
+        clock.sleep(2.0)
+        raise OSError("no storage")
+
+    monkeypatch.setattr(Lease, "check", lambda _: fail())
+    lease.start(lambda error: lost.set(), every=0.001, limit=6.0)
+    assert lost.wait(60)

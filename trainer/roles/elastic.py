@@ -1,0 +1,231 @@
+"""An elastic MultiWorkerMirrored run: the workers that are there train, and others join and leave.
+
+`trainer.peers.rendezvous` decides which workers train together. This module gives it the network and the run directory.
+A group that changes saves a checkpoint if it can, restarts in place, and waits for its new members.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from trainer.peers import beacon, members
+from trainer.peers.barrier import describe
+from trainer.peers.beacon import Answer, Beacon
+from trainer.peers.rendezvous import Action, Decision, LeaseContent, Rendezvous, Terms, View
+from trainer.roles.context import Context, Group
+from trainer.runtime.errors import GaveUp, GroupChange, LostPeer, TrainerExit
+from trainer.runtime.logs import log
+from trainer.storage import files
+from trainer.storage.lease import Lease, holder_of, new_token
+
+_ROUND_SECONDS: Final = 0.5
+_LOOK_SECONDS: Final = 2.0
+_GROW_AFTER: Final = 10.0
+"""Seconds that a group trains before it takes in others, because each change costs a restart."""
+_LEADER_SECONDS: Final = 30.0
+"""Seconds without a renewal of the lease after which the leader, which evaluates and exports, counts as lost."""
+
+
+def announce(context: Context) -> None:
+    """Open the port of this worker, before the import of TensorFlow, so that others wait for it."""
+    address = context.cluster.address
+    if context.elastic and address:
+        context.beacon = Beacon(address)
+
+
+def join(context: Context) -> bool:
+    """Wait until this worker is in a group, and make the group the cluster of `context`.
+
+    Returns:
+        False if the run is done instead.
+
+    Raises:
+        GaveUp: Too few workers came within the start timeout.
+
+    """
+    context.restarts = replace(context.restarts, token=context.restarts.token or new_token())
+    context.set_waiting(True)
+    started = time.monotonic()
+    waiting = _Waiting(context)
+    try:
+        decision = waiting.wait()
+    finally:
+        waiting.close()
+    if decision is None:
+        return False
+    context.note_startup("barrierSeconds", time.monotonic() - started)
+    _enter(context, decision)
+    return True
+
+
+class _Waiting:
+    """A worker that waits: its port, its lease if it leads, and its state machine."""
+
+    def __init__(self, context: Context) -> None:
+        own, env = context.cluster.index, context.env
+        self._context = context
+        self._addresses = dict(enumerate(context.cluster.tasks["worker"]))
+        token = f"{context.restarts.token}.{new_token()}"
+        self._terms = Terms(
+            own=own,
+            token=token,
+            holder=context.restarts.token,
+            most=len(self._addresses),
+            least=env.min_workers,
+            rescale_after=env.rescale_after,
+            start_timeout=env.start_timeout,
+            lease_timeout=env.lease_timeout,
+        )
+        self._lease = Lease(
+            path=context.run_dir.at("lease.json"), token=context.restarts.token, stale_after=env.lease_timeout
+        )
+        self._machine = Rendezvous(self._terms, now=time.monotonic(), waited=context.restarts.waited)
+        self._beacon = context.beacon or Beacon(self._addresses[own])
+        self._beacon.wait_as(token)
+        self._shown: object = None
+
+    def wait(self) -> Decision | None:
+        """Return the decision about the group of this worker; None if the run is done."""
+        while True:
+            answers = beacon.ask_all({n: a for n, a in self._addresses.items() if n != self._terms.own})
+            view = self._view(answers)
+            self._show(view)
+            action = self._machine.step(view)
+            if action is Action.END:
+                return None
+            if action is Action.JOIN:
+                leads = view.decision is not None and view.decision.leader == self._terms.own
+                self._context.lease = self._lease if leads else None
+                return view.decision
+            if action is Action.GIVE_UP:
+                missing = {f"worker-{n}": answer.missing for n, answer in answers.items() if answer.missing}
+                raise GaveUp(
+                    f"gave up after {self._context.env.start_timeout} s: fewer than {self._terms.least} workers came: "
+                    f"missing {describe(missing)}"
+                )
+            if action is Action.HOLD:
+                self._hold()
+            elif action is Action.DECIDE:
+                members.write(self._context.run_dir.at(members.NAME), self._machine.decision(view))
+                continue
+            self._context.stop.wait(_ROUND_SECONDS)
+
+    def _view(self, answers: Mapping[int, Answer]) -> View:
+        run_dir = self._context.run_dir
+        # The decision before the lease: a lease that is read first may be older than the decision.
+        decision = members.read(run_dir.at(members.NAME))
+        return View(
+            now=time.monotonic(),
+            waiting={number: answer.token for number, answer in answers.items() if answer.token},
+            starting=[number for number, answer in answers.items() if answer.starts],
+            training=[number for number, answer in answers.items() if answer.trains],
+            lease=lease_content(run_dir.at("lease.json")),
+            decision=decision,
+            done=run_dir.done() is not None,
+        )
+
+    def _hold(self) -> None:
+        context = self._context
+        if context.lease is None:
+            with context.run_dir.must_be_writable():
+                context.run_dir.claim()
+            context.lease = self._lease  # `finish` gives it back
+        self._lease.renew()
+
+    def _show(self, view: View) -> None:
+        shown = (sorted(view.waiting), sorted(view.training))
+        if shown != self._shown:
+            self._shown = shown
+            here = ", ".join(f"worker-{number}" for number in sorted([*view.waiting, self._terms.own]))
+            trains = ", ".join(f"worker-{number}" for number in sorted(view.training))
+            log.info("waiting for a group: %s%s", here, f"; {trains} trains" if trains else "")
+
+    def close(self) -> None:
+        """Close the port."""
+        self._beacon.close()
+
+
+def lease_content(path: str) -> LeaseContent | None:
+    """Return the content of the lease file at `path`; None if no process holds the lease."""
+    text = files.read_text(path)
+    if not (text or "").strip():
+        return None
+    return LeaseContent(token=holder_of(text), beat=text)
+
+
+def _enter(context: Context, decision: Decision) -> None:
+    """Make the group of `decision` the cluster of this process, with the leader as worker 0."""
+    whole, group = context.cluster, decision.group
+    addresses = whole.tasks["worker"]
+    context.group = Group(whole=whole, decision=decision, tf_config=os.environ.get("TF_CONFIG", ""))
+    context.cluster = replace(
+        whole, tasks={"worker": tuple(addresses[number] for number in group)}, index=group.index(whole.index)
+    )
+    os.environ["TF_CONFIG"] = json.dumps(
+        {
+            "cluster": {role: list(tasks) for role, tasks in context.cluster.tasks.items()},
+            "task": {"type": "worker", "index": context.cluster.index},
+        }
+    )
+    processes = " ".join(f"{number}:{token.partition('.')[0]}" for number, token in sorted(decision.workers.items()))
+    if processes != context.restarts.group:  # the restarts of another group do not count for this one
+        context.restarts = replace(context.restarts, count=0, group=processes)
+    names = ", ".join(f"worker-{number}" for number in sorted(group))
+    log.info("starting with %d of %d workers: %s", len(group), len(addresses), names)
+
+
+class Growth:
+    """Finds the workers that wait while a group trains; only the leader looks for them."""
+
+    def __init__(self, context: Context, group: Group) -> None:
+        self._group = group
+        self._path = context.run_dir.at(members.NAME)
+        self._waiting: frozenset[int] = frozenset()
+        outside = {n: a for n, a in enumerate(group.whole.tasks["worker"]) if n not in group.decision.workers}
+        self._outside = outside
+        self._leads = context.writes
+        if self._leads and outside:
+            threading.Thread(target=self._look, name="growth", daemon=True).start()
+
+    def _look(self) -> None:
+        before: frozenset[int] = frozenset()
+        time.sleep(_GROW_AFTER)
+        while True:
+            found = frozenset(n for n, answer in beacon.ask_all(self._outside).items() if answer.token)
+            self._waiting, before = found & before, found  # one that waits twice has not just restarted
+            time.sleep(_LOOK_SECONDS)
+
+    def requested(self) -> bool:
+        """Return whether others wait to join."""
+        return bool(self._waiting)
+
+    def change(self, step: int) -> TrainerExit:
+        """Announce the change if this worker leads; return the error that restarts this worker after `step`."""
+        if self._leads:
+            decision = self._group.decision
+            members.write(self._path, replace(decision, expected=frozenset(decision.workers) | self._waiting))
+        return GroupChange(f"other workers join: saved checkpoint {step}")
+
+
+def wait_for_done(context: Context) -> None:
+    """Wait until the leader has evaluated and exported, because the first worker that exits with 0 ends the Job.
+
+    Raises:
+        LostPeer: The leader is lost.
+
+    """
+    path = context.run_dir.at("lease.json")
+    lease, since = lease_content(path), time.monotonic()
+    while context.run_dir.done() is None:
+        if (now := lease_content(path)) != lease:
+            lease, since = now, time.monotonic()
+        limit = _LOOK_SECONDS if lease is None else max(_LEADER_SECONDS, context.env.lease_timeout)
+        if time.monotonic() - since > limit and context.run_dir.done() is None:
+            raise LostPeer("the leader is lost before the run is done")
+        context.stop.wait(_ROUND_SECONDS)
