@@ -2,7 +2,7 @@
 SHELL := bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup check test fuzz review demo gitops-demo bench gpu-check numbers release cluster cluster-down e2e e2e-smoke e2e-scale e2e-report docs golden lock clean
+.PHONY: help setup check test fuzz workbench-test review demo gitops-demo bench gpu-check numbers release cluster cluster-down e2e e2e-smoke e2e-scale e2e-report docs golden lock clean
 
 help:            ## Show this list
 	@sed -n 's/^\([a-z0-9-]*:\)[^#]*## /\1 /p' Makefile | column -t -s: -l2
@@ -18,6 +18,9 @@ test: setup      ## Run all tests that need no cluster
 
 fuzz: setup      ## Give the review 100,000 hostile job files, names, trees and histories; FUZZ=NUMBER for another number
 	@FUZZ=$(or $(FUZZ),100000) pytest -q tests/unit/review/test_fuzz.py
+
+workbench-test: setup ## Open the workbench in Chromium, with and without its token
+	@scripts/workbench-test.sh
 
 review: setup    ## Show the effect on runs of merging HEAD into main; BASE=REF and HEAD=REF select other commits
 	@tfd review --base $(or $(BASE),main) --head $(or $(HEAD),HEAD)

@@ -15,7 +15,7 @@ nvidia-smi -L | grep -q . || refuse GPU "a driver without a GPU" "a GPU in nvidi
 home=build/gpu-check/venv
 key=$({ cat requirements/gpu-check.txt; "$python" --version; } | sha256sum)
 if [ "$(cat "$home/.stamp" 2>/dev/null)" != "$key" ]; then
-  echo "gpu-check: installing TensorFlow with CUDA into $home, about 3 GB" >&2
+  echo "gpu-check: installing TensorFlow with CUDA into $home, about 6 GB" >&2
   uv=$(scripts/uv.sh)
   export UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-300} UV_LINK_MODE=${UV_LINK_MODE:-hardlink}
   [ -z "${PIP_INDEX_URL:-}" ] || export UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-$PIP_INDEX_URL}

@@ -18,6 +18,4 @@ if [ "$(cat "$home/.stamp" 2>/dev/null)" != "$key" ]; then
   "$uv" pip install -q --python "$home" --no-deps --no-build-isolation -e .
   printf %s "$key" >"$home/.stamp"
 fi
-# `tfd run` in a notebook uses the Helm of the checkout.
-[ -z "$(command -v helm)" ] || ln -sf "$(readlink -f "$(command -v helm)")" "$home/bin/helm"
 echo "$home/bin/python"

@@ -18,6 +18,7 @@ CHART = _ROOT / "charts" / "tf-distributed"
 REVIEW_SCHEMA = _ROOT / "schema" / "review.schema.json"
 EXAMPLES = _ROOT / "jobs" / "examples"
 NOTEBOOKS = _ROOT / "workbench" / "notebooks"
+JUPYTER_CONFIG = _ROOT / "workbench" / "jupyter"
 
 
 def exit_codes() -> str:

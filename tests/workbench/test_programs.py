@@ -11,9 +11,10 @@ from click.testing import CliRunner
 from tests.grammar import GRAMMAR
 from tfd import assets
 from tfd.commands.workbench import command
+from tfd.jobfile.helm import HelmError
 from tfd.workbench import environment
 from tfd.workbench.environment import WorkbenchError
-from tfd.workbench.programs import Settings, check_helm, check_ports, prepare, programs, token
+from tfd.workbench.programs import Settings, check_ports, prepare, programs, token
 
 
 def settings(folder: Path, runs: Path | None = None) -> Settings:
@@ -73,6 +74,8 @@ def test_token_is_in_no_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert program.environment["JUPYTER_TOKEN"] == "secret-token"
         assert "JUPYTER_TOKEN_FILE" not in program.environment
         assert program.environment["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
+        assert program.environment["JUPYTER_CONFIG_PATH"].split(os.pathsep)[0] == str(assets.JUPYTER_CONFIG)
+    assert list(assets.JUPYTER_CONFIG.rglob("*.json"))
     assert started[1].environment["CUDA_VISIBLE_DEVICES"] == "-1"
 
 
@@ -91,11 +94,15 @@ def test_port_of_another_program_is_refused() -> None:
     assert GRAMMAR.fullmatch(str(error.value))
 
 
-def test_missing_helm_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(WorkbenchError) as error:
-        check_helm()
-    assert GRAMMAR.fullmatch(str(error.value))
+def test_missing_helm_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def missing() -> str:
+        raise HelmError("helm: missing")
+
+    monkeypatch.setattr("tfd.workbench.programs.find_helm", missing)
+    monkeypatch.setattr("tfd.commands.workbench.python", lambda: Path(sys.executable))
+    monkeypatch.setattr("tfd.commands.workbench.check_ports", lambda settings: None)
+    result = CliRunner().invoke(command, ["--dir", str(tmp_path / "home")])
+    assert (result.exit_code, result.stderr, (tmp_path / "home").exists()) == (2, "helm: missing\n", False)
 
 
 def test_package_without_jupyterlab_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 
 from tfd.commands.options import ending
+from tfd.jobfile.helm import HelmError
 from tfd.workbench.environment import WorkbenchError, python
-from tfd.workbench.programs import Program, Settings, check_helm, check_ports, prepare, programs, token
+from tfd.workbench.programs import Program, Settings, check_ports, prepare, programs, token
 from tfd.workbench.supervisor import Supervisor
 
 
@@ -51,15 +52,15 @@ def command(folder: Path, runs: Path | None, port: int, tensorboard_port: int, h
     Exit codes:
       0  Stopped with Ctrl-C or SIGTERM.
       1  JupyterLab or TensorBoard ended, or the start is refused.
+      2  Helm is missing.
 
     Example: tfd workbench --runs runs
     """  # noqa: D301 - click reads the escape
     settings = Settings(folder.expanduser(), runs, host, port, tensorboard_port)
-    with ending(refused=(WorkbenchError,)):
+    with ending(refused=(WorkbenchError,), unable=(HelmError,)):
         key, new = token(os.environ)
         check_ports(settings)
-        check_helm()
-        prepare(settings)
         started = programs(settings, python(), key)
+        prepare(settings)
     supervisor = Supervisor(started, lambda text: click.echo(text, err=True))
     sys.exit(supervisor.run(lambda: click.echo(_lines(started, key, new=new))))

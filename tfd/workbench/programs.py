@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tfd import assets
+from tfd.jobfile.helm import find_helm
 from tfd.text import refusal
 from tfd.workbench.environment import WorkbenchError
 
@@ -90,11 +90,20 @@ def prepare(settings: Settings) -> None:
 
 
 def programs(settings: Settings, python: Path, key: str) -> list[Program]:
-    """Return the programs that the workbench starts with a Python environment and a token."""
-    path = os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)])
+    """Return the programs that the workbench starts with a Python environment and a token.
+
+    Raises:
+        HelmError: Helm is missing, which `tfd` needs in the notebooks.
+
+    """
+    helm = Path(find_helm()).parent
+    path = os.pathsep.join([str(python.parent), str(helm), os.environ.get("PATH", os.defpath)])
     # TensorFlow then prints only warnings and errors in the notebooks.
     environment = {"TF_CPP_MIN_LOG_LEVEL": "2"} | os.environ | {"PATH": path, TOKEN: key}
     environment.pop(TOKEN_FILE, None)
+    # Settings of JupyterLab that the user can change: it does not ask for news from the internet.
+    configs = [str(assets.JUPYTER_CONFIG), os.environ.get("JUPYTER_CONFIG_PATH", "")]
+    environment["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, configs))
     browser = _visible(settings.host)
     editor, board = (f"http://{browser}:{port}" for port in (settings.port, settings.tensorboard_port))
     jupyter = (
@@ -129,12 +138,6 @@ def check_ports(settings: Settings) -> None:
             except OSError as error:
                 got = f"{port} ({error.strerror})"
                 raise WorkbenchError(refusal(option, got, "a free port", f"Set {option} to another port.")) from None
-
-
-def check_helm() -> None:
-    """Refuse a start without Helm, which the notebooks need for `tfd run`."""
-    if shutil.which("helm") is None:
-        raise WorkbenchError(refusal("helm", "nothing", "a program on the PATH", "Run scripts/setup.sh run."))
 
 
 def _visible(host: str) -> str:
