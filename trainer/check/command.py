@@ -19,6 +19,7 @@ from trainer.runtime import exit_codes, logs, threads
 from trainer.runtime.arguments import ArgumentParser
 from trainer.runtime.config import PRECISIONS, Scalar, TrainerConfig, load_record
 from trainer.runtime.errors import NOTHING, ConfigError, TrainerExit
+from trainer.runtime.notices import without_notices
 
 _BATCH_SIZE: Final = 8
 
@@ -47,7 +48,8 @@ def main(words: Sequence[str]) -> int:
     try:
         args = _parser().parse_args(words)
         settings = _settings(args)
-        from trainer.check.inspection import check  # imports TensorFlow
+        with without_notices():
+            from trainer.check.inspection import check  # imports TensorFlow
 
         report = check(settings, args.data_dir or env.get("DATA_DIR") or None, args.replicas)
     except TrainerExit as error:

@@ -13,6 +13,7 @@ from trainer.roles.context import Context
 from trainer.roles.shutdown import finish
 from trainer.runtime import config, tf_config
 from trainer.runtime.errors import ConfigError, Stopped, TrainerExit
+from trainer.runtime.notices import without_notices
 from trainer.runtime.process import leave
 from trainer.runtime.serialize import now
 from trainer.runtime.signals import StopSignal
@@ -122,8 +123,9 @@ def _import_tensorflow(context: Context) -> None:
     # The modules live as long as the process. So no garbage collection, now or later, needs to look at their objects,
     # of which there are 300,000.
     gc.disable()
-    import keras  # noqa: F401
-    import tensorflow  # noqa: F401
+    with without_notices():
+        import keras  # noqa: F401
+        import tensorflow  # noqa: F401
 
     gc.freeze()
     gc.enable()
