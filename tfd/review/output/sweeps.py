@@ -20,9 +20,9 @@ _SETTINGS = "trainer"
 
 def grouped(runs: Iterable[RunReview]) -> list[list[RunReview]]:
     """Return the runs in their order, with those of a sweep together."""
-    found: dict[str, list[RunReview]] = {}
-    for run in runs:
-        found.setdefault(_family(run) or run.path, []).append(run)
+    found: dict[str | int, list[RunReview]] = {}
+    for number, run in enumerate(runs):
+        found.setdefault(_family(run) or number, []).append(run)
     return list(found.values())
 
 
