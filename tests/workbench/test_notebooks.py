@@ -20,7 +20,7 @@ PRINTED = {
     "1-hello-world": ["2 + 3 = 5.0", "refused: FailedPreconditionError", "second call: 10.0"],
     "2-devices": ["/job:localhost/replica:0/task:0/device:CPU:1", "soft placement:", "without it:"],
     "3-training-is-a-search": ["learning rate 0.1: a = 2.9", "vegalite.v5"],
-    "4-inception-v3": ["trainable 23,817,352", "5.71 billion multiply-adds", "3.8 days"],
+    "4-inception-v3": ["trainable 23,817,352", "5.71 billion multiply-adds", "3.81 days"],
     "5-from-notebook-to-run": ["parameters    2", "line-1 is done", "Merging starts 1 run"],
     "6-finished-run": ["exit codes [0, 0]", "images are right", "vegalite.v5"],
 }
