@@ -54,4 +54,4 @@ def test_commits_take_runs_through_the_queue(
     for run in ("first", "second", "urgent"):
         gitops.merge(team, run, None)
         team.wait(f"all objects of {run} to be deleted", lambda run=run: not team.objects(run, KINDS))  # type: ignore[misc]
-    assert queues.free(team)
+    team.wait("all quota to be free", lambda: queues.free(team))

@@ -17,6 +17,8 @@ from tests.e2e.team import Team, job
 
 PAIRS = int(os.environ.get("TFD_E2E_PAIRS", "2"))
 """Number of random pairs of runs; set the environment variable to run more."""
+FORCE = "--force-conflicts"
+"""Kueue may have created the Workload before Helm did, and then owns its fields as well."""
 
 
 def no_failure(team: Team, run: str) -> bool:
@@ -159,12 +161,12 @@ def test_suspended_run_frees_its_quota_and_resumes_in_its_turn(team: Team, queue
     team.saved("first")
     team.install("second", alone(team, "sleep", "15"))
     team.wait("the second run to wait", lambda: waits(team, queues, "second"))
-    suspended = team.upgrade("first", values | {"state": "suspended"})
+    suspended = team.upgrade("first", values | {"state": "suspended"}, FORCE)
     team.wait("the second run to get the quota", lambda: has_quota(team, queues, "second"))
     team.timings["suspended to the other run's quota"] = time.time() - suspended
     assert team.tfd_status("first")["state"] == "suspended"
     saved = team.status("first")["lastCheckpoint"]["step"]
-    team.upgrade("first", values)
+    team.upgrade("first", values, FORCE)
     team.wait("the first run to wait", lambda: waits(team, queues, "first"))
     assert set(team.end("second").jobs.values()) == {"Complete"}
     assert set(team.end("first").jobs.values()) == {"Complete"}
@@ -227,7 +229,7 @@ def test_uninstalled_run_leaves_nothing_in_any_state(team: Team, queues: Queues)
     forever = alone(team, "sleep", "1000", failure={"gracePeriod": "10s"})
     team.install("suspended", forever)
     team.pod("suspended", "chief-0")
-    team.upgrade("suspended", forever | {"state": "suspended"})
+    team.upgrade("suspended", forever | {"state": "suspended"}, FORCE)
     team.install("done", alone(team, "true"))
     team.end("done")
     team.install("failed", alone(team, "sh", "-c", "exit 2"))
@@ -242,7 +244,7 @@ def test_uninstalled_run_leaves_nothing_in_any_state(team: Team, queues: Queues)
         team.uninstall(run)
         team.wait(f"all objects of {run} to be deleted", lambda run=run: not team.objects(run, KINDS))  # type: ignore[misc]
         team.timings[f"uninstall of the {run} run"] = time.time() - began
-    assert queues.free(team)
+    team.wait("all quota to be free", lambda: queues.free(team))
     assert not team.kube.get("-n", team.name, "workloads.kueue.x-k8s.io")["items"]
 
 
@@ -273,7 +275,7 @@ def test_run_that_never_starts_frees_everything_after_the_start_timeout(team: Te
 
         team.wait(f"{run} to hold nothing", nothing_held)
         team.timings[f"quota of the {run} run to nothing held"] = time.time() - begins[run]
-    assert queues.free(team)
+    team.wait("all quota to be free", lambda: queues.free(team))
     for run in runs:
         assert queues.workload(team, run)["spec"]["active"] is False
         assert team.tfd_status(run)["state"] == "failed"
