@@ -67,7 +67,7 @@ def test_notebook_runs_from_top_to_bottom(path: Path, tmp_path: Path) -> None:
         notebook, km=kernel, timeout=SECONDS_OF_A_CELL, resources={"metadata": {"path": str(tmp_path)}}
     )
     programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    # nbclient leaves a kernel and its sockets to whoever passes the manager, unless it is asked to end them.
+    # With a manager of the caller, nbclient keeps the kernel and its sockets open by default.
     client.execute(cleanup_kc=True, env={**os.environ, "PATH": programs, "TF_CPP_MIN_LOG_LEVEL": "2"})
     gc.collect()  # sockets that are left would otherwise be a warning, and an error, in another test
     printed = outputs(notebook)
