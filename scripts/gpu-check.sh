@@ -16,12 +16,7 @@ home=build/gpu-check/venv
 key=$({ cat requirements/gpu-check.txt; "$python" --version; } | sha256sum)
 if [ "$(cat "$home/.stamp" 2>/dev/null)" != "$key" ]; then
   echo "gpu-check: installing TensorFlow with CUDA into $home, about 6 GB" >&2
-  uv=$(scripts/uv.sh)
-  export UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-300} UV_LINK_MODE=${UV_LINK_MODE:-hardlink}
-  [ -z "${PIP_INDEX_URL:-}" ] || export UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-$PIP_INDEX_URL}
-  rm -rf "$home"
-  "$uv" venv -q --python "$("$python" -c 'import sys; print(sys.executable)')" "$home"
-  "$uv" pip sync -q --python "$home" --require-hashes requirements/gpu-check.txt
+  PYTHON=$python scripts/locked-venv.sh "$home" requirements/gpu-check.txt
   printf %s "$key" >"$home/.stamp"
 fi
 exec "$home/bin/python" -m bench.gpu "$@"

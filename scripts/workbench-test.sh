@@ -8,11 +8,7 @@ scripts/workbench.sh >/dev/null
 home=build/browser
 key=$(sha256sum requirements/browser.txt)
 if [ "$(cat "$home/.stamp" 2>/dev/null)" != "$key" ]; then
-  uv=$(scripts/uv.sh)
-  [ -z "${PIP_INDEX_URL:-}" ] || export UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-$PIP_INDEX_URL}
-  rm -rf "$home"
-  "$uv" venv -q --python "${PYTHON:-python3}" "$home"
-  "$uv" pip sync -q --python "$home" --require-hashes requirements/browser.txt
+  scripts/locked-venv.sh "$home" requirements/browser.txt
   printf %s "$key" >"$home/.stamp"
 fi
 "$home/bin/pytest" -q -p no:cacheprovider -m browser tests/workbench/browser "$@"

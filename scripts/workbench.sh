@@ -9,13 +9,8 @@ python=${PYTHON:-python3}
 key=$({ cat requirements/workbench.txt pyproject.toml; echo "$home"; "$python" --version; } | sha256sum)
 if [ "$(cat "$home/.stamp" 2>/dev/null)" != "$key" ]; then
   echo "workbench: installing JupyterLab and the trainer into .venv-workbench" >&2
-  uv=$(scripts/uv.sh)
-  export UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-300} UV_LINK_MODE=${UV_LINK_MODE:-hardlink}
-  [ -z "${PIP_INDEX_URL:-}" ] || export UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-$PIP_INDEX_URL}
-  rm -rf "$home"
-  "$uv" venv -q --python "$("$python" -c 'import sys; print(sys.executable)')" "$home"
-  "$uv" pip sync -q --python "$home" --require-hashes requirements/workbench.txt
-  "$uv" pip install -q --python "$home" --no-deps --no-build-isolation -e .
+  PYTHON=$python scripts/locked-venv.sh "$home" requirements/workbench.txt
+  "$(scripts/uv.sh)" pip install -q --python "$home" --no-deps --no-build-isolation -e .
   printf %s "$key" >"$home/.stamp"
 fi
 echo "$home/bin/python"
