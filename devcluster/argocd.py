@@ -7,6 +7,7 @@ the same settings.
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import tempfile
@@ -101,12 +102,20 @@ def components() -> dict[str, list[str | Path]]:
     }  # fmt: skip
 
 
-def teams(*options: str | Path) -> None:
-    """Render argocd/ with options for Helm, and apply it as argocd/README.md describes."""
+def teams(*options: str | Path, force: bool = False) -> None:
+    """Render argocd/ with options for Helm, and apply it as argocd/README.md describes.
+
+    Args:
+        options: Options for Helm.
+        force: Whether to overwrite fields that another field manager changed.
+
+    """
+    conflicts = f"--force-conflicts={json.dumps(force)}"
     with tempfile.TemporaryDirectory() as output:
         run([state() / "bin" / "helm", "template", "argocd", CHECKOUT / "argocd", "--output-dir", output, *options])
         templates = Path(output, "argocd", "templates")
-        kubectl("apply", "--server-side", "--field-manager=tf-distributed", "-f", str(templates / "teams"))
+        owner = "--field-manager=tf-distributed"
+        kubectl("apply", "--server-side", owner, conflicts, "-f", str(templates / "teams"))
         for patch in sorted((templates / "settings").iterdir()):
             kubectl(
                 "patch", "configmap", patch.stem, "--namespace", NAMESPACE, "--type=merge", "--patch-file", str(patch)

@@ -78,4 +78,5 @@ def install() -> None:
         "RUNLEVEL": "1",
     }  # Package scripts start no service in this run level.
     subprocess.run(["apt-get", "update", "-qq"], env=env, check=False, capture_output=True)
-    run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], env=env)
+    wait = "DPkg::Lock::Timeout=600"  # another installation may run
+    run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "-o", wait, *packages], env=env)

@@ -32,6 +32,7 @@ ORDER = (
         "gitops_start_timeout",
         "gitops_at_most_once",
         "gitops_isolation",
+        "gitops_teams",
         "gitops_checkout",
         "gitops_baseline",
         "gitops_emulated",
@@ -124,6 +125,17 @@ def new_team(kube: Kube, token: str, tmp_path: Path, request: pytest.FixtureRequ
 def team(new_team: Callable[[], Team]) -> Team:
     """Return a namespace with a claim."""
     return new_team()
+
+
+@pytest.fixture
+def many_teams(kube: Kube, token: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[list[Team]]:
+    """Return 20 teams, whose namespaces argocd/ creates."""
+    found = [Team(kube, f"e2e-team-{number}-{token}", tmp_path) for number in range(20)]
+    yield found
+    for kind, values in (("timing", found[0].timings), ("figure", found[0].figures)):
+        request.node.user_properties.extend((kind, each) for each in values.items())
+    for team in found:
+        team.delete()
 
 
 @pytest.fixture(scope="session")

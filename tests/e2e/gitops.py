@@ -32,15 +32,26 @@ class GitOps:
     folder: Path
     teams: list[Team] = field(default_factory=list)
 
-    def install(self, *teams: Team, **values: Any) -> None:
-        """Apply argocd/ for the teams, as argocd/README.md describes; the sets poll for commits every second."""
+    @property
+    def settings(self) -> Path:
+        """The values of argocd/."""
+        return self.folder / "teams.json"
+
+    def install(self, *teams: Team, force: bool = False, **values: Any) -> None:
+        """Apply argocd/ for the teams, as argocd/README.md describes; the sets poll for commits every second.
+
+        Args:
+            teams: The teams that get a namespace.
+            force: Whether to overwrite fields that somebody else changed.
+            values: More values of argocd/.
+
+        """
         self.teams = list(teams)
-        file = self.folder / "teams.json"
         names: dict[str, Object] = {team.name: {} for team in teams}
-        file.write_text(
+        self.settings.write_text(
             json.dumps({"repository": self.repository.url, "teams": names, "pollSeconds": 1} | QUOTA | values)
         )
-        argocd.teams("--values", file)
+        argocd.teams("--values", self.settings, force=force)
         # The label lets the next session delete namespaces that argocd/ created for a killed session.
         self.kube.kubectl("label", "--overwrite", "namespace", *names, f"{LABEL}=yes")
 

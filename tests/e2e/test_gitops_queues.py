@@ -21,9 +21,11 @@ def test_commits_take_runs_through_the_queue(
 ) -> None:
     """argocd/ gives a team a queue with one GPU. A second run waits: its Application is Progressing and Synced. A
     commit with a more important run preempts the first one, which resumes from its checkpoint. One commit suspends a
-    queued run, others delete it and resume it. Healthy only after all Jobs are Complete."""
+    queued run, others delete it and resume it. Healthy only after all Jobs are Complete. The link of the team is on the
+    Application."""
     queues.teams = [team.name]
-    gitops.install(team, **kueues.values({team.name: 1}))
+    links = {"Metrics": "https://grafana.example.com/d/runs?var-namespace={team}&var-run={run}"}
+    gitops.install(team, links=links, **kueues.values({team.name: 1}))
     low = {"queue": team.name, "priority": LOW}
     steps = 2000
     first = merged(gitops, job("OneDevice", steps, gpus=1, failure={"gracePeriod": "30s"}, scheduling=low))
@@ -33,7 +35,9 @@ def test_commits_take_runs_through_the_queue(
         second = merged(gitops, alone(team, "sleep", "1", priority=LOW))
         gitops.merge(team, "second", second)
         team.wait("the queue to answer", lambda: "more needed" in queues.why(team, "second"))
-        gitops.healthy(team, "second", "Progressing")
+        application = gitops.healthy(team, "second", "Progressing")
+        [link] = [text for key, text in application["metadata"]["annotations"].items() if key.startswith("link.")]
+        assert link == f"Metrics|https://grafana.example.com/d/runs?var-namespace={team.name}&var-run=second"
         gitops.merge(team, "second", second | {"state": "suspended"})
         gitops.healthy(team, "second", "Suspended")
 

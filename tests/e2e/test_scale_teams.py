@@ -1,45 +1,32 @@
 """1,000 job files of 20 teams through Argo CD, with 1,101 tasks on simulated nodes."""
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.e2e.gitops import GitOps
-from tests.e2e.kube import Kube
 from tests.e2e.scale import PATIENCE, answers_in_time, argocd_memory, rows, simulated, start_together, tfd
 from tests.e2e.team import Team
 
 pytestmark = pytest.mark.scale
 
 FILES = 1000
-TEAMS = 20
 TASKS = 1101
 POLL = 30
 """Seconds between two polls of git by each ApplicationSet: 20 sets that poll every second need a core."""
 
 
-@pytest.fixture
-def teams(kube: Kube, token: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[list[Team]]:
-    """Return 20 teams, whose namespaces argocd/ creates."""
-    found = [Team(kube, f"e2e-team-{number}-{token}", tmp_path) for number in range(TEAMS)]
-    yield found
-    for kind, values in (("timing", found[0].timings), ("figure", found[0].figures)):
-        request.node.user_properties.extend((kind, each) for each in values.items())
-    for team in found:
-        team.delete()
-
-
 def test_1000_job_files_of_20_teams_start_from_one_commit(
-    simulated_nodes: None, teams: list[Team], gitops: GitOps
+    simulated_nodes: None, many_teams: list[Team], gitops: GitOps
 ) -> None:
     """One commit merges 1,000 job files of 20 teams: Argo CD creates 1,000 Applications and Jobs, and 1,101 tasks run.
     One more job file is merged and starts. `tfd runs` shows all runs in 3 s."""
-    first = teams[0]
-    gitops.install(*teams, pollSeconds=POLL)
+    first = many_teams[0]
+    gitops.install(*many_teams, pollSeconds=POLL)
     values = gitops.values() | simulated("OneDevice", storage={"ephemeral": True})
-    files = {f"jobs/{teams[number % TEAMS].name}/run-{number}.yaml": values for number in range(1, FILES)}
+    files = {
+        f"jobs/{many_teams[number % len(many_teams)].name}/run-{number}.yaml": values for number in range(1, FILES)
+    }
     large = simulated("ParameterServer", storage={"ephemeral": True}, worker={"replicas": 100})
     pushed = start_together(gitops, first, files | {f"jobs/{first.name}/large.yaml": gitops.values() | large})
     running = (
@@ -53,16 +40,16 @@ def test_1000_job_files_of_20_teams_start_from_one_commit(
     first.wait("all tasks to run", lambda: rows(first, *running) == TASKS, PATIENCE)
     first.timings[f"push to {TASKS:,} running tasks"] = time.time() - pushed
     argocd_memory(first)
-    tfd(first, "tfd runs of 20 teams", "runs", *(each.name for each in teams))
+    tfd(first, "tfd runs of 20 teams", "runs", *(each.name for each in many_teams))
     tfd(first, "tfd runs of one team", "runs", first.name)
     tfd(first, "tfd runs of all namespaces", "runs", "-A")
     tfd(first, "tfd runs --cost of all namespaces", "runs", "-A", "--cost")
-    pushed = gitops.merge(teams[-1], "one-more", values)
-    gitops.wait(teams[-1], "one-more", "created", bool, PATIENCE)
+    pushed = gitops.merge(many_teams[-1], "one-more", values)
+    gitops.wait(many_teams[-1], "one-more", "created", bool, PATIENCE)
     first.timings[f"push to one more Application after {FILES:,}"] = time.time() - pushed
     first.wait(
         "the Job of one more run",
-        lambda: first.kube.get("-n", teams[-1].name, "jobs", "-l", "app.kubernetes.io/instance=one-more")["items"],
+        lambda: first.kube.get("-n", many_teams[-1].name, "jobs", "-l", "app.kubernetes.io/instance=one-more")["items"],
         PATIENCE,
     )
     first.timings[f"push to one more Job after {FILES:,}"] = time.time() - pushed
