@@ -14,7 +14,7 @@ from tfd.jobfile.schema import defaults
 from tfd.kubernetes import KUEUE, Object
 from tfd.quantities import quantity
 
-# Provisioners whose volumes many nodes can mount and write. There are others, so an unknown one is no error.
+# Provisioners whose volumes many nodes can mount and write. There are others, so an unknown one is only a warning.
 _SHARED = (
     "efs.csi.aws.com", "fsx.csi.aws.com", "filestore.csi.storage.gke.io", "file.csi.azure.com", "nfs.csi.k8s.io",
     "cephfs.csi.ceph.com", "lustre.csi.storage.gke.io", "azurelustre.csi.azure.com",
