@@ -10,7 +10,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
-DATA = ("charts/tf-distributed", "schema", "jobs/examples", "workbench")
+DATA = ("charts", "schema", "jobs/examples", "workbench")
 
 
 class BuildWithData(build_py):

@@ -7,7 +7,8 @@ from importlib import import_module
 import click
 
 _COMMANDS = (
-    "check", "plan", "run", "new", "import", "review", "status", "runs", "compare", "logs", "tensorboard", "workbench",
+    "check", "plan", "run", "new", "import", "review", "doctor", "status", "runs", "compare", "logs", "tensorboard",
+    "workbench",
 )  # fmt: skip
 # `import` is a word of Python, so its module has another name.
 _MODULES = {"import": "import_"}

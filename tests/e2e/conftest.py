@@ -24,7 +24,19 @@ RECORD = CHECKOUT / "build" / "e2e.json"
 GPUS = 4
 # The most important scenarios run first; the last ones lose nodes.
 ORDER = (
-    *("completion", "programs", "kills", "failures", "control", "gang", "queues", "observing", "names", "network"),
+    *(
+        "completion",
+        "programs",
+        "kills",
+        "failures",
+        "control",
+        "gang",
+        "queues",
+        "observing",
+        "names",
+        "network",
+        "doctor",
+    ),
     *(
         "gitops_settings",
         "gitops_life",
