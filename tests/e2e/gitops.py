@@ -122,7 +122,9 @@ class GitOps:
         history: list[str] = []
         template = 'jsonpath={.status.health.status}{"\\n"}'
         file = self.folder / f"health-{run}"
-        words = ["get", "application", f"{team.name}-{run}", "-n", NAMESPACE, "--watch", "-o", template]
+        # With a selector, the command also waits for an Application that does not exist yet.
+        only = f"--field-selector=metadata.name={team.name}-{run}"
+        words = ["get", "application", only, "-n", NAMESPACE, "--watch", "-o", template]
         with file.open("w") as output:
             kubectl = str(state() / "bin" / "kubectl")
             process = subprocess.Popen([kubectl, *words], stdout=output, env=os.environ | self.kube.env)

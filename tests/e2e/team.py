@@ -119,7 +119,7 @@ class Team:
         """Delete the namespace and kill its pods at once."""
         self.kubectl("delete", "jobs,deployments", "--all", "--wait=false", "--cascade=orphan")
         self.kubectl("delete", "pods", "--all", "--grace-period=0", "--force", "--wait=false")
-        self.kube.kubectl("delete", "namespace", self.name, "--wait=false")
+        self.kube.kubectl("delete", "namespace", self.name, "--wait=false", "--ignore-not-found")
         if self.kube.is_devcluster:
             self.kube.kubectl("delete", "persistentvolume", f"{self.name}-runs", "--wait=false", "--ignore-not-found")
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from devcluster.paths import CHECKOUT, state
+from devcluster.shell import DevclusterError
 from tests.e2e.gitops import NAMESPACE, GitOps
-from tests.e2e.kube import CommandError, command
+from tests.e2e.kube import command
 from tests.e2e.team import Team
 
 URL = "https://example.com"
@@ -67,7 +68,7 @@ def test_20_teams_are_applied_and_repaired(many_teams: list[Team], gitops: GitOp
     damaged = damage(gitops, many_teams)
     seen = differences(gitops, tmp_path / "damaged")
     assert {name for name in damaged if any(name in each for each in seen)} == damaged
-    with pytest.raises(CommandError, match="conflict"):
+    with pytest.raises(DevclusterError, match="conflict"):
         gitops.install(*many_teams)
     began = time.time()
     gitops.install(*many_teams, force=True)
