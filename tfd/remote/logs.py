@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 import click
 
-from tfd.kubernetes import Object
 from tfd.remote.kubectl import ClusterError, Kubectl, NotFoundError
 from tfd.remote.snapshot import Objects, has_begun, look, newest
 from tfd.remote.tasks import State, tasks
