@@ -1,8 +1,11 @@
-"""The build step that pyproject.toml cannot express: a wheel carries the chart and the schemas in tfd/data.
+"""The build steps that pyproject.toml cannot express: the data of a wheel, and the links of the README.
 
-An editable install reads them in the checkout, so there is no copy in git.
+A wheel carries the chart, the schemas and the examples in tfd/data. An editable install reads them in the checkout, so
+there is no copy in git. A package index does not have the files that the README links to, so the links of the
+description lead to the repository.
 """
 
+import re
 from pathlib import Path
 from shutil import copytree, ignore_patterns, rmtree
 
@@ -11,6 +14,9 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 DATA = ("charts/tf-distributed", "schema", "jobs/examples", "workbench")
+REPOSITORY = "https://github.com/tf-distributed/tf-distributed"
+# A target of a Markdown link that is neither an address nor an anchor.
+LINK = re.compile(r"\]\((?![a-z]+:|#)([^)]+)\)")
 
 
 class BuildWithData(build_py):
@@ -27,4 +33,13 @@ class BuildWithData(build_py):
             copytree(ROOT / folder, target / folder, ignore=ignore_patterns("tests"))
 
 
-setup(cmdclass={"build_py": BuildWithData})
+def description() -> str:
+    """Return the README with links that also work outside the repository."""
+    return LINK.sub(rf"]({REPOSITORY}/blob/main/\1)", (ROOT / "README.md").read_text(encoding="utf-8"))
+
+
+setup(
+    cmdclass={"build_py": BuildWithData},
+    long_description=description(),
+    long_description_content_type="text/markdown",
+)
