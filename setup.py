@@ -7,13 +7,20 @@ description lead to the repository.
 
 import re
 from pathlib import Path
-from shutil import copytree, ignore_patterns, rmtree
+from shutil import copyfile, copytree, ignore_patterns, rmtree
 
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
-DATA = ("charts/tf-distributed", "schema", "jobs/examples", "workbench")
+FOLDERS = ("charts/tf-distributed", "schema", "jobs/examples", "workbench", "starter")
+# What a repository of `tfd init` has in common with this one: tfd/assets.py.
+FILES = (
+    "review.yaml",
+    ".github/workflows/re[sv]*.yaml",
+    "scripts/ci-*.sh",
+    "scripts/result_comment.py",
+)
 REPOSITORY = "https://github.com/tf-distributed/tf-distributed"
 # A target of a Markdown link that is neither an address nor an anchor.
 LINK = re.compile(r"\]\((?![a-z]+:|#)([^)]+)\)")
@@ -29,13 +36,23 @@ class BuildWithData(build_py):
             return
         target = Path(self.build_lib) / "tfd" / "data"
         rmtree(target, ignore_errors=True)
-        for folder in DATA:
+        for folder in FOLDERS:
             copytree(ROOT / folder, target / folder, ignore=ignore_patterns("tests"))
+        for file in (file for pattern in FILES for file in ROOT.glob(pattern)):
+            copy = target / file.relative_to(ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copyfile(file, copy)
 
 
 def description() -> str:
     """Return the README with links that also work outside the repository."""
-    return LINK.sub(rf"]({REPOSITORY}/blob/main/\1)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return LINK.sub(lambda link: f"]({REPOSITORY}/{_view(link[1])}/main/{link[1]})", text)
+
+
+def _view(path: str) -> str:
+    """Return what GitHub shows: the image itself, or the page of a file."""
+    return "raw" if path.endswith(".png") else "blob"
 
 
 setup(
