@@ -7,8 +7,8 @@ from importlib import import_module
 import click
 
 _COMMANDS = (
-    "init", "check", "chart-diff", "plan", "run", "new", "import", "review", "status", "runs", "compare", "logs",
-    "tensorboard", "workbench",
+    "init", "check", "chart-diff", "plan", "run", "new", "import", "review", "doctor", "status", "runs", "compare",
+    "logs", "tensorboard", "workbench",
 )  # fmt: skip
 # Python allows no such names for modules.
 _MODULES = {"import": "import_", "chart-diff": "chart_diff"}
