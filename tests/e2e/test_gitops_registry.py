@@ -35,9 +35,9 @@ def allow_http(gitops: GitOps) -> None:
 
 
 def test_run_stays_on_its_chart_while_a_run_on_a_newer_chart_starts(team: Team, gitops: GitOps) -> None:
-    """A run on one version of the chart in the registry trains while another version is pushed and a run on it is
-    merged, in a repository without charts. Both end, and the source of the first one stays the same. A file with a version that the registry does not
-    have starts nothing and stops no other run."""
+    """A repository without charts: a run on one version in the registry trains while another version is pushed and a
+    run on it is merged. Both end, and the source of the first one stays the same. A file with a version that the
+    registry does not have starts nothing and stops no other run."""
     release(chart_version(), gitops.folder)
     charts = gitops.repository.git("ls-files", "charts", "schema").splitlines()
     gitops.commit(dict.fromkeys(charts))

@@ -19,7 +19,9 @@ from tfd.text import dotted, json_text, shown, visible
 
 @click.command("chart-diff", short_help="Show what another version of the chart changes.")
 @click.argument("job_files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--to", "version", metavar="VERSION", help="Version of the chart. Default: the one that `tfd new` writes.")
+@click.option(
+    "--to", "version", metavar="VERSION", help="Version of the chart. Default: the one that `tfd new` writes."
+)
 @click.option("--json", "json_output", is_flag=True, help="Print the differences as a JSON list.")
 def command(job_files: tuple[Path, ...], version: str | None, json_output: bool) -> None:
     """Show what another version of the chart changes in the runs of JOB_FILES.
@@ -59,7 +61,9 @@ def _lines(move: ChartMove) -> list[str]:
 
 
 def _machine(move: ChartMove) -> dict[str, object]:
-    keys = [{"key": dotted(each.key), "class": each.kind, "base": each.base, "merged": each.merged} for each in move.keys]
+    keys = [
+        {"key": dotted(each.key), "class": each.kind, "before": each.base, "after": each.merged} for each in move.keys
+    ]
     return {
         "path": str(move.path),
         "before": move.before,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import tempfile
 from pathlib import Path
@@ -12,6 +13,8 @@ from tfd.text import refusal
 
 NAME = "tf-distributed"
 """The name of the chart of a run, which is the last part of its address in a registry."""
+# As for other clients, a registry of this machine needs no certificate.
+_LOCAL = re.compile(r"oci://(localhost|127\.0\.0\.1)(:[0-9]+)?/")
 
 
 class RegistryError(Exception):
@@ -53,6 +56,7 @@ def _keep(folder: Path, kept: Path) -> None:
 def _pulled(address: str, version: str, folder: str) -> bool:
     """Return whether Helm has downloaded a chart into a folder; False if the registry does not have it."""
     command = [find_helm(), "pull", address, "--version", version, "--untar", "--untardir", folder]
+    command += ["--plain-http"] if _LOCAL.match(address) else []
     fix = "Check the address, the network and `helm registry login`."
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, timeout=SECONDS)

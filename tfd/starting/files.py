@@ -53,7 +53,7 @@ def files(settings: Settings) -> dict[str, str]:
     words = {
         "@VERSION@": chart_version(),
         "@REPOSITORY@": settings.repository,
-        "@TEAMS@": json.dumps(dict.fromkeys(settings.teams, {})),
+        "@TEAMS@": json.dumps({team: {} for team in settings.teams}),
         "@OWNER@": settings.owner or "@maintainers",
     }
     found = {f"jobs/examples/{_EXAMPLE}": _text(assets.EXAMPLES / _EXAMPLE)}

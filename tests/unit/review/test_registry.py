@@ -73,7 +73,7 @@ def test_chart_is_downloaded_once(address: str, registry: Registry) -> None:
     cache = cache_of(address)
     folder = pull(address, VERSION, cache)
     assert folder == cache / VERSION
-    assert (folder / "Chart.yaml").read_bytes() == (CHART / "Chart.yaml").read_bytes()
+    assert (folder / "values.yaml").read_bytes() == (CHART / "values.yaml").read_bytes()
     asked = len(registry.asked)
     assert asked > 0
     assert pull(address, VERSION, cache) == folder
@@ -88,15 +88,17 @@ def test_version_that_the_registry_lacks_is_no_error(address: str) -> None:
 def test_registry_that_does_not_answer_is_refused(tmp_path: Path) -> None:
     with serving(Registry()) as host:
         pass
-    with pytest.raises(RegistryError, match=rf"^oci://{host}/charts/tf-distributed:1\.0\.0: got .+; expected a chart\. "):
+    message = rf"^oci://{host}/charts/tf-distributed:1\.0\.0: got .+; expected a chart\. "
+    with pytest.raises(RegistryError, match=message):
         pull(f"oci://{host}/charts", "1.0.0", tmp_path)
 
 
 def test_runs_are_rendered_with_their_charts(repository: Path, address: str) -> None:
-    commit(repository, {NEW: changed(RUN, ("20000", "30000")), OLD: f"{changed(RUN, (VERSION, OLD_VERSION))}owner: Ada\n"})
+    old = f"{changed(RUN, (VERSION, OLD_VERSION))}owner: Ada\n"
+    commit(repository, {NEW: changed(RUN, ("20000", "30000")), OLD: old})
     done = review(repository, "--format", "json")
     found = json.loads(done.stdout)
-    assert (done.exit_code, [run["action"] for run in found["runs"]]) == (0, ["updates", "starts"])
+    assert (done.exit_code, [run["action"] for run in found["runs"]]) == (0, ["changes", "starts"])
     assert [each["source"]["targetRevision"] for each in found["applications"]] == [OLD_VERSION, VERSION]
     assert {each["source"]["repoURL"] for each in found["applications"]} == {f"{address}/tf-distributed"}
     assert {each["source"]["path"] for each in found["applications"]} == {"."}
@@ -146,7 +148,7 @@ def test_chart_diff_shows_the_defaults_and_objects_that_moved(
     done = chart_diff(repository, monkeypatch)
     lines = done.stdout.splitlines()
     assert (done.exit_code, lines[0]) == (0, f"{OLD}: chart {OLD_VERSION} -> {VERSION}")
-    assert "  deadline (mutable): "12h" -> "24h"" in lines
+    assert '  deadline (mutable): "12h" -> "24h"' in lines
     assert f"--- Job/digits-41-chief {OLD_VERSION}" in lines
     assert "-  activeDeadlineSeconds: 43200" in lines
     machine = json.loads(chart_diff(repository, monkeypatch, "--json").stdout)
@@ -170,7 +172,7 @@ def test_chart_diff_of_an_unknown_version_is_refused(
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("jobs/vision/a.yaml", "storage: {claim: runs}\n", "jobs/vision/a.yaml: chartVersion: got nothing; expected a "),
+        ("jobs/vision/a.yaml", "storage: {claim: runs}\n", "jobs/vision/a.yaml: chartVersion: got nothing; "),
         ("jobs/vision/A.yaml", RUN, "jobs/vision/A.yaml: got another file; expected jobs/TEAM/RUN.yaml. "),
         ("jobs/vision/a.yaml", "[", "jobs/vision/a.yaml: got another file; expected jobs/TEAM/RUN.yaml. "),
     ],

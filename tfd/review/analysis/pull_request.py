@@ -81,7 +81,8 @@ def review_pull_request(
     """Return the review of merging `head_ref` into `base_ref`.
 
     Raises:
-        GitError, RulesError, HelmError, RegistryError, ReviewError: the merge cannot be judged; the message is the reason.
+        GitError, RulesError, HelmError, RegistryError, ReviewError: the merge cannot be judged; the message is the
+            reason.
 
     """
     budget = Budget()
