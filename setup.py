@@ -13,7 +13,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
-FOLDERS = ("charts/tf-distributed", "schema", "jobs/examples", "workbench", "starter")
+FOLDERS = ("charts", "schema", "jobs/examples", "workbench", "starter")
 # What a repository of `tfd init` has in common with this one: tfd/assets.py.
 FILES = (
     "review.yaml",

@@ -18,7 +18,8 @@ BUILD = "import setuptools.build_meta as build, sys; print(getattr(build, f'buil
 RELATIVE_LINK = re.compile(r"\]\((?!https?:|#)")
 # Names of the standard library that macOS does not have.
 WITHOUT_LINUX = """
-import asyncio, ctypes, importlib, logging.handlers, os, pkgutil, select, signal, socket, subprocess, sys, urllib.request
+import asyncio, ctypes, importlib, logging.handlers, os, pkgutil
+import select, signal, socket, subprocess, sys, urllib.request
 for module, name in ((os, "sched_getaffinity"), (os, "unshare"), (os, "setns"), (os, "eventfd"), (os, "memfd_create"),
                      (os, "posix_fadvise"), (signal, "sigtimedwait"), (signal, "sigwaitinfo"), (signal, "SIGRTMIN"),
                      (select, "epoll"), (socket, "AF_NETLINK"), (socket, "SO_BINDTODEVICE")):
