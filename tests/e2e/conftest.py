@@ -24,9 +24,22 @@ RECORD = CHECKOUT / "build" / "e2e.json"
 GPUS = 4
 # The most important scenarios run first; the last ones lose nodes.
 ORDER = (
-    *("completion", "programs", "kills", "failures", "control", "gang", "queues", "observing", "names", "network"),
+    *(
+        "completion",
+        "programs",
+        "kills",
+        "failures",
+        "control",
+        "gang",
+        "queues",
+        "observing",
+        "names",
+        "network",
+        "doctor",
+    ),
     *(
         "gitops_settings",
+        "gitops_registry",
         "gitops_life",
         "gitops_queues",
         "gitops_start_timeout",

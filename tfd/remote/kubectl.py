@@ -83,6 +83,11 @@ class Kubectl:
             if not following:
                 return found
 
+    def apply(self, *objects: dict[str, Any]) -> None:
+        """Create objects, or change those that exist. Raises the errors of `run`."""
+        items = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        _output(self.command("apply", "-f", "-", f"--request-timeout={SECONDS}s"), items)
+
     def current_namespace(self) -> str:
         """Return the namespace in which the commands look. Raises the errors of `run`."""
         words = ("config", "view", "--minify", "-o", "jsonpath={.contexts[0].context.namespace}")
@@ -94,10 +99,10 @@ class Kubectl:
         return _output(self.command("exec", f"--request-timeout={SECONDS}s", pod, "--", *words))
 
 
-def _output(command: list[str]) -> str:
+def _output(command: list[str], given: str | None = None) -> str:
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", check=False, timeout=4 * SECONDS
+            command, input=given, capture_output=True, text=True, errors="replace", check=False, timeout=4 * SECONDS
         )
     except subprocess.TimeoutExpired as error:
         raise ClusterError(

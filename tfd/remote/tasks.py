@@ -117,10 +117,10 @@ def _of_pod(pod: Object, warnings: dict[str, str]) -> tuple[State, str]:
     scheduled = condition(pod, "PodScheduled")
     if scheduled.get("status") != "True":
         return State.PENDING, scheduled.get("message") or "the scheduler has not considered it yet"
-    return State.STARTING, _held_up(pod) or warnings.get(pod["metadata"]["name"], "")
+    return State.STARTING, held_up(pod) or warnings.get(pod["metadata"]["name"], "")
 
 
-def _held_up(pod: Object) -> str:
+def held_up(pod: Object) -> str:
     """Return why a pod with a node does not run, for example because its image cannot be pulled."""
     for container in pod["status"].get("initContainerStatuses", []) + pod["status"].get("containerStatuses", []):
         waiting = container["state"].get("waiting", {})

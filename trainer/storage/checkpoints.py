@@ -14,6 +14,7 @@ from typing import Final
 
 import tensorflow as tf
 
+from trainer.runtime import descriptors
 from trainer.runtime.errors import is_storage_failure
 from trainer.runtime.types import Tensor, Variable
 from trainer.storage import files, retry
@@ -103,9 +104,14 @@ def literal(path: str) -> Iterator[str]:
         yield path
         return
     directory, _, name = path.rpartition("/")
+    if not descriptors.PATHS_LEAD_THROUGH:
+        with tempfile.TemporaryDirectory() as folder:
+            os.symlink(os.path.abspath(directory), f"{folder}/checkpoints")  # noqa: PTH100, PTH211 - paths of TensorFlow
+            yield f"{folder}/checkpoints/{name}"
+        return
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield f"/proc/self/fd/{descriptor}/{name}"
+        yield f"{descriptors.FOLDER}/{descriptor}/{name}"
     finally:
         os.close(descriptor)
 
@@ -202,7 +208,7 @@ class Checkpoints:
     """Saves and restores the checkpoints of one run.
 
     Saving a MultiWorkerMirrored model is a collective operation: every worker must call `save`. Only worker 0 may write
-    to the run directory. The other workers (`writer=False`) write to a temporary directory.
+    to the run directory. The other workers (`writer=False`) write to a temporary directory, which they delete.
     """
 
     def __init__(
@@ -224,8 +230,8 @@ class Checkpoints:
         self.parts = trackables
         self._options = tf.train.CheckpointOptions(experimental_io_device=_CHIEF_CPU) if on_chief else None
         self._checkpoint = tf.train.Checkpoint(**trackables)
-        self._target = directory if writer else tempfile.mkdtemp(prefix="not-the-chief-")
-        self._keep = keep if writer else 1
+        self._writer = writer
+        self._keep = keep
         self._together = together
         # TensorFlow saves variables of several tasks with a graph. By default, and in a CheckpointManager, it creates a
         # new graph for each checkpoint and registers it with every server. An unresponsive server would then block the
@@ -267,14 +273,19 @@ class Checkpoints:
     def save(self, step: int) -> CheckpointRef:
         """Save all trackables as the checkpoint of `step`, then delete the oldest ones above `keep`."""
         name = f"ckpt-{step}"
-        path = files.join(self._target, name)
+        path = files.join(self.directory, name)
+        if not self._writer:
+            # Every restart in place would leave a permanent directory behind.
+            with tempfile.TemporaryDirectory(prefix="not-the-chief-") as temporary:
+                self._write(files.join(temporary, name))
+            return CheckpointRef(step, path)
         write = functools.partial(self._graph, tf.constant(path)) if self._graph else lambda: self._write(path)
         # The other workers take part in a write, so none of them can repeat it alone.
         write() if self._together else retry.call(write, f"writing {path}")
-        _point_to(self._target, name)
-        for old in all_complete(self._target)[: -self._keep]:
-            _delete(self._target, old)
-        return CheckpointRef(step, files.join(self.directory, name))
+        _point_to(self.directory, name)
+        for old in all_complete(self.directory)[: -self._keep]:
+            _delete(self.directory, old)
+        return CheckpointRef(step, path)
 
     def _write(self, path: str | Tensor) -> None:
         self._checkpoint.write(path, options=self._options)

@@ -1,7 +1,9 @@
 """The parts of `tfd run`: the rules of the kubelet, paths, ports, logs and views."""
 
+import ctypes
 import io
 import socket
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from tests.loopback import LOOPBACKS
+from tfd.local import network
 from tfd.local.network import loopback_addresses
 from tfd.local.pods import Container, Mount, Pod, expand
 from tfd.local.processes import Layout, Process, place
@@ -243,3 +246,24 @@ def test_workers_that_choose_a_leader_keep_the_usual_lease(
 ) -> None:
     [process] = place([pod(**env)], Layout(tmp_path, "run"), {})
     assert process.containers[-1].env.get("TRAINER_LEASE_TIMEOUT") == lease
+
+
+def test_macos_has_no_network_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert network.isolate() == "only Linux has network namespaces"
+
+
+def test_task_starts_on_a_system_that_cannot_end_it_with_its_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_library(name: str | None) -> None:
+        raise OSError(name)
+
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(ctypes, "CDLL", no_library)
+    [process] = place([pod()], Layout(tmp_path, "run"), {})
+    quick = Process(**{**process.__dict__, "containers": (Container(("true",), {}),)})
+    supervisor = Supervisor([quick], tmp_path / "tasks.json", lambda name, text: None)
+    while not supervisor.over:
+        supervisor.step()
+    assert [task.exit_code for task in supervisor.tasks] == [0]

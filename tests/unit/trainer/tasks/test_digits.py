@@ -97,10 +97,14 @@ def test_training_lowers_the_loss_and_counts_steps(tmp_path: Path) -> None:
     assert metrics["accuracy"] == pytest.approx(right.mean(), abs=1e-6)
 
 
-def test_non_chiefs_write_nothing_to_the_run_directory(tmp_path: Path) -> None:
+def test_non_chiefs_leave_no_file_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    temporary, checkpoints = tmp_path / "tmp", tmp_path / "checkpoints"
+    temporary.mkdir()
+    checkpoints.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
     step = tf.Variable(0, dtype=tf.int64)
-    Checkpoints(str(tmp_path), keep=2, writer=False, on_chief=False, step=step).save(5)
-    assert list(tmp_path.iterdir()) == []
+    Checkpoints(str(checkpoints), keep=2, writer=False, on_chief=False, step=step).save(5)
+    assert [*temporary.iterdir(), *checkpoints.iterdir()] == []
 
 
 def test_older_checkpoints_are_deleted(tmp_path: Path) -> None:

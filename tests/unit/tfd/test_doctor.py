@@ -1,0 +1,164 @@
+"""`tfd doctor`: one finding for each requirement, and a probe that leaves nothing."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.tfd.fake_checkup import (
+    ARGOCD,
+    HEALTH,
+    KUEUE,
+    RESTRICTED,
+    Checkup,
+    complete,
+    listed,
+    named,
+    workload,
+)
+from tests.unit.tfd.test_terminal import HOSTILE, assert_harmless
+from tfd.doctor import probe
+
+FORBIDDEN = 'Error from server (Forbidden): nodes is forbidden: User "ann" cannot list resource "nodes"'
+CLASSES, QUOTAS = "/apis/storage.k8s.io/v1/storageclasses", "/api/v1/namespaces/vision/resourcequotas"
+DEPLOYMENTS = "/apis/apps/v1/namespaces/argocd/deployments"
+SETTINGS, NAMESPACE = "/api/v1/namespaces/argocd/configmaps/argocd-cm", "/api/v1/namespaces/vision"
+
+
+@pytest.fixture
+def checkup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkup:
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    # The answers of the fake cluster never change, so a second look shows nothing new.
+    for limit in ("TO_START", "TO_ENFORCE", "EVERY"):
+        monkeypatch.setattr(probe, limit, 0.0)
+    return Checkup(tmp_path)
+
+
+def test_cluster_with_everything_has_only_good_findings(checkup: Checkup) -> None:
+    done = checkup.tfd("--probe")
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if not line.startswith("ok    ")] == []
+    assert "ok    GPUs                   8 nvidia.com/gpu on 2 nodes" in lines
+    assert "ok    Argo CD                v3.6.1" in lines
+    assert "ok    NetworkPolicy          enforced" in lines
+
+
+def test_report_without_a_probe_creates_nothing(checkup: Checkup) -> None:
+    assert checkup.tfd().exit_code == 0
+    assert [line for line in checkup.asked() if "--raw" not in line and "config" not in line] == []
+
+
+def test_probe_deletes_its_objects(checkup: Checkup) -> None:
+    checkup.findings("--probe")
+    assert checkup.left() == []
+    [deleted] = [line for line in checkup.asked() if " delete " in line]
+    assert "-l app.kubernetes.io/name=tfd-doctor,app.kubernetes.io/instance=tfd-doctor-" in deleted
+
+
+def test_probe_uses_the_image_of_job_files_or_the_named_one(checkup: Checkup) -> None:
+    assert "/trainer:" in checkup.findings("--probe")["image"][1]
+    assert checkup.findings("--probe", "--image", "registry.example.com/x")["image"][1].endswith(
+        "registry.example.com/x"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "check", "verdict", "found", "fix"),
+    [
+        ("/version", {"gitVersion": "v1.33.4"}, "Kubernetes", "fail", "v1.33.4", "Upgrade to Kubernetes >=1.34.0."),
+        ("/version", {"gitVersion": "v1.34.0-gke.1"}, "Kubernetes", "ok", "v1.34.0-gke.1", ""),
+        ("/apis/scheduling.k8s.io/v1beta1", None, "gang scheduling", "warn", "no PodGroups", "GenericWorkload"),
+        (KUEUE, None, "Kueue", "warn", "not served", "install Kueue 0.19"),
+        (CLASSES, listed(), "ReadWriteMany", "warn", "no StorageClass", "Install a provisioner"),
+        (CLASSES, listed(named("disk", provisioner="pd")), "ReadWriteMany", "warn", "unknown for StorageClass disk",
+         "tfd doctor --probe"),
+        ("/api/v1/nodes", listed(), "GPUs", "warn", "no node offers a GPU", "device plugin"),
+        ("/api/v1/nodes", listed(named("a", status={"allocatable": {"amd.com/gpu": "8", "cpu": "96"}})), "GPUs", "warn",
+         "8 amd.com/gpu on 1 nodes", "Set gpu.resource"),
+        ("/api/v1/nodes", FORBIDDEN, "GPUs", "warn", "refused: Error from server (Forbidden)", "Ask an administrator"),
+        (NAMESPACE, None, "namespace", "fail", "vision does not exist", "kubectl create namespace vision"),
+        (NAMESPACE, named("vision"), "Pod Security", "warn", "enforces nothing", "kubectl label namespace vision"),
+        (NAMESPACE, named("vision", metadata={"labels": RESTRICTED}), "queue", "warn", "without the label",
+         "managed-namespace=true"),
+        (QUOTAS, listed(), "quota", "warn", "vision has no ResourceQuota", "argocd/values.yaml"),
+        (QUOTAS, listed({"spec": {"scopeSelector": {}}, "status": {"hard": {"pods": "0"}}}), "quota", "warn",
+         "vision has no ResourceQuota", "argocd/values.yaml"),
+        (f"{KUEUE}/namespaces/vision/localqueues", listed(), "queue", "warn", "no LocalQueue", "scheduling.queue"),
+        (ARGOCD, None, "Argo CD", "warn", "not installed", "Argo CD 3.3 or newer"),
+        (DEPLOYMENTS, listed(workload("quay.io/argoproj/argocd:v3.2.9")), "Argo CD", "fail", "v3.2.9", "Upgrade"),
+        (DEPLOYMENTS, listed(), "Argo CD", "warn", "no image with a version", "--argocd-namespace"),
+        (SETTINGS, named("argocd-cm"), "health of Jobs", "fail", f"no {HEALTH}batch_Job", "argocd/README.md"),
+        (SETTINGS, named("argocd-cm", data={"application.resourceTrackingMethod": "label"}), "tracking", "warn",
+         "label", "annotation"),
+        (f"{ARGOCD}/namespaces/argocd/applicationsets/runs-vision", None, "team in Argo CD", "warn",
+         "no ApplicationSet runs-vision", "add vision to argocd/values.yaml"),
+    ],
+)  # fmt: skip
+def test_requirement_that_the_cluster_lacks_has_a_verdict_and_a_fix(
+    checkup: Checkup, path: str, answer: Any, check: str, verdict: str, found: str, fix: str
+) -> None:
+    checkup.paths = {key: value for key, value in complete().items() if key != path or answer is not None}
+    checkup.paths |= {path: answer} if answer is not None else {}
+    findings = checkup.findings()
+    assert findings[check][0] == verdict
+    assert found in findings[check][1] and fix in findings[check][2]
+
+
+def test_unreachable_cluster_ends_the_command(checkup: Checkup) -> None:
+    checkup.paths["/version"] = "Unable to connect to the server: dial tcp 10.77.0.1:6443"
+    done = checkup.tfd()
+    assert (done.exit_code, "Unable to connect to the server" in done.stderr) == (2, True)
+
+
+def test_policy_that_nothing_enforces_is_found(checkup: Checkup) -> None:
+    checkup.enforced = False
+    verdict, found, fix = checkup.findings("--probe")["NetworkPolicy"]
+    assert (verdict, found.startswith("not enforced within")) == ("fail", True)
+    assert "Install a network plugin" in fix
+    assert checkup.left() == []
+
+
+def test_pods_that_do_not_reach_each_other_are_found(checkup: Checkup) -> None:
+    checkup.apart = True
+    assert checkup.findings("--probe")["NetworkPolicy"][:2] == (
+        "fail", "two pods of the namespace do not reach each other",
+    )  # fmt: skip
+
+
+def test_image_that_no_node_can_pull_is_found(checkup: Checkup) -> None:
+    waiting = {"waiting": {"reason": "ErrImagePull", "message": "unauthorized"}}
+    stuck = {"phase": "Pending", "containerStatuses": [{"state": waiting}]}
+    checkup.statuses |= {pod: stuck for pod in ("server", "client", "claim")}
+    findings = checkup.findings("--probe")
+    assert findings["image"][0] == "fail" and findings["image"][1].endswith("ErrImagePull: unauthorized")
+    assert findings["NetworkPolicy"][0] == "warn"
+    assert findings["ReadWriteMany claim"][0] == "fail"
+
+
+def test_claim_that_is_not_bound_is_found(checkup: Checkup) -> None:
+    unbound = {"type": "PodScheduled", "status": "False", "message": "pod has unbound PersistentVolumeClaims"}
+    checkup.statuses |= {"volume": {"phase": "Pending"}, "claim": {"phase": "Pending", "conditions": [unbound]}}
+    findings = checkup.findings("--probe", "--storage-class", "files")
+    assert findings["ReadWriteMany claim"][1] == "Pending: pod has unbound PersistentVolumeClaims"
+    assert findings["image"][0] == findings["NetworkPolicy"][0] == "ok"
+
+
+def test_claim_that_a_task_cannot_write_to_is_found(checkup: Checkup) -> None:
+    ended = {"terminated": {"exitCode": 1, "message": "Permission denied"}}
+    checkup.statuses["claim"] = {"phase": "Failed", "containerStatuses": [{"state": ended}]}
+    verdict, found, fix = checkup.findings("--probe")["ReadWriteMany claim"]
+    assert (verdict, found) == ("fail", "not writable for UID 65534: exit 1: Permission denied")
+    assert "StorageClass" in fix
+
+
+def test_probe_that_a_quota_refuses_is_a_warning(checkup: Checkup) -> None:
+    checkup.refusal = "Error from server (Forbidden): pods is forbidden: exceeded quota: team"
+    assert "exceeded quota: team" in checkup.findings("--probe")["probe"][1]
+
+
+def test_text_of_the_cluster_cannot_control_the_terminal(checkup: Checkup) -> None:
+    checkup.paths[CLASSES] = listed(named(HOSTILE, provisioner="x"))
+    done = checkup.tfd()
+    assert_harmless(done.stdout)

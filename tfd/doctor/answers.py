@@ -1,0 +1,49 @@
+"""The answers of the Kubernetes API that the checks read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from tfd.doctor.finding import Finding, warn
+from tfd.kubernetes import Object
+from tfd.remote.kubectl import ClusterError, Kubectl
+
+_MISSING, _FORBIDDEN = "(NotFound)", "(Forbidden)"
+
+
+def read(path: str) -> Object | None:
+    """Return the answer for a path of the API; None if there is no such object.
+
+    Raises:
+        ClusterError: the cluster did not answer, or a right is missing.
+
+    """
+    try:
+        return dict(json.loads(Kubectl().run("get", "--raw", path)))
+    except ClusterError as error:
+        if _MISSING in str(error):
+            return None
+        raise
+
+
+def items(path: str) -> list[Object]:
+    """Return the objects of a list; none if the API does not serve the kind. Raises the errors of `read`."""
+    return list((read(path) or {}).get("items") or [])
+
+
+def serves(path: str, resource: str) -> bool:
+    """Return whether a version of an API group, such as `/apis/batch/v1`, has a resource."""
+    found: list[dict[str, Any]] = (read(path) or {}).get("resources", [])
+    return any(each["name"] == resource for each in found)
+
+
+def allowed(check: str, look: Callable[[], list[Finding]]) -> list[Finding]:
+    """Return the findings of a check; a warning if the cluster refuses it. Raises the other errors of `read`."""
+    try:
+        return look()
+    except ClusterError as error:
+        if _FORBIDDEN not in str(error):
+            raise
+        return [warn(check, f"refused: {error}", "Ask an administrator to run this command.")]

@@ -1,0 +1,93 @@
+"""The objects of a probe: two pods for the network, and a pod that writes to a claim."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tfd.kubernetes import COMPONENT_LABEL, INSTANCE_LABEL, Object
+
+SERVER, CLIENT, CLAIM = "server", "client", "claim"
+PORT = 8000
+REACH = """\
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=3).close()
+    print("open")
+except OSError:
+    print("closed")
+"""
+"""A program that prints whether an address and a port are reachable."""
+_COMMANDS = {
+    SERVER: ["python3", "-m", "http.server", str(PORT), "--directory", "/tmp"],  # noqa: S108 - in the pod
+    CLIENT: ["sleep", "600"],
+    CLAIM: ["sh", "-c", "echo probe >/claim/tfd-doctor && rm /claim/tfd-doctor"],
+}
+_USER = 65534
+_NAME_LABEL = "app.kubernetes.io/name"
+
+
+def labels(name: str) -> dict[str, str]:
+    """Return the labels of all objects of a probe."""
+    return {_NAME_LABEL: "tfd-doctor", INSTANCE_LABEL: name}
+
+
+def probing(name: str, image: str, storage_class: str | None) -> Iterator[Object]:
+    """Yield the claim and the pods.
+
+    Args:
+        name: name of the probe.
+        image: an image with Python.
+        storage_class: class of the claim; None for the default of the cluster.
+
+    """
+    spec: Object = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Mi"}}}
+    spec |= {"storageClassName": storage_class} if storage_class else {}
+    metadata = {"name": name, "labels": labels(name)}
+    yield {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
+    for component in (SERVER, CLIENT, CLAIM):
+        yield _pod(name, component, image)
+
+
+def closing(name: str) -> Object:
+    """Return the policy that closes all ports of the server."""
+    selector = {"matchLabels": labels(name) | {COMPONENT_LABEL: SERVER}}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name, "labels": labels(name)},
+        "spec": {"podSelector": selector, "policyTypes": ["Ingress"]},
+    }
+
+
+def _pod(name: str, component: str, image: str) -> Object:
+    """Return a pod that the restricted Pod Security standard and a quota accept, and that ends by itself."""
+    container: Object = {
+        "name": "probe",
+        "image": image,
+        "command": _COMMANDS[component],
+        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+    spec: Object = {
+        "activeDeadlineSeconds": 600,
+        "automountServiceAccountToken": False,
+        "containers": [container],
+        "restartPolicy": "Never",
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _USER,
+            "runAsGroup": _USER,
+            "fsGroup": _USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "terminationGracePeriodSeconds": 0,
+    }
+    if component == CLAIM:
+        container["volumeMounts"] = [{"name": "claim", "mountPath": "/claim"}]
+        spec["volumes"] = [{"name": "claim", "persistentVolumeClaim": {"claimName": name}}]
+    metadata = {"name": f"{name}-{component}", "labels": labels(name) | {COMPONENT_LABEL: component}}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}

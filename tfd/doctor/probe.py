@@ -1,0 +1,112 @@
+"""What only pods can show: an image, a ReadWriteMany claim, and whether NetworkPolicy is enforced."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+
+from tfd.doctor.finding import Finding, fail, ok, warn
+from tfd.doctor.objects import CLAIM, CLIENT, PORT, REACH, SERVER, closing, labels, probing
+from tfd.kubernetes import COMPONENT_LABEL, Object, condition
+from tfd.remote.kubectl import Kubectl
+from tfd.remote.tasks import failure, held_up
+
+TO_START, TO_ENFORCE, EVERY = 180.0, 30.0, 1.0
+"""Time limits and the time between two looks, in seconds."""
+_KINDS = "pods,persistentvolumeclaims,networkpolicies"
+
+
+def checked(team: str, image: str, storage_class: str | None) -> list[Finding]:
+    """Start three pods and a claim in the namespace of a team, return what they show, and delete them.
+
+    Args:
+        team: the namespace.
+        image: an image with Python.
+        storage_class: class of the claim; None for the default of the cluster.
+
+    Raises:
+        ClusterError: the cluster did not answer.
+
+    """
+    kubectl, name = Kubectl(team), f"tfd-doctor-{secrets.token_hex(3)}"
+    chosen = ",".join(f"{key}={value}" for key, value in labels(name).items())
+    try:
+        kubectl.apply(*probing(name, image, storage_class))
+        pods = _started(kubectl, chosen)
+        return [_image(pods, image), _claim(kubectl, pods, name), _network(kubectl, pods, name)]
+    finally:
+        kubectl.run("delete", _KINDS, "-l", chosen, "--wait=false", "--ignore-not-found")
+
+
+def _started(kubectl: Kubectl, chosen: str) -> dict[str, Object]:
+    """Return the pods by component as soon as all run, have ended or cannot start, or at the time limit."""
+    pods: dict[str, Object] = {}
+
+    def settled() -> bool:
+        pods.update({each["metadata"]["labels"][COMPONENT_LABEL]: each for each in kubectl.items("pods", "-l", chosen)})
+        pending = [
+            each for each in pods.values() if each["status"].get("phase") not in ("Running", "Succeeded", "Failed")
+        ]
+        writing = pods[CLAIM]["status"].get("phase") == "Running"
+        return not writing and all(held_up(each) for each in pending)
+
+    _wait(settled, TO_START)
+    return pods
+
+
+def _image(pods: dict[str, Object], image: str) -> Finding:
+    """Return whether a node could pull the image."""
+    if any(each["status"].get("phase") in ("Running", "Succeeded") for each in pods.values()):
+        return ok("image", f"pulled {image}")
+    fix = "Give the nodes access to the registry, or set another image in job files and with --image."
+    return fail("image", f"{image}: {_why(pods[SERVER])}", fix)
+
+
+def _claim(kubectl: Kubectl, pods: dict[str, Object], name: str) -> Finding:
+    """Return whether a task could write to a ReadWriteMany claim."""
+    if pods[CLAIM]["status"].get("phase") == "Succeeded":
+        return ok("ReadWriteMany claim", "bound and writable")
+    fix = "Name a StorageClass with ReadWriteMany volumes: --storage-class here, storageClassName in job files."
+    [claim] = kubectl.items("persistentvolumeclaims", "--field-selector", f"metadata.name={name}")
+    phase = claim["status"].get("phase")
+    if phase != "Bound":
+        return fail("ReadWriteMany claim", f"{phase}: {_why(pods[CLAIM])}", fix)
+    return fail("ReadWriteMany claim", f"not writable for UID 65534: {_why(pods[CLAIM])}", fix)
+
+
+def _network(kubectl: Kubectl, pods: dict[str, Object], name: str) -> Finding:
+    """Return whether a policy closes a port that was open before."""
+    check = "NetworkPolicy"
+    for each in (SERVER, CLIENT):
+        if pods[each]["status"].get("phase") != "Running":
+            return warn(check, f"unknown, because a pod did not run: {_why(pods[each])}", "Repeat the command later.")
+    address = str(pods[SERVER]["status"]["podIP"])
+
+    def is_open() -> bool:
+        return "open" in kubectl.inside(f"{name}-{CLIENT}", "python3", "-c", REACH, address, str(PORT))
+
+    if not _wait(is_open, TO_ENFORCE):
+        return fail(check, "two pods of the namespace do not reach each other", "Allow the pods of a run to connect.")
+    kubectl.apply(closing(name))
+    if not _wait(lambda: not is_open(), TO_ENFORCE):
+        fix = "Install a network plugin that enforces NetworkPolicy: the gRPC port of TensorFlow has no authentication."
+        return fail(check, f"not enforced within {TO_ENFORCE:.0f} s", fix)
+    return ok(check, "enforced")
+
+
+def _wait(state: Callable[[], bool], seconds: float) -> bool:
+    """Return whether a state was reached in time."""
+    end = time.monotonic() + seconds
+    while not state():
+        if time.monotonic() >= end:
+            return False
+        time.sleep(EVERY)
+    return True
+
+
+def _why(pod: Object) -> str:
+    """Return why a pod does not run."""
+    if pod["status"].get("phase") == "Failed":
+        return failure(pod)
+    return held_up(pod) or str(condition(pod, "PodScheduled").get("message") or "the pod did not start in time")
