@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from tests.integration.local_run import LocalRun
@@ -12,12 +15,13 @@ JOB = """
 strategy: MultiWorkerMirrored
 storage: {claim: runs}
 worker: {replicas: 2, minReplicas: 1}
-trainer: {task: digits, steps: 3000, batchSize: 33, checkpointEvery: 200}
+trainer: {task: "tests.programs.paced:Paced", steps: 400, batchSize: 33, checkpointEvery: 50}
 failure: {rescaleAfter: 15s}
 """
 
 
-def test_killed_leader_is_replaced_and_the_run_ends_with_one_result(local_run: LocalRun) -> None:
+def test_killed_worker_is_replaced_and_the_run_ends_with_one_result(local_run: LocalRun) -> None:
+    os.symlink(Path(__file__).resolve().parents[1], local_run.folder / "tests")
     local_run.write(JOB)
     local_run.start()
     local_run.wait_for(lambda: local_run.saved_step() > 0, "a checkpoint")
@@ -26,7 +30,7 @@ def test_killed_leader_is_replaced_and_the_run_ends_with_one_result(local_run: L
     local_run.kill("worker-0")
     code, out, _ = local_run.finish()
     assert code == 0, local_run.all_logs()
-    assert local_run.done()["step"] == 3000
+    assert local_run.done()["step"] == 400
     assert local_run.done()["metrics"]["accuracy"] > 0.9
     assert local_run.status()["workerChanges"] >= 2, "a worker was lost and joined"
     assert "worker-0     exited with 137: restarts in" in out
