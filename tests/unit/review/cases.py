@@ -123,6 +123,9 @@ CASES: dict[str, Case] = {
         {"jobs/vision/board.yaml": f"chartVersion: {VERSION}\nstrategy: None\nstorage: {{claim: runs}}\n"
                                    f"tensorboard: {{image: {BOARD_IMAGE}}}\n"}, MERGED
     ),
+    "new-with-storage-at-its-own-folder": Case(
+        {NEW: changed(FASTER, ("storage: {claim: runs}", "storage: {claim: runs, at: /train}"))}, MERGED
+    ),
     "new-in-a-queue": Case(
         {NEW: f"{FASTER}scheduling: {{queue: vision, priority: normal}}\n"},
         MERGED | {"review.yaml": "rules: {queues: {allowed: ['{team}'], waiver: []}, "
