@@ -196,9 +196,6 @@ def _facts(run: RunReview, redactor: Redactor, shown: Shown, *, size: str) -> It
     identity = run.merged_rendering.record["identity"]
     mounted = identity["storage"].get("at")
     [(kind, place)] = ((key, value) for key, value in identity["storage"].items() if key != "at")
-    if run.merged.tensorboard_only:
-        yield f"TensorBoard only, for all runs of the storage {kind} {redactor.code(place)}"
-        return
     words = [identity["strategy"], size]
     if identity["command"] is not None or identity["args"]:
         program = ["python -m trainer"] if identity["command"] is None else identity["command"] or [ENTRY_POINT]
