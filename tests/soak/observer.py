@@ -59,7 +59,7 @@ class Observer:
         if isinstance(step, int):
             if step > self._step:
                 self.steps.append(time.time())
-            self._step = step  # lower after a restart from a checkpoint, which is no new step
+            self._step = step  # lower after a restart from a checkpoint, which is not a new step
 
     def _holder(self) -> int | None:
         """Return the process that holds the lease, 0 if it is free, None if the file is not complete."""
