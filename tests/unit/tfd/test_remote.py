@@ -163,6 +163,23 @@ def test_run_without_a_chief_is_done_with_its_workers(cluster: Cluster) -> None:
     assert cluster.status()["state"] == "done"
 
 
+def test_elastic_run_without_worker_0_is_read_from_another_worker(cluster: Cluster) -> None:
+    absent = pod("worker", 0, "Pending")
+    cluster.answers["items"] = [record(chief=0, ps=0, worker=3), job("worker"), absent, pod("worker", 1)]
+    cluster.answers["log"] = "step 7/9"
+    assert cluster.status()["progress"]["step"] == 7
+    assert any("logs little-worker-1-0" in line for line in cluster.asked())
+    words = [json.dumps({"exitCode": 0, "message": "done", "metrics": metrics}) for metrics in (None, {"accuracy": 1})]
+    cluster.answers["items"] = [
+        record(chief=0, ps=0, worker=3), job("worker", ("Complete", "SuccessPolicy", ""), completedIndexes="1,2"),
+        pod("worker", 1, "Succeeded", **ended(0, words[0])), pod("worker", 2, "Succeeded", **ended(0, words[1])),
+    ]  # fmt: skip
+    cluster.answers["log"] = ""
+    found = cluster.status()
+    assert (found["state"], found["progress"]["metrics"]) == ("done", {"accuracy": 1})
+    assert found["tasks"]["worker-0"]["state"] == "done", "the Job is complete without it"
+
+
 def test_deleted_pod_of_a_finished_task_counts_as_done(cluster: Cluster) -> None:
     cluster.answers["items"] = [
         record("MultiWorkerMirrored", chief=0, ps=0), job("worker", completedIndexes="0"), pod("worker", 1)

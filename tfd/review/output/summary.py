@@ -199,4 +199,16 @@ def training(run: RunReview) -> str:
     if identity["command"] is not None or (identity["args"] or [""])[0] == "--" or identity["strategy"] == "None":
         return ""
     steps, batch = identity["trainer"]["steps"], identity["trainer"]["batchSize"]
-    return f"global batch {batch:,}, {steps:,} steps, {steps * batch:,} examples"
+    shares = _shares(run.merged_rendering, batch)
+    return f"global batch {batch:,}{shares}, {steps:,} steps, {steps * batch:,} examples"
+
+
+def _shares(rendering: Rendering, batch: int) -> str:
+    """Return how many examples a replica takes in a run whose workers come and go and share the batch; else nothing."""
+    elastic = [role for role in rendering.roles if role.is_elastic]
+    if not elastic or rendering.identity["strategy"] != "MultiWorkerMirrored":
+        return ""
+    [workers] = elastic
+    per_worker = max(1, workers.gpus_per_task)
+    fewest, most = batch // (workers.tasks * per_worker), -(-batch // (workers.least * per_worker))
+    return f" ({_span(f'{fewest:,}', f'{most:,}')} per replica)"

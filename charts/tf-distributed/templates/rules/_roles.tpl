@@ -108,7 +108,8 @@ Argument: dict root, replicas. Output: JSON list of messages
 {{- end }}
 
 {{/*
-Rules of the batch. Every replica of a synchronous strategy takes an equal share; a custom script has its own batch size.
+Rules of the batch. Every replica of a synchronous strategy takes an equal share, unless workers come and go. A custom
+script has its own batch size.
 Argument: dict root, replicas. Output: JSON list of messages
 */}}
 {{- define "tf-distributed.batchProblems" -}}
@@ -116,7 +117,7 @@ Argument: dict root, replicas. Output: JSON list of messages
 {{- $values := .root.Values -}}
 {{- $custom := or (hasKey $values "command") (eq (first ($values.args | default (list ""))) "--") -}}
 {{- $replicas := 1 -}}
-{{- if eq $values.strategy "MultiWorkerMirrored" -}}
+{{- if and (eq $values.strategy "MultiWorkerMirrored") (not (include "tf-distributed.anyWorkerLeads" .)) -}}
 {{- $replicas = mul (max 1 .replicas.worker) (max 1 (int $values.worker.gpus)) -}}
 {{- else if eq $values.strategy "Mirrored" -}}
 {{- $replicas = max 1 (int $values.chief.gpus) -}}
