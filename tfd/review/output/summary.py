@@ -192,11 +192,11 @@ def effect(run: RunReview) -> str:
 
 
 def training(run: RunReview) -> str:
-    """Return how much a new run trains; empty for a custom script and for TensorBoard only."""
+    """Return how much a new run trains; empty for a custom script."""
     if run.merged_rendering is None or run.action not in ADDING or run.kind is not RUN:
         return ""
     identity = run.merged_rendering.identity
-    if identity["command"] is not None or (identity["args"] or [""])[0] == "--" or identity["strategy"] == "None":
+    if identity["command"] is not None or (identity["args"] or [""])[0] == "--":
         return ""
     steps, batch = identity["trainer"]["steps"], identity["trainer"]["batchSize"]
     shares = _shares(run.merged_rendering, batch)

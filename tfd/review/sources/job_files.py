@@ -71,16 +71,6 @@ class CommittedJobFile:
         """The requested state."""
         return str(self.values.get("state", "active"))
 
-    @property
-    def trains(self) -> bool:
-        """Whether it defines a run with tasks."""
-        return self.kind is RUN and not self.tensorboard_only
-
-    @property
-    def tensorboard_only(self) -> bool:
-        """Whether it starts TensorBoard and no training."""
-        return self.values.get("strategy") == "None"
-
 
 @dataclass(frozen=True)
 class Tree:
