@@ -11,5 +11,6 @@ zizmor --offline --quiet .github
 scripts/prose.sh
 python scripts/docs.py --check
 helm lint --strict --quiet charts/tf-distributed --set storage.claim=runs
+helm lint --strict --quiet charts/workbench
 tfd check jobs
 pytest -q -n 2 tests/conventions tests/chart tests/monitoring tests/unit/tfd/test_helm_yaml.py -m "not slow and not processes"

@@ -11,7 +11,7 @@ if [ $# -gt 0 ]; then
   pytest -q -n 2 -m "$small" "$@" || [ $? -eq 5 ]
   pytest -q -m "$processes" "$@" || [ $? -eq 5 ]
 else
-  helm-unittest --strict charts/tf-distributed
+  helm-unittest --strict charts/tf-distributed charts/workbench
   pytest -q -n 2 -m "$small"
   # Only this folder has tests of real processes, and the collection of all tests takes half a minute.
   pytest -q -m "$processes" tests/integration

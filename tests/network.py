@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
-_PREFIX = "10.77.0"
+_PREFIX = "10.78.0"
 _FIRST = 11
 
 

@@ -310,3 +310,29 @@ def test_a_job_file_has_no_key_that_the_generator_would_overwrite(tmp_path: Path
     job.write_text("path: elsewhere\nstorage: {claim: runs}\n")
     [problem] = JobFile(job).problems()
     assert "path" in problem.message
+
+
+OCI = "oci://registry.example.com:5000/charts"
+
+
+def test_the_chart_of_a_run_comes_from_a_registry_by_its_version(tmp_path: Path) -> None:
+    found = objects(tmp_path, chart={"oci": OCI})
+    for team in TEAMS:
+        source = found["ApplicationSet", "argocd", f"runs-{team}"]["spec"]["template"]["spec"]["source"]
+        assert source == {
+            "repoURL": f"{OCI}/tf-distributed",
+            "targetRevision": '{{ get . "chartVersion" | default "CHARTVERSION-IS-NOT-SET" }}',
+            "path": ".",
+            "helm": {
+                "releaseName": '{{ trimSuffix ".yaml" .path.filename }}',
+                "values": '{{ omit . "path" | toPrettyJson }}',
+            },
+        }
+        assert found["AppProject", "argocd", team]["spec"]["sourceRepos"] == [REPOSITORY, f"{OCI}/tf-distributed"]
+
+
+@pytest.mark.parametrize("oci", ["ghcr.io/charts", "https://ghcr.io/charts", "oci://ghcr.io/a b", "oci://GHCR.io/'{{"])
+def test_a_registry_that_is_no_address_is_refused(tmp_path: Path, oci: str) -> None:
+    done = template(tmp_path, chart={"oci": oci})
+    assert done.returncode == 1
+    assert "/chart/oci" in done.stderr

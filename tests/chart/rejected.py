@@ -3,7 +3,8 @@
 Each case has a name, a job file and the error that `tfd check` prints for it, as LINE:COLUMN: MESSAGE. A case whose
 file name or encoding is the point has `file`, a path in the folder of the tables, instead of `job`.
 
-`python -m tests.chart.rejected FOLDER` rewrites `error` in the tables of a folder and leaves every other byte as it is.
+`python -m tests.chart.rejected FOLDER [CHART]` rewrites `error` in the tables of a folder and leaves every other byte
+as it is. CHART is the chart of the files, tf-distributed unless it is given.
 VERSION in an error stands for the version of the chart, so that a release changes no table.
 """
 
@@ -34,6 +35,8 @@ class Case:
     job: str
     file: str
     error: str
+    folder: Path = REJECTED
+    chart: Path = CHART
 
     @property
     def message(self) -> str:
@@ -43,7 +46,7 @@ class Case:
     def path(self, folder: Path) -> Path:
         """Return the job file, written into `folder` unless it is a file of its own."""
         if self.file:
-            return REJECTED / self.file
+            return self.folder / self.file
         path = folder / "run.yaml"
         path.write_text(self.job)
         return path
@@ -52,21 +55,21 @@ class Case:
         """Return what `tfd check` prints for the file, without its path."""
         with tempfile.TemporaryDirectory() as folder:
             path = self.path(Path(folder))
-            return [str(problem).removeprefix(f"{path}:") for problem in JobFile(path).problems()]
+            return [str(problem).removeprefix(f"{path}:") for problem in JobFile(path, self.chart).problems()]
 
 
 @cache
-def tables() -> dict[str, list[dict[str, Any]]]:
+def tables(folder: Path = REJECTED) -> dict[str, list[dict[str, Any]]]:
     """Return the entries of each table, by file name."""
-    return {path.name: yaml.safe_load(path.read_text()) for path in sorted(REJECTED.glob("*.yaml"))}
+    return {path.name: yaml.safe_load(path.read_text()) for path in sorted(folder.glob("*.yaml"))}
 
 
-def cases() -> Iterator[Case]:
+def cases(folder: Path = REJECTED, chart: Path = CHART) -> Iterator[Case]:
     """Yield all cases."""
-    for table, entries in tables().items():
+    for table, entries in tables(folder).items():
         for entry in entries:
             error = entry["error"].replace("VERSION", VERSION)
-            yield Case(table, entry["name"], entry.get("job", ""), entry.get("file", ""), error)
+            yield Case(table, entry["name"], entry.get("job", ""), entry.get("file", ""), error, folder, chart)
 
 
 def rewritten(text: str, errors: list[str]) -> str:
@@ -78,15 +81,15 @@ def rewritten(text: str, errors: list[str]) -> str:
     return text
 
 
-def main(folder: Path) -> None:
-    """Write the tables with the errors of today into `folder`."""
-    for table in tables():
+def main(folder: Path, chart: Path = CHART) -> None:
+    """Write the errors of today into the tables of `folder`."""
+    for table in tables(folder):
         errors = []
-        for case in (case for case in cases() if case.table == table):
+        for case in (case for case in cases(folder, chart) if case.table == table):
             [error] = case.problems()
             errors.append(error.replace(VERSION, "VERSION") if ": chartVersion: " in error else error)
-        (folder / table).write_text(rewritten((REJECTED / table).read_text(), errors))
+        (folder / table).write_text(rewritten((folder / table).read_text(), errors))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*map(Path, sys.argv[1:]))

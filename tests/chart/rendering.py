@@ -35,7 +35,14 @@ def tool(name: str) -> str:
     return str(Path(sys.executable).parent / name)
 
 
-def render(job: Path | Values, *options: str, run: str = "", helm: str = "helm4", kubernetes: str = KUBERNETES) -> str:
+def render(
+    job: Path | Values,
+    *options: str,
+    run: str = "",
+    helm: str = "helm4",
+    kubernetes: str = KUBERNETES,
+    chart: Path = CHART,
+) -> str:
     """Return what `helm template` prints for a job file, or for values that it gets as JSON on its standard input.
 
     Raises:
@@ -44,7 +51,7 @@ def render(job: Path | Values, *options: str, run: str = "", helm: str = "helm4"
     """
     name = run or (job.stem if isinstance(job, Path) else "run")
     source = str(job) if isinstance(job, Path) else "-"
-    command = [tool(helm), "template", name, str(CHART), "--namespace", "team", "--values", source]
+    command = [tool(helm), "template", name, str(chart), "--namespace", "team", "--values", source]
     done = subprocess.run(
         [*command, "--kube-version", kubernetes, *options],
         input=None if isinstance(job, Path) else json.dumps(job, ensure_ascii=False),

@@ -1,7 +1,8 @@
-"""The rules between keys, read from the templates of the chart."""
+"""The rules between keys, read from the templates of a chart."""
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.chart.rendering import TEMPLATES
 
@@ -18,18 +19,24 @@ class Rule:
 
     def wrote(self, message: str) -> bool:
         """Return whether `message` is one of this rule."""
-        end = re.sub(r"%[sdq]", r"\\S+", re.escape(f"; expected {self.expected}. {self.fix}"))
+        end = re.sub(r"%[sdq]", r"\\S*", re.escape(f"; expected {self.expected}. {self.fix}"))
         return re.fullmatch(rf".+?: got .+{end}", message) is not None
 
 
-def sources() -> str:
+def sources(templates: Path) -> str:
     """Return the text of all templates with rules."""
-    return "".join(path.read_text() for path in sorted((TEMPLATES / "rules").glob("_*.tpl")))
+    return "".join(path.read_text() for path in sorted((templates / "rules").glob("_*.tpl")))
 
 
-def rule_calls() -> int:
+def rule_calls(templates: Path = TEMPLATES) -> int:
     """Return the number of calls that write a message."""
-    return sources().count(CALL)
+    return sources(templates).count(CALL)
 
 
-RULES = [Rule(*found) for found in re.findall(rf'"expected" {TEXT}.*?"fix" {TEXT}', sources(), flags=re.DOTALL)]
+def rules(templates: Path = TEMPLATES) -> list[Rule]:
+    """Return the rules of a chart."""
+    found = re.findall(rf'"expected" {TEXT}.*?"fix" {TEXT}', sources(templates), flags=re.DOTALL)
+    return [Rule(*each) for each in found]
+
+
+RULES = rules()

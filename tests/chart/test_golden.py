@@ -10,10 +10,16 @@ from tests.chart.rendering import EXAMPLES, GOLDEN, ROOT, tool
 ENVIRONMENT = os.environ | {"PATH": f"{Path(tool('helm4')).parent}:{os.environ['PATH']}"}
 
 
+def manifests(folder: Path) -> dict[str, str]:
+    """Return the texts of the manifests and of the list of keys, by their path in a folder of goldens."""
+    found = [*folder.glob("*.*"), *(folder / "workbenches").glob("*.*")]
+    return {str(path.relative_to(folder)): path.read_text() for path in found}
+
+
 def test_goldens_are_what_golden_sh_writes(tmp_path: Path) -> None:
     subprocess.run([ROOT / "scripts" / "golden.sh", tmp_path], check=True, env=ENVIRONMENT)
-    committed = {path.name: path.read_text() for path in GOLDEN.glob("*.*")}
-    written = {path.name: path.read_text() for path in (tmp_path / "golden").glob("*.*")}
+    committed = manifests(GOLDEN)
+    written = manifests(tmp_path / "golden")
     changes = [
         line
         for name in sorted(committed.keys() | written.keys())
@@ -31,7 +37,7 @@ def test_goldens_are_what_golden_sh_writes(tmp_path: Path) -> None:
 
 def test_golden_sh_keeps_the_goldens_when_a_job_does_not_render(tmp_path: Path) -> None:
     """The script runs in a copy of the project with one bad example."""
-    for name in ("charts", "schema", "scripts", "tests/golden", "jobs/examples"):
+    for name in ("charts", "schema", "scripts", "tests/golden", "jobs/examples", "workbenches"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(["cp", "-r", ROOT / name, tmp_path / name], check=True)
     (tmp_path / "jobs" / "examples" / "bad.yaml").write_text("storage: {}\n")
@@ -45,3 +51,5 @@ def test_golden_sh_keeps_the_goldens_when_a_job_does_not_render(tmp_path: Path) 
 
 def test_every_example_has_a_golden_and_every_golden_an_example() -> None:
     assert {path.name for path in EXAMPLES} == {path.name for path in GOLDEN.glob("*.yaml")}
+    examples = {path.name for path in (ROOT / "workbenches" / "examples").iterdir()}
+    assert examples == {path.name for path in (GOLDEN / "workbenches").iterdir()}

@@ -2,14 +2,17 @@
 
 import re
 
+import pytest
+
 from tests.conventions.repository import ROOT
 
-CHART = ROOT / "charts" / "tf-distributed"
+CHARTS = ROOT / "charts"
 
 
-def test_chart_app_package_and_images_have_one_version() -> None:
-    chart = (CHART / "Chart.yaml").read_text()
-    values = (CHART / "values.yaml").read_text()
+@pytest.mark.parametrize("name", ["tf-distributed", "workbench"])
+def test_chart_app_package_and_images_have_one_version(name: str) -> None:
+    chart = (CHARTS / name / "Chart.yaml").read_text()
+    values = (CHARTS / name / "values.yaml").read_text()
     [version] = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), flags=re.M)
     assert re.findall(r"^version: (.+)$", chart, flags=re.M) == [version]
     assert re.findall(r'^appVersion: "?([^"\n]+)"?$', chart, flags=re.M) == [version]

@@ -9,6 +9,7 @@ at the same time, only the holder of the lease may write checkpoints, and nothin
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -24,6 +25,7 @@ from tests.soak.observer import Observer
 from tests.soak.report import Result, show
 from tests.soak.tasks import ROLES, SoakError, Tasks, tasks_of
 from tfd import records
+from trainer.runtime.exit_codes import STOPPED
 
 STEPS_PER_SECOND = {"MultiWorkerMirrored": 8, "ParameterServer": 25}
 """Steps for each second of a round: some less than the run takes, because it ends only after its last step."""
@@ -97,6 +99,7 @@ def play(strategy: str, seed: int, minutes: float, folder: Path, title: str) -> 
 @click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Keep the runs and logs in a folder.")
 def main(minutes: float, seed: int, strategy: str | None, output: Path | None, keep: Path | None) -> None:
     """Play the rounds, and exit with 0 if all runs ended well."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))  # so that no process of a run is left behind
     strategies: Sequence[str] = [strategy] if strategy else sorted(ROLES)
     rounds = max(len(strategies), round(minutes / ROUND_MINUTES))
     results: list[Result] = []

@@ -17,8 +17,8 @@ from tfd.workbench.environment import WorkbenchError
 from tfd.workbench.programs import Settings, check_ports, prepare, programs, token
 
 
-def settings(folder: Path, runs: Path | None = None) -> Settings:
-    return Settings(folder, runs, "127.0.0.1", 8888, 6006)
+def settings(folder: Path, runs: Path | str | None = None, host: str = "127.0.0.1", idle: int = 0) -> Settings:
+    return Settings(folder, str(runs) if runs else None, host, 8888, 6006, idle)
 
 
 def test_token_comes_from_the_variable_the_file_or_chance(tmp_path: Path) -> None:
@@ -79,10 +79,10 @@ def test_token_is_in_no_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert started[1].environment["CUDA_VISIBLE_DEVICES"] == "-1"
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "127.0.0.1"])
+@pytest.mark.parametrize("host", ["*", "0.0.0.0", "::", "127.0.0.1"])
 def test_address_opens_in_a_browser_of_this_machine(tmp_path: Path, host: str) -> None:
-    [editor, board] = programs(Settings(tmp_path, None, host, 1, 2), Path(sys.executable), "t")
-    assert (editor.address, board.address) == ("http://127.0.0.1:1/lab", "http://127.0.0.1:2/")
+    [editor, board] = programs(settings(tmp_path, host=host), Path(sys.executable), "t")
+    assert (editor.address, board.address) == ("http://127.0.0.1:8888/lab", "http://127.0.0.1:6006/")
 
 
 def test_port_of_another_program_is_refused() -> None:
@@ -137,3 +137,61 @@ def test_refused_start_writes_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
     result = CliRunner().invoke(command, ["--dir", str(tmp_path / "home")])
     assert (result.exit_code, (tmp_path / "home").exists()) == (1, False)
     assert result.stderr.startswith("JUPYTER_TOKEN_FILE: got ")
+
+
+def test_tensorboard_shows_runs_in_a_bucket(tmp_path: Path) -> None:
+    chosen = settings(tmp_path, "gs://bucket/runs")
+    [_, board] = programs(chosen, Path(sys.executable), "t")
+    spec = board.command[board.command.index("--logdir_spec") + 1]
+    assert spec == f"logs:{tmp_path}/logs,runs:{tmp_path}/runs,team:gs://bucket/runs"
+    prepare(chosen)
+    assert sorted(path.name for path in (tmp_path / ".tensorboard").iterdir()) == ["logs", "runs"]
+
+
+def test_one_program_starts_without_the_other(tmp_path: Path) -> None:
+    alone = Settings(tmp_path, None, "127.0.0.1", None, 6006)
+    assert [each.name for each in programs(alone, Path(sys.executable), "t")] == ["TensorBoard"]
+    alone = Settings(tmp_path, None, "127.0.0.1", 8888, None)
+    assert [each.name for each in programs(alone, Path(sys.executable), "t")] == ["JupyterLab"]
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        # The port of a program that does not start may be in use.
+        check_ports(Settings(tmp_path, None, "127.0.0.1", None, None))
+
+
+def test_jupyterlab_ends_idle_kernels_terminals_and_itself_after_the_same_time(tmp_path: Path) -> None:
+    [editor, board] = programs(settings(tmp_path, idle=7200), Path(sys.executable), "t")
+    timeouts = dict(word.removeprefix("--").split("=") for word in editor.command if "timeout=" in word)
+    assert timeouts == {
+        "MappingKernelManager.cull_idle_timeout": "7200",
+        "TerminalManager.cull_inactive_timeout": "7200",
+        "ServerApp.shutdown_no_activity_timeout": "7200",
+    }
+    assert "--MappingKernelManager.cull_connected=True" in editor.command
+    assert editor.end == "had no activity for 2:00:00, or was shut down from its menu"
+    assert board.end == ""
+    [editor, _] = programs(settings(tmp_path), Path(sys.executable), "t")
+    assert not [word for word in editor.command if "timeout=" in word or "cull" in word]
+
+
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [
+        (["--no-editor", "--no-tensorboard"], "--no-tensorboard"),
+        (["--no-editor", "--idle-after", "1h"], "--idle-after"),
+    ],
+)
+def test_options_without_effect_are_refused(tmp_path: Path, options: list[str], key: str) -> None:
+    result = CliRunner().invoke(command, ["--dir", str(tmp_path / "home"), *options])
+    assert (result.exit_code, (tmp_path / "home").exists()) == (1, False)
+    assert result.stderr.startswith(f"{key}: got ") and GRAMMAR.fullmatch(result.stderr.strip())
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--idle-after", "0s"), ("--idle-after", "2 h"), ("--idle-after", "90"), ("--runs", "absent")]
+)
+def test_bad_value_of_an_option_is_refused(tmp_path: Path, option: str, value: str) -> None:
+    result = CliRunner().invoke(command, ["--dir", str(tmp_path / "home"), option, value])
+    assert (result.exit_code, (tmp_path / "home").exists()) == (2, False)
+    assert f'got "{value}"; expected ' in result.stderr

@@ -36,9 +36,9 @@ folder = pathlib.Path(sys.argv[1])
 def program(word):
     name, _, status = word.partition("=")
     command = (sys.executable, str(folder / "server.py"), str(folder), name, status or "403")
-    if status == "exits":
-        command = (sys.executable, "-c", "raise SystemExit(3)")
-    return Program(name, command, dict(os.environ), "", name, name + "/protected")
+    if status.startswith("exits"):
+        command = (sys.executable, "-c", f"raise SystemExit({status.removeprefix('exits')})")
+    return Program(name, command, dict(os.environ), "", name, name + "/protected", "had no activity")
 real = supervisor.answer
 def answer(address):
     name, _, path = address.partition("/")
@@ -79,10 +79,17 @@ def test_signal_ends_both_programs_with_exit_code_0(tmp_path: Path) -> None:
 
 
 def test_program_that_ends_ends_the_other_with_words(tmp_path: Path) -> None:
-    process = start(tmp_path, "one", "two=exits")
+    process = start(tmp_path, "one", "two=exits3")
     printed, _ = process.communicate(timeout=60)
-    assert process.returncode == 1
+    assert process.returncode == 75
     assert printed == "two ended with exit code 3, so the workbench ends.\n"
+
+
+def test_planned_end_of_a_program_ends_the_other_with_exit_code_0(tmp_path: Path) -> None:
+    process = start(tmp_path, "one", "two=exits0")
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert printed == "two had no activity, so the workbench ends.\n"
 
 
 def test_program_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:

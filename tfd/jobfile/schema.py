@@ -164,7 +164,7 @@ def run_name_error(run: str, chart: Path = assets.CHART) -> str | None:
     if re.search(rule["pattern"], run) and len(run) <= rule["maxLength"]:
         return None
     allowed = f"at most {rule['maxLength']} {rule.get('x-rule') or 'characters that match ' + rule['pattern']}"
-    return refusal("release name", shown(run), allowed, "Rename the job file: its name is the release name.")
+    return refusal("release name", shown(run), allowed, "Rename the file: its name is the release name.")
 
 
 @cache

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -174,7 +175,7 @@ class Supervisor:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,  # Ctrl-C reaches tfd only, which then signals the tasks
-                    preexec_fn=_die_with_parent,  # noqa: PLW1509 - this process has one thread
+                    preexec_fn=_before_start(),  # noqa: PLW1509 - this process has one thread
                 )
         except OSError as error:  # a container runtime reports 127 and 126
             code = 127 if isinstance(error, FileNotFoundError) else 126
@@ -260,6 +261,11 @@ class Supervisor:
             send = os.killpg if number is signal.SIGKILL else os.kill
             with contextlib.suppress(ProcessLookupError):
                 send(task.popen.pid, number)
+
+
+def _before_start() -> Callable[[], None] | None:
+    """Return what a task does before it starts: nothing where only Linux has the call."""
+    return _die_with_parent if sys.platform == "linux" else None
 
 
 def _die_with_parent() -> None:

@@ -5,18 +5,24 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tfd import assets
 from tfd.jobfile.helm import find_helm
-from tfd.text import refusal
+from tfd.text import duration, refusal
 from tfd.workbench.environment import WorkbenchError
 
 TOKEN = "JUPYTER_TOKEN"  # noqa: S105 - the name of a variable
 TOKEN_FILE = "JUPYTER_TOKEN_FILE"  # noqa: S105 - the name of a variable
+EVERY_ADDRESS = "*"
 _LINKS = ".tensorboard"
+_IPV6 = Path("/proc/net/if_inet6")
+_CHECKS = 10
+"""Checks for idle kernels and terminals per idle time, so that they end at most a tenth later."""
+_LONGEST_INTERVAL = 60
+"""Seconds between two checks. JupyterLab checks itself as often."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,8 @@ class Program:
     """What answers without the token when the program is ready."""
     protected: str
     """What must refuse a request without the token."""
+    end: str = ""
+    """What its end with exit code 0 means; empty if it never ends like that by itself."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +48,16 @@ class Settings:
 
     folder: Path
     """Folder of notebooks, logs and local runs."""
-    runs: Path | None
-    """Folder with the run directories of the team."""
+    runs: str | None
+    """Folder with the run directories of the team, or an address such as gs://BUCKET/FOLDER."""
     host: str
-    port: int
-    tensorboard_port: int
+    """Address on which the programs listen, or EVERY_ADDRESS."""
+    port: int | None
+    """Port of JupyterLab, or None for a workbench without it."""
+    tensorboard_port: int | None
+    """Port of TensorBoard, or None for a workbench without it."""
+    idle: int = 0
+    """Seconds without activity after which JupyterLab ends, or 0 for never."""
 
 
 def token(environment: Mapping[str, str]) -> tuple[str, bool]:
@@ -82,11 +95,11 @@ def prepare(settings: Settings) -> None:
         if not (target := settings.folder / notebook.name).exists():
             # The mode of the source may be read-only, as in an image.
             target.write_bytes(notebook.read_bytes())
-    shown = {"logs": settings.folder / "logs", "runs": settings.folder / "runs", "team": settings.runs}
-    for name, folder in shown.items():
+    shown = _shown(settings)
+    for name in ("logs", "runs", "team"):
         (links / name).unlink(missing_ok=True)
-        if folder is not None:
-            (links / name).symlink_to(folder.resolve(), target_is_directory=True)
+        if name in shown and not is_address(shown[name]):
+            (links / name).symlink_to(Path(shown[name]).resolve(), target_is_directory=True)
 
 
 def programs(settings: Settings, python: Path, key: str) -> list[Program]:
@@ -104,44 +117,93 @@ def programs(settings: Settings, python: Path, key: str) -> list[Program]:
     # Settings of JupyterLab that the user can change: it does not ask for news from the internet.
     configs = [str(assets.JUPYTER_CONFIG), os.environ.get("JUPYTER_CONFIG_PATH", "")]
     environment["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, configs))
-    browser = _visible(settings.host)
-    editor, board = (f"http://{browser}:{port}" for port in (settings.port, settings.tensorboard_port))
-    jupyter = (
-        str(python), "-m", "jupyterlab", "--no-browser", "--Application.log_level=ERROR",
-        f"--ServerApp.ip={settings.host}", f"--ServerApp.port={settings.port}", "--ServerApp.port_retries=0",
-        f"--ServerApp.root_dir={settings.folder.resolve()}",
-        # A root user in a container, or of this machine, may start it: the token protects it.
-        "--ServerApp.allow_root=True",
-        # Nothing is fetched from the internet.
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.news_url=None",
-    )  # fmt: skip
-    links = settings.folder / _LINKS
-    tensorboard = (
-        str(python), "-m", "tfd.workbench.tensorboard",
-        str(links.resolve()), settings.host, str(settings.tensorboard_port),
-    )  # fmt: skip
-    return [
-        Program("JupyterLab", jupyter, environment, f"{editor}/lab", f"{editor}/api", f"{editor}/api/contents"),
-        # TensorBoard computes nothing, and must leave the GPUs to the notebooks.
-        Program("TensorBoard", tensorboard, environment | {"CUDA_VISIBLE_DEVICES": "-1"}, f"{board}/", board, board),
-    ]
+    found = []
+    if settings.port is not None:
+        found.append(_editor(settings, settings.port, python, environment))
+    if settings.tensorboard_port is not None:
+        found.append(_board(settings, settings.tensorboard_port, python, environment))
+    return found
 
 
 def check_ports(settings: Settings) -> None:
     """Refuse a port that another program has."""
-    for option, port in (("--port", settings.port), ("--tensorboard-port", settings.tensorboard_port)):
-        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        with socket.socket(family) as probe:
+    ports = {"--port": settings.port, "--tensorboard-port": settings.tensorboard_port}
+    for option, port in ((option, port) for option, port in ports.items() if port is not None):
+        host = "" if settings.host == EVERY_ADDRESS else settings.host
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((settings.host, port))
+                probe.bind((host, port))
             except OSError as error:
                 got = f"{port} ({error.strerror})"
                 raise WorkbenchError(refusal(option, got, "a free port", f"Set {option} to another port.")) from None
 
 
+def is_address(runs: str) -> bool:
+    """Return whether runs are in a bucket, and not in a folder."""
+    return "://" in runs
+
+
+def _editor(settings: Settings, port: int, python: Path, environment: Mapping[str, str]) -> Program:
+    address = f"http://{_visible(settings.host)}:{port}"
+    command = (
+        str(python), "-m", "jupyterlab", "--no-browser", "--Application.log_level=ERROR",
+        f"--ServerApp.ip={settings.host}", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
+        f"--ServerApp.root_dir={settings.folder.resolve()}",
+        # A root user in a container, or of this machine, may start it: the token protects it.
+        "--ServerApp.allow_root=True",
+        # Nothing is fetched from the internet.
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.news_url=None",
+        *_idle_end(settings.idle),
+    )  # fmt: skip
+    end = "was shut down from its menu"
+    if settings.idle:
+        end = f"had no activity for {duration(settings.idle)}, or {end}"
+    return Program(
+        "JupyterLab", command, environment, f"{address}/lab", f"{address}/api", f"{address}/api/contents", end
+    )
+
+
+def _idle_end(seconds: int) -> Iterator[str]:
+    """Yield the options with which JupyterLab ends idle kernels and terminals, and then itself.
+
+    A kernel that computes is never idle. A kernel with an open notebook may be, because a browser stays open overnight.
+    """
+    if seconds:
+        interval = max(1, min(seconds // _CHECKS, _LONGEST_INTERVAL))
+        for manager, timeout in (("MappingKernelManager", "cull_idle"), ("TerminalManager", "cull_inactive")):
+            yield f"--{manager}.{timeout}_timeout={seconds}"
+            yield f"--{manager}.cull_interval={interval}"
+        yield "--MappingKernelManager.cull_connected=True"
+        yield f"--ServerApp.shutdown_no_activity_timeout={seconds}"
+
+
+def _board(settings: Settings, port: int, python: Path, environment: Mapping[str, str]) -> Program:
+    address = f"http://{_visible(settings.host)}:{port}"
+    host: tuple[str, ...] = ("--host", settings.host)
+    if settings.host == EVERY_ADDRESS:
+        # TensorBoard needs the IPv6 of the kernel for --bind_all.
+        host = ("--bind_all",) if _IPV6.exists() else ("--host", "0.0.0.0")  # noqa: S104 - behind the token
+    shown = _shown(settings)
+    logs = ("--logdir", str((settings.folder / _LINKS).resolve()))
+    if any(map(is_address, shown.values())):
+        # No link points into a bucket.
+        logs = ("--logdir_spec", ",".join(f"{name}:{where}" for name, where in shown.items()))
+    module = (str(python), "-m", "tfd.workbench.tensorboard")
+    command = (*module, *logs, *host, "--port", str(port), "--reload_interval", "5")
+    # TensorBoard computes nothing, and must leave the GPUs to the notebooks.
+    without_gpus = {**environment, "CUDA_VISIBLE_DEVICES": "-1"}
+    return Program("TensorBoard", command, without_gpus, f"{address}/", address, address)
+
+
+def _shown(settings: Settings) -> dict[str, str]:
+    """Return what TensorBoard shows, by name."""
+    shown = {name: str((settings.folder / name).resolve()) for name in ("logs", "runs")}
+    return shown | ({"team": settings.runs} if settings.runs else {})
+
+
 def _visible(host: str) -> str:
     """Return the host for an address in a browser of this machine."""
-    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
+    if host in {EVERY_ADDRESS, "0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host

@@ -20,7 +20,9 @@ GRACE_SECONDS = 10
 """Time between SIGTERM and SIGKILL. JupyterLab ends its kernels in this time."""
 POLL_SECONDS = 0.2
 OPEN = 1
-"""Exit code after a program ended by itself, or answered without a token."""
+"""Exit code after a program answered without the token."""
+ENDED = os.EX_TEMPFAIL
+"""Exit code after a program ended by itself. Kubernetes then starts another pod."""
 Say = Callable[[str], None]
 
 
@@ -35,7 +37,10 @@ class Supervisor:
         self.exit_code = 0
 
     def run(self, ready: Callable[[], None]) -> int:
-        """Run the programs, call `ready` when all of them answer, and return the exit code: 0 after a signal."""
+        """Run the programs, call `ready` when all of them answer, and return the exit code.
+
+        It is 0 after a signal, and after a planned end of a program.
+        """
         with self._signals():
             for program in self.programs:
                 # In a session of its own, it does not receive Ctrl-C: this process ends the programs in order.
@@ -60,9 +65,11 @@ class Supervisor:
             self._send(signal.SIGTERM)
 
     def _ended(self, program: Program, code: int) -> None:
-        if not self.stopping:
-            self.say(f"{program.name} ended with exit code {code}, so the workbench ends.")
-            self.stop(OPEN)
+        if self.stopping:
+            return
+        planned = program.end if code == 0 else ""
+        self.say(f"{program.name} {planned or f'ended with exit code {code}'}, so the workbench ends.")
+        self.stop(0 if planned else ENDED)
 
     def _send(self, number: int) -> None:
         for pid in list(self.running):

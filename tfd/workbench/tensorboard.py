@@ -1,6 +1,7 @@
-"""TensorBoard behind a token: `python -m tfd.workbench.tensorboard LOGDIR HOST PORT`, with the token in JUPYTER_TOKEN.
+"""TensorBoard behind a token: `python -m tfd.workbench.tensorboard OPTION...`, with the token in JUPYTER_TOKEN.
 
-TensorBoard has no authentication of its own. The address `/?token=TOKEN` sets a cookie, as JupyterLab does.
+The options are those of TensorBoard, which has no authentication of its own. The address `/?token=TOKEN` sets a cookie,
+as JupyterLab does.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def _equal(given: str, expected: str) -> bool:
     return hmac.compare_digest(given.encode(errors="surrogatepass"), expected.encode())
 
 
-def main(logdir: str, host: str, port: str) -> int:
+def main(options: list[str]) -> int:
     """Serve TensorBoard until SIGTERM."""
     from tensorboard import program
 
@@ -62,9 +63,9 @@ def main(logdir: str, host: str, port: str) -> int:
             super().__init__(guarded(wsgi_app, token), flags)
 
     board = program.TensorBoard(server_class=Server)
-    board.configure(argv=["tensorboard", "--logdir", logdir, "--host", host, "--port", port, "--reload_interval", "5"])
+    board.configure(argv=["tensorboard", *options])
     return int(board.main() or 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))

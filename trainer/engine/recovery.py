@@ -19,7 +19,7 @@ import tensorflow as tf
 from tensorflow.python.distribute.coordinator import cluster_coordinator
 from tensorflow.python.eager import context
 
-from trainer.peers.probe import SILENT, Probe, probe
+from trainer.peers.probe import Probe, is_silent, probe
 from trainer.runtime.errors import summary
 from trainer.runtime.logs import log
 from trainer.runtime.types import Cluster, Coordinator, Partitioner, Resolver, ServerDef, Strategy
@@ -162,7 +162,7 @@ class Members:
     def _patiently(self, index: int) -> bool:
         """Return whether worker `index` answers. A worker on a busy machine may miss one probe."""
         reason = self._probe(self._addresses[index])
-        return (self._probe(self._addresses[index]) if reason == SILENT else reason) is None
+        return (self._probe(self._addresses[index]) if is_silent(reason) else reason) is None
 
     def _definition(self, workers: set[int]) -> ServerDef:
         """Return the definition of a cluster with `workers`, which keep their indexes."""

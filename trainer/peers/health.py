@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import stat
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -21,8 +22,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from trainer.peers import probe as probes
-from trainer.peers.probe import SILENT, Probe
-from trainer.runtime import tf_config
+from trainer.peers.probe import Probe
+from trainer.runtime import descriptors, tf_config
 from trainer.runtime.errors import GaveUp, LostPeer, TrainerExit
 from trainer.runtime.logs import log
 
@@ -83,21 +84,19 @@ class ServerHealthMonitor:
         reasons = dict(zip(tasks, self._pool.map(self._probe, tasks.values()), strict=True))
         for name, reason in reasons.items():
             if reason != _HUNG_UP:  # `cut` closed the connection, so the result means nothing
-                self._count(name, self._silent[name] + 1 if reason == SILENT else 0)
+                self._count(name, self._silent[name] + 1 if probes.is_silent(reason) else 0, reason)
         if any(reasons[name] is None for name in self._workers):
             self._seen = self._clock()
         elif (absent := self._clock() - self._seen) >= self._orphan_timeout:
             raise GaveUp(f"no worker has answered for {absent:.0f} s: {', '.join(self._workers)}")
 
-    def _count(self, name: str, silent: int) -> None:
+    def _count(self, name: str, silent: int, reason: str | None) -> None:
         before, self._silent[name] = self._silent[name], silent
         if name in self._ps:
             if silent >= PS_PATIENCE:
-                raise LostPeer(f"{name} is unresponsive: it accepts connections but does not answer")
+                raise LostPeer(f"{name} is unresponsive: {reason}")
         elif silent == WORKER_PATIENCE:
-            log.info(
-                "%s is unresponsive: it accepts connections but does not answer. The other workers run its steps.", name
-            )
+            log.info("%s is unresponsive: %s. The other workers run its steps.", name, reason)
         elif not silent and before >= WORKER_PATIENCE:
             log.info("%s answers again", name)
 
@@ -154,13 +153,13 @@ def cut_connections(address: str) -> int:
     except OSError:
         return 0
     wanted = {_plain(info[4][0]) for info in infos}
-    return sum(_cut(name, wanted, port) for name in os.listdir("/proc/self/fd"))  # noqa: PTH208 - names only
+    return sum(_cut(name, wanted, port) for name in os.listdir(descriptors.FOLDER))  # noqa: PTH208 - names only
 
 
 def _cut(name: str, hosts: set[str], port: int) -> bool:
     """Shut down the file descriptor `name` if it is a connection to `port` on one of `hosts`; return whether it was."""
     with contextlib.suppress(OSError):
-        if not os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):  # noqa: PTH115
+        if not stat.S_ISSOCK(os.fstat(int(name)).st_mode):
             return False
         with socket.socket(fileno=os.dup(int(name))) as each:
             if each.family in (socket.AF_INET, socket.AF_INET6):

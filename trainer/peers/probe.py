@@ -5,6 +5,8 @@ A successful connection is not enough, because the kernel accepts connections fo
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 from collections.abc import Callable
 from typing import Final
@@ -13,6 +15,7 @@ from trainer.runtime import tf_config
 
 ANSWER_SECONDS: Final = 3.0
 SILENT: Final = "no answer"
+_HOST_LOST: Final = frozenset(map(os.strerror, (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN)))
 # The HTTP/2 connection preface, followed by an empty SETTINGS frame.
 HTTP2_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 
@@ -20,6 +23,14 @@ probing: set[int] = set()
 """Local ports of the open connections of `probe`."""
 
 Probe = Callable[[str], str | None]
+
+
+def is_silent(reason: str | None) -> bool:
+    """Return whether `reason` of a probe means that nothing came back: the process hangs, or its host is lost.
+
+    Then open connections to the address stay open, and TensorFlow waits at them.
+    """
+    return reason == SILENT or reason in _HOST_LOST
 
 
 def probe(address: str, timeout: float = ANSWER_SECONDS, hung_up: str | None = None) -> str | None:

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from trainer.peers.probe import SILENT, probe
+from trainer.peers.probe import is_silent, probe
 from trainer.runtime import logs
 from trainer.runtime.exit_codes import KILLED
 from trainer.storage import termination_log as report
@@ -87,9 +87,7 @@ def watch(config: WatchdogConfig, parent: int) -> None:
             continue
         silent = [name for name, address in config.servers.items() if _is_unresponsive(address)]
         if silent and not select.select([_BEATS], [], [], 0)[0] and not _is_stopped(parent):
-            message = (
-                f"{silent[0]} is unresponsive: it accepts connections but does not answer, and TensorFlow waits for it"
-            )
+            message = f"{silent[0]} is unresponsive: it does not answer, and TensorFlow waits for it"
             logs.log.info("exit %d: %s", KILLED, message, extra=logs.fields(exitCode=KILLED))
             report.write(config.termination_log, KILLED, message, {})
             os.kill(parent, signal.SIGKILL)
@@ -97,7 +95,7 @@ def watch(config: WatchdogConfig, parent: int) -> None:
 
 
 def _is_unresponsive(address: str) -> bool:
-    return all(probe(address, _ANSWER_SECONDS) == SILENT for _ in range(_PROBES))
+    return all(is_silent(probe(address, _ANSWER_SECONDS)) for _ in range(_PROBES))
 
 
 def _is_stopped(pid: int) -> bool:

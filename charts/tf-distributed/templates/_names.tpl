@@ -18,11 +18,20 @@ Argument: dict root, role. Output: RUN-ROLE
 
 {{/*
 Ends of names of objects whose kind also has an object with the name of the run: ConfigMap, Service, NetworkPolicy.
-No run may have a name with such an end, so that two runs never share an object.
+No run may have a name with such an end, so that two runs never share an object. The objects of a workbench end with
+-workbench.
 Argument: none. Output: JSON list
 */}}
 {{- define "tf-distributed.reservedEnds" -}}
-["code", "tensorboard"]
+["code", "tensorboard", "workbench"]
+{{- end }}
+
+{{/*
+Memory of a task whose job file names none.
+Argument: none. Output: a quantity
+*/}}
+{{- define "tf-distributed.defaultMemory" -}}
+2Gi
 {{- end }}
 
 {{/*
@@ -41,15 +50,6 @@ Argument: dict root, role. Output: YAML map
 app.kubernetes.io/name: tf-distributed
 app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .role }}
-{{- end }}
-
-{{/*
-Label of every pod against a sidecar of Istio, which many namespaces inject by default. A sidecar holds the end of a
-pod and catches the traffic between the tasks. It is part of no selector.
-Argument: none. Output: YAML map
-*/}}
-{{- define "tf-distributed.withoutSidecar" -}}
-sidecar.istio.io/inject: "false"
 {{- end }}
 
 {{/*

@@ -1,4 +1,4 @@
-{{/* The pod template that all four roles share, and the parts that the TensorBoard pod shares with it. */}}
+{{/* The pod template that all four roles share. */}}
 
 {{/*
 Pod template of a task.
@@ -87,7 +87,7 @@ ports:
     containerPort: {{ $values.metrics.port | int }}
   {{- end }}
 resources:
-  {{- $resources := include "tf-distributed.roleResources" . | fromJson }}
+  {{- $resources := include "tf-distributed.blockResources" $block | fromJson }}
   {{- include "tf-distributed.resources" (dict "resources" $resources "gpus" $block.gpus "gpu" $values.gpu.resource) | nindent 2 }}
 terminationMessagePolicy: FallbackToLogsOnError
 {{- include "tf-distributed.containerSecurity" (dict "writableRoot" (not $values.readOnlyRoot)) | nindent 0 }}
@@ -150,50 +150,11 @@ Argument: dict root, role. Output: YAML list
   value: /tmp
 - name: USER
   value: trainer
-{{- if include "tf-distributed.hasNoDevice" . }}
+{{- if include "tf-distributed.hasNoDevice" (index $values .role) }}
 - name: NVIDIA_VISIBLE_DEVICES
   value: void
 {{- end }}
 {{- with $values.env }}
 {{ toYaml . }}
 {{- end }}
-{{- end }}
-
-{{/*
-Settings of every pod, including TensorBoard: the user (restricted Pod Security), no token and no service variables.
-Argument: dict root. Output: YAML map
-*/}}
-{{- define "tf-distributed.podCommon" -}}
-{{- $user := int64 .root.Values.runAsUser -}}
-{{- with .root.Values.serviceAccountName -}}
-serviceAccountName: {{ . | quote }}
-{{ end -}}
-{{- with .root.Values.imagePullSecrets -}}
-imagePullSecrets:
-  {{- toYaml . | nindent 2 }}
-{{ end -}}
-automountServiceAccountToken: false
-enableServiceLinks: false
-securityContext:
-  runAsNonRoot: true
-  runAsUser: {{ $user }}
-  runAsGroup: {{ $user }}
-  fsGroup: {{ $user }}
-  fsGroupChangePolicy: OnRootMismatch
-  seccompProfile:
-    type: RuntimeDefault
-{{- end }}
-
-{{/*
-Settings of every container: no privilege escalation, no capabilities, and a root file system that is read-only by default.
-Argument: dict writableRoot (optional). Output: YAML map
-*/}}
-{{- define "tf-distributed.containerSecurity" -}}
-securityContext:
-  allowPrivilegeEscalation: false
-  {{- if not .writableRoot }}
-  readOnlyRootFilesystem: true
-  {{- end }}
-  capabilities:
-    drop: [ALL]
 {{- end }}

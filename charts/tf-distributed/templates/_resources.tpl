@@ -1,15 +1,18 @@
-{{/* What a container requests, and which devices it sees. */}}
+{{/*
+What a container requests, and which devices it sees. A block has resources, gpus and shm, as a role of a job file.
+The chart of the workbench has a copy of this file.
+*/}}
 
 {{/*
-Resources of a role with the default of memory, 2Gi. With GPUs nothing is a good default, so a rule asks for a value.
-null means none. A block that the job file has removed gets no default either.
-Argument: dict root, role. Output: JSON {"requests": {NAME: QUANTITY}, "limits": {NAME: QUANTITY}}
+Resources of a block with the default of memory. With GPUs nothing is a good default, so a rule asks for a value.
+null means none. A block that the file has removed gets no default either.
+Argument: a block. Output: JSON {"requests": {NAME: QUANTITY}, "limits": {NAME: QUANTITY}}
 */}}
-{{- define "tf-distributed.roleResources" -}}
-{{- $block := index .root.Values .role -}}
+{{- define "tf-distributed.blockResources" -}}
+{{- $block := . -}}
 {{- $result := dict -}}
 {{- range $kind, $written := $block.resources -}}
-{{- $quantities := empty $block.gpus | ternary (dict "memory" "2Gi") (dict) -}}
+{{- $quantities := empty $block.gpus | ternary (dict "memory" (include "tf-distributed.defaultMemory" .)) (dict) -}}
 {{- range $name, $quantity := $written -}}
 {{- $_ := set $quantities $name $quantity -}}
 {{- if kindIs "invalid" $quantity -}}{{- $_ := unset $quantities $name -}}{{- end -}}
@@ -37,14 +40,31 @@ Argument: dict resources, gpus, gpu (its resource name). Output: YAML map
 {{- end }}
 
 {{/*
-Whether a role requests no device at all. An image may ask the NVIDIA runtime for all GPUs of the node, which the role
-must not see. Other resources may be GPUs as well: slices of one, or GPUs of a sharing device plugin.
-Argument: dict root, role. Output: true or nothing
+Size of /dev/shm: that of the block, or else room for the exchange between several GPUs, within the memory limit.
+Argument: a block. Output: a quantity, nothing for the default of the container runtime
+*/}}
+{{- define "tf-distributed.shm" -}}
+{{- $resources := include "tf-distributed.blockResources" . | fromJson -}}
+{{- $limit := index ($resources.limits | default dict) "memory" -}}
+{{- if .shm -}}
+{{ .shm }}
+{{- else if gt (int .gpus) 1 -}}
+{{- if and $limit (lt (include "tf-distributed.quantity" $limit | float64) 1073741824.0) -}}
+{{ include "tf-distributed.quantityText" $limit }}
+{{- else -}}
+1Gi
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/*
+Whether a block requests no device at all. An image may ask the NVIDIA runtime for all GPUs of the node, which the
+container must not see. Other resources may be GPUs as well: slices of one, or GPUs of a sharing device plugin.
+Argument: a block. Output: true or nothing
 */}}
 {{- define "tf-distributed.hasNoDevice" -}}
-{{- $block := index .root.Values .role -}}
-{{- $names := concat (keys ($block.resources.requests | default dict)) (keys ($block.resources.limits | default dict)) -}}
-{{- if not (or $block.gpus (contains "/" (join " " $names))) -}}
+{{- $names := concat (keys (.resources.requests | default dict)) (keys (.resources.limits | default dict)) -}}
+{{- if not (or .gpus (contains "/" (join " " $names))) -}}
 true
 {{- end -}}
 {{- end }}

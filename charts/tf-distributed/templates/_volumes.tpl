@@ -19,25 +19,6 @@ Argument: dict root. Output: a path or gs://BUCKET/FOLDER, nothing without data
 {{- end }}
 
 {{/*
-Size of /dev/shm: that of the job file, or else room for the exchange between several GPUs, within the memory limit.
-Argument: dict root, role. Output: a quantity, nothing for the default of the container runtime
-*/}}
-{{- define "tf-distributed.shm" -}}
-{{- $block := index .root.Values .role -}}
-{{- $resources := include "tf-distributed.roleResources" (dict "root" .root "role" .role) | fromJson -}}
-{{- $limit := index ($resources.limits | default dict) "memory" -}}
-{{- if $block.shm -}}
-{{ $block.shm }}
-{{- else if gt (int $block.gpus) 1 -}}
-{{- if and $limit (lt (include "tf-distributed.quantity" $limit | float64) 1073741824.0) -}}
-{{ include "tf-distributed.quantityText" $limit }}
-{{- else -}}
-1Gi
-{{- end -}}
-{{- end -}}
-{{- end }}
-
-{{/*
 The folders that the job file mounts into a pod. TensorBoard has the storage alone, read-only.
 Argument: dict root, role. Output: JSON list of {name, at, source, folder, readOnly}
 */}}
@@ -75,7 +56,7 @@ Argument: dict root, role. Output: JSON list of {name, at, source, folder, readO
 {{- $folder := dict "name" (printf "mount-%d" $index) "at" $mount.at "source" $source "folder" $mount.folder -}}
 {{- $folders = append $folders (set $folder "readOnly" (empty $mount.scratch)) -}}
 {{- end -}}
-{{- with include "tf-distributed.shm" . -}}
+{{- with include "tf-distributed.shm" (index $values .role) -}}
 {{- $source := dict "emptyDir" (dict "medium" "Memory" "sizeLimit" .) -}}
 {{- $folders = append $folders (dict "name" "shm" "at" "/dev/shm" "source" $source "readOnly" false) -}}
 {{- end -}}

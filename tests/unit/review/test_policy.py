@@ -118,7 +118,7 @@ def test_new_run_on_a_chart_that_is_allowed_but_not_the_newest_gets_a_warning(tm
     found = review_of(tmp_path / "r", case)
     [warning] = [each for each in found.of_level(Level.WARNING) if str(each.message).startswith("chartVersion: ")]
     assert warning.path == NEW
-    assert str(warning.message).startswith(f"chartVersion: {VERSION} is not 9.9.9, the chart of the base branch.")
+    assert str(warning.message).startswith(f"chartVersion: {VERSION} is not 9.9.9, the current chart.")
 
 
 def test_versions_are_compared_as_numbers(tmp_path: Path) -> None:

@@ -1,13 +1,16 @@
 """The parts of `tfd run`: the rules of the kubelet, paths, ports, logs and views."""
 
+import ctypes
 import io
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from tests.loopback import LOOPBACKS
+from tfd.local import network
 from tfd.local.network import loopback_addresses
 from tfd.local.pods import Container, Mount, Pod, expand
 from tfd.local.processes import Layout, Process, place
@@ -167,3 +170,24 @@ def test_supervisor_writes_tasks_json_atomically(tmp_path: Path) -> None:
     supervisor.write_state()
     assert '"state": "succeeded"' in (tmp_path / "tasks.json").read_text()
     assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_macos_has_no_network_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert network.isolate() == "only Linux has network namespaces"
+
+
+def test_task_starts_on_a_system_that_cannot_end_it_with_its_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_library(name: str | None) -> None:
+        raise OSError(name)
+
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(ctypes, "CDLL", no_library)
+    [process] = place([pod()], Layout(tmp_path, "run"), {})
+    quick = Process(**{**process.__dict__, "containers": (Container(("true",), {}),)})
+    supervisor = Supervisor([quick], tmp_path / "tasks.json", lambda name, text: None)
+    while not supervisor.over:
+        supervisor.step()
+    assert [task.exit_code for task in supervisor.tasks] == [0]

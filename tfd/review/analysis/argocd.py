@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfd.jobfile import helm_yaml
+from tfd.jobfile.registry import NAME
 from tfd.review.sources.charts import CHART, tag
 from tfd.review.sources.job_files import CommittedJobFile, Tree
 
@@ -64,13 +65,16 @@ class Emulation:
         return [name for name in sorted(base.keys() - self.generated.keys()) if base[name]["project"] not in blocked]
 
 
-def emulate(tree: Tree, not_deployed: Collection[str], base: Mapping[str, Application]) -> Emulation:
+def emulate(
+    tree: Tree, not_deployed: Collection[str], base: Mapping[str, Application], registry: str = ""
+) -> Emulation:
     """Return what Argo CD generates from a tree.
 
     Args:
         tree: the files below jobs/.
         not_deployed: the folders without an ApplicationSet.
         base: the Applications that exist already; an ApplicationSet never takes over one of another team.
+        registry: the folder of an OCI registry with the charts; empty if Argo CD takes them from git tags.
 
     """
     jobs = [job for job in tree.jobs.values() if job.team not in not_deployed]
@@ -87,7 +91,7 @@ def emulate(tree: Tree, not_deployed: Collection[str], base: Mapping[str, Applic
             blocked.append(BlockedTeam(job.team, job.path, str(error)))
         else:
             # Several Applications of one name, as a list gives, are all invalid, and an existing one stays as it is.
-            generated += [(job, application(job, found[0]))] if len(found) == 1 else []
+            generated += [(job, application(job, found[0], registry))] if len(found) == 1 else []
             generated += [(job, base[name_of(job)])] if len(found) > 1 and name_of(job) in base else []
     claims = Counter(each["name"] for _, each in generated)
     for job, each in generated:
@@ -125,18 +129,18 @@ def contents(job: CommittedJobFile) -> list[dict[str, Any]]:
     return [each or {} for each in found]
 
 
-def application(job: CommittedJobFile, values: dict[str, Any]) -> Application:
+def application(job: CommittedJobFile, values: dict[str, Any], registry: str) -> Application:
     """Return the part of an Application that depends on the job file.
 
     A `chartVersion` that is not a string selects no chart. The schema refuses it, so its exact text does not matter.
     """
     version = values.get("chartVersion")
+    version = version if version and isinstance(version, str) else _NO_VERSION
     return {
         "name": name_of(job),
         "project": job.team,
         "source": {
-            "targetRevision": f"refs/tags/{tag(version if version and isinstance(version, str) else _NO_VERSION)}",
-            "path": CHART,
+            **_chart(version, registry),
             "helm": {
                 "releaseName": job.run,
                 # In Argo CD this is a string that holds the values as JSON.
@@ -146,3 +150,10 @@ def application(job: CommittedJobFile, values: dict[str, Any]) -> Application:
         "destination": {"namespace": job.team},
         "syncPolicy": {"automated": {"prune": True, "selfHeal": False}},
     }
+
+
+def _chart(version: str, registry: str) -> dict[str, str]:
+    """Return the fields of a source that select the chart. A git tag is one of the repository of the job files."""
+    if registry:
+        return {"repoURL": f"{registry}/{NAME}", "targetRevision": version, "path": "."}
+    return {"targetRevision": f"refs/tags/{tag(version)}", "path": CHART}

@@ -75,7 +75,7 @@ class Policy:
             yield from self._violation("charts", job, ("chartVersion",), text, version, oldest, newest)
         elif version != newest:
             line, column = job.document.position(("chartVersion",)) if job.document else (1, 1)
-            text = "chartVersion: {} is not {}, the chart of the base branch. Its rules and fixes do not apply."
+            text = "chartVersion: {} is not {}, the current chart. Its rules and fixes do not apply."
             yield Finding(Level.WARNING, job.path, sentence(text, version, newest), line, column)
 
     def of_secrets(self, job: CommittedJobFile, secrets: Iterable[Secret]) -> Iterator[Finding]:

@@ -81,7 +81,8 @@ def review_pull_request(
     """Return the review of merging `head_ref` into `base_ref`.
 
     Raises:
-        GitError, RulesError, HelmError, ReviewError: the merge cannot be judged; the message is the reason.
+        GitError, RulesError, HelmError, RegistryError, ReviewError: the merge cannot be judged; the message is the
+            reason.
 
     """
     budget = Budget()
@@ -119,8 +120,9 @@ def review_pull_request(
         ]
         findings += _invalid_policy(repository, merged) if FILE in changed else []
         findings += invalid_queues(repository, merged) if TEAMS in changed else []
-        base_emulation = emulate(base_tree, rules.not_deployed, {})
-        merged_emulation = emulate(merged_tree, rules.not_deployed, base_emulation.generated)
+        registry = renderer.charts.registry
+        base_emulation = emulate(base_tree, rules.not_deployed, {}, registry)
+        merged_emulation = emulate(merged_tree, rules.not_deployed, base_emulation.generated, registry)
         findings += _blocked(merged_emulation, set(changed))
     policy_paths = [path for path in others if merge.policy.changes_policy(path)]
     other_paths = [path for path in others if path not in policy_paths]

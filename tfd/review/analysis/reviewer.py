@@ -9,7 +9,7 @@ from functools import lru_cache
 from tfd.jobfile import helm
 from tfd.review.analysis import fixes, problems
 from tfd.review.analysis.actions import ADDING, STARTING, Action, action_of
-from tfd.review.analysis.findings import Finding, Level, sentence
+from tfd.review.analysis.findings import Finding, Level, Message, sentence
 from tfd.review.analysis.merge import Merge
 from tfd.review.analysis.merged_run import deletion, final_keys
 from tfd.review.analysis.new_run import of_new_run
@@ -67,7 +67,7 @@ class RunReviewer:
         """Set the action, the renderings and the findings of a run."""
         base, merged = run.base, run.merged
         if base and base.chart_version and self.merge.renderer.chart(base) is None:
-            message = sentence("The git tag {} is missing in this clone. Fetch all tags.", tag(base.chart_version))
+            message = self._missing_chart(base.chart_version)
             run.findings.append(Finding(Level.UNKNOWN, run.path, message))
             return
         # A file that cannot be rendered never started a run, so fixing it starts the run.
@@ -85,6 +85,11 @@ class RunReviewer:
             self._compare(run, started, merged)
             run.findings += self._missing_tag(run, merged)
         run.findings += self._secrets(run)
+
+    def _missing_chart(self, version: str) -> Message:
+        if registry := self.merge.renderer.charts.registry:
+            return sentence("{} has no chart {}. Push it again.", registry, version)
+        return sentence("The git tag {} is missing in this clone. Fetch all tags.", tag(version))
 
     def _problems(self, job: CommittedJobFile) -> list[Finding]:
         """Return the problems that `tfd check` reports."""

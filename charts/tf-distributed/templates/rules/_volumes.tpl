@@ -108,17 +108,9 @@ Argument: dict root. Output: JSON list of messages
 {{- end -}}
 {{- end -}}
 
-{{- /* Files in /dev/shm count as memory of the task. */ -}}
 {{- range $role := list "chief" "ps" "worker" "evaluator" -}}
-{{- $block := index $values $role -}}
-{{- $resources := include "tf-distributed.roleResources" (dict "root" $.root "role" $role) | fromJson -}}
-{{- $limit := index ($resources.limits | default dict) "memory" -}}
-{{- if and $block.shm $limit (gt (include "tf-distributed.quantity" $block.shm | float64) (include "tf-distributed.quantity" $limit | float64)) -}}
-{{- $problems = append $problems (include "tf-distributed.problem" (dict
-  "key" (printf "%s.shm" $role) "got" (include "tf-distributed.shown" $block.shm)
-  "expected" (printf "at most the memory limit %s, because /dev/shm is memory" (include "tf-distributed.shown" $limit))
-  "fix" (printf "Set a larger %s.resources.limits.memory or a smaller shm." $role))) -}}
-{{- end -}}
+{{- $argument := dict "at" (printf "%s." $role) "block" (index $values $role) -}}
+{{- $problems = concat $problems (include "tf-distributed.blockShmProblems" $argument | fromJsonArray) -}}
 {{- end -}}
 {{ $problems | default list | toRawJson }}
 {{- end }}

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
 from tests.unit.trainer.conftest import Clock
 from trainer.peers.health import PS_PATIENCE, WORKER_PATIENCE, ServerHealthMonitor, cut_connections
 from trainer.peers.probe import SILENT, probe
+from trainer.runtime import descriptors
 from trainer.runtime.errors import GaveUp, LostPeer
 
 REFUSED = "connection refused"
+NO_ROUTE = os.strerror(errno.EHOSTUNREACH)
 
 
 class Servers:
@@ -41,8 +46,11 @@ def servers(clock: Clock) -> Servers:
     return Servers(clock)
 
 
-def test_connections_of_an_unresponsive_worker_are_cut_until_it_answers(servers: Servers, lines: list[str]) -> None:
-    servers.answers["w1"] = SILENT
+@pytest.mark.parametrize("reason", [SILENT, NO_ROUTE])
+def test_connections_of_an_unresponsive_worker_are_cut_until_it_answers(
+    servers: Servers, lines: list[str], reason: str
+) -> None:
+    servers.answers["w1"] = reason
     servers.poll(WORKER_PATIENCE - 1)
     assert servers.cut == [], "a single probe may fail on a busy machine"
     servers.poll(3)
@@ -53,7 +61,7 @@ def test_connections_of_an_unresponsive_worker_are_cut_until_it_answers(servers:
     servers.answers["w1"] = None
     servers.poll()
     assert servers.cut == ["w1"] * 4
-    assert ["is unresponsive:" in lines[0], "answers again" in lines[1], len(lines)] == [True, True, 2]
+    assert [f"is unresponsive: {reason}" in lines[0], "answers again" in lines[1], len(lines)] == [True, True, 2]
 
 
 def test_unresponsive_ps_is_a_lost_peer(servers: Servers) -> None:
@@ -65,6 +73,23 @@ def test_unresponsive_ps_is_a_lost_peer(servers: Servers) -> None:
     servers.poll(PS_PATIENCE - 1)
     with pytest.raises(LostPeer, match="ps-1 is unresponsive"):
         servers.poll()
+
+
+def test_ps_on_a_lost_host_is_a_lost_peer_whether_its_address_is_silent_or_has_no_route(servers: Servers) -> None:
+    for reason in (SILENT, NO_ROUTE, SILENT):
+        servers.answers["p1"] = reason
+        servers.poll()
+    servers.answers["p1"] = NO_ROUTE
+    with pytest.raises(LostPeer, match="ps-1 is unresponsive: No route to host"):
+        servers.poll()
+
+
+def test_probe_names_a_host_without_a_route(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_route(*_: object, **__: object) -> None:
+        raise OSError(errno.EHOSTUNREACH, NO_ROUTE)
+
+    monkeypatch.setattr(socket, "create_connection", no_route)
+    assert probe("10.0.0.1:2222") == NO_ROUTE
 
 
 def test_servers_that_refuse_connections_are_not_cut(servers: Servers) -> None:
@@ -122,7 +147,9 @@ def test_probe_accepts_any_byte_and_returns_hung_up_for_a_closed_connection() ->
     assert probe(serve(b"")) is None
 
 
-def test_only_connections_to_the_given_address_are_cut() -> None:
+@pytest.mark.parametrize("folder", [descriptors.FOLDER, Path("/dev/fd")])
+def test_only_connections_to_the_given_address_are_cut(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(descriptors, "FOLDER", folder)
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{one.getsockname()[1]}"
         first, second = (socket.create_connection(each.getsockname()) for each in (one, other))
