@@ -15,7 +15,7 @@ from devcluster.build import go_module
 from devcluster.paths import write
 from devcluster.shell import wait_for
 
-INDEX = "application/vnd.oci.image.index.v1+json"
+TYPES = ("application/vnd.oci.image.index.v1+json", "application/vnd.oci.image.manifest.v1+json")
 SECONDS = 60
 
 
@@ -45,12 +45,23 @@ def copy_signatures(name: str, old: str, new: str) -> None:
 
     The registry has no API of referrers, so a tag with the digest in its name lists the signatures.
     """
+    _copy(name, old.replace(":", "-"), new.replace(":", "-"))
+
+
+def move_tag(name: str, tag: str, digest: str) -> None:
+    """Let a tag name the manifest with this digest."""
+    _copy(name, digest, tag)
+
+
+def _copy(name: str, source: str, target: str) -> None:
+    """Store the manifest of one tag or digest under another tag."""
     host, _, repository = name.partition("/")
-    source, target = (f"http://{host}/v2/{repository}/manifests/{digest.replace(':', '-')}" for digest in (old, new))
-    with _opener().open(urllib.request.Request(source, headers={"Accept": INDEX})) as answer:  # noqa: S310
-        manifest = answer.read()
-    request = urllib.request.Request(target, manifest, {"Content-Type": INDEX}, method="PUT")  # noqa: S310
-    _opener().open(request).close()
+    manifests = f"http://{host}/v2/{repository}/manifests"
+    request = urllib.request.Request(f"{manifests}/{source}", headers={"Accept": ", ".join(TYPES)})  # noqa: S310
+    with _opener().open(request) as answer:
+        manifest, kind = answer.read(), answer.headers["Content-Type"]
+    changed = urllib.request.Request(f"{manifests}/{target}", manifest, {"Content-Type": kind}, method="PUT")  # noqa: S310
+    _opener().open(changed).close()
 
 
 def _answers(address: str) -> bool:

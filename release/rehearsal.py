@@ -16,7 +16,7 @@ from devcluster.shell import DevclusterError, log, refusal, run
 from release import build
 from release.contents import CHART, Artifact, charts, packages, version
 from release.publishing import Plan, publish, verify
-from release.registry import copy_signatures
+from release.registry import copy_signatures, move_tag
 from release.signing import Signer, TamperedError, new_key
 
 BUILDER = "https://tf-distributed.github.io/release/rehearsal"
@@ -95,7 +95,6 @@ def tamper(plan: Plan) -> None:
             values.write("# changed\n")
         fake = build.chart(copy, plan.registry, Path(folder), ["--plain-http"])
     refuse_pushed(plan, original, fake)
-    build.chart(CHART, plan.registry, plan.folder, ["--plain-http"])
 
     target = plan.images[-1]
     name, local = f"{plan.registry}/{target}", f"release-{target}:{version()}"
@@ -106,16 +105,16 @@ def tamper(plan: Plan) -> None:
         images.buildah("bud", "--tag", f"changed:{version()}", "--file", file, folder)
         fake = build.push(f"changed:{version()}", name, plain=True)
     refuse_pushed(plan, original, fake)
-    build.push(local, name, plain=True)
     verify(plan)
     log("the original chart and image are accepted again")
 
 
 def refuse_pushed(plan: Plan, original: str, fake: Artifact) -> None:
-    """Show that an artifact under the tag of another one is refused, also with the signature of the other one."""
+    """Show that an artifact under the tag of the original is refused, also with its signature; restore the tag."""
     refused(f"a changed {fake.name}", lambda: plan.signer.verify(fake.name))
     copy_signatures(fake.name, original, fake.digest)
     refused(f"a changed {fake.name} with the signature of the original", lambda: plan.signer.verify(fake.name))
+    move_tag(fake.name, version(), original)
 
 
 def refused(what: str, verification: Callable[[], object]) -> None:
