@@ -88,7 +88,8 @@ def _without_pod(objects: Objects, role: str, name: str, pods: list[Object]) -> 
     index, attempts = int(name.rpartition("-")[2]), len(pods)
     code = termination_message(last).get("exitCode") if last else None
     how = _of_pod(last, {})[1] if last else ""
-    if within(index, job.get("status", {}).get("completedIndexes", "")):
+    # A Job that is complete with the first success has no pods of its other tasks.
+    if within(index, job.get("status", {}).get("completedIndexes", "")) or job_condition(job)[0] == "Complete":
         return Task(name, State.DONE)
     if within(index, job.get("status", {}).get("failedIndexes", "")) or job_condition(job)[0] == "Failed":
         return Task(name, State.FAILED, _short(how or job_condition(job)[1]), "", attempts, code)

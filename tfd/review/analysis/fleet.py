@@ -25,7 +25,7 @@ _TOPOLOGY = ("strategy", "gpu", "state", "tensorboard", *ROLES)
 def output_directory(job: CommittedJobFile) -> str | None:
     """Return the output directory of a run, unique over all teams; None when no other run can share it."""
     storage = job.values.get("storage")
-    if job.tensorboard_only or not isinstance(storage, dict):
+    if not isinstance(storage, dict):
         return None
     if folder := bucket_folder(job):
         return f"{folder}/{job.run}"

@@ -84,11 +84,7 @@ class History:
 
     def nearest(self, job: CommittedJobFile) -> CommittedJobFile | None:
         """Return the warm-start parent of `job`, else the run of its team with the fewest different identity keys."""
-        mates = [
-            other
-            for other in self.jobs
-            if other.team == job.team and other.path != job.path and not other.tensorboard_only
-        ]
+        mates = [other for other in self.jobs if other.team == job.team and other.path != job.path]
         parents = [other for other in mates if other.run == job.values.get("warmStartFrom")]
         mine = self._identity(job)
         return min(
@@ -120,8 +116,7 @@ class History:
         """All runs, by their identity without the numbers of tasks."""
         found: dict[frozenset[tuple[Key, Any]], list[CommittedJobFile]] = {}
         for job in [*self.jobs, *(self.deleted.jobs if self.deleted else ()), *self.added]:
-            if not job.tensorboard_only:
-                found.setdefault(_without_replicas(self._identity(job)), []).append(job)
+            found.setdefault(_without_replicas(self._identity(job)), []).append(job)
         return found
 
     def rendered_as(self, earlier: CommittedJobFile, new: CommittedJobFile) -> Rendering:

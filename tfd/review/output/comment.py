@@ -194,10 +194,8 @@ def _facts(run: RunReview, redactor: Redactor, shown: Shown, *, size: str) -> It
     assert run.merged_rendering is not None  # noqa: S101
     assert run.merged is not None  # noqa: S101
     identity = run.merged_rendering.record["identity"]
-    [(kind, place)] = identity["storage"].items()
-    if run.merged.tensorboard_only:
-        yield f"TensorBoard only, for all runs of the storage {kind} {redactor.code(place)}"
-        return
+    mounted = identity["storage"].get("at")
+    [(kind, place)] = ((key, value) for key, value in identity["storage"].items() if key != "at")
     words = [identity["strategy"], size]
     if identity["command"] is not None or identity["args"]:
         program = ["python -m trainer"] if identity["command"] is None else identity["command"] or [ENTRY_POINT]
@@ -213,7 +211,8 @@ def _facts(run: RunReview, redactor: Redactor, shown: Shown, *, size: str) -> It
         yield f"waits in queue {redactor.code(run.rights.queues[0].value)} until all of its tasks fit into the quota"
     parent = identity["warmStartFrom"]
     start = f"warm start from the newest checkpoint of {redactor.code(parent)}" if parent else "starts from scratch"
-    yield f"storage {kind} {redactor.code(place)}, {start}"
+    where = f" at {redactor.code(mounted)}" if mounted else ""
+    yield f"storage {kind} {redactor.code(place)}{where}, {start}"
     for name in ("owner", "description"):
         if run.merged.values.get(name):
             yield f"{name} {shown.value(run.merged.values[name], redactor, f'the {name}', words=True)}"

@@ -184,11 +184,23 @@ def effect(run: RunReview) -> str:
 
 
 def training(run: RunReview) -> str:
-    """Return how much a new run trains; empty for a custom script and for TensorBoard only."""
+    """Return how much a new run trains; empty for a custom script."""
     if run.merged_rendering is None or run.action not in ADDING:
         return ""
     identity = run.merged_rendering.record["identity"]
-    if identity["command"] is not None or (identity["args"] or [""])[0] == "--" or identity["strategy"] == "None":
+    if identity["command"] is not None or (identity["args"] or [""])[0] == "--":
         return ""
     steps, batch = identity["trainer"]["steps"], identity["trainer"]["batchSize"]
-    return f"global batch {batch:,}, {steps:,} steps, {steps * batch:,} examples"
+    shares = _shares(run.merged_rendering, batch)
+    return f"global batch {batch:,}{shares}, {steps:,} steps, {steps * batch:,} examples"
+
+
+def _shares(rendering: Rendering, batch: int) -> str:
+    """Return how many examples a replica takes in a run whose workers come and go and share the batch; else nothing."""
+    elastic = [role for role in rendering.roles if role.is_elastic]
+    if not elastic or rendering.identity["strategy"] != "MultiWorkerMirrored":
+        return ""
+    [workers] = elastic
+    per_worker = max(1, workers.gpus_per_task)
+    fewest, most = batch // (workers.tasks * per_worker), -(-batch // (workers.least * per_worker))
+    return f" ({_span(f'{fewest:,}', f'{most:,}')} per replica)"

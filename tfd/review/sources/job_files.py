@@ -65,11 +65,6 @@ class CommittedJobFile:
         """The requested state."""
         return str(self.values.get("state", "active"))
 
-    @property
-    def tensorboard_only(self) -> bool:
-        """Whether it starts TensorBoard and no training."""
-        return self.values.get("strategy") == "None"
-
 
 @dataclass(frozen=True)
 class Tree:

@@ -29,6 +29,8 @@ class Role:
     gpus_per_task: int
     least: int
     """The tasks without which the run does not start: all of them, unless the run is elastic."""
+    is_elastic: bool
+    """Whether the tasks may come and go while the run trains."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,12 @@ class Rendering:
     def roles(self) -> list[Role]:
         """The roles that have tasks."""
         per_pod = {each.owner["metadata"]["name"]: each.gpus_per_pod for each in self.workloads}
-        return [
-            Role(
-                role_of(job), tasks := job["spec"]["completions"], per_pod[job["metadata"]["name"]], _least(job, tasks)
-            )
-            for job in self.jobs
-        ]
+        found = []
+        for job in self.jobs:
+            tasks, least = int(job["spec"]["completions"]), _least(job)
+            gpus = per_pod[job["metadata"]["name"]]
+            found.append(Role(role_of(job), tasks, gpus, tasks if least is None else least, least is not None))
+        return found
 
     @property
     def queues(self) -> set[str]:
@@ -148,8 +150,8 @@ class Rendering:
         return found
 
 
-def _least(job: Object, tasks: int) -> int:
-    """Return the number of the `tasks` of a Job without which its run does not start."""
+def _least(job: Object) -> int | None:
+    """Return the number of workers that start an elastic run; None for other Jobs."""
     [container] = job["spec"]["template"]["spec"]["containers"]
     values = [str(each.get("value", "")) for each in container["env"] if each["name"] == "TRAINER_MIN_WORKERS"]
-    return int(values[0]) if values and values[0].isdecimal() and role_of(job) == "worker" else tasks
+    return int(values[0]) if values and values[0].isdecimal() and role_of(job) == "worker" else None
