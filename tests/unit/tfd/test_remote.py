@@ -138,7 +138,7 @@ def test_finished_run_is_read_through_its_tensorboard(cluster: Cluster) -> None:
     assert "0.9877 (evaluation data)" in text and "exit 0: done" in text and "ETA" not in text
 
 
-def test_suspended_archived_and_tensorboard_only_runs_have_their_own_states(cluster: Cluster) -> None:
+def test_suspended_and_archived_runs_have_their_own_states(cluster: Cluster) -> None:
     jobs = [job(role, suspend=True) for role in ("chief", "ps", "worker")]
     cluster.answers["items"] = [record(), *jobs]
     now = cluster.status()
@@ -146,8 +146,6 @@ def test_suspended_archived_and_tensorboard_only_runs_have_their_own_states(clus
     assert {task["state"] for task in now["tasks"].values()} == {"suspended"}
     cluster.answers["items"] = [record()]
     assert cluster.status()["state"] == "archived"
-    cluster.answers["items"] = [record("None", chief=0, ps=0, worker=0)]
-    assert cluster.status()["state"] == "tensorboard"
 
 
 def test_run_without_a_chief_is_done_with_its_workers(cluster: Cluster) -> None:

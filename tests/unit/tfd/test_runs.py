@@ -111,7 +111,6 @@ def test_states_are_those_of_the_status_of_one_run(api: Api) -> None:
     api.add("failed", *failed())
     api.add("suspended", *suspended)
     api.add("archived", record())
-    api.add("board", record("None", chief=0, ps=0, worker=0))
     api.add("running", *running())
     api.add("queued", *queued())
     api.items["workloads"] = [workload(QuotaReserved=("False", NO_QUOTA))]
@@ -119,7 +118,7 @@ def test_states_are_those_of_the_status_of_one_run(api: Api) -> None:
     api.answers["lines"] = {"team": ["other", "queued"]}
     found = api.runs("--progress", "0")
     assert {name: each["state"] for name, each in found.items()} == {
-        "failed": "failed", "suspended": "suspended", "archived": "archived", "board": "tensorboard",
+        "failed": "failed", "suspended": "suspended", "archived": "archived",
         "running": "running", "queued": "queued",
     }  # fmt: skip
     assert found["failed"]["why"] == "exit 1: ValueError: bad data"

@@ -286,7 +286,6 @@ def test_large_numbers_of_workers_are_powers_of_two() -> None:
         (f"{HEAD}strategy: OneDevice\ncommand: [python, train.py]\n", 'command: got ["python", "train.py"]'),
         (f"{HEAD}strategy: OneDevice\nargs: [--, train.py]\n", 'args: got ["--", "train.py"]'),
         (f"{ONE}state: archived\n", "got no Kubernetes Job"),
-        (f"{HEAD}strategy: None\n", "got no Kubernetes Job"),
         (
             RING.replace("replicas: 4", "replicas: 3"),
             "trainer.batchSize: got 64; expected a multiple of 6",
