@@ -10,6 +10,7 @@ import click
 from tfd.commands.options import ending
 from tfd.jobfile.helm import HelmError
 from tfd.jobfile.registry import RegistryError
+from tfd.kinds import RUN
 from tfd.review.analysis.chart_move import ChartMove, ChartMoveError, moved
 from tfd.review.sources.charts import Charts
 from tfd.review.sources.git import GitError, Repository
@@ -43,7 +44,7 @@ def command(job_files: tuple[Path, ...], version: str | None, json_output: bool)
         repository = Repository(Path())
         charts = Charts(repository, repository.commit("HEAD"), Path(folder, "charts"))
         renderer = Renderer(charts, Path(folder, "jobs"))
-        found = [moved(path, renderer, version or charts.newest().version) for path in job_files]
+        found = [moved(path, renderer, version or charts.newest(RUN).version) for path in job_files]
     if json_output:
         click.echo(json_text([_machine(each) for each in found]))
         return

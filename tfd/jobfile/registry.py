@@ -21,26 +21,27 @@ class RegistryError(Exception):
     """The registry cannot provide a chart; the message names the reason and the fix."""
 
 
-def pull(registry: str, version: str, cache: Path) -> Path | None:
+def pull(registry: str, version: str, cache: Path, name: str = NAME) -> Path | None:
     """Return the folder of a released chart, downloaded unless the cache has it; None if the registry lacks it.
 
     Args:
         registry: folder of the registry, such as `oci://HOST/FOLDER`.
         version: version of the chart.
         cache: folder for charts of this registry.
+        name: name of the chart.
 
     Raises:
         RegistryError: the registry does not answer, or refuses the user.
         HelmError: Helm is missing.
 
     """
-    kept = cache / version
+    kept = cache / (version if name == NAME else f"{name}-{version}")
     if not kept.is_dir():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as folder:
-            if not _pulled(f"{registry}/{NAME}", version, folder):
+            if not _pulled(f"{registry}/{name}", version, folder):
                 return None
-            _keep(Path(folder) / NAME, kept)
+            _keep(Path(folder) / name, kept)
     return kept
 
 

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from tests.chart.rendering import ROOT
+from tests.unit.review import workbench_cases
 from tests.unit.review.repositories import DIGEST, LINK, RUN, VERSION, Case, changed, review_of
 from tfd.review.analysis.policy_file import RulesError
 from tfd.review.output.comment import comment
@@ -332,6 +333,7 @@ CASES: dict[str, Case] = {
     "cannot-judge-without-the-chart": Case(
         {OLD: changed(SUSPENDED, (VERSION, "0.0.1"))}, {OLD: changed(RUN, (VERSION, "0.0.1"))}
     ),
+    **workbench_cases.CASES,
 }  # fmt: skip
 
 

@@ -14,9 +14,10 @@ from typing import Any
 from tfd.jobfile import helm
 from tfd.jobfile.helm_yaml import MAX_BYTES, Key
 from tfd.jobfile.schema import class_of, defaults, merged
+from tfd.kinds import RUN
 from tfd.review.analysis.key_changes import UNSET, KeyChange, leaves
 from tfd.review.sources.git import REGULAR_FILES, Entry, Repository
-from tfd.review.sources.job_files import FOLDER, CommittedJobFile, is_job_path, job_of
+from tfd.review.sources.job_files import CommittedJobFile, is_job_path, job_of
 from tfd.review.sources.renderer import Renderer
 from tfd.review.sources.rendering import Rendering
 
@@ -39,10 +40,10 @@ class Deleted:
     def entries(self) -> dict[str, Entry]:
         """The newest version of each file, by path; the file that was deleted last comes first."""
         found: dict[str, Entry] = {}
-        for entry in self.repository.deleted(self.commit, FOLDER):
+        for entry in self.repository.deleted(self.commit, RUN.folder):
             if is_job_path(entry.path) and entry.mode in REGULAR_FILES:
                 found.setdefault(entry.path, entry)
-        present = self.repository.entries(self.commit, FOLDER) if found else {}
+        present = self.repository.entries(self.commit, RUN.folder) if found else {}
         return {path: entry for path, entry in found.items() if path not in present}
 
     @cached_property
@@ -133,7 +134,7 @@ class History:
     def _identity(self, job: CommittedJobFile) -> dict[Key, Any]:
         """Return the effective identity keys of a job file; a number of tasks only where the file sets it."""
         if job.entry.blob not in self._identities:
-            folder = (self.renderer.chart(job) or self.renderer.charts.newest()).folder
+            folder = (self.renderer.chart(job) or self.renderer.newest(job)).folder
             with self.renderer.budget.at(job.path):
                 found: dict[Key, Any] = {}
                 for name in defaults(folder).keys() | job.values.keys():

@@ -1,4 +1,4 @@
-"""The chart that renders a run: the one that its chartVersion selects for Argo CD."""
+"""The chart that renders a file: the one that its chartVersion selects for Argo CD."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tfd import assets
 from tfd.jobfile import helm_yaml
 from tfd.jobfile.registry import cache_of, pull
+from tfd.kinds import RUN, Kind
 from tfd.review.sources.git import GitError, Repository
 from tfd.review.sources.once import Once
 
-CHART = "charts/tf-distributed"
+_CHARTS = "charts"
 SETTINGS = "argocd/values.yaml"
 _VERSION = re.compile(r"[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}")
 _REGISTRY = re.compile(r"oci://[a-z0-9][-._:a-z0-9]*(/[a-z0-9][-._a-z0-9]*)*")
@@ -26,7 +26,7 @@ def tag(version: str) -> str:
 
 @dataclass(frozen=True)
 class Chart:
-    """One version of the chart: exported from git, downloaded, or installed with tfd."""
+    """One version of a chart: exported from git, downloaded, or installed with tfd."""
 
     folder: Path
     version: str
@@ -36,7 +36,7 @@ class Chart:
 
 @dataclass
 class Charts:
-    """The charts that a repository uses: its own, or those of the OCI registry in argocd/values.yaml.
+    """The charts that a repository uses for each kind of file: its own, or those of the OCI registry of argocd/.
 
     Its own are those at its tags and on the base branch, never those of the pull request. The chart that is installed
     with tfd replaces the chart of a base branch that has none.
@@ -63,13 +63,13 @@ class Charts:
 
         return self._read.get(SETTINGS, read)
 
-    def newest(self) -> Chart:
+    def newest(self, kind: Kind) -> Chart:
         """Return the chart of the base branch, at its tag if there is one; with a registry, the one of this tfd."""
         if self.registry:
-            return Chart(assets.CHART, self._base_version(), released=True)
-        return self.of(self._base_version()) or self._export(self.base, released=False)
+            return Chart(kind.shipped, self._base_version(kind), released=True)
+        return self.of(self._base_version(kind), kind) or self._export(self.base, kind, released=False)
 
-    def of(self, version: str) -> Chart | None:
+    def of(self, version: str, kind: Kind) -> Chart | None:
         """Return the chart of a version; None if neither the registry nor the repository has it.
 
         Raises:
@@ -79,29 +79,34 @@ class Charts:
 
         def found() -> Chart | None:
             if registry := self.registry:
-                folder = pull(registry, version, cache_of(registry))
+                folder = pull(registry, version, cache_of(registry), kind.released)
                 return Chart(folder, version, released=True) if folder else None
             try:
                 commit = self.repository.commit(f"refs/tags/{tag(version)}")
             except GitError:
-                return self._export(self.base, released=False) if version == self._base_version() else None
-            return self._export(commit, released=True)
+                return self._export(self.base, kind, released=False) if version == self._base_version(kind) else None
+            return self._export(commit, kind, released=True) if self._has(commit, kind) else None
 
-        return self._known.get(version, found)
+        return self._known.get((version, kind.chart), found)
 
-    def selected_by(self, values: dict[str, Any]) -> Chart | None:
-        """Return the chart that a job file selects with chartVersion; without one, the chart of the base branch."""
+    def selected_by(self, values: dict[str, Any], kind: Kind) -> Chart | None:
+        """Return the chart that a file selects with chartVersion; without one, the chart of the base branch."""
         version = values.get("chartVersion")
         if isinstance(version, str) and _VERSION.fullmatch(version):
-            return self.of(version)
-        return self.newest()
+            return self.of(version, kind)
+        return self.newest(kind)
 
-    def _base_version(self) -> str:
+    def _has(self, commit: str, kind: Kind) -> bool:
+        """Return whether the release at a commit has a chart: an old one has none of workbenches."""
+        charts = {path.rpartition("/")[0] for path in self.repository.entries(commit, _CHARTS)}
+        return kind.chart in charts or RUN.chart not in charts
+
+    def _base_version(self, kind: Kind) -> str:
         def read() -> str:
-            own = "" if self.registry else self._text(f"{CHART}/Chart.yaml")
-            return _version(own or (assets.CHART / "Chart.yaml").read_text(encoding="utf-8"))
+            own = "" if self.registry else self._text(f"{kind.chart}/Chart.yaml")
+            return _version(own or (kind.shipped / "Chart.yaml").read_text(encoding="utf-8"))
 
-        return self._read.get(CHART, read)
+        return self._read.get(kind.chart, read)
 
     def _text(self, path: str) -> str:
         """Return a file of the base branch; an empty text if there is none."""
@@ -109,14 +114,14 @@ class Charts:
         helm_yaml.refuse_size(entry.size if entry else 0)
         return self.repository.read([entry.blob])[entry.blob].decode() if entry else ""
 
-    def _export(self, commit: str, *, released: bool) -> Chart:
+    def _export(self, commit: str, kind: Kind, *, released: bool) -> Chart:
         def written() -> Chart:
             target = self.folder / commit
-            self.repository.export(commit, CHART, target)
-            folder = target / CHART if (target / CHART / "Chart.yaml").exists() else assets.CHART
+            self.repository.export(commit, kind.chart, target)
+            folder = target / kind.chart if (target / kind.chart / "Chart.yaml").exists() else kind.shipped
             return Chart(folder, _version((folder / "Chart.yaml").read_text(encoding="utf-8")), released)
 
-        return self._exported.get((commit, released), written)
+        return self._exported.get((commit, kind.chart, released), written)
 
 
 def _version(text: str) -> str:
