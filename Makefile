@@ -2,7 +2,7 @@
 SHELL := bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup check test fuzz workbench-test review demo gitops-demo bench soak gpu-check numbers release cluster cluster-down e2e e2e-smoke e2e-scale e2e-report docs golden lock clean
+.PHONY: help setup check test fuzz workbench-test review demo gitops-demo bench soak gpu-check numbers release release-rehearsal cluster cluster-down e2e e2e-smoke e2e-scale e2e-report docs golden lock clean
 
 help:            ## Show this list
 	@sed -n 's/^\([a-z0-9-]*:\)[^#]*## /\1 /p' Makefile | column -t -s: -l2
@@ -58,6 +58,9 @@ lock: setup      ## Lock the Python packages in requirements/; UPGRADE=1 upgrade
 
 release: setup   ## Check this version and tag it, because Argo CD takes the chart from the tag
 	@scripts/tag-release.sh
+
+release-rehearsal: setup ## Run the release on this machine, as root; CLUSTER=1 trains with it, IMAGES="..." selects images
+	@python -m release rehearse $(if $(CLUSTER),--cluster) $(addprefix --image ,$(IMAGES))
 
 cluster:         ## Start Kubernetes and Argo CD on this machine, as root; more: python -m devcluster --help
 	@scripts/setup.sh run

@@ -10,12 +10,12 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import URLError
 
-from devcluster.build import pause
+from devcluster.build import go_module, pause
 from devcluster.nodes import PAUSE
 from devcluster.paths import CHECKOUT, REGISTRY, cache, write
 from devcluster.shell import DevclusterError, log, run, wait_for
@@ -46,7 +46,7 @@ def publish() -> dict[str, str]:
             begin = time.monotonic()
             base = base_image()
             log(f"building the image {target} (once; minutes when nothing is cached)")
-            build(target, base, names[target])
+            build(target, target, names[target], {"BASE": base})
             found[target] = push(f"{target}:{names[target]}", f"tf-distributed/{target}", names[target])
             prune()
             log(f"built and pushed {target} in {time.monotonic() - begin:.0f} s")
@@ -81,18 +81,34 @@ def base_image() -> str:
     return name
 
 
-def build(target: str, base: str, key: str) -> None:
-    """Build one target of trainer/Dockerfile on a base image and tag it TARGET:KEY."""
+def helm_image(base: str) -> str:
+    """Return the local name of a base image with the pinned Helm of this machine, as build argument `GO`.
+
+    scripts/go-tool.sh finds Helm in its cache there, so the image needs no Go and the build of `workbench` no modules.
+    """
+    helm = go_module("helm")
+    name = f"localhost/tf-distributed-helm:{fingerprint([], base, helm.name)}"
+    if not buildah("images", "--quiet", "--filter", f"reference={name}").strip():
+        with tempfile.TemporaryDirectory(prefix="tfd-helm-", dir=cache()) as folder:
+            Path(folder, "helm").hardlink_to(helm / "helm")
+            file = write(Path(folder, "Dockerfile"), f"FROM {base}\nCOPY helm /cache/bin/{helm.name}/helm\n")
+            buildah("bud", "--tag", name, "--file", file, folder)
+    return name
+
+
+def build(target: str, name: str, tag: str, arguments: Mapping[str, str]) -> None:
+    """Build one target of trainer/Dockerfile with build arguments such as `BASE`, and tag it NAME:TAG."""
     dockerfile = CHECKOUT / "trainer" / "Dockerfile"
+    options = [word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")]
     with tempfile.TemporaryDirectory(prefix="tfd-pip-") as folder:
         index = os.environ.get("PIP_INDEX_URL", "")
         pip = f"[global]\ncert = {CERTIFICATES}\n" + (f"index-url = {index}\n" if index else "")
         config = write(Path(folder, "pip.conf"), pip)
         packages = f"{target}-packages:{fingerprint([CHECKOUT / 'requirements' / f'{target}.txt'], *BASE)}"
         # The stage with the packages takes minutes; its tag protects the stage from `prune`.
-        for stage, tag in ((f"{target}-packages", packages), (target, f"{target}:{key}")):
+        for stage, full in ((f"{target}-packages", packages), (target, f"{name}:{tag}")):
             buildah(
-                "bud", "--layers", "--build-arg", f"BASE={base}", "--target", stage, "--tag", tag,
+                "bud", "--layers", *options, "--target", stage, "--tag", full,
                 "--ignorefile", f"{dockerfile}.dockerignore", "--file", dockerfile,
                 "--volume", f"{config}:/etc/pip.conf:ro", "--volume", "/etc/ssl/certs:/etc/ssl/certs:ro", CHECKOUT,
             )  # fmt: skip

@@ -15,6 +15,7 @@ from devcluster.paths import CONTROL, DOMAIN, PODS, REGISTRY, SERVICES, Node, st
 from devcluster.shell import log, run, wait_for
 
 SECONDS_TO_START = 120
+PUBLIC = "ghcr.io"
 PAUSE = f"{REGISTRY}/pause:1.37.2"
 CONTAINERD = """\
 version = 2
@@ -137,6 +138,11 @@ def containerd_config(node: Node) -> Path:
     write(
         etc / "registries" / REGISTRY / "hosts.toml",
         f'server = "{server}"\n[host."{server}"]\n  capabilities = ["pull", "resolve"]\n',
+    )
+    # A released image has the same path in the registry of the cluster as at its public address.
+    write(
+        etc / "registries" / PUBLIC / "hosts.toml",
+        f'server = "https://{PUBLIC}"\n[host."{server}"]\n  capabilities = ["pull", "resolve"]\n',
     )
     config = CONTAINERD.format(pause=PAUSE, etc=etc, programs=state() / "bin")
     return write(etc / "containerd.toml", config)

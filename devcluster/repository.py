@@ -12,7 +12,7 @@ from pathlib import Path
 from devcluster.paths import CHECKOUT, REGISTRY
 from devcluster.shell import DevclusterError, run
 
-SOURCES = ("charts/tf-distributed", "schema")
+SOURCES = ("charts", "schema")
 REVIEW = f"""\
 # The policy of `tfd review` in this repository: images by digest, from the registry of the cluster.
 rules:

@@ -25,7 +25,7 @@ extra trainer >"$new/trainer.in"
 grep -E '^(tensorboard|setuptools)[^a-z-]' "$new/trainer.in" >"$new/tensorboard.in"
 { cat "$new/trainer.in"; extra workbench; tfd; } >"$new/workbench.in"
 for image in trainer workbench; do
-  sed 's/^tensorflow-cpu/tensorflow[and-cuda]/' "$new/$image.in" >"$new/$image-gpu.in"
+  sed '/^tensorflow>/d; s/^tensorflow-cpu\([^;]*\).*/tensorflow[and-cuda]\1/' "$new/$image.in" >"$new/$image-gpu.in"
 done
 { cat "$new/trainer-gpu.in"; tfd | grep -E '^(click|rich)[>=<]'; group gpu-check; } >"$new/gpu-check.in"
 group browser >"$new/browser.in"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Releases the version of Chart.yaml from its tag, to the registry of the repository's owner.
 # Usage: scripts/release.sh publish|verify
-# `publish` pushes the chart and both images, and prints the name and digest of each.
-# The images get an SBOM and build provenance.
-# `verify` checks the signed provenance of the chart and the images.
-# Environment: GITHUB_REPOSITORY, GITHUB_REF_NAME, GITHUB_ACTOR, GH_TOKEN. The output is appended to GITHUB_OUTPUT.
+# `publish` pushes the images and charts with their signatures and provenance, and uploads the packages.
+# `verify` checks all of them as a user does.
+# The steps are those of `make release-rehearsal`: python -m release.
+# Environment: GITHUB_REPOSITORY, GITHUB_REF_NAME, GITHUB_WORKFLOW_REF, GITHUB_ACTOR, GH_TOKEN.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH=$PWD/.venv/bin:$PATH
@@ -14,34 +14,18 @@ version=$(sed -n 's/^version: //p' charts/tf-distributed/Chart.yaml)
   exit 1
 }
 registry=ghcr.io/$(tr '[:upper:]' '[:lower:]' <<<"$GITHUB_REPOSITORY")
-output() { echo "$1" | tee -a "${GITHUB_OUTPUT:-/dev/null}"; }
+identity=https://github.com/$GITHUB_WORKFLOW_REF
 
 publish() {
-  local folder target
-  folder=$(mktemp -d)
   helm registry login ghcr.io --username "$GITHUB_ACTOR" --password-stdin <<<"$GH_TOKEN"
+  # buildah and cosign read this login too.
   docker login ghcr.io --username "$GITHUB_ACTOR" --password-stdin <<<"$GH_TOKEN"
-  # The default builder cannot attach an SBOM.
-  docker buildx create --use >/dev/null
-  for target in trainer tensorboard; do
-    docker buildx build -f trainer/Dockerfile --target "$target" --tag "$registry/$target:$version" \
-      --sbom=true --provenance=mode=max --metadata-file "$folder/$target.json" --push .
-    output "$target=$registry/$target"
-    output "$target-digest=$(python -c 'import json, sys; print(json.load(open(sys.argv[1]))["containerimage.digest"])' "$folder/$target.json")"
-  done
-  helm package charts/tf-distributed --destination "$folder"
-  helm push "$folder/tf-distributed-$version.tgz" "oci://$registry/charts" 2>&1 | tee "$folder/push" >&2
-  output "chart=$registry/charts/tf-distributed"
-  output "chart-digest=$(sed -n 's/^Digest: //p' "$folder/push")"
-  rm -rf "$folder"
+  python -m release publish "$registry" --identity "$identity"
+  gh release create "$GITHUB_REF_NAME" --verify-tag --notes-from-tag build/release/*.{whl,tar.gz,sigstore.json}
+  # PyPI trusts the identity of this workflow.
+  "$(scripts/uv.sh)" publish --trusted-publishing always build/release/*.whl build/release/tf_distributed-*.tar.gz
 }
 
-verify() {
-  local name
-  for name in trainer tensorboard charts/tf-distributed; do
-    gh attestation verify "oci://$registry/$name:$version" --repo "$GITHUB_REPOSITORY" \
-      --signer-workflow "$GITHUB_REPOSITORY/.github/workflows/release.yaml"
-  done
-}
+verify() { python -m release verify "$registry" --identity "$identity"; }
 
 "$1"

@@ -7,11 +7,11 @@ from importlib import import_module
 import click
 
 _COMMANDS = (
-    "check", "plan", "run", "new", "import", "review", "doctor", "status", "runs", "compare", "logs", "tensorboard",
-    "workbench",
+    "init", "check", "chart-diff", "plan", "run", "new", "import", "review", "doctor", "status", "runs", "compare",
+    "logs", "tensorboard", "workbench",
 )  # fmt: skip
-# `import` is a word of Python, so its module has another name.
-_MODULES = {"import": "import_"}
+# Python allows no such names for modules.
+_MODULES = {"import": "import_", "chart-diff": "chart_diff"}
 
 
 class _Commands(click.Group):

@@ -17,9 +17,18 @@ TENSORBOARD = "tensorboard"
 CLAIM_END = "-storage"
 """What the chart appends to the name of a run for the claim that it creates."""
 
+TOKEN_END = "-token"  # noqa: S105 - the end of a name
+"""What the chart of workbenches appends to the name of a workbench for the Secret with its token."""
+
 LONGEST_RUN = 40
 """The most characters of the name of a run. The chart appends the role and the index of a task to it."""
 
+WORKBENCH = "workbench"
+"""The component of the pod of a workbench."""
+QUEUED = (*ROLES, WORKBENCH)
+"""The components whose pods wait in the queue of the team."""
+
+_NAME_LABEL = "app.kubernetes.io/name"
 INSTANCE_LABEL = "app.kubernetes.io/instance"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
@@ -29,7 +38,7 @@ KUEUE = "kueue.x-k8s.io"
 """The API group of Kueue, whose objects describe pods and create none."""
 
 
-ALL_RUNS = "app.kubernetes.io/name=tf-distributed"
+ALL_RUNS = f"{_NAME_LABEL}=tf-distributed"
 """The label selector of all objects of all runs."""
 OWNER_ANNOTATION = "tf-distributed.github.io/owner"
 ENDED_ANNOTATION = "tf-distributed.github.io/ended"
@@ -41,9 +50,19 @@ def selector(run: str) -> str:
     return f"{ALL_RUNS},{INSTANCE_LABEL}={run}"
 
 
+def workbench_selector(name: str) -> str:
+    """Return the label selector of all objects of a workbench."""
+    return f"{_NAME_LABEL}={WORKBENCH},{INSTANCE_LABEL}={name}"
+
+
 def role_of(item: Object) -> str:
     """Return the role of a Kubernetes Job or of one of its pods; `tensorboard` for TensorBoard's objects."""
-    return str(item["metadata"]["labels"].get(COMPONENT_LABEL))
+    return component_of(item["metadata"]["labels"])
+
+
+def component_of(labels: Mapping[str, str], default: str = "") -> str:
+    """Return the component that labels name; a workbench has no label of it, because it has one component."""
+    return str(labels.get(COMPONENT_LABEL) or (WORKBENCH if labels.get(_NAME_LABEL) == WORKBENCH else default))
 
 
 def condition(item: Object, kind: str) -> Object:

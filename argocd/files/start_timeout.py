@@ -1,4 +1,4 @@
-"""Ends runs whose tasks hold a node but never start, once per call: python start_timeout.py NAMESPACE...
+"""Ends runs and workbenches whose pods hold a node but never start, once per call: python start_timeout.py NAMESPACE...
 
 The tasks that run give up after `failure.startTimeout` by themselves. A pod whose image cannot be pulled or whose mount
 never comes runs nothing, so it would keep its GPUs until `deadline`. A CronJob of the platform runs this program with
@@ -15,10 +15,12 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 Object = dict[str, Any]
 PREFIX = "tf-distributed.github.io"
-SELECTOR = "app.kubernetes.io%2Fname%3Dtf-distributed"
+NAME = "app.kubernetes.io/name"
+SELECTOR = quote(f"{NAME} in (tf-distributed,workbench)")
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 PAUSE = 25.0
 """Seconds between the two looks of a call, so that the CronJob, which runs once a minute, looks twice as often."""
@@ -30,8 +32,14 @@ def name_of(item: Object) -> str:
 
 
 def run_of(item: Object) -> str:
-    """Return the run of an object."""
-    return str(item["metadata"]["labels"].get("app.kubernetes.io/instance", ""))
+    """Return the run of an object. A workbench may have the name of a run, so a word before its name sets it apart."""
+    labels = item["metadata"]["labels"]
+    return f"{'workbench ' if is_workbench(item) else ''}{labels.get('app.kubernetes.io/instance', '')}"
+
+
+def is_workbench(item: Object) -> bool:
+    """Return whether an object is one of a workbench."""
+    return bool(item["metadata"]["labels"].get(NAME) == "workbench")
 
 
 def role_of(item: Object) -> str:
@@ -57,7 +65,7 @@ def is_stuck(pod: Object) -> bool:
 
 
 def start_timeout(pod: Object) -> float:
-    """Return `failure.startTimeout` of a pod in seconds."""
+    """Return `failure.startTimeout` of a pod in seconds; that of a workbench is its default, half an hour."""
     variables = (each for container in pod["spec"]["containers"] for each in container.get("env") or [])
     return float(next((each["value"] for each in variables if each["name"] == "TRAINER_START_TIMEOUT"), "1800"))
 
@@ -73,7 +81,8 @@ def why(pod: Object) -> str:
     containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
     waits = [each["state"]["waiting"] for each in containers if "waiting" in each.get("state", {})]
     reason = next((f"{each.get('reason')}: {each.get('message', '')}" for each in waits), "").rstrip(": ")
-    return f"{name_of(pod)} did not start on {pod['spec']['nodeName']} within failure.startTimeout: {reason}"
+    limit = "30 minutes" if is_workbench(pod) else "failure.startTimeout"
+    return f"{name_of(pod)} did not start on {pod['spec']['nodeName']} within {limit}: {reason}"
 
 
 def ends(pods: list[Object], jobs: list[Object], now: float) -> Iterator[tuple[str, Object, str]]:

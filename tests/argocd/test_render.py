@@ -45,11 +45,12 @@ def objects(tmp_path: Path, **values: Any) -> dict[tuple[str, str, str], Object]
     return found
 
 
-def test_each_team_gets_a_namespace_a_project_and_a_set_of_its_own(tmp_path: Path) -> None:
+def test_each_team_gets_a_namespace_a_project_and_sets_of_its_own(tmp_path: Path) -> None:
     found = objects(tmp_path)
     each = {("Namespace", "", "{}"), ("ResourceQuota", "{}", "team"),
             ("ResourceQuota", "{}", "priority-classes"), ("LimitRange", "{}", "team"),
-            ("AppProject", "argocd", "{}"), ("ApplicationSet", "argocd", "runs-{}")}  # fmt: skip
+            ("AppProject", "argocd", "{}"), ("ApplicationSet", "argocd", "runs-{}"),
+            ("ApplicationSet", "argocd", "workbenches-{}")}  # fmt: skip
     expected = {tuple(word.replace("{}", team) for word in words) for team in TEAMS for words in each}
     assert set(found) == expected | {("ConfigMap", "argocd", "argocd-cm")}
 
@@ -58,7 +59,7 @@ def test_files_sort_in_an_order_that_kubectl_can_apply(tmp_path: Path) -> None:
     template(tmp_path, "--output-dir", str(tmp_path))
     files = sorted((tmp_path / "argocd" / "templates" / "teams").iterdir())  # as kubectl takes a folder
     kinds = [helm_yaml.load_all(file.read_text())[0]["kind"] for file in files]
-    assert kinds == ["Namespace", "AppProject", "ResourceQuota", "ApplicationSet"]
+    assert kinds == ["Namespace", "AppProject", "ResourceQuota", "ApplicationSet", "ApplicationSet"]
 
 
 def test_settings_are_in_another_folder_than_the_objects_to_apply(tmp_path: Path) -> None:
@@ -192,12 +193,12 @@ def test_20_teams_share_no_object_and_agree_with_the_schemas_of_kubernetes(tmp_p
     found = objects(tmp_path, teams=teams, links=LINKS)
     kinds = Counter(kind for kind, _, _ in found)
     assert kinds == {
-        "Namespace": 20, "AppProject": 20, "ApplicationSet": 20, "ResourceQuota": 40, "LimitRange": 20, "ConfigMap": 1
+        "Namespace": 20, "AppProject": 20, "ApplicationSet": 40, "ResourceQuota": 40, "LimitRange": 20, "ConfigMap": 1
     }  # fmt: skip
     for team in teams:
-        spec = found["ApplicationSet", "argocd", f"runs-{team}"]["spec"]
+        specs = [found["ApplicationSet", "argocd", f"{kind}-{team}"]["spec"] for kind in ("runs", "workbenches")]
         others = [other for other in teams if other != team and not team.startswith(other)]
-        assert not [other for other in others if f'"{other}"' in json.dumps(spec)]
+        assert not [other for other in others if f'"{other}"' in json.dumps(specs)]
     folder = tmp_path / "objects"
     folder.mkdir()
     for number, each in enumerate(found.values()):
@@ -310,3 +311,30 @@ def test_a_job_file_has_no_key_that_the_generator_would_overwrite(tmp_path: Path
     job.write_text("path: elsewhere\nstorage: {claim: runs}\n")
     [problem] = JobFile(job).problems()
     assert "path" in problem.message
+
+
+OCI = "oci://registry.example.com:5000/charts"
+
+
+@pytest.mark.parametrize(("kind", "chart"), [("runs", "tf-distributed"), ("workbenches", "workbench")])
+def test_a_chart_comes_from_a_registry_by_its_version(tmp_path: Path, kind: str, chart: str) -> None:
+    found = objects(tmp_path, chart={"oci": OCI})
+    for team in TEAMS:
+        source = found["ApplicationSet", "argocd", f"{kind}-{team}"]["spec"]["template"]["spec"]["source"]
+        assert source == {
+            "repoURL": f"{OCI}/{chart}",
+            "targetRevision": '{{ get . "chartVersion" | default "CHARTVERSION-IS-NOT-SET" }}',
+            "path": ".",
+            "helm": {
+                "releaseName": '{{ trimSuffix ".yaml" .path.filename }}',
+                "values": '{{ omit . "path" | toPrettyJson }}',
+            },
+        }
+        assert {REPOSITORY, f"{OCI}/{chart}"} < set(found["AppProject", "argocd", team]["spec"]["sourceRepos"])
+
+
+@pytest.mark.parametrize("oci", ["ghcr.io/charts", "https://ghcr.io/charts", "oci://ghcr.io/a b", "oci://GHCR.io/'{{"])
+def test_a_registry_that_is_no_address_is_refused(tmp_path: Path, oci: str) -> None:
+    done = template(tmp_path, chart={"oci": oci})
+    assert done.returncode == 1
+    assert "/chart/oci" in done.stderr

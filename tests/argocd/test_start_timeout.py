@@ -128,6 +128,23 @@ def test_a_job_ends_by_its_deadline_and_names_the_reason(program: ModuleType, ca
     assert "vision/run: end run-chief: run-chief-0 did not start on node1" in printed
 
 
+def test_a_workbench_ends_by_itself_and_not_with_the_run_of_its_name(program: ModuleType) -> None:
+    """A workbench has no failure.startTimeout, so it gets half an hour."""
+    stuck, ended = pod("workbench"), job("workbench")
+    del stuck["spec"]["containers"][0]["env"]
+    for each in (stuck, ended):
+        each["metadata"]["labels"]["app.kubernetes.io/name"] = "workbench"
+    api = FakeApi(pod("chief", "Running"), job("chief"), stuck, ended)
+    assert program.look(api, ["vision"], NOW - 1) == 0
+    assert api.calls == []
+    assert program.look(api, ["vision"], NOW) == 0
+    [(method, path, patch)] = api.calls
+    assert (method, path) == ("PATCH", "/apis/batch/v1/namespaces/vision/jobs/run-workbench")
+    assert patch["metadata"]["annotations"]["tf-distributed.github.io/ended"] == (
+        "run-workbench-0 did not start on node1 within 30 minutes: ImagePullBackOff: no such tag"
+    )
+
+
 def test_a_deleted_pod_is_the_listed_one(program: ModuleType) -> None:
     api = FakeApi(pod("chief", "Running"), pod("worker", timeout="60"), *WHOLE)
     program.look(api, ["vision"], NOW)

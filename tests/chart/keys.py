@@ -90,6 +90,7 @@ def place(job: Values, key: str) -> tuple[Values, str]:
     return block, name
 
 
+_ELASTIC_GROUP: Values = {"strategy": "MultiWorkerMirrored", "chief": {}, "worker": {"minReplicas": 1}}
 _VARIABLE: Values = {"env": [{"name": "TOKEN"}]}
 _TOLERATION: Values = {"key": "gpu", "operator": "Exists"}
 
@@ -216,6 +217,7 @@ CHANGES: dict[str, Change] = DERIVED | {
     "serviceAccountName": Change("", "trainer"),
     "gpu.resource": Change("nvidia.com/gpu", "amd.com/gpu"),
     "failure.permanentExitCodes": Change(UNSET, [3]),
+    "failure.rescaleAfter": Change("60s", "90s", base=_ELASTIC_GROUP),
     "podAnnotations": Change({}, {"karpenter.sh/do-not-disrupt": "true"}),
     "scheduling.priorityClassName": Change("", "high"),
     "scheduling.queue": Change("", "team"),

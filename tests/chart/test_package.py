@@ -11,6 +11,7 @@ from tests.chart.rendering import CHART, ROOT, tool
 from tfd.jobfile.schema import defaults
 
 METADATA = yaml.safe_load((CHART / "Chart.yaml").read_text())
+CHARTS = sorted(path.parent for path in (ROOT / "charts").glob("*/Chart.yaml"))
 
 
 @pytest.mark.slow
@@ -42,6 +43,28 @@ def test_artifact_hub_lists_the_images_of_the_defaults() -> None:
     assert [image["image"] for image in images] == [
         values["image"], values["tensorboard"]["image"], values["code"]["image"],
     ]  # fmt: skip
+
+
+# The rules of `ah lint` for charts. No registry serves its module.
+CATEGORIES = {
+    "ai-machine-learning", "database", "integration-delivery", "monitoring-logging", "networking", "security",
+    "skip-prediction", "storage", "streaming-messaging",
+}  # fmt: skip
+KINDS = {"added", "changed", "deprecated", "removed", "fixed", "security"}
+
+
+@pytest.mark.parametrize("chart", CHARTS, ids=lambda chart: chart.name)
+def test_artifact_hub_accepts_the_metadata(chart: Path) -> None:
+    metadata = yaml.safe_load((chart / "Chart.yaml").read_text())
+    assert {"name", "version", "description", "home", "icon", "keywords", "maintainers", "sources"} <= set(metadata)
+    notes = {key.removeprefix("artifacthub.io/"): value for key, value in metadata["annotations"].items()}
+    assert notes["category"] in CATEGORIES
+    assert notes["license"] == "Apache-2.0"
+    changes, links, images = (yaml.safe_load(notes[key]) for key in ("changes", "links", "images"))
+    assert changes and all(each["kind"] in KINDS and each["description"] for each in changes)
+    assert links and all(each["name"] and each["url"].startswith("https://") for each in links)
+    assert images and all(each["name"] and ":" in each["image"].rpartition("/")[2] for each in images)
+    assert all(each["name"] and each["url"] for each in metadata["maintainers"])
 
 
 def test_icon_of_the_chart_is_in_the_repository() -> None:

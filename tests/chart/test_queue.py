@@ -20,7 +20,7 @@ PLAIN = [path for path, values in VALUES.items() if "queue" not in values.get("s
 QUEUED = [path for path in VALUES if path not in PLAIN and VALUES[path].get("state") != "archived"]
 # The chart refuses an elastic run in a queue.
 ELASTIC = [path for path, values in VALUES.items() if "minReplicas" in values.get("worker", {})]
-WITH_TASKS = [path for path in PLAIN if VALUES[path].get("strategy") != "None" and path not in ELASTIC]
+WITH_TASKS = [path for path in PLAIN if path not in ELASTIC]
 ACTIVE = [path for path in WITH_TASKS if VALUES[path].get("state") != "archived"]
 
 

@@ -15,7 +15,7 @@ from trainer.peers.probe import probe
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    [deployment] = of_kind(objects({"storage": {"claim": "runs"}, "strategy": "None"}), "Deployment")
+    [deployment] = of_kind(objects({"storage": {"claim": "runs"}}), "Deployment")
     [container] = deployment["spec"]["template"]["spec"]["containers"]
     port, folder = free_port(), tmp_path_factory.mktemp("logs")
     local = {"6006": str(port), "/runs": str(folder)}

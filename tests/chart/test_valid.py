@@ -83,7 +83,7 @@ def test_gang_is_refused_before_kubernetes_1_37(path: Path) -> None:
 
 def test_files_cover_every_strategy_and_every_kind_of_storage() -> None:
     text = "".join(path.read_text() for path in FILES)
-    for word in ("Mirrored", "MultiWorkerMirrored", "ParameterServer", "None"):
+    for word in ("Mirrored", "MultiWorkerMirrored", "ParameterServer"):
         assert f"strategy: {word}\n" in text
     for word in ("{claim:", "{create:", "{uri:", "{ephemeral:"):
         assert f"storage: {word}" in text

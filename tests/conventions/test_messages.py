@@ -50,7 +50,9 @@ def expected_by_helm_unittest() -> Iterator[str]:
 
 def sources() -> list[Path]:
     """Return the Python files of the programs."""
-    return [path for folder in ("tfd", "trainer", "devcluster") for path in sorted((ROOT / folder).rglob("*.py"))]
+    return [
+        path for folder in ("tfd", "trainer", "devcluster", "release") for path in sorted((ROOT / folder).rglob("*.py"))
+    ]
 
 
 def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:

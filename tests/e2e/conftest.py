@@ -39,6 +39,7 @@ ORDER = (
     ),
     *(
         "gitops_settings",
+        "gitops_registry",
         "gitops_life",
         "gitops_queues",
         "gitops_start_timeout",

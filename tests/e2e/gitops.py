@@ -147,7 +147,7 @@ def forget(kube: Kube, teams: list[str]) -> None:
     argocd = ("-n", NAMESPACE)
     if not teams:
         return
-    sets = [f"runs-{team}" for team in teams]
+    sets = [f"{kind}-{team}" for kind in ("runs", "workbenches") for team in teams]
     kube.kubectl(*argocd, "delete", "applicationset", *sets, "--cascade=orphan", "--ignore-not-found")
     selector = f"tf-distributed.github.io/team in ({','.join(teams)})"
     kube.kubectl(*argocd, "delete", "applicationsets", "-l", selector, "--cascade=orphan")

@@ -227,7 +227,7 @@ APPLICATION: Object = {
 
 
 def test_end_of_a_run_sends_an_event(applied: dict[str, Object], tmp_path: Path) -> None:
-    """A done or failed run triggers the notification. An active or suspended run and a TensorBoard-only run do not. The
+    """A done or failed run triggers the notification. An active, suspended or archived run does not. The
     notification is the event that the results workflow expects, and a name with quotes is escaped."""
     settings, application = tmp_path / "notifications.json", tmp_path / "application.json"
     settings.write_text(json.dumps(applied["ConfigMap/argocd-notifications-cm"]))

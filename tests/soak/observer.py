@@ -26,8 +26,9 @@ class Observer:
         """(last look without it, first look with it, process ID) of each holder of the lease; 0 for a free lease."""
         self.saves: dict[int, set[float]] = {}
         """Step of each checkpoint -> the times at which its index was written."""
-        self.steps: list[tuple[float, int]] = []
-        """(time, step) of each new step in status.json."""
+        self.steps: list[float] = []
+        """The times at which status.json showed a higher step than before."""
+        self._step = 0
 
     def __enter__(self) -> Observer:
         self._thread.start()
@@ -55,8 +56,10 @@ class Observer:
                 except FileNotFoundError:  # an old checkpoint was deleted
                     continue
         step = records.read(self._run_dir / "status.json").get("step")
-        if isinstance(step, int) and (not self.steps or self.steps[-1][1] != step):
-            self.steps.append((time.time(), step))
+        if isinstance(step, int):
+            if step > self._step:
+                self.steps.append(time.time())
+            self._step = step  # lower after a restart from a checkpoint, which is not a new step
 
     def _holder(self) -> int | None:
         """Return the process that holds the lease, 0 if it is free, None if the file is not complete."""
@@ -81,5 +84,5 @@ class Observer:
 
     def pause(self, begin: float, end: float) -> float:
         """Return the longest time without a step that was not over at `begin`, and that began before `end`."""
-        pairs = itertools.pairwise(when for when, _ in self.steps)
+        pairs = itertools.pairwise(self.steps)
         return max((later - earlier for earlier, later in pairs if later > begin and earlier < end), default=0.0)

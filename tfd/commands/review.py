@@ -9,6 +9,7 @@ import click
 
 from tfd.commands.options import UNABLE
 from tfd.jobfile.helm import HelmError
+from tfd.jobfile.registry import RegistryError
 from tfd.review.analysis.policy_file import RulesError
 from tfd.review.analysis.pull_request import review_pull_request
 from tfd.review.output import comment, json_report
@@ -17,7 +18,7 @@ from tfd.review.sources.budget import ReviewError, failed
 from tfd.review.sources.git import GitError, Repository
 from tfd.text import json_text, visible
 
-_EXPECTED = (GitError, RulesError, HelmError, ReviewError)
+_EXPECTED = (GitError, RulesError, HelmError, RegistryError, ReviewError)
 
 
 @click.command("review", short_help="Show the effect of merging a pull request.")
@@ -43,7 +44,8 @@ _EXPECTED = (GitError, RulesError, HelmError, ReviewError)
 def command(base: str, head: str, style: str, folder: Path, approvals: tuple[str, ...]) -> None:
     """Show what merging HEAD into BASE does to the runs, and whether it may be merged.
 
-    The command needs git and Helm, no cluster and no network. Nothing of HEAD is executed or checked out.
+    The command needs git and Helm, and no cluster. It needs the network only for charts of the registry in
+    argocd/values.yaml. Nothing of HEAD is executed or checked out.
 
     \b
     Exit codes:

@@ -14,6 +14,7 @@ from tfd.jobfile import helm, helm_yaml, rules
 from tfd.jobfile.helm_yaml import Document, Key
 from tfd.jobfile.notes import notes
 from tfd.jobfile.schema import defaults, merged, run_name_error, schema_errors
+from tfd.kinds import RUN, kind_of
 from tfd.text import dotted, refusal, shown, visible
 
 
@@ -119,7 +120,7 @@ class JobFile:
             return _sorted(found if document is None else self._broken_rules(document))
 
     def notes(self) -> list[Problem]:
-        """Return the notes about a file without problems.
+        """Return the notes about a file without problems; a workbench file has none.
 
         Raises:
             CheckError: tfd has an error that this file shows.
@@ -127,7 +128,7 @@ class JobFile:
         """
         with _naming(self.path):
             document, _ = self._content
-            if document is None:
+            if document is None or kind_of(self.path.resolve()) is not RUN:
                 return []
             complete = merged(defaults(self.chart), document.value)
             return [

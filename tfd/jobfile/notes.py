@@ -84,7 +84,7 @@ def notes(values: Mapping[str, Any], complete: Mapping[str, Any]) -> Iterator[No
     """
     written = Written(values, complete)
     if complete["state"] != "archived":
-        for each in _NOTES if complete["strategy"] != "None" else (_moving_image,):
+        for each in _NOTES:
             yield from each(written)
 
 

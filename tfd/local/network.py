@@ -12,6 +12,7 @@ import fcntl
 import os
 import socket
 import struct
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -28,6 +29,8 @@ def isolate() -> str | None:
         None, or why that was not possible; then nothing has changed.
 
     """
+    if sys.platform != "linux":
+        return "only Linux has network namespaces"
     uid, gid = os.getuid(), os.getgid()
     # Root needs no user namespace, and would lose its rights over other users' files in one.
     flags = _CLONE_NEWNET if uid == 0 else _CLONE_NEWNET | _CLONE_NEWUSER

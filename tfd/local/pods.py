@@ -59,6 +59,10 @@ class Pod:
     """Seconds after which the Kubernetes Job ends it."""
     suspended: bool
     """Whether the run is suspended, so that the Kubernetes Job starts no pod."""
+    successes: int
+    """Number of tasks whose success completes the Kubernetes Job."""
+    is_expendable: bool
+    """Whether the Kubernetes Job continues with its other tasks after the last retry of this one."""
 
     @property
     def env(self) -> Mapping[str, str]:
@@ -121,6 +125,8 @@ class _Reader:
             grace_period=template["spec"].get("terminationGracePeriodSeconds", 30),
             deadline=spec["activeDeadlineSeconds"],
             suspended=spec.get("suspend", False),
+            successes=_successes(spec),
+            is_expendable="backoffLimitPerIndex" in spec and "maxFailedIndexes" not in spec,
         )
 
     def _container(self, container: Object, fields: Mapping[str, str]) -> Container:
@@ -185,3 +191,9 @@ def _permanent_exit_codes(spec: Object) -> frozenset[int]:
     return frozenset(
         code for rule in rules if rule["action"] == "FailJob" for code in rule.get("onExitCodes", {}).get("values", [])
     )
+
+
+def _successes(spec: Object) -> int:
+    """Return the number of tasks whose success completes the Job: all, unless it has a policy."""
+    rules = spec.get("successPolicy", {}).get("rules", [])
+    return min((int(rule["succeededCount"]) for rule in rules), default=int(spec["completions"]))

@@ -24,6 +24,9 @@ _FROM_SHELL = (
     "OPENBLAS_CORETYPE",
     "OPENBLAS_L2_SIZE",
 )
+_LEASE_TIMEOUT = "TRAINER_LEASE_TIMEOUT"
+# Workers that agree about a new leader take 4 s for it, so their lease must stay valid for longer.
+_NEEDS_A_LONG_LEASE = "TRAINER_RESCALE_AFTER"
 _QUOTED = re.compile('"([^"]+)"')
 _FROM_SHELL_PREFIXES = ("CUDA_", "NVIDIA_", "GOOGLE_", "SSL_CERT_")
 
@@ -95,6 +98,8 @@ def _place(pod: Pod, layout: Layout, addresses: Mapping[str, str], devices: str)
         if mount.kind == "emptyDir":
             scratch.append(local)
     base = _base_env(devices, paths)
+    if _NEEDS_A_LONG_LEASE in pod.env:
+        del base[_LEASE_TIMEOUT]
     return Process(
         pod=pod,
         containers=tuple(_localized(container, paths, addresses, base) for container in pod.containers),
@@ -156,7 +161,7 @@ def _base_env(devices: str, paths: Mapping[str, str]) -> dict[str, str]:
         # A laptop may lack the GPUs that the run requests. The task then logs that and runs on the CPU.
         "TRAINER_GPUS_OPTIONAL": "1",
         # The processes of one machine share a clock and a disk, so a restarted chief need not wait for the usual 10 s.
-        "TRAINER_LEASE_TIMEOUT": "5",
+        _LEASE_TIMEOUT: "5",
     }
 
 

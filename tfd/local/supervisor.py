@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -174,7 +175,7 @@ class Supervisor:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,  # Ctrl-C reaches tfd only, which then signals the tasks
-                    preexec_fn=_die_with_parent,  # noqa: PLW1509 - this process has one thread
+                    preexec_fn=_before_start(),  # noqa: PLW1509 - this process has one thread
                 )
         except OSError as error:  # a container runtime reports 127 and 126
             code = 127 if isinstance(error, FileNotFoundError) else 126
@@ -210,8 +211,10 @@ class Supervisor:
             self._report(task.name, f"exited with {code}")
         elif code in pod.permanent_exit_codes or task.attempts > pod.retries:
             task.state = State.FAILED
-            self.failed = self.failed or task
-            why = "not retried" if code in pod.permanent_exit_codes else f"attempt {task.attempts} was the last"
+            is_final = code in pod.permanent_exit_codes
+            if is_final or not self._others_continue(task):
+                self.failed = self.failed or task
+            why = "not retried" if is_final else f"attempt {task.attempts} was the last"
             self._report(task.name, f"exited with {code}: {why}")
         else:
             pause = min(2.0 ** (task.attempts - 1), 30.0)
@@ -243,10 +246,16 @@ class Supervisor:
         """Return whether the task ends with the run; the evaluator may still evaluate the last checkpoint."""
         return task.state is State.RUNNING and (self.failed is not None or task.role != "evaluator")
 
+    def _others_continue(self, task: Task) -> bool:
+        """Return whether the run continues without a task that has no retries left."""
+        others = [each for each in self.tasks if each.role == task.role and each is not task]
+        return task.pod.is_expendable and any(each.state is not State.FAILED for each in others)
+
     def _leaders_done(self) -> bool:
-        """Return whether the chief has succeeded, or every worker in a run without a chief."""
+        """Return whether the Job of the leader is complete: the chief has succeeded, or enough workers have."""
         leading = leader({task.role for task in self.tasks})
-        return all(task.state is State.SUCCEEDED for task in self.tasks if task.role == leading)
+        leaders = [task for task in self.tasks if task.role == leading]
+        return sum(task.state is State.SUCCEEDED for task in leaders) >= leaders[0].pod.successes
 
     def _signal_all(self, number: signal.Signals) -> None:
         for task in self.tasks:
@@ -260,6 +269,11 @@ class Supervisor:
             send = os.killpg if number is signal.SIGKILL else os.kill
             with contextlib.suppress(ProcessLookupError):
                 send(task.popen.pid, number)
+
+
+def _before_start() -> Callable[[], None] | None:
+    """Return what a task does before it starts: nothing where only Linux has the call."""
+    return _die_with_parent if sys.platform == "linux" else None
 
 
 def _die_with_parent() -> None:

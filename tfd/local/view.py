@@ -19,6 +19,7 @@ from tfd.kubernetes import leader
 from tfd.local.progress import LogTail
 from tfd.local.supervisor import State, Task
 from tfd.text import duration, finite, metric, number, plain
+from tfd.workers import workers
 
 _TRAINER_PREFIX = re.compile(r"^\d\d:\d\d:\d\d [a-z]+-\d+ ")
 _COLORS = {State.WAITING: "yellow", State.RUNNING: "cyan", State.SUCCEEDED: "green", State.FAILED: "red"}
@@ -58,10 +59,11 @@ class LiveView(AbstractContextManager["LiveView"]):
             BarColumn(bar_width=None),
             TaskProgressColumn(),
             TextColumn("{task.fields[eta]}"),
+            TextColumn("{task.fields[workers]}"),
             console=console,
             expand=True,
         )
-        self._bar = self._progress.add_task("", total=None, eta="", visible=False)
+        self._bar = self._progress.add_task("", total=None, eta="", workers="", visible=False)
 
     def __enter__(self) -> LiveView:
         self._live.__enter__()
@@ -78,12 +80,13 @@ class LiveView(AbstractContextManager["LiveView"]):
     def update(self, tasks: Sequence[Task], tails: Sequence[LogTail], status: dict[str, Any]) -> None:
         """Redraw from the tasks, their logs and the run's status.json."""
         if steps := finite(status.get("steps")):
-            eta = status.get("etaSeconds")
+            eta, found = status.get("etaSeconds"), workers(status)
             self._progress.update(
                 self._bar,
                 completed=finite(status.get("step")) or 0,
                 total=steps,
                 eta=f"ETA {duration(eta)}" if eta is not None else "",
+                workers=f"{found} workers" if found else "",
                 visible=True,
             )
         self._live.update(Group(_table(tasks, tails, status), self._progress))

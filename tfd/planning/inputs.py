@@ -94,6 +94,7 @@ def read_job(job: JobFile) -> Job:
         steps=trainer["steps"],
         ps=roles["ps"].tasks if "ps" in roles else 1,
         gpus_per_worker=gpus,
+        min_workers=roles[scaled].least if roles[scaled].is_elastic else None,
         other_gpus=other,
     )
     workers = roles[scaled].tasks
@@ -149,10 +150,11 @@ class _Collector:
             return [1]
         asked = self._given.get(options.WORKERS)
         most = max(_USUAL_WORKERS, self._job.workers) if asked is None else int(asked)
+        own = {self._job.workers, self._job.layout.min_workers or self._job.workers}
         if most <= _SHOWN:
-            return sorted({*range(1, most + 1), self._job.workers})
+            return sorted({*range(1, most + 1), *own})
         powers = {2**each for each in range(most.bit_length()) if 2**each <= most}
-        return sorted({*powers, most, self._job.workers})
+        return sorted({*powers, most, *own})
 
     def _assumptions(self, most: int) -> model.Assumptions:
         layout = self._job.layout

@@ -63,6 +63,8 @@ class Layout:
     ps: int = 1
     replicas_per_worker: int = 1
     gpus_per_worker: int = 0
+    min_workers: int | None = None
+    """Workers that start an elastic run. None: the run needs all of its workers."""
     other_gpus: int = 0
     """GPUs of the tasks whose number does not change with the workers."""
 
@@ -176,7 +178,12 @@ def best(found: Sequence[Estimate], least_efficiency: float) -> Estimate:
 
 def divides(layout: Layout, workers: int) -> bool:
     """Return whether the replicas of `workers` workers can share the batch, which the trainer requires."""
-    return layout.strategy == PARAMETER_SERVER or layout.batch % (workers * layout.replicas_per_worker) == 0
+    if layout.strategy == PARAMETER_SERVER:
+        return True
+    replicas = workers * layout.replicas_per_worker
+    if layout.min_workers is None:
+        return layout.batch % replicas == 0
+    return layout.batch % layout.replicas_per_worker == 0 and layout.batch >= replicas
 
 
 def _estimate(given: Assumptions, layout: Layout, workers: int, alone: float) -> Estimate:
@@ -197,7 +204,9 @@ def _estimate(given: Assumptions, layout: Layout, workers: int, alone: float) ->
 def _step(given: Assumptions, layout: Layout, workers: int) -> Step:
     if layout.strategy == PARAMETER_SERVER:
         return parameter_server(given, layout.batch, workers, layout.ps)
-    return all_reduce(given, layout.batch, workers * layout.replicas_per_worker)
+    replicas = workers * layout.replicas_per_worker
+    # The replica with the most examples is the last one to end its step.
+    return all_reduce(given, -(-layout.batch // replicas) * replicas, replicas)
 
 
 def _exposed(transfer: float, compute: float, overlap: float) -> float:

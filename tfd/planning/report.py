@@ -33,6 +33,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "steps": layout.steps,
         "ps": layout.ps if layout.strategy == model.PARAMETER_SERVER else None,
         "workers": plan.job.workers,
+        "minWorkers": layout.min_workers,
         "best": model.best(found, plan.least_efficiency).workers,
         "estimates": [_row(each) for each in found],
         "leftOut": list(plan.left_out),
@@ -57,6 +58,12 @@ def as_text(plan: Plan) -> str:
         f"The limit is: {_WORDS[best.step.bottleneck]}."
     )
     [own] = [each for each in found if each.workers == plan.job.workers]
+    if (least := layout.min_workers) is not None and least < own.workers:
+        [slowest] = [each for each in found if each.workers == least]
+        lines.append(
+            f"The run has {least} to {own.workers} {unit}. The time to the last step is {_time(slowest.seconds)} with "
+            f"the fewest and {_time(own.seconds)} with all."
+        )
     if own.ps_needed is not None:
         advice = f"Set ps.replicas: {own.ps_needed}." if layout.ps < own.ps_needed else f"The job file has {layout.ps}."
         lines.append(f"The {own.workers} workers of the job file need {own.ps_needed} ps. {advice}")
@@ -80,11 +87,17 @@ def _table(plan: Plan, found: list[model.Estimate], unit: str) -> list[tuple[str
             number(each.gpu_hours),
             f"{each.efficiency:.0%}",
             *[str(each.ps_needed)] * has_ps,
-            _WORDS[each.step.bottleneck] + " (job file)" * (each.workers == plan.job.workers),
+            _WORDS[each.step.bottleneck] + _mark(plan, each.workers),
         )
         for each in found
     ]
     return [(*columns, "limit"), *rows]
+
+
+def _mark(plan: Plan, workers: int) -> str:
+    if workers == plan.job.workers:
+        return " (job file)"
+    return " (minReplicas)" if workers == plan.job.layout.min_workers else ""
 
 
 def _time(seconds: float) -> str:

@@ -138,7 +138,7 @@ def _is_record(record: Object) -> bool:
 
 
 def _has_leader(identity: Object) -> bool:
-    return identity["strategy"] == "None" or any(identity["replicas"].get(role) for role in ("chief", "worker"))
+    return any(identity["replicas"].get(role) for role in ("chief", "worker"))
 
 
 def _with_workloads(

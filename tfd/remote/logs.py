@@ -9,9 +9,8 @@ from collections.abc import Callable
 
 import click
 
-from tfd.kubernetes import Object
 from tfd.remote.kubectl import ClusterError, Kubectl, NotFoundError
-from tfd.remote.snapshot import Objects, look, newest
+from tfd.remote.snapshot import Objects, has_begun, look, newest
 from tfd.remote.tasks import State, tasks
 from tfd.text import plain, refusal
 
@@ -34,7 +33,7 @@ def show(kubectl: Kubectl, run: str, wanted: str | None, follow: bool, report: C
         name = task_name(objects, wanted)
         task = next(each for each in tasks(objects, name.rpartition("-")[0]) if each.name == name)
         pod = newest(objects.pods.get(name, []))
-        if pod is not None and _has_begun(pod) and pod["metadata"]["name"] not in printed:
+        if pod is not None and has_begun(pod) and pod["metadata"]["name"] not in printed:
             printed.add(pod["metadata"]["name"])
             _print(kubectl, pod["metadata"]["name"], follow)
         elif task.state in _OVER or not follow:
@@ -67,11 +66,6 @@ def task_name(objects: Objects, wanted: str | None) -> str:
         listed = f"{', '.join(known[:8])}{' ...' if len(known) > 8 else ''}" or "none"  # noqa: PLR2004
         raise NotFoundError(refusal("task", json.dumps(name), f"one of {listed}", f"Name a task of {objects.run}."))
     return full
-
-
-def _has_begun(pod: Object) -> bool:
-    statuses = pod["status"].get("containerStatuses", [])
-    return bool(statuses) and "waiting" not in statuses[0]["state"]
 
 
 def _print(kubectl: Kubectl, pod: str, follow: bool) -> None:

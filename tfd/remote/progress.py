@@ -9,7 +9,7 @@ from typing import Any
 from tfd import records
 from tfd.kubernetes import Object
 from tfd.remote.kubectl import ClusterError, Kubectl
-from tfd.remote.snapshot import Objects, is_running, newest
+from tfd.remote.snapshot import Objects, has_begun, is_running, newest
 from tfd.remote.tasks import termination_message
 
 _STEP = re.compile(
@@ -29,17 +29,31 @@ def progress(kubectl: Kubectl, objects: Objects) -> dict[str, Any]:
             continue
         if found:
             return {**found, "source": "status.json"}
-    leader = newest(objects.pods.get(f"{objects.leader}-0", []))
-    if leader is not None and (found := _from_log(kubectl, leader)):
-        return {**found, "source": "log"}
+    if (started := _started(objects)) and (known := _from_log(kubectl, started)):
+        return {**known, "source": "log"}
     return last_words(objects)
 
 
 def last_words(objects: Objects) -> dict[str, Any]:
     """Return the termination message of the leader and its `source`; empty while it runs. It costs no request."""
-    leader = newest(objects.pods.get(f"{objects.leader}-0", []))
-    words = termination_message(leader) if leader else {}
-    return {**words, "source": "termination message"} if words else {}
+    pods = _leading(objects)
+    if any(map(is_running, pods)):
+        return {}
+    words = [found for found in map(termination_message, pods) if found]
+    # Any worker may have led an elastic run, and only the leader has metrics.
+    best = next((found for found in words if found.get("metrics")), words[0] if words else {})
+    return {**best, "source": "termination message"} if best else {}
+
+
+def _leading(objects: Objects) -> list[Object]:
+    """Return the newest pods of the tasks that may lead: the chief, or the workers of a run without a chief."""
+    found = (newest(objects.pods.get(name, [])) for name in objects.tasks(objects.leader))
+    return [pod for pod in found if pod is not None]
+
+
+def _started(objects: Objects) -> Object | None:
+    """Return the first of those pods that has a log."""
+    return next(filter(has_begun, _leading(objects)), None)
 
 
 def _places(objects: Objects) -> Iterator[tuple[str, str]]:

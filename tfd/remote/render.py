@@ -17,6 +17,7 @@ from rich.text import Text
 from tfd.remote.status import FINAL, Status
 from tfd.remote.tasks import State
 from tfd.text import duration, finite, metric, number, plain
+from tfd.workers import workers
 
 COLORS = {"running": "cyan", "done": "green", "failed": "bold red"} | dict.fromkeys(
     ("queued", "waiting", "starting"), "yellow"
@@ -85,15 +86,11 @@ def _facts(known: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _workers(known: dict[str, Any]) -> list[tuple[str, str]]:
     """Return how many workers take part in an elastic run."""
-    workers = known.get("workers")
-    if not isinstance(workers, dict):
-        return []
-    there, most, least = (finite(workers.get(name)) for name in ("there", "most", "least"))
-    if there is None or most is None or least is None:
+    if (found := workers(known)) is None:
         return []
     changes = finite(known.get("workerChanges")) or 0
     suffix = f", {changes:.0f} joined or lost so far" if changes else ""
-    return [("workers", f"{there:.0f} of {most:.0f} (starts with {least:.0f}){suffix}")]
+    return [("workers", f"{found} (starts with {found.least}){suffix}")]
 
 
 def _age(known: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from tfd.remote.status import STATES, Status, of_objects
 from tfd.remote.tasks import State, failure
 from tfd.remote.usage import Usage, usage
 from tfd.text import finite
+from tfd.workers import Workers, workers
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,11 @@ class Row:
         return self.step / self.steps if self.steps and self.step is not None else None
 
     @property
+    def workers(self) -> Workers | None:
+        """Return the workers of an elastic run that is active; None if they are unknown."""
+        return workers(self.status.progress) if self.status.state in ("starting", "running") else None
+
+    @property
     def eta(self) -> float | None:
         """Return the seconds until the last step."""
         known = self.status.progress
@@ -103,6 +109,7 @@ class Row:
             "queue": self.status.queue,
             "positionInQueue": self.position,
             "tasks": {"running": self.running, "all": self.all},
+            "workers": asdict(self.workers) if self.workers else None,
             "gpus": {"asked": self.usage.asked, "held": self.usage.held, "idle": self.usage.idle},
             "gpuHours": self.usage.hours,
             "gpuHoursOfDeletedPodsAtMost": self.usage.unproven_hours,

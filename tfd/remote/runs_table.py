@@ -18,7 +18,7 @@ from tfd.text import duration, metric, number, plain
 
 _EVERY = 5.0
 _WIDE = 250
-_HEAD = ("TEAM", "RUN", "STATE", "QUEUE", "TASKS", "GPUS", "STEP", "ETA", "RESULT", "AGE", "OWNER", "WHY")
+_HEAD = ("TEAM", "RUN", "STATE", "QUEUE", "TASKS", "WORKERS", "GPUS", "STEP", "ETA", "RESULT", "AGE", "OWNER", "WHY")
 _STATE = _HEAD.index("STATE")
 _LONGEST = 40
 _DAY = 86400
@@ -100,6 +100,7 @@ def _cells(row: Row) -> list[str]:
         now.state,
         f"{f'{row.position}. in ' if row.position else ''}{now.queue}",
         f"{row.running}/{row.all}" if row.all else "",
+        f"{row.workers.there}/{row.workers.most}" if row.workers else "",
         f"{row.usage.held}/{row.usage.asked}" if row.usage.held or row.usage.asked else "",
         _step(row),
         "" if row.eta is None else duration(row.eta),

@@ -109,6 +109,12 @@ def is_running(pod: Object) -> bool:
     return bool(pod["status"].get("phase") == "Running" and "deletionTimestamp" not in pod["metadata"])
 
 
+def has_begun(pod: Object) -> bool:
+    """Return whether a pod has a log: its container runs or has ended."""
+    statuses = pod["status"].get("containerStatuses", [])
+    return bool(statuses) and "waiting" not in statuses[0]["state"]
+
+
 def newest(pods: list[Object]) -> Object | None:
     """Return the newest of a task's pods."""
     return pods[-1] if pods else None

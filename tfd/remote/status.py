@@ -12,7 +12,7 @@ from tfd.remote.queue import holding, stopped, waiting
 from tfd.remote.snapshot import Objects, look
 from tfd.remote.tasks import State, Task, job_condition, tasks
 
-FINAL = ("done", "failed", "archived", "tensorboard")
+FINAL = ("done", "failed", "archived")
 STATES = ("running", "starting", "waiting", "queued", "suspended", *FINAL)
 """The states of a run."""
 
@@ -40,7 +40,7 @@ class Status:
     namespace: str
     strategy: str
     state: str
-    """queued, waiting, starting, running, suspended, done, failed, archived (no Jobs) or tensorboard (no training)."""
+    """queued, waiting, starting, running, suspended, done, failed or archived (no Jobs)."""
     why: str
     roles: list[Role]
     progress: dict[str, Any]
@@ -112,8 +112,6 @@ def _role(objects: Objects, name: str) -> Role:
 
 
 def _state(objects: Objects, roles: list[Role], known: dict[str, Any] | None) -> tuple[str, str]:
-    if objects.identity["strategy"] == "None":
-        return "tensorboard", "TensorBoard-only run: it shows all runs of its storage"
     if not objects.jobs:
         return "archived", "its Jobs are archived or deleted"
     leader = next(role for role in roles if role.name == objects.leader)

@@ -77,7 +77,7 @@ def _task(objects: Objects, role: str, name: str) -> Task:
     job, pod = objects.jobs.get(role), newest(pods)
     if pod is None or (pod["status"].get("phase") == "Failed" and not job_condition(job)[0]):
         return _without_pod(objects, role, name, pods)
-    state, why = _of_pod(pod, objects.warnings)
+    state, why = state_of(pod, objects.warnings)
     node = str(pod["spec"].get("nodeName", ""))
     return Task(name, state, _short(why), node, len(pods), termination_message(pod).get("exitCode"))
 
@@ -87,8 +87,9 @@ def _without_pod(objects: Objects, role: str, name: str, pods: list[Object]) -> 
     job, last = objects.jobs.get(role, {}), newest(pods)
     index, attempts = int(name.rpartition("-")[2]), len(pods)
     code = termination_message(last).get("exitCode") if last else None
-    how = _of_pod(last, {})[1] if last else ""
-    if within(index, job.get("status", {}).get("completedIndexes", "")):
+    how = state_of(last, {})[1] if last else ""
+    # A Job that is complete with the first success has no pods of its other tasks.
+    if within(index, job.get("status", {}).get("completedIndexes", "")) or job_condition(job)[0] == "Complete":
         return Task(name, State.DONE)
     if within(index, job.get("status", {}).get("failedIndexes", "")) or job_condition(job)[0] == "Failed":
         return Task(name, State.FAILED, _short(how or job_condition(job)[1]), "", attempts, code)
@@ -103,7 +104,8 @@ def _without_pod(objects: Objects, role: str, name: str, pods: list[Object]) -> 
     return Task(name, State.WAITING, _short(why or "the Job has not created a pod yet"))
 
 
-def _of_pod(pod: Object, warnings: dict[str, str]) -> tuple[State, str]:
+def state_of(pod: Object, warnings: dict[str, str]) -> tuple[State, str]:
+    """Return the state of a pod and the reason for it, with the newest warnings about the objects of its namespace."""
     phase = pod["status"].get("phase")
     if phase in ("Succeeded", "Failed"):
         return (State.DONE, "") if phase == "Succeeded" else (State.FAILED, failure(pod))

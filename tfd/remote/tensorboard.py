@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
 from collections.abc import Callable
 
-from tfd.remote.kubectl import ClusterError, Kubectl, NotFoundError
+from tfd.remote.forward import forward as forward_ports
+from tfd.remote.kubectl import Kubectl, NotFoundError
 from tfd.remote.snapshot import look
 
 PORT = 6006
-_FORWARDS = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+)")
 
 
 def forward(kubectl: Kubectl, run: str, port: int, ready: Callable[[str], None]) -> None:
@@ -32,16 +30,5 @@ def forward(kubectl: Kubectl, run: str, port: int, ready: Callable[[str], None])
             f"The TensorBoard of {run} is not running. It needs tensorboard.enabled: true, storage that is not "
             "ephemeral and a run that is not archived. Check its pod with kubectl get pods."
         )
-    # kubectl chooses the free port, so no other process can take it first.
-    ports = f"{port or ''}:{PORT}"
-    command = kubectl.command("port-forward", "--address", "127.0.0.1", f"service/{run}-tensorboard", ports)
-    with subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        try:
-            assert process.stdout and process.stderr  # noqa: S101
-            for line in process.stdout:
-                if found := _FORWARDS.match(line):
-                    ready(f"http://127.0.0.1:{found[1]}")
-            error = process.stderr.read().strip() or "kubectl port-forward has ended"
-        finally:
-            process.terminate()
-    raise ClusterError(error.splitlines()[-1].removeprefix("error: "))
+    service = f"{run}-tensorboard"
+    forward_ports(kubectl, service, {PORT: port}, lambda ports: ready(f"http://127.0.0.1:{ports[PORT]}"))

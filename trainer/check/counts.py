@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import sys
 from collections.abc import Callable, Iterator, Sequence
 
 from trainer.runtime import errors, logs
@@ -106,4 +107,5 @@ def peak_memory() -> tuple[int, str]:
 
     if tf.config.list_logical_devices("GPU"):
         return int(tf.config.experimental.get_memory_info("GPU:0")["peak"]), "GPU"
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "process"
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, "process"

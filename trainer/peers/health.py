@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import stat
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -22,7 +23,7 @@ from typing import Final
 
 from trainer.peers import probe as probes
 from trainer.peers.probe import Probe
-from trainer.runtime import tf_config
+from trainer.runtime import descriptors, tf_config
 from trainer.runtime.errors import GaveUp, LostPeer, TrainerExit
 from trainer.runtime.logs import log
 
@@ -152,13 +153,13 @@ def cut_connections(address: str) -> int:
     except OSError:
         return 0
     wanted = {_plain(info[4][0]) for info in infos}
-    return sum(_cut(name, wanted, port) for name in os.listdir("/proc/self/fd"))  # noqa: PTH208 - names only
+    return sum(_cut(name, wanted, port) for name in os.listdir(descriptors.FOLDER))  # noqa: PTH208 - names only
 
 
 def _cut(name: str, hosts: set[str], port: int) -> bool:
     """Shut down the file descriptor `name` if it is a connection to `port` on one of `hosts`; return whether it was."""
     with contextlib.suppress(OSError):
-        if not os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):  # noqa: PTH115
+        if not stat.S_ISSOCK(os.fstat(int(name)).st_mode):
             return False
         with socket.socket(fileno=os.dup(int(name))) as each:
             if each.family in (socket.AF_INET, socket.AF_INET6):

@@ -34,6 +34,8 @@ class Group:
     decision: Decision
     tf_config: str
     """TF_CONFIG of the whole cluster, for the next restart."""
+    changes: int = 0
+    """Workers that have joined and workers that were lost since the last group; only the leader counts them."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,11 +81,15 @@ class Context:
         return self.record.strategy == "ParameterServer"
 
     @property
+    def workers(self) -> int:
+        """The number of workers of the run, with those that are absent."""
+        return len((self.group.whole if self.group else self.cluster).tasks.get("worker", ()))
+
+    @property
     def min_workers(self) -> int:
-        """The number of workers without which the chief does not start: all of them, unless the run is elastic."""
-        most = len(self.cluster.tasks.get("worker", ()))
-        elastic = self.env.min_workers and self.parameter_server and not self.script
-        return min(most, self.env.min_workers) if elastic else most
+        """The number of workers without which the run does not start: all of them, unless it is elastic."""
+        is_elastic = self.env.min_workers and not self.script
+        return min(self.workers, self.env.min_workers) if is_elastic else self.workers
 
     @property
     def is_server(self) -> bool:
@@ -143,10 +149,17 @@ class Context:
             # Another group may take the lease of an elastic run, so a leader without storage must stop before.
             lease.start(on_lost, limit=self.env.lease_timeout * _SAFE_SHARE if self.elastic else math.inf)
             files.make_directory(self.run_dir.checkpoints)
+        self.open_status().start_heartbeat()
+        if self.group:
+            self.note_workers(len(self.group.decision.workers), self.group.changes)
+
+    def open_status(self) -> Status:
+        """Start status.json with the state `starting`, and return it. Only the holder of the lease may call this."""
         # The number of steps of a custom script is unknown.
-        self.status = Status(self.run_dir, None if self.script else self.record.trainer.steps)
-        self.status.update(state="starting", exitCode=None, message="", startup=dict(self.startup))
-        self.status.start_heartbeat()
+        status = self.status or Status(self.run_dir, None if self.script else self.record.trainer.steps)
+        status.update(state="starting", exitCode=None, message="", startup=dict(self.startup))
+        self.status = status
+        return status
 
     def set_waiting(self, waiting: bool, message: str = "") -> None:
         """Record whether this task waits for its peers, and write `message` to status.json."""
@@ -163,9 +176,8 @@ class Context:
     def note_workers(self, there: int, changes: int = 0) -> None:
         """Record in status.json how many workers of an elastic run take part, and that `changes` came or were lost."""
         if self.status and self.env.min_workers:
-            most = len(self.cluster.tasks.get("worker", ()))
             self.status.note(
-                workers={"there": there, "least": self.min_workers, "most": most},
+                workers={"there": there, "least": self.min_workers, "most": self.workers},
                 workerChanges=self.status["workerChanges"] + changes,
             )
 

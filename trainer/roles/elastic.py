@@ -60,7 +60,7 @@ def join(context: Context) -> bool:
     if decision is None:
         return False
     context.note_startup("barrierSeconds", time.monotonic() - started)
-    _enter(context, decision)
+    _enter(context, decision, waiting.changes)
     return True
 
 
@@ -89,12 +89,17 @@ class _Waiting:
         self._beacon = context.beacon or Beacon(self._addresses[own])
         self._beacon.wait_as(token)
         self._shown: object = None
+        self._words = ""
+        self.changes = 0
+        """Processes in the decisions of this worker that were not in the decision before, and the other way around."""
 
     def wait(self) -> Decision | None:
         """Return the decision about the group of this worker; None if the run is done."""
         while True:
             answers = beacon.ask_all({n: a for n, a in self._addresses.items() if n != self._terms.own})
             view = self._view(answers)
+            if view.lease is None or view.lease.token != self._terms.holder:
+                self._context.status = None  # another worker may write it
             self._show(view)
             action = self._machine.step(view)
             if action is Action.END:
@@ -112,7 +117,7 @@ class _Waiting:
             if action is Action.HOLD:
                 self._hold()
             elif action is Action.DECIDE:
-                members.write(self._context.run_dir.at(members.NAME), self._machine.decision(view))
+                self._decide(view)
                 continue
             self._context.stop.wait(_ROUND_SECONDS)
 
@@ -137,6 +142,18 @@ class _Waiting:
                 context.run_dir.claim()
             context.lease = self._lease  # `finish` gives it back
         self._lease.renew()
+        if context.status:
+            context.status.update()  # so that readers see that this worker still waits
+        else:
+            context.open_status()
+            context.note_workers(0)
+            context.set_waiting(True, self._words)
+
+    def _decide(self, view: View) -> None:
+        decision = self._machine.decision(view)
+        if view.decision:
+            self.changes += len(_processes(decision) ^ _processes(view.decision))
+        members.write(self._context.run_dir.at(members.NAME), decision)
 
     def _show(self, view: View) -> None:
         shown = (sorted(view.waiting), sorted(view.training))
@@ -144,7 +161,9 @@ class _Waiting:
             self._shown = shown
             here = ", ".join(f"worker-{number}" for number in sorted([*view.waiting, self._terms.own]))
             trains = ", ".join(f"worker-{number}" for number in sorted(view.training))
-            log.info("waiting for a group: %s%s", here, f"; {trains} trains" if trains else "")
+            self._words = f"waiting for a group: {here}" + (f"; {trains} trains" if trains else "")
+            log.info("%s", self._words)
+            self._context.set_waiting(True, self._words)
 
     def close(self) -> None:
         """Close the port."""
@@ -159,11 +178,17 @@ def lease_content(path: str) -> LeaseContent | None:
     return LeaseContent(token=holder_of(text), beat=text)
 
 
-def _enter(context: Context, decision: Decision) -> None:
+def _processes(decision: Decision) -> set[str]:
+    """Return the processes of a group; a process that restarts in place stays the same one."""
+    return {f"{number}:{token.partition('.')[0]}" for number, token in decision.workers.items()}
+
+
+def _enter(context: Context, decision: Decision, changes: int) -> None:
     """Make the group of `decision` the cluster of this process, with the leader as worker 0."""
     whole, group = context.cluster, decision.group
     addresses = whole.tasks["worker"]
-    context.group = Group(whole=whole, decision=decision, tf_config=os.environ.get("TF_CONFIG", ""))
+    tf_config = os.environ.get("TF_CONFIG", "")
+    context.group = Group(whole=whole, decision=decision, tf_config=tf_config, changes=changes)
     context.cluster = replace(
         whole, tasks={"worker": tuple(addresses[number] for number in group)}, index=group.index(whole.index)
     )
@@ -173,7 +198,7 @@ def _enter(context: Context, decision: Decision) -> None:
             "task": {"type": "worker", "index": context.cluster.index},
         }
     )
-    processes = " ".join(f"{number}:{token.partition('.')[0]}" for number, token in sorted(decision.workers.items()))
+    processes = " ".join(sorted(_processes(decision)))
     if processes != context.restarts.group:  # the restarts of another group do not count for this one
         context.restarts = replace(context.restarts, count=0, group=processes)
     names = ", ".join(f"worker-{number}" for number in sorted(group))

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, NoReturn
 
+from trainer.runtime import descriptors
 from trainer.runtime.signals import SIGNALS
 
 VARIABLE: Final = "TRAINER_RESTART_STATE"
@@ -91,7 +92,7 @@ def restart(state: InPlaceRestartState, directory: str) -> NoReturn:
     # A signal that arrives while there is no handler stays pending until the new program unblocks it.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     # The exec must close TensorFlow's sockets, because the new program needs the port.
-    for each in list(Path("/proc/self/fd").iterdir()):
+    for each in list(descriptors.FOLDER.iterdir()):
         if (fd := int(each.name)) >= _FIRST_OTHER_FD:
             try:
                 fcntl.fcntl(fd, fcntl.F_SETFD, fcntl.FD_CLOEXEC)

@@ -2,12 +2,16 @@
 
 TensorFlow can block every Python thread, because its C++ code holds the global interpreter lock while it waits. The
 timer calls `_exit` in a thread of the C library, which needs no lock.
+
+macOS has no such timer. There, the kernel ends the process with SIGALRM, so its exit code is that of the signal.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import signal
+import sys
 import time
 from collections.abc import Callable
 from typing import ClassVar, Final
@@ -39,9 +43,13 @@ def exit_after(seconds: int, code: int) -> Callable[[], None]:
     """End this process with the exit code `code` after `seconds`; return a function that cancels this.
 
     Raises:
-        OSError: the C library has no such timer.
+        OSError: the C library cannot start the timer.
 
     """
+    if sys.platform != "linux":
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(max(1, seconds))
+        return lambda: signal.alarm(0)
     libc = ctypes.CDLL(None, use_errno=True)
     timers = libc if hasattr(libc, "timer_create") else ctypes.CDLL("librt.so.1", use_errno=True)  # glibc before 2.34
     end = ctypes.cast(libc._exit, ctypes.c_void_p)

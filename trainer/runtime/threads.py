@@ -80,7 +80,8 @@ def _cpus(quota: str, period: str) -> float | None:
 
 def available_cpus(root: Path = CGROUPS, own: Path = OWN_GROUPS) -> int:
     """Return the number of CPUs for this process: the smaller of affinity and quota, rounded up, at least 1."""
-    affinity = len(os.sched_getaffinity(0))
+    # macOS has no affinity.
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = cgroup_quota(root, own)
     return max(1, min(affinity, math.ceil(quota))) if quota else max(1, affinity)
 

@@ -14,6 +14,7 @@ from typing import Final
 
 import tensorflow as tf
 
+from trainer.runtime import descriptors
 from trainer.runtime.errors import is_storage_failure
 from trainer.runtime.types import Tensor, Variable
 from trainer.storage import files, retry
@@ -103,9 +104,14 @@ def literal(path: str) -> Iterator[str]:
         yield path
         return
     directory, _, name = path.rpartition("/")
+    if not descriptors.PATHS_LEAD_THROUGH:
+        with tempfile.TemporaryDirectory() as folder:
+            os.symlink(os.path.abspath(directory), f"{folder}/checkpoints")  # noqa: PTH100, PTH211 - paths of TensorFlow
+            yield f"{folder}/checkpoints/{name}"
+        return
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield f"/proc/self/fd/{descriptor}/{name}"
+        yield f"{descriptors.FOLDER}/{descriptor}/{name}"
     finally:
         os.close(descriptor)
 

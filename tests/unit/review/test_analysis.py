@@ -219,8 +219,8 @@ def test_output_directory_is_where_the_tasks_write(path: Path) -> None:
     places = {f"claim {name} of {run.name}" for name in writes}
     places |= {f"{each.value}/{run.run}" for each in rights.buckets if each.where == "RUN_DIR"}
     directory = fleet.output_directory(run)
-    # A TensorBoard-only run and an archived one write nothing.
-    assert run.state == "archived" or run.tensorboard_only or places == ({directory} if directory else set())
+    # An archived run writes nothing.
+    assert run.state == "archived" or places == ({directory} if directory else set())
 
 
 @pytest.mark.parametrize("use", ["data: {claim: big-storage}", "mounts: [{at: /earlier, claim: big-storage}]"])
@@ -275,7 +275,6 @@ def test_nearest_run_is_the_parent_else_the_most_similar_else_the_newest(
     assert nearest(far, near) == "near"
     assert nearest(far, near, warmStartFrom="far") == "far"
     assert nearest(job_with("run-9"), job_with("run-10"), job_with("run-2")) == "run-10"
-    assert nearest(job_with("curves", strategy="None")) == ""
     assert nearest(job(RUN, "jobs/speech/a.yaml")) == ""
 
 

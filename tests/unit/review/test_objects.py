@@ -11,7 +11,7 @@ from tfd.review.analysis.findings import Level
 
 NAMES = "charts/tf-distributed/templates/_names.tpl"
 # A chart before the reserved ends of names lets a run have the name of an object of another run.
-OLDER: Files = {NAMES: changed((ROOT / NAMES).read_text(), ('["code", "tensorboard"]', "[]"))}
+OLDER: Files = {NAMES: changed((ROOT / NAMES).read_text(), ('["code", "tensorboard", "workbench"]', "[]"))}
 CODE = "code: {files: {train.py: 'print(1)'}}\n"
 NO_BOARD = changed(RUN, (f"image: registry.example.com/tools/tensorboard@{DIGEST}", "enabled: false"))
 CREATE = changed(RUN, ("{claim: runs}", "{create: {size: 1Ti}}"))

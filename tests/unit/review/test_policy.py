@@ -7,7 +7,8 @@ import pytest
 
 from tests.chart.rendering import ROOT
 from tests.unit.review.cases import CASES, FASTER, MERGED, NEW
-from tests.unit.review.repositories import DIGEST, RUN, VERSION, Case, Files, build, changed, commit, review_of
+from tests.unit.review.repositories import BENCH, DIGEST, RUN, VERSION, Case, Files, build, changed, commit, review_of
+from tests.unit.review.workbench_cases import ADA
 from tfd.jobfile import helm_yaml
 from tfd.review.analysis.findings import Level
 from tfd.review.analysis.policy_file import DEFAULT, RulesError, load_rules
@@ -45,6 +46,7 @@ VIOLATIONS: dict[str, Case] = {
     "gitHosts": new(CODE.replace("github.com", "evil.example")),
     "egress": new("network: {egress: [{to: anywhere}]}\n"),
     "metricsNamespaces": new("metrics: {enabled: true, namespace: other}\n"),
+    "ingressNamespaces": Case({ADA: f"{BENCH}network: {{ingress: [ingress-nginx]}}\n"}),
     "labels": new("labels: {grafana_dashboard: '1'}\n"),
     "otherTeams": Case(
         {NEW: changed(FASTER, ("{claim: runs}", "{uri: gs://example-vision/a}"))},
@@ -118,7 +120,7 @@ def test_new_run_on_a_chart_that_is_allowed_but_not_the_newest_gets_a_warning(tm
     found = review_of(tmp_path / "r", case)
     [warning] = [each for each in found.of_level(Level.WARNING) if str(each.message).startswith("chartVersion: ")]
     assert warning.path == NEW
-    assert str(warning.message).startswith(f"chartVersion: {VERSION} is not 9.9.9, the chart of the base branch.")
+    assert str(warning.message).startswith(f"chartVersion: {VERSION} is not 9.9.9, the current chart.")
 
 
 def test_versions_are_compared_as_numbers(tmp_path: Path) -> None:

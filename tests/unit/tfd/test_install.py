@@ -1,6 +1,7 @@
-"""`tfd` as an installed package: a wheel in an empty virtual environment, used outside the checkout."""
+"""`tfd` as an installed package: a wheel of the source distribution, used outside the checkout."""
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -13,7 +14,24 @@ from tests.chart.rendering import ROOT
 
 pytestmark = pytest.mark.slow
 
-BUILD = "import setuptools.build_meta, sys; print(setuptools.build_meta.build_wheel(sys.argv[1]))"
+BUILD = "import setuptools.build_meta as build, sys; print(getattr(build, f'build_{sys.argv[1]}')(sys.argv[2]))"
+RELATIVE_LINK = re.compile(r"\]\((?!https?:|#)")
+# Names of the standard library that macOS does not have.
+WITHOUT_LINUX = """
+import asyncio, ctypes, importlib, logging.handlers, os, pkgutil
+import select, signal, socket, subprocess, sys, urllib.request
+for module, name in ((os, "sched_getaffinity"), (os, "unshare"), (os, "setns"), (os, "eventfd"), (os, "memfd_create"),
+                     (os, "posix_fadvise"), (signal, "sigtimedwait"), (signal, "sigwaitinfo"), (signal, "SIGRTMIN"),
+                     (select, "epoll"), (socket, "AF_NETLINK"), (socket, "SO_BINDTODEVICE")):
+    if hasattr(module, name):
+        delattr(module, name)
+sys.platform = "darwin"
+import tfd, trainer.runtime
+for package in (tfd, trainer.runtime):
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        if module.name != "tfd.__main__":
+            importlib.import_module(module.name)
+"""
 
 
 def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -41,7 +59,12 @@ def tfd(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 archive.add(ROOT / name, name)
     with tarfile.open(folder / "source.tar") as archive:
         archive.extractall(source, filter="data")
-    wheel = done(sys.executable, "-c", BUILD, folder, cwd=source).splitlines()[-1]
+    # The wheel is built from the source distribution, so a file that this lacks is missing in the wheel, too.
+    sdist = done(sys.executable, "-c", BUILD, "sdist", folder, cwd=source).splitlines()[-1]
+    with tarfile.open(folder / sdist) as archive:
+        archive.extractall(folder, filter="data")
+    unpacked = folder / sdist.removesuffix(".tar.gz")
+    wheel = done(sys.executable, "-c", BUILD, "wheel", folder, cwd=unpacked).splitlines()[-1]
     done(sys.executable, "-m", "venv", folder / "venv", cwd=folder)
     python = folder / "venv" / "bin" / "python"
     done(python, "-m", "pip", "install", "--no-index", "--no-deps", "--disable-pip-version-check", folder / wheel,
@@ -112,3 +135,20 @@ def test_missing_helm_is_refused_with_where_to_get_it(tfd: Path, repository: Pat
     )
     assert refused.returncode == 2
     assert refused.stderr.startswith("helm: got no program; expected Helm 3.18 or newer on the PATH. Install it from ")
+
+
+def test_installed_package_has_the_version_of_its_chart(tfd: Path, repository: Path) -> None:
+    version = done(tfd, "--version", cwd=repository).split()[-1]
+    assert f"chartVersion: {version}\n" in (repository / "jobs/vision/digits-1.yaml").read_text()
+
+
+def test_description_of_the_package_links_only_to_addresses(tfd: Path, repository: Path) -> None:
+    code = "from importlib.metadata import metadata; print(metadata('tf-distributed')['Description'])"
+    description = done(tfd.parent / "python", "-c", code, cwd=repository)
+    assert description.startswith("# tf-distributed\n")
+    assert "](https://github.com/tf-distributed/tf-distributed/blob/main/docs/index.md)" in description
+    assert RELATIVE_LINK.findall(description) == []
+
+
+def test_modules_of_tfd_and_of_the_runtime_need_nothing_that_only_linux_has(tfd: Path, repository: Path) -> None:
+    done(tfd.parent / "python", "-c", WITHOUT_LINUX, cwd=repository)

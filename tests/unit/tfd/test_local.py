@@ -1,13 +1,18 @@
 """The parts of `tfd run`: the rules of the kubelet, paths, ports, logs and views."""
 
+import ctypes
 import io
 import socket
+import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from tests.loopback import LOOPBACKS
+from tfd.local import network
 from tfd.local.network import loopback_addresses
 from tfd.local.pods import Container, Mount, Pod, expand
 from tfd.local.processes import Layout, Process, place
@@ -23,6 +28,7 @@ def pod(name: str = "run-chief-0", role: str = "chief", gpus: int = 0, **env: st
                 Mount("configMap", "record", "/etc/tf-distributed", {"run.json": '["a:1"]'}),
                 Mount("persistentVolumeClaim", "pictures", "/data", {})),
         gpus=gpus, retries=0, permanent_exit_codes=frozenset({1}), grace_period=1, deadline=10, suspended=False,
+        successes=1, is_expendable=False,
     )  # fmt: skip
 
 
@@ -135,12 +141,23 @@ def test_table_shows_task_step_rate_loss_and_last_line(tmp_path: Path) -> None:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=120, color_system=None)
     task, tail = little_task(tmp_path)
-    status = {"step": 7, "steps": 10, "stepsPerSecond": 45.67, "loss": 0.5, "etaSeconds": 3}
+    status: dict[str, Any] = {"step": 7, "steps": 10, "stepsPerSecond": 45.67, "loss": 0.5, "etaSeconds": 3}
+    status["workers"] = {"there": 2, "least": 1, "most": 3}
     with LiveView(console) as view:
         view.update([task], [tail], status)
         view._live.refresh()
     shown = out.getvalue()
-    for text in ("chief-0", "running", "45.7", "0.5", "step 7/10 loss 0.5", "step 7/10", "70%", "ETA 3 s"):
+    for text in (
+        "chief-0",
+        "running",
+        "45.7",
+        "0.5",
+        "step 7/10 loss 0.5",
+        "step 7/10",
+        "70%",
+        "ETA 3 s",
+        "2 of 3 workers",
+    ):
         assert text in shown
 
 
@@ -167,3 +184,86 @@ def test_supervisor_writes_tasks_json_atomically(tmp_path: Path) -> None:
     supervisor.write_state()
     assert '"state": "succeeded"' in (tmp_path / "tasks.json").read_text()
     assert not list(tmp_path.glob("*.tmp"))
+
+
+def worker(folder: Path, index: int, command: str, *, successes: int, is_expendable: bool = False) -> Process:
+    """Return a worker that runs `command` in sh."""
+    made = replace(
+        pod(f"run-worker-{index}", "worker"),
+        index=index,
+        deadline=600,
+        successes=successes,
+        is_expendable=is_expendable,
+    )
+    [process] = place([made], Layout(folder, "run"), {})
+    return replace(process, containers=(Container(("sh", "-c", command), {}),))
+
+
+@pytest.mark.parametrize(("code", "is_expendable", "ends"), [(75, True, False), (75, False, True), (1, True, True)])
+def test_worker_without_retries_ends_only_a_run_that_needs_it(
+    tmp_path: Path, code: int, is_expendable: bool, ends: bool
+) -> None:
+    lost = worker(tmp_path, 0, f"exit {code}", successes=1, is_expendable=is_expendable)
+    other = worker(tmp_path, 1, f"until [ -e {tmp_path}/go ]; do sleep 0.05; done", successes=1, is_expendable=True)
+    supervisor = Supervisor([lost, other], tmp_path / "tasks.json", lambda name, text: None)
+    while supervisor.tasks[0].state is not State.FAILED:
+        supervisor.step()
+    assert (supervisor.failed is not None) is ends
+    (tmp_path / "go").touch()
+    while not supervisor.over:
+        supervisor.step()
+
+
+def test_run_fails_when_no_expendable_worker_is_left(tmp_path: Path) -> None:
+    lost = [worker(tmp_path, index, "exit 75", successes=1, is_expendable=True) for index in (0, 1)]
+    supervisor = Supervisor(lost, tmp_path / "tasks.json", lambda name, text: None)
+    while not supervisor.over:
+        supervisor.step()
+    assert supervisor.failed is not None
+
+
+@pytest.mark.parametrize("successes", [1, 2])
+def test_run_is_done_when_enough_workers_have_succeeded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, successes: int
+) -> None:
+    monkeypatch.setattr("tfd.local.supervisor.LEAVE_SECONDS", -1)
+    sleeps = f"trap 'exit 0' TERM; touch {tmp_path}/ready; while :; do sleep 0.05; done"
+    waits = f"until [ -e {tmp_path}/ready ]; do sleep 0.05; done"
+    workers = [worker(tmp_path, 0, waits, successes=successes), worker(tmp_path, 1, sleeps, successes=successes)]
+    supervisor = Supervisor(workers, tmp_path / "tasks.json", lambda name, text: None)
+    while supervisor.tasks[0].state is not State.SUCCEEDED:
+        supervisor.step()
+    supervisor.step()
+    assert (supervisor.stopping is not None) is (successes == 1)
+    supervisor.stop()
+    while not supervisor.over:
+        supervisor.step()
+
+
+@pytest.mark.parametrize(("env", "lease"), [({"TRAINER_RESCALE_AFTER": "60"}, None), ({}, "5")])
+def test_workers_that_choose_a_leader_keep_the_usual_lease(
+    tmp_path: Path, env: dict[str, str], lease: str | None
+) -> None:
+    [process] = place([pod(**env)], Layout(tmp_path, "run"), {})
+    assert process.containers[-1].env.get("TRAINER_LEASE_TIMEOUT") == lease
+
+
+def test_macos_has_no_network_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert network.isolate() == "only Linux has network namespaces"
+
+
+def test_task_starts_on_a_system_that_cannot_end_it_with_its_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_library(name: str | None) -> None:
+        raise OSError(name)
+
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(ctypes, "CDLL", no_library)
+    [process] = place([pod()], Layout(tmp_path, "run"), {})
+    quick = Process(**{**process.__dict__, "containers": (Container(("true",), {}),)})
+    supervisor = Supervisor([quick], tmp_path / "tasks.json", lambda name, text: None)
+    while not supervisor.over:
+        supervisor.step()
+    assert [task.exit_code for task in supervisor.tasks] == [0]

@@ -38,7 +38,6 @@ def tfd(*words: str) -> Result:
         (WORKERS, [MEMORY.replace("chief", "worker"), DEADLINE, "failure.retriesPerTask", USER, HOME]),
         (f"{STORAGE}args: [--epochs, '3']\n", []),
         (f"{OWN}state: archived\n", []),
-        (f"{STORAGE}strategy: None\n", []),
     ],
 )
 def test_notes_are_about_custom_programs(tmp_path: Path, text: str, expected: list[str]) -> None:

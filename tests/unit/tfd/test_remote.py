@@ -138,7 +138,7 @@ def test_finished_run_is_read_through_its_tensorboard(cluster: Cluster) -> None:
     assert "0.9877 (evaluation data)" in text and "exit 0: done" in text and "ETA" not in text
 
 
-def test_suspended_archived_and_tensorboard_only_runs_have_their_own_states(cluster: Cluster) -> None:
+def test_suspended_and_archived_runs_have_their_own_states(cluster: Cluster) -> None:
     jobs = [job(role, suspend=True) for role in ("chief", "ps", "worker")]
     cluster.answers["items"] = [record(), *jobs]
     now = cluster.status()
@@ -146,8 +146,6 @@ def test_suspended_archived_and_tensorboard_only_runs_have_their_own_states(clus
     assert {task["state"] for task in now["tasks"].values()} == {"suspended"}
     cluster.answers["items"] = [record()]
     assert cluster.status()["state"] == "archived"
-    cluster.answers["items"] = [record("None", chief=0, ps=0, worker=0)]
-    assert cluster.status()["state"] == "tensorboard"
 
 
 def test_run_without_a_chief_is_done_with_its_workers(cluster: Cluster) -> None:
@@ -161,6 +159,23 @@ def test_run_without_a_chief_is_done_with_its_workers(cluster: Cluster) -> None:
     assert any("logs little-worker-0-0" in line for line in cluster.asked())
     cluster.answers["items"][2] = job("worker", ("Complete", "CompletionsReached", ""), completedIndexes="0,1")
     assert cluster.status()["state"] == "done"
+
+
+def test_elastic_run_without_worker_0_is_read_from_another_worker(cluster: Cluster) -> None:
+    absent = pod("worker", 0, "Pending")
+    cluster.answers["items"] = [record(chief=0, ps=0, worker=3), job("worker"), absent, pod("worker", 1)]
+    cluster.answers["log"] = "step 7/9"
+    assert cluster.status()["progress"]["step"] == 7
+    assert any("logs little-worker-1-0" in line for line in cluster.asked())
+    words = [json.dumps({"exitCode": 0, "message": "done", "metrics": metrics}) for metrics in (None, {"accuracy": 1})]
+    cluster.answers["items"] = [
+        record(chief=0, ps=0, worker=3), job("worker", ("Complete", "SuccessPolicy", ""), completedIndexes="1,2"),
+        pod("worker", 1, "Succeeded", **ended(0, words[0])), pod("worker", 2, "Succeeded", **ended(0, words[1])),
+    ]  # fmt: skip
+    cluster.answers["log"] = ""
+    found = cluster.status()
+    assert (found["state"], found["progress"]["metrics"]) == ("done", {"accuracy": 1})
+    assert found["tasks"]["worker-0"]["state"] == "done", "the Job is complete without it"
 
 
 def test_deleted_pod_of_a_finished_task_counts_as_done(cluster: Cluster) -> None:

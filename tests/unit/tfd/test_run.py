@@ -253,7 +253,6 @@ def test_ephemeral_run_starts_with_an_empty_directory(local_run: LocalRun) -> No
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (f"strategy: None\n{STORAGE}", "team/little.yaml: got no Kubernetes Job; expected an active run that trains."),
         (
             f"state: archived\n{STORAGE}",
             "team/little.yaml: got no Kubernetes Job; expected an active run that trains.",

@@ -111,7 +111,6 @@ def test_states_are_those_of_the_status_of_one_run(api: Api) -> None:
     api.add("failed", *failed())
     api.add("suspended", *suspended)
     api.add("archived", record())
-    api.add("board", record("None", chief=0, ps=0, worker=0))
     api.add("running", *running())
     api.add("queued", *queued())
     api.items["workloads"] = [workload(QuotaReserved=("False", NO_QUOTA))]
@@ -119,7 +118,7 @@ def test_states_are_those_of_the_status_of_one_run(api: Api) -> None:
     api.answers["lines"] = {"team": ["other", "queued"]}
     found = api.runs("--progress", "0")
     assert {name: each["state"] for name, each in found.items()} == {
-        "failed": "failed", "suspended": "suspended", "archived": "archived", "board": "tensorboard",
+        "failed": "failed", "suspended": "suspended", "archived": "archived",
         "running": "running", "queued": "queued",
     }  # fmt: skip
     assert found["failed"]["why"] == "exit 1: ValueError: bad data"
@@ -167,6 +166,16 @@ def test_progress_is_read_for_as_many_runs_as_wanted(api: Api) -> None:
     ]
     text = api.shown("--progress", "3")
     assert "200/600 33 %" in text and "6 s" in text and "loss 0.2134" in text and "not read" not in text
+
+
+def test_workers_of_an_elastic_run_are_a_column(api: Api) -> None:
+    workers = {"there": 3, "least": 2, "most": 8}
+    for name in ("elastic", "fixed"):
+        api.add(name, *running())
+    api.answers["status"] = {"elastic-chief-0-0": STATUS | {"workers": workers}, "fixed-chief-0-0": STATUS}
+    found = api.runs()
+    assert (found["elastic"]["workers"], found["fixed"]["workers"]) == (workers, None)
+    assert " 3/8 " in api.shown()
 
 
 def test_only_read_progress_shows_a_starting_run(api: Api) -> None:
@@ -310,8 +319,8 @@ def test_output_is_harmless(api: Api) -> None:
 
 def test_team_without_runs_is_an_empty_table(api: Api) -> None:
     assert api.json("nobody") == {"runs": [], "teams": [], "notes": []}
-    assert api.shown("nobody").split() == ["TEAM", "RUN", "STATE", "QUEUE", "TASKS", "GPUS", "STEP", "ETA", "RESULT",
-                                           "AGE", "OWNER", "WHY"]  # fmt: skip
+    assert api.shown("nobody").split() == ["TEAM", "RUN", "STATE", "QUEUE", "TASKS", "WORKERS", "GPUS", "STEP", "ETA",
+                                           "RESULT", "AGE", "OWNER", "WHY"]  # fmt: skip
 
 
 @pytest.mark.parametrize("words", [("--json", "--watch"), ("vision", "-A"), ("--state", "ill"), ("--progress", "201")])

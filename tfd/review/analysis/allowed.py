@@ -77,6 +77,7 @@ RULES = {
     ),
     "egress": AllowRule("no more addresses", lambda rights: rights.egress),
     "metricsNamespaces": AllowRule("no namespace", lambda rights: rights.metrics_namespaces),
+    "ingressNamespaces": AllowRule("no namespace", lambda rights: rights.ingress_namespaces),
     "labels": AllowRule("no label", lambda rights: rights.labels),
     OTHER_TEAMS: AllowRule("nothing of another team", normal=bucket_name),
 }

@@ -10,6 +10,7 @@ from typing import Any
 
 from tfd.jobfile import helm
 from tfd.jobfile.schema import defaults, merged
+from tfd.kinds import RUN
 from tfd.kubernetes import CLAIM_END, ROLES
 from tfd.review.analysis.argocd import name_of
 from tfd.review.sources.job_files import CommittedJobFile
@@ -25,7 +26,7 @@ _TOPOLOGY = ("strategy", "gpu", "state", "tensorboard", *ROLES)
 def output_directory(job: CommittedJobFile) -> str | None:
     """Return the output directory of a run, unique over all teams; None when no other run can share it."""
     storage = job.values.get("storage")
-    if job.tensorboard_only or not isinstance(storage, dict):
+    if job.kind is not RUN or not isinstance(storage, dict):
         return None
     if folder := bucket_folder(job):
         return f"{folder}/{job.run}"
@@ -55,8 +56,9 @@ def sharing_output(job: CommittedJobFile, jobs: Iterable[CommittedJobFile]) -> I
 
 
 def of_one_name(job: CommittedJobFile, jobs: Iterable[CommittedJobFile]) -> list[CommittedJobFile]:
-    """Return the runs of other teams that have the name of `job`."""
-    return [other for other in jobs if other.run == job.run and other.team != job.team]
+    """Return the runs of other teams that have the name of the run `job`."""
+    runs = [other for other in jobs if other.kind is RUN] if job.kind is RUN else []
+    return [other for other in runs if other.run == job.run and other.team != job.team]
 
 
 def of_one_application(job: CommittedJobFile, jobs: Iterable[CommittedJobFile]) -> list[CommittedJobFile]:
@@ -108,10 +110,15 @@ class Totals:
             if key not in self._topologies:
                 chart = self.renderer.chart(job)
                 values = merged(defaults(chart.folder), job.values) if chart else {}
-                self._topologies[key] = f"{chart.folder} {topology_of(values)}" if chart else ""
+                self._topologies[key] = f"{chart.folder} {_topology(job, values)}" if chart else ""
             found.setdefault(self._topologies[key], []).append(job)
         found.pop("", None)
         return found
+
+
+def _topology(job: CommittedJobFile, values: dict[str, Any]) -> str:
+    """Return all that decides how much a file requests, as text. Most keys of a workbench file do."""
+    return topology_of(values) if job.kind is RUN else json.dumps(values, sort_keys=True)
 
 
 def topology_of(values: dict[str, Any]) -> str:

@@ -14,9 +14,10 @@ from typing import Any
 from tfd.jobfile import helm
 from tfd.jobfile.helm_yaml import MAX_BYTES, Key
 from tfd.jobfile.schema import class_of, defaults, merged
+from tfd.kinds import RUN
 from tfd.review.analysis.key_changes import UNSET, KeyChange, leaves
 from tfd.review.sources.git import REGULAR_FILES, Entry, Repository
-from tfd.review.sources.job_files import FOLDER, CommittedJobFile, is_job_path, job_of
+from tfd.review.sources.job_files import CommittedJobFile, is_job_path, job_of
 from tfd.review.sources.renderer import Renderer
 from tfd.review.sources.rendering import Rendering
 
@@ -39,10 +40,10 @@ class Deleted:
     def entries(self) -> dict[str, Entry]:
         """The newest version of each file, by path; the file that was deleted last comes first."""
         found: dict[str, Entry] = {}
-        for entry in self.repository.deleted(self.commit, FOLDER):
+        for entry in self.repository.deleted(self.commit, RUN.folder):
             if is_job_path(entry.path) and entry.mode in REGULAR_FILES:
                 found.setdefault(entry.path, entry)
-        present = self.repository.entries(self.commit, FOLDER) if found else {}
+        present = self.repository.entries(self.commit, RUN.folder) if found else {}
         return {path: entry for path, entry in found.items() if path not in present}
 
     @cached_property
@@ -84,11 +85,7 @@ class History:
 
     def nearest(self, job: CommittedJobFile) -> CommittedJobFile | None:
         """Return the warm-start parent of `job`, else the run of its team with the fewest different identity keys."""
-        mates = [
-            other
-            for other in self.jobs
-            if other.team == job.team and other.path != job.path and not other.tensorboard_only
-        ]
+        mates = [other for other in self.jobs if other.team == job.team and other.path != job.path]
         parents = [other for other in mates if other.run == job.values.get("warmStartFrom")]
         mine = self._identity(job)
         return min(
@@ -120,8 +117,7 @@ class History:
         """All runs, by their identity without the numbers of tasks."""
         found: dict[frozenset[tuple[Key, Any]], list[CommittedJobFile]] = {}
         for job in [*self.jobs, *(self.deleted.jobs if self.deleted else ()), *self.added]:
-            if not job.tensorboard_only:
-                found.setdefault(_without_replicas(self._identity(job)), []).append(job)
+            found.setdefault(_without_replicas(self._identity(job)), []).append(job)
         return found
 
     def rendered_as(self, earlier: CommittedJobFile, new: CommittedJobFile) -> Rendering:
@@ -138,7 +134,7 @@ class History:
     def _identity(self, job: CommittedJobFile) -> dict[Key, Any]:
         """Return the effective identity keys of a job file; a number of tasks only where the file sets it."""
         if job.entry.blob not in self._identities:
-            folder = (self.renderer.chart(job) or self.renderer.charts.newest()).folder
+            folder = (self.renderer.chart(job) or self.renderer.newest(job)).folder
             with self.renderer.budget.at(job.path):
                 found: dict[Key, Any] = {}
                 for name in defaults(folder).keys() | job.values.keys():

@@ -18,8 +18,8 @@ class Limit:
     shown: Callable[[float], str]
     """An amount in words."""
     fix: str = "Set fewer tasks or fewer resources for each task."
-    expected: str = "in one run"
-    """Where the maximum applies, after "at most 64 GPUs"."""
+    expected: str = "in one {}"
+    """Where the maximum applies, after "at most 64 GPUs"; `{}` is a run or a workbench."""
     key: Key = ()
     """The key that a violation names."""
 

@@ -36,7 +36,7 @@ def final_keys(run: RunReview, base: CommittedJobFile, merged: CommittedJobFile,
 
 def deletion(base: CommittedJobFile, merge: Merge) -> Iterator[Finding]:
     """Yield a finding if the deletion of a job file ends an active run."""
-    if base.state == "active" and not base.tensorboard_only:
+    if base.state == "active":
         message = sentence(
             "got a deletion, which ends all pods of an active run; expected a suspended or archived run. "
             "Restore the file and merge {} or {} before you delete it.",

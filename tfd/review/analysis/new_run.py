@@ -22,10 +22,9 @@ def of_new_run(run: RunReview, new: CommittedJobFile, merge: Merge) -> Iterator[
             f"{new.team}-{new.run}", other.path,
         )  # fmt: skip
         yield Finding(Level.REFUSED, new.path, message)
-    yield from merge.policy.of_chart(new, merge.renderer.charts.newest().version)
-    if not new.tensorboard_only:
-        _set_nearest(run, new, merge)
-        yield from _same_identity(new, merge)
+    yield from merge.policy.of_chart(new, merge.renderer.newest(new).version)
+    _set_nearest(run, new, merge)
+    yield from _same_identity(new, merge)
     if new.path in merge.history.deleted_paths:
         message = sentence(
             "A deleted run had this name. If its run directory still exists, only a run with the same identity "

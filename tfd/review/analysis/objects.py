@@ -1,4 +1,4 @@
-"""Refuses a run that would own an object or create a claim of another run: Argo CD applies both runs to one object."""
+"""Refuses a file that would own an object or create a claim of another one: Argo CD applies both to one object."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from tfd.review.analysis.merge import Merge
 from tfd.review.analysis.run_review import RunReview
 from tfd.review.sources.job_files import CommittedJobFile, Tree
 from tfd.review.sources.renderer import Renderer
+from tfd.text import dotted
 
 _Names = set[tuple[str, str]]
 """Kind and name of objects."""
 
 
 def shared_objects(run: RunReview, job: CommittedJobFile, merge: Merge) -> Iterator[Finding]:
-    """Yield the objects that a run has after the merge and not before, and that belong to another run.
+    """Yield the objects that a file has after the merge and not before, and that belong to another file.
 
     Raises:
         HelmError: the chart refuses `job`.
@@ -28,23 +29,24 @@ def shared_objects(run: RunReview, job: CommittedJobFile, merge: Merge) -> Itera
     before, after = (_mates(job, tree) for tree in (merge.base_tree, merge.merged_tree))
     for other, name in _owners(added, after, merge.renderer):
         message = sentence(
-            "got the object {}, which {} also has; expected objects of this run only. Rename this file.",
+            f"got the object {{}}, which {{}} also has; expected objects of this {job.kind.noun} only. "
+            "Rename this file.",
             name, other.path,
         )  # fmt: skip
         yield Finding(Level.REFUSED, job.path, message)
-    line, column = job.document.position(("storage", "create")) if job.document else (1, 1)
+    line, column = job.document.position(job.kind.creates) if job.document else (1, 1)
     created = {name for kind, name in added if kind == "PersistentVolumeClaim"}
     for name, path in dict.fromkeys(_users(created, [*before, *after])):
         message = sentence(
-            "storage.create: got the new claim {}, which {} already uses; expected a claim of this run only. "
-            "Rename this file.",
+            f"{dotted(job.kind.creates)}: got the new claim {{}}, which {{}} already uses; expected a claim of this "
+            f"{job.kind.noun} only. Rename this file.",
             name, path,
         )  # fmt: skip
         yield Finding(Level.REFUSED, job.path, message, line, column)
 
 
 def _mates(job: CommittedJobFile, tree: Tree) -> list[CommittedJobFile]:
-    """Return the other runs of the team."""
+    """Return the other runs and workbenches of the team."""
     return [other for other in tree.jobs.values() if other.team == job.team and other.path != job.path]
 
 
@@ -55,9 +57,9 @@ def _names(job: CommittedJobFile, renderer: Renderer) -> _Names:
 def _owners(
     added: _Names, mates: Iterable[CommittedJobFile], renderer: Renderer
 ) -> Iterator[tuple[CommittedJobFile, str]]:
-    """Yield each run that has one of the objects, and KIND/NAME of the object.
+    """Yield each file that has one of the objects, and KIND/NAME of the object.
 
-    Every object of a run has the name of the run or begins with it and a hyphen. So few runs are rendered.
+    Every object has the name of its file or begins with it and a hyphen. So few files are rendered.
     """
     for other in mates:
         near = any(name == other.run or name.startswith(f"{other.run}-") for _, name in added)

@@ -75,7 +75,7 @@ class Policy:
             yield from self._violation("charts", job, ("chartVersion",), text, version, oldest, newest)
         elif version != newest:
             line, column = job.document.position(("chartVersion",)) if job.document else (1, 1)
-            text = "chartVersion: {} is not {}, the chart of the base branch. Its rules and fixes do not apply."
+            text = "chartVersion: {} is not {}, the current chart. Its rules and fixes do not apply."
             yield Finding(Level.WARNING, job.path, sentence(text, version, newest), line, column)
 
     def of_secrets(self, job: CommittedJobFile, secrets: Iterable[Secret]) -> Iterator[Finding]:
@@ -110,7 +110,8 @@ class Policy:
         if rule and starting > rule["most"]:
             most = decimal(rule["most"])
             message = sentence(
-                f"got {starting} runs that start; expected at most {most} in one pull request. Split the pull request."
+                f"got {starting} runs and workbenches that start; expected at most {most} in one pull request. "
+                "Split the pull request."
             )
             yield self._finding("newRuns", Finding(Level.REFUSED, "jobs/", message))
         if "separateChanges" in self.rules.by_name and runs_changed:
@@ -152,7 +153,8 @@ class Policy:
             most = self.rules.most(name, job.team)
             if limit.amount(request) > max(most, limit.amount(kept)):
                 text = f"got {limit.shown(limit.amount(request))}; expected at most {limit.shown(most)} "
-                yield from self._violation(name, job, limit.key, f"{text}{limit.expected}. {limit.fix}")
+                expected = limit.expected.format(job.kind.noun)
+                yield from self._violation(name, job, limit.key, f"{text}{expected}. {limit.fix}")
 
     def _names(self, job: CommittedJobFile, others: Iterable[CommittedJobFile]) -> Iterator[Finding]:
         others = list(others)

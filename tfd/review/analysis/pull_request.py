@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from tfd.jobfile import helm
+from tfd.kinds import FOLDERS, RUN
 from tfd.review.analysis.actions import STARTING, Action
 from tfd.review.analysis.argocd import Emulation, emulate
 from tfd.review.analysis.checkouts import checkout_findings
@@ -30,7 +31,7 @@ from tfd.review.analysis.team_queues import invalid_queues, queues_of_base
 from tfd.review.sources.budget import Budget, ReviewError
 from tfd.review.sources.charts import Charts
 from tfd.review.sources.git import Repository
-from tfd.review.sources.job_files import FOLDER, CommittedJobFile, is_job_path, read_tree
+from tfd.review.sources.job_files import CommittedJobFile, is_job_path, read_tree
 from tfd.review.sources.renderer import Renderer
 from tfd.text import refusal
 
@@ -81,7 +82,8 @@ def review_pull_request(
     """Return the review of merging `head_ref` into `base_ref`.
 
     Raises:
-        GitError, RulesError, HelmError, ReviewError: the merge cannot be judged; the message is the reason.
+        GitError, RulesError, HelmError, RegistryError, ReviewError: the merge cannot be judged; the message is the
+            reason.
 
     """
     budget = Budget()
@@ -97,12 +99,13 @@ def review_pull_request(
         base_tree = read_tree(repository, base)
         merged_tree = read_tree(repository, merged, base_tree.jobs.values())
         changed = repository.changed(base, merged)
-        free = tuple(f"{FOLDER}/{team}/" for team in rules.not_deployed)
+        free = tuple(f"{folder}/{team}/" for folder in FOLDERS for team in rules.not_deployed)
         paths = [
             path for path in changed if is_job_path(path) or (path in merged_tree.refused and not path.startswith(free))
         ]
-        added = [job for path, job in merged_tree.jobs.items() if path not in base_tree.jobs]
-        history = History(renderer, list(base_tree.jobs.values()), Deleted(repository, base), added)
+        earlier = [job for job in base_tree.jobs.values() if job.kind is RUN]
+        added = [job for path, job in merged_tree.jobs.items() if job.kind is RUN and path not in base_tree.jobs]
+        history = History(renderer, earlier, Deleted(repository, base), added)
         merge = Merge(base, base_tree, merged_tree, renderer, Policy(rules, tuple(approvals), queues), history)
         totals = Totals(renderer)
         runs = _examined(merge, budget, totals, paths[:MOST_CHANGED])
@@ -119,8 +122,9 @@ def review_pull_request(
         ]
         findings += _invalid_policy(repository, merged) if FILE in changed else []
         findings += invalid_queues(repository, merged) if TEAMS in changed else []
-        base_emulation = emulate(base_tree, rules.not_deployed, {})
-        merged_emulation = emulate(merged_tree, rules.not_deployed, base_emulation.generated)
+        registry = renderer.charts.registry
+        base_emulation = emulate(base_tree, rules.not_deployed, {}, registry)
+        merged_emulation = emulate(merged_tree, rules.not_deployed, base_emulation.generated, registry)
         findings += _blocked(merged_emulation, set(changed))
     policy_paths = [path for path in others if merge.policy.changes_policy(path)]
     other_paths = [path for path in others if path not in policy_paths]
@@ -184,7 +188,7 @@ def _placed(merge: Merge, totals: Totals, runs: list[RunReview]) -> list[Finding
     try:
         set_places(merge, totals, runs)
     except (ReviewError, helm.HelmError) as error:
-        return [Finding(Level.UNKNOWN, f"{FOLDER}/", parsed(str(error)))]
+        return [Finding(Level.UNKNOWN, f"{RUN.folder}/", parsed(str(error)))]
     return []
 
 
@@ -212,7 +216,7 @@ def _judged(findings: Iterator[Finding]) -> Iterator[Finding]:
     try:
         yield from findings
     except (ReviewError, helm.HelmError) as error:
-        yield Finding(Level.UNKNOWN, f"{FOLDER}/", parsed(str(error)))
+        yield Finding(Level.UNKNOWN, f"{RUN.folder}/", parsed(str(error)))
 
 
 def _defaults(rules: Rules) -> Iterator[Finding]:
@@ -250,7 +254,7 @@ def _too_many(paths: list[str]) -> Iterator[Finding]:
             f"got {len(paths):,} changed job files; expected at most {MOST_CHANGED} in one pull request. "
             "Split the pull request."
         )
-        yield Finding(Level.REFUSED, f"{FOLDER}/", message)
+        yield Finding(Level.REFUSED, f"{RUN.folder}/", message)
 
 
 def _invalid_policy(repository: Repository, merged: str) -> Iterator[Finding]:
@@ -269,6 +273,7 @@ def _renamed(runs: list[RunReview], history: History) -> Iterator[Finding]:
             if (
                 run.base is None
                 and run.merged
+                and run.merged.kind is RUN
                 and run.merged_rendering
                 and deleted in history.same_identity(run.merged)
             ):
@@ -285,8 +290,8 @@ def _blocked(merged: Emulation, changed: set[str]) -> Iterator[Finding]:
     for each in merged.blocked:
         if each.path not in changed:
             message = sentence(
-                f"Blocks team {{}}: {each.why.rstrip('.')}. Argo CD starts, changes and ends no run of the team until "
-                "the file is fixed.",
+                f"Blocks team {{}}: {each.why.rstrip('.')}. Argo CD starts, changes and ends no {each.kind.noun} of "
+                "the team until the file is fixed.",
                 each.team,
             )
             yield Finding(Level.WARNING, each.path, message)

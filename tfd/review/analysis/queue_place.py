@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from tfd.kubernetes import ROLES
+from tfd.kubernetes import QUEUED
 from tfd.review.analysis.team_queues import Amounts, TeamQueues, total
 from tfd.review.sources.rendering import Rendering
 from tfd.review.sources.workloads import Workload
@@ -134,7 +134,7 @@ def place_of(
 
 
 def _tasks(rendering: Rendering) -> Iterable[Workload]:
-    return (each for each in rendering.workloads if each.component in ROLES)
+    return (each for each in rendering.workloads if each.component in QUEUED)
 
 
 def _amounts(pods: Workload) -> Amounts:

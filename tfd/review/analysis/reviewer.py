@@ -1,4 +1,4 @@
-"""Reviews the change of each job file: its effect, its cost and its problems."""
+"""Reviews the change of each job file and workbench file: its effect, its cost and its problems."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from functools import lru_cache
 
 from tfd.jobfile import helm
 from tfd.review.analysis import fixes, problems
-from tfd.review.analysis.actions import ADDING, STARTING, Action, action_of
-from tfd.review.analysis.findings import Finding, Level, sentence
+from tfd.review.analysis.actions import ADDING, STARTING, Action
+from tfd.review.analysis.checks import CHECKS
+from tfd.review.analysis.findings import Finding, Level, Message, sentence
 from tfd.review.analysis.merge import Merge
-from tfd.review.analysis.merged_run import deletion, final_keys
-from tfd.review.analysis.new_run import of_new_run
 from tfd.review.analysis.objects import shared_objects
-from tfd.review.analysis.rights import Rights, rights_of
+from tfd.review.analysis.rights import rights_of
 from tfd.review.analysis.run_review import RunReview
 from tfd.review.analysis.secrets import Secret, find_secrets
 from tfd.review.sources.charts import tag
 from tfd.review.sources.job_files import CommittedJobFile
-from tfd.review.sources.quantities import decimal
 from tfd.review.sources.rendering import Rendering
 
 
@@ -30,7 +28,7 @@ class RunReviewer:
     merge: Merge
 
     def examine(self, path: str) -> RunReview:
-        """Return the review of one changed path below jobs/."""
+        """Return the review of one changed path of a job file or a workbench file."""
         base, merged = self.merge.base_tree.jobs.get(path), self.merge.merged_tree.jobs.get(path)
         run = RunReview(path, Action.UNREADABLE, base, merged)
         if why := self.merge.merged_tree.refused.get(path):
@@ -67,7 +65,7 @@ class RunReviewer:
         """Set the action, the renderings and the findings of a run."""
         base, merged = run.base, run.merged
         if base and base.chart_version and self.merge.renderer.chart(base) is None:
-            message = sentence("The git tag {} is missing in this clone. Fetch all tags.", tag(base.chart_version))
+            message = self._missing_chart(base.chart_version)
             run.findings.append(Finding(Level.UNKNOWN, run.path, message))
             return
         # A file that cannot be rendered never started a run, so fixing it starts the run.
@@ -75,7 +73,7 @@ class RunReviewer:
         started = base if run.base_rendering else None
         if merged is None:
             run.action = Action.DELETED
-            run.findings += deletion(started, self.merge) if started else []
+            run.findings += CHECKS[started.kind].deleted(started, self.merge) if started else []
             return
         run.findings = self._problems(merged) or list(self._missing_version(merged))
         if not any(finding.level is Level.REFUSED for finding in run.findings):
@@ -86,15 +84,20 @@ class RunReviewer:
             run.findings += self._missing_tag(run, merged)
         run.findings += self._secrets(run)
 
+    def _missing_chart(self, version: str) -> Message:
+        if registry := self.merge.renderer.charts.registry:
+            return sentence("{} has no chart {}. Push it again.", registry, version)
+        return sentence("The git tag {} is missing in this clone. Fetch all tags.", tag(version))
+
     def _problems(self, job: CommittedJobFile) -> list[Finding]:
         """Return the problems that `tfd check` reports."""
-        version = self.merge.renderer.charts.newest().version
+        version = self.merge.renderer.newest(job).version
         return [problems.finding(job, problem, version) for problem in self.merge.renderer.problems(job)]
 
     def _missing_version(self, job: CommittedJobFile) -> Iterator[Finding]:
         """Yield a finding if a job file without problems selects no chart."""
         if job.chart_version is None:
-            version = self.merge.renderer.charts.newest().version
+            version = self.merge.renderer.newest(job).version
             template = "chartVersion: got nothing; expected the version of a chart. Set chartVersion: {}."
             suggestion = fixes.with_chart_version(job, version)
             yield Finding(Level.REFUSED, job.path, sentence(template, version), suggestion=suggestion)
@@ -104,7 +107,7 @@ class RunReviewer:
         chart = self.merge.renderer.chart(job)
         if chart and not chart.released:
             run.missing_tag = tag(chart.version) if run.action in STARTING else ""
-            template = "Argo CD cannot render the run before the git tag {} exists. Push the tag."
+            template = f"Argo CD cannot render the {job.kind.noun} before the git tag {{}} exists. Push the tag."
             yield Finding(Level.WARNING, job.path, sentence(template, tag(chart.version)))
 
     def _secrets(self, run: RunReview) -> Iterator[Finding]:
@@ -118,12 +121,14 @@ class RunReviewer:
         """Compare a readable file with its version on the base, or with the nearest earlier run."""
         if run.merged_rendering is None:
             return
+        checks = CHECKS[merged.kind]
+        run.effective = self.merge.effective(merged)
         run.keys = self.merge.changed_keys(base, merged) if base else []
-        run.action = action_of(base, merged, same=not run.keys)
+        run.action = checks.action(run, base)
         if base:
-            run.findings += final_keys(run, base, merged, self.merge)
+            run.findings += checks.changed(run, base, merged, self.merge)
         if run.action in ADDING:
-            run.findings += of_new_run(run, merged, self.merge)
+            run.findings += checks.added(run, merged, self.merge)
         run.findings += shared_objects(run, merged, self.merge)
         others = self.merge.merged_tree.jobs.values()
         if run.rights:
@@ -131,18 +136,7 @@ class RunReviewer:
             active = self.merge.renderer.active
             kept = active(base).queues if base and run.action not in STARTING else set()
             run.findings += self.merge.policy.of_queue(merged, active(merged).queues, kept)
-            run.findings += self._endless(run, merged, run.rights)
-
-    def _endless(self, run: RunReview, job: CommittedJobFile, rights: Rights) -> Iterator[Finding]:
-        """Yield a finding if GPUs of the run have no deadline: nothing would ever free them."""
-        kept = run.base_rights.request.endless_gpus if run.base_rights and run.action not in STARTING else 0
-        if rights.request.endless_gpus > kept:
-            message = sentence(
-                f"tensorboard.resources: got {decimal(rights.request.endless_gpus)} GPUs without a deadline; expected "
-                "GPUs in tasks only. Remove them and set gpus of a role."
-            )
-            line, column = job.document.position(("tensorboard", "resources")) if job.document else (1, 1)
-            yield Finding(Level.REFUSED, job.path, message, line, column)
+            run.findings += checks.endless(run, merged)
 
     def _rendering(self, job: CommittedJobFile) -> Rendering | None:
         if job.chart_version is None or self.merge.renderer.chart(job) is None:

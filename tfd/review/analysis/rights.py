@@ -9,14 +9,29 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tfd.jobfile.helm_yaml import Key
-from tfd.kubernetes import KUEUE, QUEUE_LABEL, QUEUE_PRIORITY_LABEL, ROLES, TENSORBOARD, Object
+from tfd.kubernetes import (
+    INSTANCE_LABEL,
+    KUEUE,
+    QUEUE_LABEL,
+    QUEUE_PRIORITY_LABEL,
+    ROLES,
+    TENSORBOARD,
+    TOKEN_END,
+    WORKBENCH,
+    Object,
+)
 from tfd.review.analysis.network import peers
 from tfd.review.sources.rendering import Rendering
 from tfd.review.sources.workloads import Container, ResourceRequest, Workload
 
 # The labels and annotations that the chart sets itself.
 _OWN_PREFIXES = ("app.kubernetes.io", "helm.sh", "tf-distributed.github.io")
-_OWN_NAMES = tuple(f"{KUEUE}/{name}" for name in ("is-group-workload", "pod-group-total-count", "role-hash"))
+# Queues and their priorities have rules of their own.
+_OWN_NAMES = (
+    *(f"{KUEUE}/{name}" for name in ("is-group-workload", "pod-group-total-count", "role-hash")),
+    QUEUE_LABEL,
+    QUEUE_PRIORITY_LABEL,
+)
 _BUCKET = re.compile(r"gs://[^\s\"'`,;|&<>(){}\[\]\\]+")
 # The volume of an item of `mounts`.
 _MOUNT = re.compile("mount-([0-9])")
@@ -24,6 +39,8 @@ _MOUNT = re.compile("mount-([0-9])")
 _GUARD = ("sh", "/etc/tf-distributed/guard.sh")
 # The code container of the chart, whose Secret and image have keys of their own.
 _CODE = "code"
+# The volume of a workbench with its token, and the key.
+_TOKEN = "token"  # noqa: S105 - a name
 ENTRY_POINT = "(entry point of the image)"
 
 
@@ -54,6 +71,8 @@ class Rights:
     """Image of every container; `where` is the name of the container, or the role that has its own image."""
     secrets: tuple[Right, ...]
     """Names of Secrets; `where` is the variable or the volume that reads it, or imagePullSecrets."""
+    tokens: tuple[Right, ...]
+    """Secrets with the token of a workbench that have its name. Others are in `secrets`."""
     config_maps: tuple[Right, ...]
     """Names of ConfigMaps that the run does not create itself."""
     service_accounts: tuple[Right, ...]
@@ -84,14 +103,16 @@ class Rights:
     egress: tuple[Right, ...]
     """Addresses that the job file adds to what the tasks may reach; `where` is the ports."""
     metrics_namespaces: tuple[Right, ...]
-    """Namespaces whose pods may reach the pods."""
+    """Namespaces whose pods may reach the pods of a run."""
+    ingress_namespaces: tuple[Right, ...]
+    """Namespaces whose pods may reach a workbench."""
     labels: tuple[Right, ...]
     """Names of the labels that the chart does not set itself; `where` is the value."""
     annotations: tuple[Right, ...]
     """The same for annotations, those of pods included."""
     request: ResourceRequest
     hours: float
-    """The longest deadline of a Kubernetes Job."""
+    """The longest deadline of a Kubernetes Job; 0 without one."""
 
 
 def rights_of(rendering: Rendering, values: Mapping[str, Any]) -> Rights:
@@ -105,13 +126,17 @@ def rights_of(rendering: Rendering, values: Mapping[str, Any]) -> Rights:
     pods, objects = rendering.workloads, rendering.objects
     places = _variables(values)
     volumes = [each for pod in pods for each in _volumes(pod)]
+    secrets = _sorted(_secrets(pods, volumes, places))
+    benches = [pod for pod in pods if pod.component == WORKBENCH]
+    tokens = {f"{pod.labels.get(INSTANCE_LABEL)}{TOKEN_END}" for pod in benches}
     return Rights(
         code=_sorted(Right(f"{url}@{commit}", name, key) for url, commit, name, key in _repositories(pods)),
         repositories=_sorted(Right(url, name, key) for url, _, name, key in _repositories(pods)),
         code_files=_sorted(_code_files(objects, volumes)),
         command=_command(pods),
         images=_sorted(_images(pods, values)),
-        secrets=_sorted(_secrets(pods, volumes, places)),
+        secrets=tuple(each for each in secrets if each.value not in tokens),
+        tokens=tuple(each for each in secrets if each.value in tokens),
         config_maps=_sorted(_config_maps(pods, volumes, places, _names(objects, "ConfigMap"))),
         service_accounts=_sorted(_fields(pods, "serviceAccountName", ("serviceAccountName",))),
         priority_classes=_sorted(_fields(pods, "priorityClassName", ("scheduling", "priorityClassName"))),
@@ -127,7 +152,8 @@ def rights_of(rendering: Rendering, values: Mapping[str, Any]) -> Rights:
         incoming=_sorted(Right(*each) for each in peers(pods, objects, "Ingress")),
         outgoing=_sorted(Right(*each) for each in peers(pods, objects, "Egress")),
         egress=_sorted(_egress(values)),
-        metrics_namespaces=_sorted(_namespaces(objects)),
+        metrics_namespaces=() if benches else _sorted(_namespaces(objects, ("metrics", "namespace"))),
+        ingress_namespaces=_sorted(_namespaces(objects, ("network", "ingress"))) if benches else (),
         labels=_sorted(_metadata(objects, "labels")),
         annotations=_sorted((*_metadata(objects, "annotations"), *_pod_annotations(pods))),
         request=rendering.request,
@@ -184,7 +210,12 @@ def _command(pods: Iterable[Workload]) -> tuple[str, ...]:
 
 
 def _images(pods: Iterable[Workload], values: Mapping[str, Any]) -> Iterator[Right]:
-    keys: dict[str, Key] = {"trainer": ("image",), _CODE: ("code", "image"), TENSORBOARD: ("tensorboard", "image")}
+    keys: dict[str, Key] = {
+        "trainer": ("image",),
+        WORKBENCH: ("image",),
+        _CODE: ("code", "image"),
+        TENSORBOARD: ("tensorboard", "image"),
+    }
     for pod in pods:
         block = values.get(pod.component)
         own = pod.component in ROLES and isinstance(block, dict) and "image" in block
@@ -203,8 +234,8 @@ def _fields(pods: Iterable[Workload], name: str, key: Key) -> Iterator[Right]:
 
 def _labels(pods: Iterable[Workload], name: str, key: Key) -> Iterator[Right]:
     for pod in pods:
-        if pod.labels.get(name):
-            yield Right(str(pod.labels[name]), pod.component, key)
+        if value := pod.queue_label(name):
+            yield Right(value, pod.component, key)
 
 
 def _volumes(pod: Workload) -> Iterator[tuple[dict[str, Any], bool]]:
@@ -276,6 +307,8 @@ def _nodes(pods: Iterable[Workload]) -> Iterator[Right]:
 
 
 def _role(pod: Workload, name: str) -> Key:
+    if pod.component == WORKBENCH:
+        return (name,)
     return (pod.component, name) if pod.component in ROLES else ()
 
 
@@ -290,6 +323,8 @@ def _claims(volumes: _Volumes, own: set[str]) -> Iterator[Right]:
 
 def _place(volume: dict[str, Any], kind: str) -> tuple[str, Key]:
     """Return the item of `mounts` that a volume is of, in words and with its key; else the volume and no key."""
+    if volume["name"] == _TOKEN:
+        return f"volume {_TOKEN}", (_TOKEN, kind)
     if found := _MOUNT.fullmatch(volume["name"]):
         return f"mounts[{found[1]}]", ("mounts", int(found[1]), kind)
     return f"volume {volume['name']}", ()
@@ -318,13 +353,13 @@ def _buckets(pods: list[Workload], record: dict[str, Any], places: dict[str, Key
         words += [("args", word) for word in container.get("args") or []]
         for where, word in words:
             for found in _BUCKET.findall(str(word)):
-                logs = container["name"] == TENSORBOARD
+                logs = container["name"] in (TENSORBOARD, WORKBENCH)
                 yield (
                     Right(found.removesuffix(end), "RUN_DIR", keys["RUN_DIR"])
                     if logs
                     else Right(found, where, (where,))
                 )
-    for name, value in record["identity"].items():
+    for name, value in record.get("identity", {}).items():
         if name not in ("code", "env", "command", "args", "storage", "data"):
             yield from (
                 Right(found, "identity", (name,)) for found in _BUCKET.findall(json.dumps(value, ensure_ascii=False))
@@ -339,13 +374,13 @@ def _egress(values: Mapping[str, Any]) -> Iterator[Right]:
         yield Right(each["to"], ports, ("network", "egress", index))
 
 
-def _namespaces(objects: Iterable[Object]) -> Iterator[Right]:
+def _namespaces(objects: Iterable[Object], key: Key) -> Iterator[Right]:
     """Yield the namespaces that the policies let in: the value of each label, and `*` for a selector without labels."""
     policies = (item["spec"] for item in objects if item["kind"] == "NetworkPolicy")
     peers_in = (peer for spec in policies for rule in spec.get("ingress") or [] for peer in rule.get("from") or [])
     for selector in (peer["namespaceSelector"] for peer in peers_in if peer.get("namespaceSelector") is not None):
         for name in (selector.get("matchLabels") or {"": "*"}).values():
-            yield Right(str(name), "", ("metrics", "namespace"))
+            yield Right(str(name), "", key)
 
 
 def _metadata(objects: Iterable[Object], kind: str) -> Iterator[Right]:

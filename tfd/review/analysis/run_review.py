@@ -1,9 +1,11 @@
-"""The review of one job file that a pull request changes."""
+"""The review of one job file or workbench file that a pull request changes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
+from tfd.kinds import Kind, kind_in
 from tfd.review.analysis.actions import Action
 from tfd.review.analysis.findings import Finding
 from tfd.review.analysis.key_changes import KeyChange
@@ -16,7 +18,7 @@ from tfd.review.sources.workloads import ResourceRequest
 
 @dataclass
 class RunReview:
-    """The review of one job file that the pull request changes."""
+    """The review of one job file or workbench file that the pull request changes."""
 
     path: str
     action: Action
@@ -30,6 +32,8 @@ class RunReview:
     """What the run takes after the merge while it is active, also if it is archived for now."""
     base_rights: Rights | None = None
     """The same on the base branch."""
+    effective: dict[str, Any] = field(default_factory=dict)
+    """The keys of the file after the merge, with the defaults of its chart."""
     keys: list[KeyChange] = field(default_factory=list)
     """The keys that differ between base and merged."""
     nearest: CommittedJobFile | None = None
@@ -45,6 +49,11 @@ class RunReview:
     secrets: list[str] = field(default_factory=list)
     """Values that no output may show."""
     findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def kind(self) -> Kind:
+        """Whether the file defines a run or a workbench."""
+        return kind_in(self.path)
 
     @property
     def name(self) -> str:

@@ -61,6 +61,10 @@ class Secret:
     name: str = ""
 
 
+# The keys of a workbench file that name a Secret and a key in it.
+_REFERENCES = (("token", "secret"), ("token", "key"))
+
+
 def find_secrets(values: dict[str, Any], text: str = "") -> Iterator[Secret]:
     """Yield what looks like a secret in a job file.
 
@@ -122,7 +126,7 @@ def _named(value: Any, key: Key) -> Iterator[Secret]:  # noqa: ANN401 - any valu
 
 
 def _named_value(name: Any, value: Any, key: Key) -> Iterator[Secret]:  # noqa: ANN401 - any value of a job file
-    if key[0] == "mounts" and key[2:] == ("secret",):
+    if (key[0] == "mounts" and key[2:] == ("secret",)) or key in _REFERENCES:
         return  # It is the name of a Secret.
     scalar = isinstance(value, str | int | float) and not isinstance(value, bool) and value != ""
     if scalar and isinstance(name, str) and _is_secret(name, str(value), strict=key[0] != "trainer"):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from tfd.kinds import KINDS, WORKBENCH
 from tfd.review.analysis.actions import Action
 from tfd.review.analysis.findings import Finding, Level
 from tfd.review.analysis.key_changes import KeyChange
 from tfd.review.analysis.pull_request import PullRequestReview
 from tfd.review.analysis.rights import ENTRY_POINT
 from tfd.review.analysis.run_review import RunReview
-from tfd.review.output import details, judges, queue, rights, sweeps
+from tfd.review.output import details, judges, queue, rights, sweeps, workbenches
 from tfd.review.output.markdown import code, folded, prose, table
 from tfd.review.output.redaction import Redactor
 from tfd.review.output.shown import Shown
@@ -25,7 +26,7 @@ LIMIT = 65_536
 _NOTE = 4000  # Size of the headline, of the list of what is not shown, and of the list of omitted parts.
 _MOST_CUTS = 5
 _MARKS = {Level.REFUSED: "❌", Level.UNKNOWN: "❔", Level.WARNING: "⚠️", Level.WAIVED: "✅"}
-_COLUMNS = ("run", "effect", "tasks", "GPUs", "CPUs", "memory", "max. duration", "GPU-hours")
+_COLUMNS = ("effect", "tasks", "GPUs", "CPUs", "memory", "max. duration", "GPU-hours")
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def _essentials(review: PullRequestReview, redactor: Redactor, shown: Shown, cap
     runs = sorted(review.runs, key=rights.rank)
     if runs:
         rows = [[redactor.code(run.name), effect(run), *table_row(run)] for run in runs[: caps.rows]]
-        yield table(_COLUMNS, rows) + _more(len(runs), caps.rows, "run")
+        yield table(_columns(runs), rows) + _more(len(runs), caps.rows, "run")
     for group in sweeps.grouped(runs)[: caps.runs]:
         run = group[0]
         if len(group) > 1:
@@ -103,6 +104,11 @@ def _essentials(review: PullRequestReview, redactor: Redactor, shown: Shown, cap
     if paths := judges.others(review):
         yield f"Other changes, without an effect on runs: {_paths(paths, 'file', redactor)}."
     yield f"<sub>{review.head[:12]} into {review.base[:12]}</sub>"
+
+
+def _columns(runs: list[RunReview]) -> tuple[str, ...]:
+    nouns = dict.fromkeys(kind.noun for kind in KINDS if any(run.kind is kind for run in runs))
+    return (" or ".join(nouns), *_COLUMNS)
 
 
 def _findings(review: PullRequestReview, redactor: Redactor, caps: _Caps) -> Iterator[str]:
@@ -158,15 +164,24 @@ def _details(run: RunReview, redactor: Redactor, shown: Shown, caps: _Caps) -> I
     if run.keys:
         free = run.action is Action.CHECKED
         rows = [
-            [*_change(change, redactor), change.kind if free else f"{change.kind}: {change.policy}"]
+            [*_change(change, redactor), change.kind if free else f"{change.kind}: {_policy(run, change)}"]
             for change in run.keys
         ]
         columns = ["key", "base", "merged", "ratio", "change policy"]
         yield table(columns, rows[: caps.keys]) + _more(len(rows), caps.keys, "key")
     elif run.base is None:
-        yield "\n".join(f"- {line}" for line in _facts(run, redactor, shown, size=training(run)))
+        facts = (
+            workbenches.facts(run, redactor, shown)
+            if run.kind is WORKBENCH
+            else _facts(run, redactor, shown, size=training(run))
+        )
+        yield "\n".join(f"- {line}" for line in facts)
     yield from _differences(run, run.differences, redactor, caps)
     yield from _queue(run, redactor)
+
+
+def _policy(run: RunReview, change: KeyChange) -> str:
+    return workbenches.policy(change) if run.kind is WORKBENCH else change.policy
 
 
 def _sweep(runs: list[RunReview], redactor: Redactor, shown: Shown, caps: _Caps) -> Iterator[str]:
@@ -194,10 +209,8 @@ def _facts(run: RunReview, redactor: Redactor, shown: Shown, *, size: str) -> It
     assert run.merged_rendering is not None  # noqa: S101
     assert run.merged is not None  # noqa: S101
     identity = run.merged_rendering.record["identity"]
-    [(kind, place)] = identity["storage"].items()
-    if run.merged.tensorboard_only:
-        yield f"TensorBoard only, for all runs of the storage {kind} {redactor.code(place)}"
-        return
+    mounted = identity["storage"].get("at")
+    [(kind, place)] = ((key, value) for key, value in identity["storage"].items() if key != "at")
     words = [identity["strategy"], size]
     if identity["command"] is not None or identity["args"]:
         program = ["python -m trainer"] if identity["command"] is None else identity["command"] or [ENTRY_POINT]
@@ -213,7 +226,8 @@ def _facts(run: RunReview, redactor: Redactor, shown: Shown, *, size: str) -> It
         yield f"waits in queue {redactor.code(run.rights.queues[0].value)} until all of its tasks fit into the quota"
     parent = identity["warmStartFrom"]
     start = f"warm start from the newest checkpoint of {redactor.code(parent)}" if parent else "starts from scratch"
-    yield f"storage {kind} {redactor.code(place)}, {start}"
+    where = f" at {redactor.code(mounted)}" if mounted else ""
+    yield f"storage {kind} {redactor.code(place)}{where}, {start}"
     for name in ("owner", "description"):
         if run.merged.values.get(name):
             yield f"{name} {shown.value(run.merged.values[name], redactor, f'the {name}', words=True)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
+from tfd.kinds import RUN
 from tfd.review.analysis.pull_request import PullRequestReview
 from tfd.review.analysis.run_review import RunReview
 from tfd.review.output.markdown import table
@@ -32,7 +33,7 @@ def of_review(review: PullRequestReview, redactor: Redactor, shown: Shown) -> It
             yield f"Rendered objects of {redactor.text(run.name)}{against}", redactor.block(text, "diff"), True
     for run in runs:
         rendering = run.merged_rendering
-        if rendering and not run.secrets and run.base_rendering is None and rendering.jobs:
+        if rendering and not run.secrets and run.base_rendering is None and rendering.record and rendering.jobs:
             text = "\n".join(f"{task} {_cut(config)}" for task, config in rendering.tf_config())
             yield f"TF_CONFIG of {redactor.text(run.name)}", redactor.block(text), False
 
@@ -80,11 +81,11 @@ def _applications(review: PullRequestReview, redactor: Redactor) -> Section:
     body = (
         f"{len(merged):,} in total, of which {existing:,} exist{'s'[: existing == 1]} already." if merged else "None."
     )
-    for team, path in {each.team: each.path for each in reversed(review.merged_emulation.blocked)}.items():
+    blocked = {(each.kind, each.team): each.path for each in reversed(review.merged_emulation.blocked)}
+    for (kind, team), path in blocked.items():
         place = redactor.code(path)
-        body += (
-            f" Applications of team {redactor.code(team)} are not listed: they stay unchanged until {place} is fixed."
-        )
+        which = "Applications" if kind is RUN else f"Applications of {kind.folder}"
+        body += f" {which} of team {redactor.code(team)} are not listed: they stay unchanged until {place} is fixed."
     if rows:
         body += "\n\n" + table(
             ["Application", "effect", "project", "namespace", "chart revision"], rows[:_MOST_APPLICATIONS]

@@ -53,13 +53,14 @@ def _run(run: RunReview) -> dict[str, Any]:
     public = merged if not run.secrets else None
     return {
         "path": run.path,
+        "kind": run.kind.noun,
         "run": run.name,
         "action": run.action.name.lower(),
         "tasks": [asdict(role) for role in rendering.roles] if rendering else [],
         "request": asdict(rendering.request) if rendering else None,
         "rights": asdict(run.rights) if run.rights else None,
         "queue": _queue(run.queue) if run.queue else None,
-        "hash": merged.record["hash"] if merged else None,
+        "hash": merged.record.get("hash") if merged else None,
         "changes": [_change(change) for change in run.keys],
         "nearest": run.nearest.path if run.nearest else None,
         "differences": [_change(change) for change in run.differences],

@@ -11,13 +11,14 @@ from tfd.review.analysis.pull_request import PullRequestReview
 from tfd.review.analysis.rights import Right, Rights
 from tfd.review.analysis.run_review import RunReview
 from tfd.review.output.redaction import Redactor
-from tfd.review.output.shown import Shown, count, joined
+from tfd.review.output.shown import Shown, count, counted, joined
 from tfd.review.sources.quantities import decimal, gibibytes
 from tfd.review.sources.workloads import ResourceRequest
 
 # The fields of Rights, the most powerful first, with their titles and whether the place of each is shown.
 _FIELDS = (
     ("secrets", "Secrets", True),
+    ("tokens", "Token in Secret", False),
     ("service_accounts", "Service account", False),
     ("priority_classes", "Priority class", False),
     ("schedulers", "Scheduler", False),
@@ -71,12 +72,13 @@ def lines(review: PullRequestReview, redactor: Redactor, shown: Shown) -> Iterat
     found = [f"- {_names(same, redactor)}{_verb(same)} {text}" for (_, text), same in groups.items()]
     if len(found) > _MOST_LINES:
         together = _union([_of(run, run.rights) for run in runs if run.rights])
-        yield f"- {count(len(runs), 'run')} together take {_rights(together, redactor, shown)}"
+        yield f"- {counted(run.kind.noun for run in runs)} together take {_rights(together, redactor, shown)}"
     size = 0
     for number, line in enumerate(found):
         size += len(line.encode())
         if number and size > _MOST_BYTES:
-            shown.cut(f"what {count(sum(map(len, list(groups.values())[number:])), 'run')} take one by one")
+            left = [run.kind.noun for same in list(groups.values())[number:] for run in same]
+            shown.cut(f"what {counted(left)} take one by one")
             return
         yield line
 
@@ -84,7 +86,7 @@ def lines(review: PullRequestReview, redactor: Redactor, shown: Shown) -> Iterat
 def _names(runs: list[RunReview], redactor: Redactor) -> str:
     """Return all names of runs that start or change, and some of the others, which the table has too."""
     most = len(runs) if rank(runs[0]) <= 1 else 3
-    more = f" and {count(len(runs) - most, 'more run')}" if len(runs) > most else ""
+    more = f" and {counted((run.kind.noun for run in runs[most:]), 'more ')}" if len(runs) > most else ""
     return ", ".join(redactor.code(run.name) for run in runs[:most]) + more
 
 
@@ -144,6 +146,8 @@ def _rights(rights: Rights, redactor: Redactor, shown: Shown, before: Rights | N
         parts.append(f"Command: {shown.value(' '.join(rights.command), redactor, 'a command')}")
     if rights.warm_start:
         parts.append(f"Weights of {redactor.code(rights.warm_start)}")
+    if not rights.incoming:
+        parts.append("Reached by: no pod")
     if absent := [_NONE[name] for name in _ALWAYS if not getattr(rights, name)]:
         parts.append(f"No {joined(absent, 'or')}")
     return f"{'. '.join(parts)}."
@@ -153,6 +157,7 @@ def _request(rights: Rights) -> str:
     request = rights.request
     words = [f"{count(request.gpus, 'GPU')} in {count(request.pods, 'pod')}"]
     words += [f"for at most {decimal(rights.hours)} h"] if rights.hours else []
+    words += ["without a bound of hours"] if request.endless_gpus else []
     text = " ".join(words)
     text += f", {decimal(request.cpus)} CPUs, {gibibytes(request.memory)} of memory"
     return text + (f", {gibibytes(request.storage)} of storage" if request.storage else "")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from tfd.review.output.redaction import Redactor
@@ -47,5 +48,11 @@ def joined(parts: list[str], word: str = "and") -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """Return a number and its noun: `1 run`, `2 runs`."""
-    return f"{number:,} {noun}{'s'[: number != 1]}"
+    """Return a number and its noun: `1 run`, `2 runs`, `2 workbenches`."""
+    plural = "es" if noun.endswith("ch") else "s"
+    return f"{number:,} {noun}{plural if number != 1 else ''}"
+
+
+def counted(nouns: Iterable[str], before: str = "") -> str:
+    """Return how many there are of each noun: `2 runs and 1 workbench`, with words `before` each noun."""
+    return joined([count(number, f"{before}{noun}") for noun, number in Counter(nouns).items()])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
+from tfd.kinds import RUN
 from tfd.review.analysis.actions import ADDING, STARTING, STOPPING, Action
 from tfd.review.analysis.findings import Level, Message, sentence
 from tfd.review.analysis.pull_request import PullRequestReview
 from tfd.review.analysis.run_review import RunReview
-from tfd.review.output.shown import count, joined
+from tfd.review.output.shown import count, counted, joined
 from tfd.review.sources.quantities import decimal, gibibytes
 from tfd.review.sources.rendering import Rendering
 from tfd.review.sources.workloads import ResourceRequest
@@ -64,14 +65,14 @@ def headline(review: PullRequestReview) -> Message:
 def _is_blocked(run: RunReview, review: PullRequestReview) -> bool:
     """Return whether Argo CD does not apply the change of a run after the merge."""
     job = run.merged or run.base
-    in_blocked_team = job is not None and job.team in review.merged_emulation.blocked_teams
-    return run.action in _VERBS and (in_blocked_team or bool(run.missing_tag))
+    in_blocked_set = job is not None and review.merged_emulation.blocks(job)
+    return run.action in _VERBS and (in_blocked_set or bool(run.missing_tag))
 
 
 def _cause(runs: list[RunReview], review: PullRequestReview) -> tuple[str, list[str], str]:
     """Return why runs are blocked, as a template, its values, and the condition that ends it."""
-    teams = {job.team for run in runs if (job := run.merged or run.base)}
-    files = [each for each in review.merged_emulation.blocked if each.team in teams]
+    sets = {(run.kind, job.team) for run in runs if (job := run.merged or run.base)}
+    files = [each for each in review.merged_emulation.blocked if (each.kind, each.team) in sets]
     if not files:
         return "the git tag {} is missing", [next(run.missing_tag for run in runs if run.missing_tag)], "Once it exists"
     first, *others = files
@@ -82,22 +83,25 @@ def _cause(runs: list[RunReview], review: PullRequestReview) -> tuple[str, list[
 
 def _active(runs: list[RunReview]) -> str:
     """Return what a merge does to runs, to follow "Merging"."""
-    counts = Counter(run.action for run in runs)
-    parts = [verb.format(count(counts[action], "run")) for action, (verb, _, _) in _VERBS.items() if counts[action]]
-    if counts[Action.CHECKED]:
-        many = counts[Action.CHECKED] > 1
-        parts.append(f"changes {count(counts[Action.CHECKED], 'file')} that start{'s'[: not many]} no run")
+    parts = [
+        verb.format(counted(found))
+        for action, (verb, _, _) in _VERBS.items()
+        if (found := [run.kind.noun for run in runs if run.action is action])
+    ]
+    if checked := sum(run.action is Action.CHECKED for run in runs):
+        parts.append(f"changes {count(checked, 'file')} that start{'s'[: checked == 1]} no run")
     return joined(parts) or "changes no run"
 
 
 def _passive(runs: list[RunReview]) -> str:
     """Return what runs do once nothing blocks them, as a clause."""
-    counts = Counter(run.action for run in runs)
+    counts = Counter((run.action, run.kind.noun) for run in runs)
     return joined(
         [
-            f"{count(counts[action], 'run')} {one if counts[action] == 1 else many}"
+            f"{count(number, noun)} {one if number == 1 else many}"
             for action, (_, many, one) in _VERBS.items()
-            if counts[action]
+            for (taken, noun), number in counts.items()
+            if taken is action
         ]
     )
 
@@ -107,7 +111,9 @@ def _cost(runs: list[RunReview]) -> str:
     starting = (run.merged_rendering for run in runs if run.action in STARTING)
     total = sum((rendering.request for rendering in starting if rendering), start=ResourceRequest())
     freed = sum(run.base_rendering.request.gpus for run in runs if run.base_rendering and _stops(run))
-    costs = [f"{count(total.gpus, 'GPU')}, at most {decimal(total.gpu_hours)} GPU-hours"] if total.gpus else []
+    bounded = total.gpus - total.endless_gpus
+    costs = [f"{count(bounded, 'GPU')}, at most {decimal(total.gpu_hours)} GPU-hours"] if bounded else []
+    costs += [f"{count(total.endless_gpus, 'GPU')} without a bound of hours"] if total.endless_gpus else []
     costs += [text for text in (_growth(runs),) if text]
     costs += [f"frees up to {count(freed, 'GPU')}"] if freed else []
     return f": {'; '.join(costs)}" if costs else ""
@@ -158,7 +164,7 @@ def table_row(run: RunReview) -> list[str]:
     if rendering is None:
         return ["n/a"] * 6
     request = rendering.request
-    # TensorBoard is a Deployment, which has no deadline; an archived run has no pod at all.
+    # TensorBoard and workbenches have no deadline; an archived run has no pod at all.
     hours = f"{decimal(rendering.hours)} h" if rendering.hours else "unlimited" if request.cpus else "none"
     spare = sum((role.tasks - role.least) * role.gpus_per_task for role in rendering.roles)
     return [
@@ -167,7 +173,9 @@ def table_row(run: RunReview) -> list[str]:
         decimal(request.cpus),
         gibibytes(request.memory),
         hours,
-        _span(decimal(request.gpu_hours - spare * rendering.hours), decimal(request.gpu_hours)),
+        "unlimited"
+        if request.endless_gpus
+        else _span(decimal(request.gpu_hours - spare * rendering.hours), decimal(request.gpu_hours)),
     ]
 
 
@@ -184,11 +192,23 @@ def effect(run: RunReview) -> str:
 
 
 def training(run: RunReview) -> str:
-    """Return how much a new run trains; empty for a custom script and for TensorBoard only."""
-    if run.merged_rendering is None or run.action not in ADDING:
+    """Return how much a new run trains; empty for a custom script."""
+    if run.merged_rendering is None or run.action not in ADDING or run.kind is not RUN:
         return ""
-    identity = run.merged_rendering.record["identity"]
-    if identity["command"] is not None or (identity["args"] or [""])[0] == "--" or identity["strategy"] == "None":
+    identity = run.merged_rendering.identity
+    if identity["command"] is not None or (identity["args"] or [""])[0] == "--":
         return ""
     steps, batch = identity["trainer"]["steps"], identity["trainer"]["batchSize"]
-    return f"global batch {batch:,}, {steps:,} steps, {steps * batch:,} examples"
+    shares = _shares(run.merged_rendering, batch)
+    return f"global batch {batch:,}{shares}, {steps:,} steps, {steps * batch:,} examples"
+
+
+def _shares(rendering: Rendering, batch: int) -> str:
+    """Return how many examples a replica takes in a run whose workers come and go and share the batch; else nothing."""
+    elastic = [role for role in rendering.roles if role.is_elastic]
+    if not elastic or rendering.identity["strategy"] != "MultiWorkerMirrored":
+        return ""
+    [workers] = elastic
+    per_worker = max(1, workers.gpus_per_task)
+    fewest, most = batch // (workers.tasks * per_worker), -(-batch // (workers.least * per_worker))
+    return f" ({_span(f'{fewest:,}', f'{most:,}')} per replica)"

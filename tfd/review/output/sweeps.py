@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tfd.jobfile.helm_yaml import Key
+from tfd.kinds import RUN
 from tfd.review.analysis.key_changes import UNSET, KeyChange, leaves
 from tfd.review.analysis.run_review import RunReview
 from tfd.review.output.markdown import table
@@ -29,7 +30,7 @@ def grouped(runs: Iterable[RunReview]) -> list[list[RunReview]]:
 def _family(run: RunReview) -> str | None:
     """Return what all runs of a sweep have in common; None for a run that cannot be in one."""
     new = run.base is None and run.merged is not None and run.merged_rendering is not None
-    if not new or run.merged is None or run.merged.tensorboard_only:
+    if not new or run.merged is None or run.kind is not RUN:
         return None
     nearest = run.nearest.path if run.nearest else ""
     others = {key: value for key, value in run.merged.values.items() if key != _SETTINGS}

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfd.jobfile.helm import HelmError
+from tfd.jobfile.registry import RegistryError
 from tfd.review.sources.git import GitError
 from tfd.text import refusal
 
@@ -41,7 +42,7 @@ class Budget:
             raise ReviewError(refusal(path, got, "less", fix))
         try:
             yield
-        except (ReviewError, GitError, HelmError):
+        except (ReviewError, GitError, HelmError, RegistryError):
             raise
         except Exception as error:
             raise failed(error, path) from error

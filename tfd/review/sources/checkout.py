@@ -1,7 +1,8 @@
 """Finds what makes a checkout differ from the files of a commit, or stops it.
 
 The review reads the files of a commit. Argo CD reads a checkout of it, in which git attributes may change any byte.
-Below jobs/, charts/ and schema/, only plain files are allowed, with the same content in the commit and in the checkout.
+Below jobs/, workbenches/, charts/ and schema/, only plain files are allowed, with the same content in the commit and
+in the checkout.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from tfd import kinds
 from tfd.review.sources.git import REGULAR_FILES, Entry, Repository
 
-FOLDERS = ("jobs", "charts", "schema")
+FOLDERS = (*kinds.FOLDERS, "charts", "schema")
 _LINK, _SUBMODULE = "120000", "160000"
 # The only link: the chart package needs the real file, and editors expect it in schema/.
 _LINKS = {"schema/job.schema.json": b"../charts/tf-distributed/values.schema.json"}
@@ -46,7 +48,7 @@ class Obstacle:
     @property
     def in_jobs(self) -> bool:
         """Whether a job file may differ from what the review reads."""
-        return self.path.startswith("jobs/") or self.path in ("jobs", _ATTRIBUTES)
+        return self.path.split("/", 1)[0] in (*kinds.FOLDERS, _ATTRIBUTES)
 
 
 def obstacles(repository: Repository, tree: str) -> list[Obstacle]:
@@ -125,7 +127,7 @@ def _attributes(repository: Repository, top: Mapping[str, Entry], below: Mapping
     plain = [entry for entry in files if entry.mode in REGULAR_FILES and entry.size <= _MOST_BYTES]
     contents = repository.read(entry.blob for entry in plain)
     for entry in files:
-        if entry.path.startswith("jobs/"):
+        if entry.path.split("/", 1)[0] in kinds.FOLDERS:
             yield Obstacle(entry.path, "got git attributes for job files; expected none. Remove the file.")
         lines = contents.get(entry.blob, b" " * _MOST_BYTES).splitlines()
         if max(map(len, lines), default=0) > _LONGEST_LINE:

@@ -28,7 +28,11 @@ class Renderer:
 
     def chart(self, job: CommittedJobFile) -> Chart | None:
         """Return the chart that the job file selects; None when it does not exist."""
-        return self.charts.selected_by(job.values)
+        return self.charts.selected_by(job.values, job.kind)
+
+    def newest(self, job: CommittedJobFile) -> Chart:
+        """Return the chart of the base branch for the kind of a file."""
+        return self.charts.newest(job.kind)
 
     def problems(self, job: CommittedJobFile) -> list[Problem]:
         """Return the problems that `tfd check` reports for the job file."""
@@ -80,7 +84,7 @@ class Renderer:
             path = self.folder / job.entry.blob / job.path
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(job.data)
-            return JobFile(path, (self.chart(job) or self.charts.newest()).folder)
+            return JobFile(path, (self.chart(job) or self.newest(job)).folder)
 
         return self._files.get(_key(job), written)
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from tfd.jobfile import helm
-from tfd.kubernetes import QUEUE_LABEL, ROLES, Object, role_of
+from tfd.kubernetes import QUEUE_LABEL, QUEUED, Object, role_of
 from tfd.quantities import quantity
 from tfd.review.sources.workloads import ResourceRequest, Workload, workloads
 
@@ -29,6 +29,8 @@ class Role:
     gpus_per_task: int
     least: int
     """The tasks without which the run does not start: all of them, unless the run is elastic."""
+    is_elastic: bool
+    """Whether the tasks may come and go while the run trains."""
 
 
 @dataclass(frozen=True)
@@ -46,26 +48,26 @@ class Rendering:
 
     @cached_property
     def record(self) -> Object:
-        """The run record: run, hash, identity."""
-        loaded: Object = json.loads(self._config_map["run.json"])
+        """The run record: run, hash, identity; empty for a workbench, which has none."""
+        loaded: Object = json.loads(self._config_map.get("run.json", "{}"))
         return loaded
 
     @property
     def identity(self) -> Object:
         """The identity in the run record: what is trained."""
-        identity: Object = self.record["identity"]
+        identity: Object = self.record.get("identity", {})
         return identity
 
     @property
     def _config_map(self) -> dict[str, str]:
-        [data] = [o["data"] for o in self.objects if o["kind"] == "ConfigMap" and "run.json" in o["data"]]
-        return dict(data)
+        found = (o["data"] for o in self.objects if o["kind"] == "ConfigMap" and "run.json" in o["data"])
+        return dict(next(found, {}))
 
     @property
     def jobs(self) -> list[Object]:
         """The Kubernetes Jobs, chief first."""
         jobs = (item for item in self.objects if item["kind"] == "Job")
-        return sorted(jobs, key=lambda job: ROLES.index(role_of(job)))
+        return sorted(jobs, key=lambda job: QUEUED.index(role_of(job)))
 
     @cached_property
     def workloads(self) -> list[Workload]:
@@ -74,24 +76,24 @@ class Rendering:
 
     @property
     def roles(self) -> list[Role]:
-        """The roles that have tasks."""
+        """The roles that have tasks; a workbench has one."""
         per_pod = {each.owner["metadata"]["name"]: each.gpus_per_pod for each in self.workloads}
-        return [
-            Role(
-                role_of(job), tasks := job["spec"]["completions"], per_pod[job["metadata"]["name"]], _least(job, tasks)
-            )
-            for job in self.jobs
-        ]
+        found = []
+        for job in self.jobs:
+            tasks, least = int(job["spec"].get("completions", 1)), _least(job)
+            gpus = per_pod[job["metadata"]["name"]]
+            found.append(Role(role_of(job), tasks, gpus, tasks if least is None else least, least is not None))
+        return found
 
     @property
     def queues(self) -> set[str]:
-        """The queues of Kueue in which its tasks wait; an empty text if a task waits in none."""
-        return {str(each.labels.get(QUEUE_LABEL, "")) for each in self.workloads if each.component in ROLES}
+        """The queues of Kueue in which its pods wait, without TensorBoard; an empty text if a pod waits in none."""
+        return {each.queue_label(QUEUE_LABEL) for each in self.workloads if each.component in QUEUED}
 
     @property
     def hours(self) -> float:
-        """The longest deadline of a Kubernetes Job, in hours."""
-        return max((job["spec"]["activeDeadlineSeconds"] / 3600 for job in self.jobs), default=0)
+        """The longest deadline of a Kubernetes Job, in hours; 0 without one."""
+        return max((job["spec"].get("activeDeadlineSeconds", 0) / 3600 for job in self.jobs), default=0)
 
     @cached_property
     def request(self) -> ResourceRequest:
@@ -132,8 +134,8 @@ class Rendering:
         return self._config_map.get("cluster", "{}")
 
     def tf_config(self) -> Iterator[tuple[str, str]]:
-        """Yield the first task of each role and its TF_CONFIG as the kubelet assembles it."""
-        for job in self.jobs:
+        """Yield the first task of each role and its TF_CONFIG as the kubelet assembles it; nothing for a workbench."""
+        for job in self.jobs if self.record else ():
             [container] = job["spec"]["template"]["spec"]["containers"]
             [text] = [item["value"] for item in container["env"] if item["name"] == "TF_CONFIG"]
             filled = text.replace("$(TF_CLUSTER)", self._config_map["cluster"]).replace("$(TASK_INDEX)", "0")
@@ -148,8 +150,10 @@ class Rendering:
         return found
 
 
-def _least(job: Object, tasks: int) -> int:
-    """Return the number of the `tasks` of a Job without which its run does not start."""
+def _least(job: Object) -> int | None:
+    """Return the number of workers that start an elastic run; None for other Jobs."""
     [container] = job["spec"]["template"]["spec"]["containers"]
-    values = [str(each.get("value", "")) for each in container["env"] if each["name"] == "TRAINER_MIN_WORKERS"]
-    return int(values[0]) if values and values[0].isdecimal() and role_of(job) == "worker" else tasks
+    values = [
+        str(each.get("value", "")) for each in container.get("env") or [] if each["name"] == "TRAINER_MIN_WORKERS"
+    ]
+    return int(values[0]) if values and values[0].isdecimal() and role_of(job) == "worker" else None

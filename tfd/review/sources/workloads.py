@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
-from tfd.kubernetes import COMPONENT_LABEL, KUEUE, Object
+from tfd.kubernetes import KUEUE, Object, component_of
 from tfd.quantities import quantity
 
 Container = dict[str, Any]
@@ -62,8 +62,12 @@ class Workload:
 
     @property
     def component(self) -> str:
-        """The role of the pods, or `tensorboard`; the kind of an object without that label."""
-        return str(self.labels.get(COMPONENT_LABEL, self.owner["kind"]))
+        """The role of the pods, `tensorboard` or `workbench`; the kind of an object without labels of these."""
+        return component_of(self.labels, str(self.owner["kind"]))
+
+    def queue_label(self, name: str) -> str:
+        """Return a label for Kueue of the pods, or of their owner; empty without one."""
+        return str(self.labels.get(name) or self.owner["metadata"].get("labels", {}).get(name, ""))
 
     @property
     def suspended(self) -> bool:

@@ -16,7 +16,7 @@ Argument: none. Output: JSON
 "evaluator": ["resources", "gpus", "nodeSelector", "tolerations"],
 "tensorboard": ["enabled", "image", "resources"],
 "gpu": ["resource"],
-"failure": ["startTimeout", "orphanTimeout", "gracePeriod", "maxInPlaceRestarts", "retriesPerTask"],
+"failure": ["startTimeout", "orphanTimeout", "rescaleAfter", "gracePeriod", "maxInPlaceRestarts", "retriesPerTask"],
 "scheduling": ["gang", "priorityClassName", "schedulerName", "place", "queue", "priority"],
 "network": ["port", "egress"],
 "metrics": ["enabled", "port", "namespace", "podMonitor"]

@@ -1,14 +1,6 @@
 {{/* Rules of elastic runs. */}}
 
 {{/*
-Strategies whose workers may come and go.
-Argument: none. Output: JSON list
-*/}}
-{{- define "tf-distributed.elasticStrategies" -}}
-{{ list "ParameterServer" | toJson }}
-{{- end }}
-
-{{/*
 Rules of worker.minReplicas.
 Argument: dict root, replicas. Output: JSON list of messages
 */}}
@@ -16,9 +8,9 @@ Argument: dict root, replicas. Output: JSON list of messages
 {{- $problems := list -}}
 {{- $values := .root.Values -}}
 {{- $least := include "tf-distributed.minWorkers" . | int -}}
-{{- $strategies := include "tf-distributed.elasticStrategies" . | fromJsonArray -}}
+{{- $strategies := list "ParameterServer" "MultiWorkerMirrored" -}}
 
-{{- /* The other strategies have no workers, or need all of them in each step. */ -}}
+{{- /* The other strategies have no workers. */ -}}
 {{- if and $least (not (has $values.strategy $strategies)) -}}
 {{- $problems = append $problems (include "tf-distributed.problem" (dict
   "key" "worker.minReplicas" "got" $least "expected" (printf "no minReplicas for %s" $values.strategy)
@@ -45,6 +37,47 @@ Argument: dict root, replicas. Output: JSON list of messages
   "key" "worker.minReplicas" "got" $least
   "expected" "no minReplicas with scheduling.queue, which admits all workers together"
   "fix" "Remove worker.minReplicas or scheduling.queue.")) -}}
+{{- end -}}
+{{ $problems | default list | toRawJson }}
+{{- end }}
+
+{{/*
+Rules of an elastic run whose workers form a group: its batch, and the time that it waits for missing workers.
+Argument: dict root, replicas. Output: JSON list of messages
+*/}}
+{{- define "tf-distributed.groupProblems" -}}
+{{- $problems := list -}}
+{{- if include "tf-distributed.anyWorkerLeads" . -}}
+{{- $values := .root.Values -}}
+{{- $gpus := max 1 (int $values.worker.gpus) -}}
+{{- $most := mul .replicas.worker $gpus -}}
+{{- $batch := int64 $values.trainer.batchSize -}}
+{{- $rest := mod $batch $gpus -}}
+{{- $next := max $most (add $batch (mod (sub $gpus $rest) $gpus)) -}}
+{{- $about := dict "key" "trainer.batchSize" "got" $batch -}}
+
+{{- /* The share of a worker depends on the number of workers, and its replicas share it equally. */ -}}
+{{- if $rest -}}
+{{- $problems = append $problems (include "tf-distributed.problem" (merge (dict
+  "expected" (printf "a multiple of %d, the GPUs of each worker" $gpus)
+  "fix" (printf "Set trainer.batchSize: %d." $next)) $about)) -}}
+
+{{- /* With all workers, each replica still needs an example. */ -}}
+{{- else if lt $batch $most -}}
+{{- $problems = append $problems (include "tf-distributed.problem" (merge (dict
+  "expected" (printf "at least %d, one example for each replica" $most)
+  "fix" (printf "Set trainer.batchSize: %d." $next)) $about)) -}}
+{{- end -}}
+
+{{- /* The tasks would give up before they start without the missing workers. */ -}}
+{{- $failure := $values.failure -}}
+{{- $wait := include "tf-distributed.seconds" $failure.rescaleAfter | int64 -}}
+{{- if ge $wait (include "tf-distributed.seconds" $failure.startTimeout | int64) -}}
+{{- $problems = append $problems (include "tf-distributed.problem" (dict
+  "key" "failure.rescaleAfter" "got" (include "tf-distributed.shown" $failure.rescaleAfter)
+  "expected" (printf "less than failure.startTimeout (%s)" $failure.startTimeout)
+  "fix" "Set a shorter failure.rescaleAfter or a longer failure.startTimeout.")) -}}
+{{- end -}}
 {{- end -}}
 {{ $problems | default list | toRawJson }}
 {{- end }}

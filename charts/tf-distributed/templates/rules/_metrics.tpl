@@ -9,12 +9,6 @@ Argument: dict root. Output: JSON list of messages
 {{- $values := .root.Values -}}
 {{- $metrics := $values.metrics -}}
 
-{{- /* A TensorBoard-only run has no leader. */ -}}
-{{- if and $metrics.enabled (eq $values.strategy "None") -}}
-{{- $problems = append $problems (include "tf-distributed.problem" (dict
-  "key" "metrics.enabled" "got" "true" "expected" "false for strategy None" "fix" "Remove metrics.enabled.")) -}}
-{{- end -}}
-
 {{- /* The entry point of an image may be any program. */ -}}
 {{- $words := concat ($values.command | default list) ($values.args | default list) -}}
 {{- $entryPoint := and (hasKey $values "command") (not $values.command) -}}

@@ -10,13 +10,6 @@ Argument: dict root. Output: JSON list of messages
 {{- $queue := $values.scheduling.queue -}}
 {{- $priority := $values.scheduling.priority -}}
 
-{{- /* A TensorBoard-only run has no tasks that could wait. */ -}}
-{{- if and $queue (eq $values.strategy "None") -}}
-{{- $problems = append $problems (include "tf-distributed.problem" (dict
-  "key" "scheduling.queue" "got" (include "tf-distributed.shown" $queue) "expected" "no queue for strategy None"
-  "fix" "Remove scheduling.queue.")) -}}
-{{- end -}}
-
 {{- /* Kueue gives this queue to every Job without one, and so would queue the Jobs of the run one by one. */ -}}
 {{- if eq $queue "default" -}}
 {{- $problems = append $problems (include "tf-distributed.problem" (dict

@@ -9,15 +9,6 @@ Argument: dict root, replicas. Output: JSON list of messages
 {{- $strategy := .root.Values.strategy -}}
 {{- $replicas := .replicas -}}
 
-{{- /* A TensorBoard-only run trains nothing. */ -}}
-{{- range $role, $count := $replicas -}}
-{{- if and $count (eq $strategy "None") -}}
-{{- $problems = append $problems (include "tf-distributed.problem" (dict
-  "key" (printf "%s.replicas" $role) "got" $count "expected" "0 for strategy None"
-  "fix" (printf "Remove %s.replicas or set another strategy." $role))) -}}
-{{- end -}}
-{{- end -}}
-
 {{- /* MultiWorkerMirrored trains in its workers alone. */ -}}
 {{- if and $replicas.chief (eq $strategy "MultiWorkerMirrored") -}}
 {{- $problems = append $problems (include "tf-distributed.problem" (dict
@@ -35,7 +26,7 @@ Argument: dict root, replicas. Output: JSON list of messages
 {{- end -}}
 
 {{- /* Only ParameterServer has parameter servers. */ -}}
-{{- if and $replicas.ps (not (has $strategy (list "ParameterServer" "None"))) -}}
+{{- if and $replicas.ps (ne $strategy "ParameterServer") -}}
 {{- $problems = append $problems (include "tf-distributed.problem" (dict
   "key" "ps.replicas" "got" $replicas.ps "expected" (printf "0 for %s" $strategy)
   "fix" "Remove ps.replicas or set strategy: ParameterServer.")) -}}
@@ -108,7 +99,8 @@ Argument: dict root, replicas. Output: JSON list of messages
 {{- end }}
 
 {{/*
-Rules of the batch. Every replica of a synchronous strategy takes an equal share; a custom script has its own batch size.
+Rules of the batch. Every replica of a synchronous strategy takes an equal share, unless workers come and go. A custom
+script has its own batch size.
 Argument: dict root, replicas. Output: JSON list of messages
 */}}
 {{- define "tf-distributed.batchProblems" -}}
@@ -116,7 +108,7 @@ Argument: dict root, replicas. Output: JSON list of messages
 {{- $values := .root.Values -}}
 {{- $custom := or (hasKey $values "command") (eq (first ($values.args | default (list ""))) "--") -}}
 {{- $replicas := 1 -}}
-{{- if eq $values.strategy "MultiWorkerMirrored" -}}
+{{- if and (eq $values.strategy "MultiWorkerMirrored") (not (include "tf-distributed.anyWorkerLeads" .)) -}}
 {{- $replicas = mul (max 1 .replicas.worker) (max 1 (int $values.worker.gpus)) -}}
 {{- else if eq $values.strategy "Mirrored" -}}
 {{- $replicas = max 1 (int $values.chief.gpus) -}}

@@ -1,19 +1,13 @@
 {{/* Rules of scheduling and TensorBoard. */}}
 
 {{/*
-Rules of gang scheduling and of a TensorBoard-only run.
+Rules of gang scheduling and of other schedulers.
 Argument: dict root. Output: JSON list of messages
 */}}
 {{- define "tf-distributed.schedulingProblems" -}}
 {{- $problems := list -}}
 {{- $values := .root.Values -}}
 {{- $version := .root.Capabilities.KubeVersion.Version -}}
-
-{{- /* A TensorBoard-only run has no tasks that could start together. */ -}}
-{{- if and $values.scheduling.gang (eq $values.strategy "None") -}}
-{{- $problems = append $problems (include "tf-distributed.problem" (dict
-  "key" "scheduling.gang" "got" "true" "expected" "false for strategy None" "fix" "Remove scheduling.gang.")) -}}
-{{- end -}}
 
 {{- /* Only the scheduler of Kubernetes reads the PodGroup of Kubernetes. */ -}}
 {{- $scheduler := $values.scheduling.schedulerName -}}
@@ -38,13 +32,6 @@ Argument: dict root. Output: JSON list of messages
 {{- $problems = append $problems (include "tf-distributed.problem" (dict
   "key" "scheduling.gang" "got" (printf "true for Kubernetes %s" $version) "expected" "Kubernetes 1.37 or later"
   "fix" "Set scheduling.gang: false or use a newer cluster.")) -}}
-{{- end -}}
-
-{{- /* A TensorBoard-only run without TensorBoard has nothing to run. */ -}}
-{{- if and (eq $values.strategy "None") (not $values.tensorboard.enabled) -}}
-{{- $problems = append $problems (include "tf-distributed.problem" (dict
-  "key" "tensorboard.enabled" "got" "false" "expected" "true for strategy None"
-  "fix" "Remove tensorboard.enabled or set another strategy.")) -}}
 {{- end -}}
 {{ $problems | default list | toRawJson }}
 {{- end }}

@@ -26,13 +26,6 @@ Argument: dict root, replicas. Output: JSON list of messages
   "fix" "Set storage.claim or storage.uri, or set worker.replicas: 1.") $about)) -}}
 {{- end -}}
 
-{{- /* A TensorBoard-only run shows what other runs have written. */ -}}
-{{- if eq $values.strategy "None" -}}
-{{- $problems = append $problems (include "tf-distributed.problem" (merge (dict
-  "expected" "the storage of other runs for strategy None"
-  "fix" "Set storage.claim or storage.uri of those runs.") $about)) -}}
-{{- end -}}
-
 {{- /* The other run's checkpoints must be there to start from. */ -}}
 {{- if $start -}}
 {{- $problems = append $problems (include "tf-distributed.problem" (dict

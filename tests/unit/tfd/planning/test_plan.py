@@ -109,6 +109,33 @@ def test_replicas_of_a_ring_are_all_gpus_of_all_workers() -> None:
     assert found["estimates"][1]["psNeeded"] is None
 
 
+def test_elastic_run_is_planned_for_its_range_and_for_numbers_that_share_the_batch_unequally() -> None:
+    elastic = RING.replace("replicas: 4", "replicas: 3, minReplicas: 1")
+    found = planned(elastic, *ALL)
+    assert (list(seconds(found)), found["leftOut"]) == (list(range(1, 9)), [])
+    assert (found["workers"], found["minWorkers"]) == (3, 1)
+    # 64 examples on 6 replicas: some have 11, for 0.11 s each. The ring sends 10/6 of 100 MB at 1.25 GB/s.
+    assert seconds(found)[3] == pytest.approx(0.11 + 10 / 6 * 0.08)
+    lines = plan(elastic, *ALL).stdout.splitlines()
+    assert [line.rpartition("(")[2] for line in lines if line.endswith(("(job file)", "(minReplicas)"))] == [
+        "minReplicas)",
+        "job file)",
+    ]
+    assert any(line.startswith("The run has 1 to 3 workers. The time to the last step is ") for line in lines)
+
+
+def test_elastic_run_has_an_example_for_each_replica() -> None:
+    elastic = RING.replace("replicas: 4", "replicas: 30, minReplicas: 20")
+    found = planned(elastic, *ALL, "--workers", "40")
+    assert found["leftOut"] == [40]
+    assert set(seconds(found)) == {1, 2, 4, 8, 16, 20, 30, 32}
+
+
+def test_fixed_run_has_no_range() -> None:
+    assert planned(RING, *ALL)["minWorkers"] is None
+    assert "The run has" not in plan(RING, *ALL).stdout
+
+
 def test_mirrored_run_is_compared_by_its_gpus() -> None:
     found = planned(f"{HEAD}strategy: Mirrored\nchief: {{gpus: 4, {MEMORY}}}\nevaluator: {{replicas: 1}}\n", *ALL)
     assert found["workers"] == 4
@@ -259,7 +286,6 @@ def test_large_numbers_of_workers_are_powers_of_two() -> None:
         (f"{HEAD}strategy: OneDevice\ncommand: [python, train.py]\n", 'command: got ["python", "train.py"]'),
         (f"{HEAD}strategy: OneDevice\nargs: [--, train.py]\n", 'args: got ["--", "train.py"]'),
         (f"{ONE}state: archived\n", "got no Kubernetes Job"),
-        (f"{HEAD}strategy: None\n", "got no Kubernetes Job"),
         (
             RING.replace("replicas: 4", "replicas: 3"),
             "trainer.batchSize: got 64; expected a multiple of 6",

@@ -6,12 +6,14 @@ import errno
 import os
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
 from tests.unit.trainer.conftest import Clock
 from trainer.peers.health import PS_PATIENCE, WORKER_PATIENCE, ServerHealthMonitor, cut_connections
 from trainer.peers.probe import SILENT, probe
+from trainer.runtime import descriptors
 from trainer.runtime.errors import GaveUp, LostPeer
 
 REFUSED = "connection refused"
@@ -145,7 +147,9 @@ def test_probe_accepts_any_byte_and_returns_hung_up_for_a_closed_connection() ->
     assert probe(serve(b"")) is None
 
 
-def test_only_connections_to_the_given_address_are_cut() -> None:
+@pytest.mark.parametrize("folder", [descriptors.FOLDER, Path("/dev/fd")])
+def test_only_connections_to_the_given_address_are_cut(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(descriptors, "FOLDER", folder)
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{one.getsockname()[1]}"
         first, second = (socket.create_connection(each.getsockname()) for each in (one, other))

@@ -82,11 +82,33 @@ def test_two_of_three_workers_form_a_group_with_one_leader_that_holds_the_lease(
     assert first.restarts.group == second.restarts.group != ""
 
 
+def test_status_has_the_workers_of_the_group_and_its_changes(make: Make) -> None:
+    before = Decision(leader=0, workers={0: "a.1", 1: "b.1"}, lease="a")
+    returned, new = make(1, restarts=InPlaceRestartState(token="b")), make(2)
+    returned.run_dir.claim()
+    members.write(returned.run_dir.at(members.NAME), before)
+    with ThreadPoolExecutor() as pool:
+        assert list(pool.map(elastic.join, (returned, new))) == [True, True]
+    [leader] = [context for context in (returned, new) if context.writes]
+    leader.claim(on_lost=lambda _: None)
+    assert leader.status is not None
+    leader.status.stop_heartbeat()
+    leader.status.update()
+    found = leader.run_dir.read_status() or {}
+    assert found["workers"] == {"there": 2, "least": 2, "most": 3}
+    assert found["workerChanges"] == 2, "worker 0 is lost and worker 2 has joined"
+    assert leader.lease is not None
+    leader.lease.give_back()
+
+
 def test_worker_alone_gives_up_after_the_start_timeout_and_names_the_missing_ones(make: Make) -> None:
     context = make(0, start_timeout=1)
     with pytest.raises(GaveUp, match=r"fewer than 2 workers came: missing worker-1, worker-2 \(connection refused\)"):
         elastic.join(context)
     assert context.lease is not None, "`finish` gives it back"
+    status = context.run_dir.read_status() or {}
+    assert (status["state"], status["message"]) == ("starting", "waiting for a group: worker-0")
+    assert status["workers"] == {"there": 0, "least": 2, "most": 3}
 
 
 def test_worker_of_a_run_that_is_done_joins_no_group(make: Make) -> None:

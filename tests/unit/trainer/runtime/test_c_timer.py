@@ -1,7 +1,10 @@
 """The timer that ends a process whose Python threads are all blocked."""
 
+import signal
 import subprocess
 import sys
+
+import pytest
 
 # A function of PyDLL keeps Python's global interpreter lock, as TensorFlow does while it waits for its peers.
 BLOCKED = """
@@ -17,6 +20,8 @@ from trainer.runtime import c_timer
 c_timer.exit_after(1, 76)()
 time.sleep(1.5)
 """
+# This stands for a system without the timer.
+ELSEWHERE = "import sys; sys.platform = 'darwin'\n"
 
 
 def test_blocked_process_ends_with_the_code() -> None:
@@ -24,6 +29,13 @@ def test_blocked_process_ends_with_the_code() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (76, "", "")
 
 
-def test_cancelled_timer_ends_nothing() -> None:
-    done = subprocess.run([sys.executable, "-c", CANCELLED], capture_output=True, text=True, timeout=60, check=False)
+def test_blocked_process_ends_with_a_signal_on_macos() -> None:
+    done = subprocess.run([sys.executable, "-c", ELSEWHERE + BLOCKED], capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGALRM, b"", b"")
+
+
+@pytest.mark.parametrize("system", ["", ELSEWHERE])
+def test_cancelled_timer_ends_nothing(system: str) -> None:
+    code = system + CANCELLED
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -39,6 +39,12 @@ def test_available_cpus_are_the_smaller_of_affinity_and_quota(
     assert threads.available_cpus(tmp_path) == cpus
 
 
+def test_available_cpus_of_a_system_without_affinity_are_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 5)
+    assert threads.available_cpus(tmp_path) == 5
+
+
 @pytest.mark.parametrize(("cpus", "inter"), [(1, "2"), (2, "2"), (8, "8")])
 def test_tensorflow_has_at_least_two_inter_op_threads(cpus: int, inter: str) -> None:
     env: dict[str, str] = {}

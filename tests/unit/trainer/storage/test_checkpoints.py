@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
+from trainer.runtime import descriptors
 from trainer.storage.checkpoints import (
     Checkpoints,
     DamagedError,
@@ -129,8 +130,12 @@ def test_best_checkpoint_stays_when_the_next_one_was_deleted(
     assert [found.step for found in all_complete(best)] == [10]
 
 
+@pytest.mark.parametrize("through", [descriptors.PATHS_LEAD_THROUGH, False])
 @pytest.mark.parametrize("name", ["a[b]", "[", "]", "*", "?", "a*[!b]?c", "{a,b}", "a b"])
-def test_letters_of_patterns_in_a_path_are_literal(tmp_path: Path, name: str) -> None:
+def test_letters_of_patterns_in_a_path_are_literal(
+    tmp_path: Path, name: str, through: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(descriptors, "PATHS_LEAD_THROUGH", through)
     model = tf.Module()
     model.trainable_weight = tf.Variable([1.0])
     saver = Checkpoints(

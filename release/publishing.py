@@ -1,0 +1,66 @@
+"""Publish a release to a registry, and verify it as a user does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from devcluster.shell import log
+from release import build, statements
+from release.contents import Artifact, charts, names, packages
+from release.signing import PROVENANCE, Signer
+
+LIST = "release.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is published, and how."""
+
+    registry: str
+    """The registry, and the folder of all images and charts in it."""
+    images: tuple[str, ...]
+    signer: Signer
+    builder: str
+    """The identity of what builds, as a URI."""
+    folder: Path
+    """Where the packages, their signatures and the list of the release are written."""
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    """Build arguments of the images."""
+
+
+def publish(plan: Plan) -> list[Artifact]:
+    """Build, push, sign and attest everything; return the images and charts."""
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    build.build_packages(plan.folder)
+    for path in packages(plan.folder):
+        plan.signer.sign_file(path)
+    plain = plan.signer.plain
+    found = [build.image(target, plan.registry, plan.arguments, plain) for target in plan.images]
+    found += [build.chart(chart, plan.registry, plan.folder, ["--plain-http"] * plain) for chart in charts()]
+    built = statements.provenance(plan.builder, plan.folder / "provenance.json")
+    for artifact in found:
+        log(f"signing {artifact.reference}")
+        plan.signer.sign(artifact)
+        plan.signer.attest(artifact, PROVENANCE, built)
+    (plan.folder / LIST).write_text(json.dumps([asdict(each) for each in found], indent=1), encoding="utf-8")
+    return found
+
+
+def verify(plan: Plan) -> list[Artifact]:
+    """Verify the signature and the statements of each image, chart and package of the plan; return images and charts.
+
+    Raises:
+        TamperedError: one of them is not what the signer has signed.
+
+    """
+    found = []
+    for name in names(plan.registry, plan.images):
+        artifact = Artifact(name, plan.signer.verify(name))
+        plan.signer.verify_attestation(artifact.reference, PROVENANCE)
+        found.append(artifact)
+    for path in packages(plan.folder):
+        plan.signer.verify_file(path, path)
+    return found

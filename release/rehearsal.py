@@ -1,0 +1,132 @@
+"""The rehearsal: the release into a registry of this machine, and what a user and an attacker do with it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from devcluster import images
+from devcluster.paths import CHECKOUT, cache, write
+from devcluster.shell import DevclusterError, log, refusal, run
+from release import build
+from release.contents import CHART, Artifact, charts, packages, version
+from release.publishing import Plan, publish, verify
+from release.registry import copy_signatures, move_tag
+from release.signing import Signer, TamperedError, new_key
+
+BUILDER = "https://tf-distributed.github.io/release/rehearsal"
+PROJECT = "tf-distributed/tf-distributed"
+PROGRAMS = ("buildah", "debootstrap", "unshare")
+
+
+def check() -> None:
+    """Raise DevclusterError if a program that builds images is missing."""
+    if missing := [name for name in PROGRAMS if not shutil.which(name)]:
+        fix = "Run apt-get install -y --no-install-recommends buildah debootstrap util-linux."
+        raise DevclusterError(refusal("PATH", f"a machine without {', '.join(missing)}", "all of them", fix))
+
+
+def rehearse(registry: str, targets: tuple[str, ...]) -> list[Artifact]:
+    """Publish to a registry without TLS, verify, and show that changed artifacts are refused.
+
+    Args:
+        registry: address of the registry.
+        targets: the images.
+
+    """
+    for chart in charts():
+        lint(chart)
+    folder = cache() / "release" / "files"
+    shutil.rmtree(folder, ignore_errors=True)
+    base = images.base_image()
+    signer = Signer(key=new_key(cache() / "release" / "key"), plain=True)
+    arguments = {"BASE": base, "GO": images.helm_image(base)}
+    plan = Plan(f"{registry}/{PROJECT}", targets, signer, BUILDER, folder, arguments)
+    published = publish(plan)
+    verified = verify(plan)
+    if verified != published:
+        raise DevclusterError(f"The verified release {verified} differs from the published release {published}.")
+    for artifact in verified:
+        click.echo(f"verified  {artifact.reference}")
+    as_user(plan)
+    tamper(plan)
+    return published
+
+
+def lint(chart: Path) -> None:
+    """Check a chart as Helm does. The tests compare its metadata with the rules of Artifact Hub."""
+    run(["helm", "lint", "--strict", "--quiet", chart, "--set", "storage.claim=runs"])
+
+
+def as_user(plan: Plan) -> None:
+    """Install the wheel, and read the chart from the registry."""
+    with tempfile.TemporaryDirectory(prefix="tfd-release-") as folder:
+        wheel, _ = packages(plan.folder)
+        uv = run([CHECKOUT / "scripts" / "uv.sh"]).strip()
+        run([uv, "venv", "--quiet", "--python", sys.executable, folder])
+        limits = CHECKOUT / "requirements" / "dev.txt"
+        run([uv, "pip", "install", "--quiet", "--python", folder, "--constraint", limits, wheel])
+        click.echo(f"installed {run([Path(folder, 'bin', 'tfd'), '--version']).strip()}")
+    address = f"oci://{plan.registry}/charts/{CHART.name}"
+    readme = run(["helm", "show", "readme", address, "--version", version(), "--plain-http"])
+    if readme.strip() != (CHART / "README.md").read_text(encoding="utf-8").strip():
+        raise DevclusterError(f"{address}: helm show readme prints another text than {CHART.name}/README.md.")
+    click.echo(f"read      {address}")
+
+
+def tamper(plan: Plan) -> None:
+    """Replace the last image, the first chart and the wheel by changed ones, and show that each is refused."""
+    wheel, _ = packages(plan.folder)
+    changed = wheel.with_name("changed")
+    changed.write_bytes(wheel.read_bytes() + b"\n")
+    refused(f"a changed {wheel.name}", lambda: plan.signer.verify_file(changed, wheel))
+    changed.unlink()
+
+    name = f"{plan.registry}/charts/{CHART.name}"
+    original = plan.signer.verify(name)
+    with tempfile.TemporaryDirectory(prefix="tfd-release-") as folder:
+        copy = shutil.copytree(CHART, Path(folder, CHART.name))
+        with (copy / "values.yaml").open("a") as values:
+            values.write("# changed\n")
+        fake = build.chart(copy, plan.registry, Path(folder), ["--plain-http"])
+    refuse_pushed(plan, original, fake)
+
+    target = plan.images[-1]
+    name, local = f"{plan.registry}/{target}", f"release-{target}:{version()}"
+    original = plan.signer.verify(name)
+    with tempfile.TemporaryDirectory(prefix="tfd-release-") as folder:
+        write(Path(folder, "changed"), "changed\n")
+        file = write(Path(folder, "Dockerfile"), f"FROM localhost/{local}\nCOPY changed /changed\n")
+        images.buildah("bud", "--tag", f"changed:{version()}", "--file", file, folder)
+        fake = build.push(f"changed:{version()}", name, plain=True)
+    refuse_pushed(plan, original, fake)
+    verify(plan)
+    log("the original chart and image are accepted again")
+
+
+def refuse_pushed(plan: Plan, original: str, fake: Artifact) -> None:
+    """Show that an artifact under the tag of the original is refused, also with its signature; restore the tag."""
+    refused(f"a changed {fake.name}", lambda: plan.signer.verify(fake.name))
+    copy_signatures(fake.name, original, fake.digest)
+    refused(f"a changed {fake.name} with the signature of the original", lambda: plan.signer.verify(fake.name))
+    move_tag(fake.name, version(), original)
+
+
+def refused(what: str, verification: Callable[[], object]) -> None:
+    """Show that a verification fails.
+
+    Raises:
+        DevclusterError: it succeeded.
+
+    """
+    try:
+        verification()
+    except TamperedError as error:
+        click.echo(f"refused   {what}: {str(error).splitlines()[-1]}")
+        return
+    raise DevclusterError(f"The verification accepted {what}.")
