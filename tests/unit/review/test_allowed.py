@@ -267,7 +267,7 @@ OLD_CHART = "charts/tf-distributed/values.schema.json"
 def test_gpus_of_tensorboard_count_and_are_refused_in_a_chart_that_allows_them(tmp_path: Path) -> None:
     """Charts before 0.2 took any device in tensorboard.resources, and a Deployment has no deadline."""
     schema = (Path(__file__).parents[3] / OLD_CHART).read_text().replace("plainQuantities", "quantities", 2)
-    board = f"chartVersion: {VERSION}\nstorage: {{claim: runs}}\ngpu: {{resource: amd.com/gpu}}\n"
+    board = f"chartVersion: {VERSION}\nimage: {BOARD_IMAGE}\nstorage: {{claim: runs}}\ngpu: {{resource: amd.com/gpu}}\n"
     board += f"tensorboard: {{image: {BOARD_IMAGE}, resources: {{limits: {{nvidia.com/gpu: 200}}}}}}\n"
     case = Case({"jobs/vision/board.yaml": board}, {OLD_CHART: schema}, tagged=False)
     assert messages(tmp_path, case) == [
