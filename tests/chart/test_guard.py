@@ -253,6 +253,15 @@ def test_other_stop_signals_of_an_image_reach_the_program_as_sigterm(task: Guard
     assert task.file("handled").exists()
 
 
+def test_exit_code_is_that_of_a_program_that_ends_at_once_after_a_signal(task: Guarded) -> None:
+    # In bash, this function delays the guard after each signal until the program has ended.
+    slow = {"BASH_FUNC_kill%%": '() { builtin kill "$@" && sleep 0.5; }'}
+    process = task.start("lead", *handles_sigterm(5), env=slow)
+    task.wait_for(task.file("running").exists, "the start")
+    process.send_signal(signal.SIGHUP)
+    assert task.end()[0] == 5
+
+
 def test_follower_ends_with_the_run_and_its_sigterm_handler_runs(task: Guarded) -> None:
     task.start("lead:follow", *handles_sigterm(7), index=1)
     task.wait_for(task.file("running").exists, "the start")

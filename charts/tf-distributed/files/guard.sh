@@ -23,6 +23,7 @@ hash=${mine#*, }
 hash=${hash%?}
 child=''
 told=''
+signaled=''
 
 say() { printf 'guard: %s\n' "$*" >&2; }
 
@@ -67,6 +68,7 @@ finish() {
 # Passes the signal of the kubelet on, which signals only this process.
 stop() {
   told=1
+  signaled=1
   [ -z "$child" ] || kill -s TERM "$child" 2>/dev/null
 }
 
@@ -125,11 +127,15 @@ fi
 child=$!
 [ -z "$told" ] || stop
 if [ "$mode" = follow ]; then watch & fi
-# `wait` also ends by a signal.
+# `wait` also ends by a signal, with the code of the signal, even if the program ends at the same moment.
+code=''
 while :; do
+  signaled=''
   wait "$child"
-  code=$?
-  kill -s 0 "$child" 2>/dev/null || break
+  got=$?
+  # 127: the last `wait` had the code of the program already.
+  if [ "$got" != 127 ] || [ -z "$code" ]; then code=$got; fi
+  [ -n "$signaled" ] || break
 done
 
 if [ -n "$told" ] || is_done; then end_others; fi

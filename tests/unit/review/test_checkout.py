@@ -9,13 +9,14 @@ import pytest
 
 from tests.unit.review.cases import FASTER, MERGED, NEW, OLD
 from tests.unit.review.repositories import LINK, RUN, Case, Files, build
+from tfd import kinds
 from tfd.review.analysis.findings import Level
 from tfd.review.analysis.pull_request import PullRequestReview, review_pull_request
 from tfd.review.sources import git as git_source
-from tfd.review.sources.charts import CHART
 from tfd.review.sources.checkout import FOLDERS, obstacles
 from tfd.review.sources.git import GitError, Repository
 
+CHART = kinds.RUN.chart
 SUBMODULE = "submodule:"
 # A line that ident changes, a line end that eol changes, and a quote in UTF-7.
 SENSITIVE = FASTER + 'owner: "$Id$"\r\ndescription: "+ACI-"\n'

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.unit.review.conftest import template
+from tfd.kinds import RUN
 from tfd.review.analysis.actions import Action
 from tfd.review.output.summary import table_row, training
 from tfd.review.sources.rendering import Rendering
@@ -32,7 +33,7 @@ def review(tmp_path: Path, text: str) -> Any:
     values = tmp_path / "run.yaml"
     values.write_text(text)
     rendering = Rendering(template("run", "team", values))
-    return SimpleNamespace(action=Action.STARTS, merged_rendering=rendering, base_rendering=None)
+    return SimpleNamespace(kind=RUN, action=Action.STARTS, merged_rendering=rendering, base_rendering=None)
 
 
 @pytest.mark.parametrize(
