@@ -31,6 +31,7 @@ ORDER = (
         "failures",
         "control",
         "gang",
+        "elastic",
         "queues",
         "observing",
         "names",
@@ -138,6 +139,27 @@ def new_team(kube: Kube, token: str, tmp_path: Path, request: pytest.FixtureRequ
 def team(new_team: Callable[[], Team]) -> Team:
     """Return a namespace with a claim."""
     return new_team()
+
+
+@pytest.fixture
+def devcluster(kube: Kube) -> Kube:
+    """Return a cluster that simulates GPUs."""
+    if not kube.is_devcluster:
+        pytest.skip("KUBECONFIG is set: only the cluster of `make cluster` simulates GPUs")
+    return kube
+
+
+@pytest.fixture
+def classes(devcluster: Kube, token: str) -> Iterator[tuple[str, str]]:
+    """Return the names of a low and of a high PriorityClass."""
+    low, high = f"e2e-low-{token}", f"e2e-high-{token}"
+    for name, value in ((low, 10), (high, 1000)):
+        metadata = {"name": name}
+        devcluster.apply(
+            {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": metadata, "value": value}
+        )
+    yield low, high
+    devcluster.kubectl("delete", "priorityclass", low, high, "--ignore-not-found")
 
 
 @pytest.fixture

@@ -69,23 +69,21 @@ class Kube:
 
     def kill(self, pod: Object) -> None:
         """Kill process 1 of a pod's container with SIGKILL."""
+        self._containerd(pod, "kill", "-s", "SIGKILL")
+
+    def freeze(self, pod: Object) -> None:
+        """Stop all processes of a pod's container, as a node that hangs does."""
+        self._containerd(pod, "pause")
+
+    def thaw(self, pod: Object) -> None:
+        """Continue the processes of a pod's container after `freeze`."""
+        self._containerd(pod, "resume")
+
+    def _containerd(self, pod: Object, *words: str) -> None:
         [status] = pod["status"]["containerStatuses"]
         container = status["containerID"].rpartition("/")[2]
-        inside = namespaces_of(node_named(pod["spec"]["nodeName"])).inside(
-            [
-                "ctr",
-                "-a",
-                "/run/containerd/containerd.sock",
-                "-n",
-                "k8s.io",
-                "tasks",
-                "kill",
-                "-s",
-                "SIGKILL",
-                container,
-            ]
-        )
-        command(inside)
+        tasks = ["ctr", "-a", "/run/containerd/containerd.sock", "-n", "k8s.io", "tasks"]
+        command(namespaces_of(node_named(pod["spec"]["nodeName"])).inside([*tasks, *words, container]))
 
 
 def connect() -> Kube:

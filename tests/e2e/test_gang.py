@@ -1,33 +1,12 @@
 """Gang scheduling: all tasks of a run are scheduled together, or none is."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e.conftest import GPUS
 from tests.e2e.kube import Kube, Object
 from tests.e2e.team import Team, condition, job
-
-
-@pytest.fixture
-def devcluster(kube: Kube) -> Kube:
-    if not kube.is_devcluster:
-        pytest.skip("KUBECONFIG is set: only the cluster of `make cluster` simulates GPUs")
-    return kube
-
-
-@pytest.fixture
-def classes(devcluster: Kube, token: str) -> Iterator[tuple[str, str]]:
-    """Return the names of a low and of a high PriorityClass."""
-    low, high = f"e2e-low-{token}", f"e2e-high-{token}"
-    for name, value in ((low, 10), (high, 1000)):
-        metadata = {"name": name}
-        devcluster.apply(
-            {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": metadata, "value": value}
-        )
-    yield low, high
-    devcluster.kubectl("delete", "priorityclass", low, high, "--ignore-not-found")
 
 
 def holds(pod: Object, run: str) -> bool:
