@@ -2,7 +2,7 @@
 SHELL := bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup check test fuzz workbench-test review demo gitops-demo bench soak gpu-check numbers release release-rehearsal cluster cluster-down e2e e2e-smoke e2e-scale e2e-report docs golden lock clean
+.PHONY: help setup check test fuzz workbench-test review demo gitops-demo bench soak elastic-figures gpu-check numbers release release-rehearsal cluster cluster-down e2e e2e-smoke e2e-scale e2e-report docs golden lock clean
 
 help:            ## Show this list
 	@sed -n 's/^\([a-z0-9-]*:\)[^#]*## /\1 /p' Makefile | column -t -s: -l2
@@ -37,6 +37,9 @@ gitops-demo:     ## Play the whole loop on the cluster of make cluster: job file
 soak: setup      ## Change the tasks of elastic runs at random; MINUTES=30 SEED=1 STRATEGY=NAME, or ARGS for more options
 	@mkdir -p build
 	@python -m tests.soak --minutes $(or $(MINUTES),30) --seed $(or $(SEED),1) $(if $(STRATEGY),--strategy $(STRATEGY)) --json build/soak.json $(ARGS)
+
+elastic-figures: setup ## Measure each change of an elastic run; TIMES=3 for the number of runs of each scenario
+	@python -m tests.soak.figures --times $(or $(TIMES),3)
 
 bench: setup     ## Compare the trainer with a hand-written loop and write build/bench.json
 	@python -m bench
