@@ -31,22 +31,25 @@ BASE: Values = {
 }
 
 
-def resolve(node: dict[str, Any]) -> dict[str, Any]:
+def resolve(node: dict[str, Any], schema: dict[str, Any] = SCHEMA) -> dict[str, Any]:
     """Return a node of the schema laid over the definition that it refers to."""
     if "$ref" not in node:
         return node
-    definition: dict[str, Any] = SCHEMA["$defs"][node["$ref"].removeprefix("#/$defs/")]
+    definition: dict[str, Any] = schema["$defs"][node["$ref"].removeprefix("#/$defs/")]
     return definition | node
 
 
-def leaves(node: dict[str, Any] = SCHEMA, key: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+def leaves(
+    schema: dict[str, Any] = SCHEMA, node: dict[str, Any] | None = None, key: str = ""
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each key without keys below it, like `env[].name`, and its node; maps of free names are leaves."""
-    items = resolve(node.get("items", {}))
+    node = schema if node is None else node
+    items = resolve(node.get("items", {}), schema)
     if "properties" in node:
         for name, child in node["properties"].items():
-            yield from leaves(resolve(child), f"{key}.{name}".lstrip("."))
+            yield from leaves(schema, resolve(child, schema), f"{key}.{name}".lstrip("."))
     elif "properties" in items:
-        yield from leaves(items, f"{key}[]")
+        yield from leaves(schema, items, f"{key}[]")
     else:
         yield key, node
 

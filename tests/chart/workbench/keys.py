@@ -1,41 +1,19 @@
 """Every key of a workbench file, and two files that differ in this key alone."""
 
 import copy
-from collections.abc import Iterator
 from typing import Any
 
-from tests.chart.keys import place
+from tests.chart.keys import UNSET, leaves, place
 from tests.chart.rendering import Values
 from tests.chart.workbench.rendering import SCHEMA
 
-UNSET = object()
 MEMORY = {"resources": {"limits": {"memory": "8Gi"}}}
 CLAIM = {"storage": {"claim": "runs"}}
 TOLERATION = {"tolerations": [{"key": "a"}]}
 TIMED = {"tolerations": [{"key": "a", "operator": "Exists", "effect": "NoExecute"}]}
 
 
-def resolve(node: dict[str, Any]) -> dict[str, Any]:
-    """Return a node of the schema laid over the definition that it refers to."""
-    if "$ref" not in node:
-        return node
-    definition: dict[str, Any] = SCHEMA["$defs"][node["$ref"].removeprefix("#/$defs/")]
-    return definition | node
-
-
-def leaves(node: dict[str, Any] = SCHEMA, key: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each key without keys below it, like `tolerations[].key`, and its node."""
-    items = resolve(node.get("items", {}))
-    if "properties" in node:
-        for name, child in node["properties"].items():
-            yield from leaves(resolve(child), f"{key}.{name}".lstrip("."))
-    elif "properties" in items:
-        yield from leaves(items, f"{key}[]")
-    else:
-        yield key, node
-
-
-LEAVES = dict(leaves())
+LEAVES = dict(leaves(SCHEMA))
 # A key, two values of it, and the other keys of both files.
 CHANGES: dict[str, tuple[Any, Any, Values]] = {
     "chartVersion": (UNSET, "0.0.9", {}),

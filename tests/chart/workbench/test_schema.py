@@ -7,9 +7,10 @@ import jsonschema
 import pytest
 
 from tests.chart import keys as job_keys
+from tests.chart.keys import resolve
 from tests.chart.rendering import Refused
 from tests.chart.test_schema import LONGEST_SENTENCE, nodes, patterns, sentences
-from tests.chart.workbench.keys import CHANGES, LEAVES, files, resolve
+from tests.chart.workbench.keys import CHANGES, LEAVES, files
 from tests.chart.workbench.rendering import CHART, SCHEMA, objects, rendered
 from tests.conventions.test_messages import IMPERATIVE, hints
 from tfd.jobfile.schema import defaults, schema_errors
@@ -36,7 +37,7 @@ def test_object_is_closed(where: str) -> None:
 def test_key_has_a_description_a_class_and_a_hint(where: str) -> None:
     node = PROPERTIES[where]
     assert node["x-class"] in ("identity", "immutable", "mutable", "metadata")
-    assert resolve(node)["x-hint"]
+    assert resolve(node, SCHEMA)["x-hint"]
     for sentence in sentences(node["description"]):
         assert re.fullmatch(r"[A-Z0-9`w].*\.", sentence), sentence
         assert len(sentence.split()) <= LONGEST_SENTENCE, sentence
