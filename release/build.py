@@ -12,8 +12,9 @@ from pathlib import Path
 
 from devcluster import images
 from devcluster.paths import CHECKOUT
+from devcluster.repository import chart_version
 from devcluster.shell import DevclusterError, log, run
-from release.contents import Artifact, version
+from release.contents import Artifact
 
 
 def build_packages(folder: Path) -> None:
@@ -38,7 +39,7 @@ def chart(source: Path, registry: str, folder: Path, plain: list[str]) -> Artifa
 
     """
     run(["helm", "package", source, "--destination", folder])
-    archive = folder / f"{source.name}-{version()}.tgz"
+    archive = folder / f"{source.name}-{chart_version()}.tgz"
     words = ["helm", "push", str(archive), f"oci://{registry}/charts", *plain]
     done = subprocess.run(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     found = re.search(r"^Digest: (sha256:[0-9a-f]{64})$", done.stdout, re.M)
@@ -59,13 +60,13 @@ def image(target: str, registry: str, arguments: Mapping[str, str], plain: bool)
     """
     log(f"building the image {target} (minutes when nothing is cached)")
     local = f"release-{target}"
-    images.build(target, local, version(), arguments)
-    return push(f"{local}:{version()}", f"{registry}/{target}", plain)
+    images.build(target, local, chart_version(), arguments)
+    return push(f"{local}:{chart_version()}", f"{registry}/{target}", plain)
 
 
 def push(local: str, name: str, plain: bool) -> Artifact:
     """Push a local image as NAME:VERSION."""
     with tempfile.NamedTemporaryFile() as file:
         options = ["--format", "oci", "--digestfile", file.name, *(["--tls-verify=false"] if plain else [])]
-        images.buildah("push", *options, local, f"docker://{name}:{version()}")
+        images.buildah("push", *options, local, f"docker://{name}:{chart_version()}")
         return Artifact(name, Path(file.name).read_text().strip())

@@ -8,8 +8,9 @@ import click
 
 from devcluster.cli import DevclusterGroup, exclusive, require_running
 from devcluster.paths import REGISTRY, cache
+from devcluster.repository import chart_version
 from release import registry, rehearsal
-from release.contents import IMAGES, version
+from release.contents import IMAGES
 from release.install import check_images, install
 from release.publishing import Plan, publish, verify
 from release.signing import Signer, TamperedError
@@ -66,7 +67,7 @@ def rehearse_command(images: tuple[str, ...], on_cluster: bool) -> None:
         else:
             with registry.local(cache() / "release" / "registry") as address:
                 found = rehearsal.rehearse(address, images)
-    click.echo(f"The rehearsal of {version()} passed: {len(found)} images and charts, and the packages.")
+    click.echo(f"The rehearsal of {chart_version()} passed: {len(found)} images and charts, and the packages.")
 
 
 def _plan(registry_name: str, identity: str) -> Plan:

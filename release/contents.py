@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from devcluster.paths import CHECKOUT
 from devcluster.shell import DevclusterError, refusal
 
@@ -30,11 +28,6 @@ class Artifact:
     def reference(self) -> str:
         """Return NAME@DIGEST."""
         return f"{self.name}@{self.digest}"
-
-
-def version() -> str:
-    """Return the version of the release, which all charts, images and packages have."""
-    return str(yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))["version"])
 
 
 def charts() -> list[Path]:

@@ -12,9 +12,10 @@ import click
 
 from devcluster import images
 from devcluster.paths import CHECKOUT, cache, write
+from devcluster.repository import chart_version
 from devcluster.shell import DevclusterError, log, refusal, run
 from release import build
-from release.contents import CHART, Artifact, charts, packages, version
+from release.contents import CHART, Artifact, charts, packages
 from release.publishing import Plan, publish, verify
 from release.registry import copy_signatures, move_tag
 from release.signing import Signer, TamperedError, new_key
@@ -73,7 +74,7 @@ def as_user(plan: Plan) -> None:
         run([uv, "pip", "install", "--quiet", "--python", folder, "--constraint", limits, wheel])
         click.echo(f"installed {run([Path(folder, 'bin', 'tfd'), '--version']).strip()}")
     address = f"oci://{plan.registry}/charts/{CHART.name}"
-    readme = run(["helm", "show", "readme", address, "--version", version(), "--plain-http"])
+    readme = run(["helm", "show", "readme", address, "--version", chart_version(), "--plain-http"])
     if readme.strip() != (CHART / "README.md").read_text(encoding="utf-8").strip():
         raise DevclusterError(f"{address}: helm show readme prints another text than {CHART.name}/README.md.")
     click.echo(f"read      {address}")
@@ -97,13 +98,13 @@ def tamper(plan: Plan) -> None:
     refuse_pushed(plan, original, fake)
 
     target = plan.images[-1]
-    name, local = f"{plan.registry}/{target}", f"release-{target}:{version()}"
+    name, local = f"{plan.registry}/{target}", f"release-{target}:{chart_version()}"
     original = plan.signer.verify(name)
     with tempfile.TemporaryDirectory(prefix="tfd-release-") as folder:
         write(Path(folder, "changed"), "changed\n")
         file = write(Path(folder, "Dockerfile"), f"FROM localhost/{local}\nCOPY changed /changed\n")
-        images.buildah("bud", "--tag", f"changed:{version()}", "--file", file, folder)
-        fake = build.push(f"changed:{version()}", name, plain=True)
+        images.buildah("bud", "--tag", f"changed:{chart_version()}", "--file", file, folder)
+        fake = build.push(f"changed:{chart_version()}", name, plain=True)
     refuse_pushed(plan, original, fake)
     verify(plan)
     log("the original chart and image are accepted again")
@@ -114,7 +115,7 @@ def refuse_pushed(plan: Plan, original: str, fake: Artifact) -> None:
     refused(f"a changed {fake.name}", lambda: plan.signer.verify(fake.name))
     copy_signatures(fake.name, original, fake.digest)
     refused(f"a changed {fake.name} with the signature of the original", lambda: plan.signer.verify(fake.name))
-    move_tag(fake.name, version(), original)
+    move_tag(fake.name, chart_version(), original)
 
 
 def refused(what: str, verification: Callable[[], object]) -> None:

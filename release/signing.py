@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devcluster.build import go_module
+from devcluster.repository import chart_version
 from devcluster.shell import DevclusterError, run
-from release.contents import Artifact, version
+from release.contents import Artifact
 
 ISSUER = "https://token.actions.githubusercontent.com"
 SERVICES, ROOTS = "signing-config.json", "trusted-root.json"
@@ -55,7 +56,7 @@ class Signer:
             TamperedError: it is not signed, or not by this signer.
 
         """
-        found = json.loads(self._verified("verify", *self._registry(), f"{name}:{version()}"))
+        found = json.loads(self._verified("verify", *self._registry(), f"{name}:{chart_version()}"))
         return str(found[0]["critical"]["image"]["docker-manifest-digest"])
 
     def verify_attestation(self, reference: str, kind: str) -> None:

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from devcluster.paths import CHECKOUT
+from devcluster.repository import chart_version
 from devcluster.shell import run
-from release.contents import version
 
 REPOSITORY = "https://github.com/tf-distributed/tf-distributed"
 BUILD_TYPE = "https://tf-distributed.github.io/release/v1"
@@ -25,7 +25,7 @@ def provenance(builder: str, target: Path) -> Path:
     predicate = {
         "buildDefinition": {
             "buildType": BUILD_TYPE,
-            "externalParameters": {"version": version()},
+            "externalParameters": {"version": chart_version()},
             "resolvedDependencies": [{"uri": f"git+{REPOSITORY}", "digest": {"gitCommit": commit}}],
         },
         "runDetails": {"builder": {"id": builder}},

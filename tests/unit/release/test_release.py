@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from devcluster.paths import CHECKOUT
+from devcluster.repository import chart_version
 from devcluster.shell import DevclusterError
 from release import install, rehearsal, statements
-from release.contents import IMAGES, charts, names, packages, version
+from release.contents import IMAGES, charts, names, packages
 from release.signing import TamperedError
 from tests.grammar import GRAMMAR
 
@@ -29,7 +30,7 @@ def test_all_charts_have_the_version_of_the_release() -> None:
     assert CHECKOUT / "charts" / "tf-distributed" in charts()
     for chart in charts():
         found = re.findall(r'^(?:version|appVersion): "?([^"\n]+)"?$', (chart / "Chart.yaml").read_text(), flags=re.M)
-        assert found == [version()] * 2, chart
+        assert found == [chart_version()] * 2, chart
 
 
 def test_charts_have_a_folder_of_their_own_in_the_registry() -> None:
