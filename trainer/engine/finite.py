@@ -57,6 +57,11 @@ class FiniteCheck:
         server = isinstance(strategy, tf.distribute.ParameterServerStrategy)
         self._sum = tf.function(self._sum_of_all, autograph=False) if server else self._sum_of_all
 
+    def prepare(self) -> None:
+        """Create the graph of a ParameterServer run now, as `Checkpoints.prepare` does."""
+        if isinstance(self._sum, tf.types.experimental.PolymorphicFunction):
+            self._sum.get_concrete_function()
+
     def __call__(self) -> list[str]:
         """Return the names of the variables that are not finite on any replica."""
         # Sums need no memory of the size of a variable, but very large numbers overflow in them.
