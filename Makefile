@@ -2,7 +2,7 @@
 SHELL := bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup check test fuzz workbench-test review demo gitops-demo bench soak elastic-figures gpu-check numbers release release-rehearsal cluster cluster-down e2e e2e-smoke e2e-scale e2e-report docs golden lock clean
+.PHONY: help setup check test fuzz workbench-test review demo gitops-demo bench soak elastic-figures gpu-check numbers release release-rehearsal cluster cluster-down e2e e2e-smoke e2e-scale e2e-report docs docs-site docs-test golden lock clean
 
 help:            ## Show this list
 	@sed -n 's/^\([a-z0-9-]*:\)[^#]*## /\1 /p' Makefile | column -t -s: -l2
@@ -52,6 +52,12 @@ numbers: setup   ## Compare N replicas with one device for all combinations, in 
 
 docs: setup      ## Regenerate the generated documentation
 	@python scripts/docs.py
+
+docs-site:       ## Build the documentation site into build/site; a broken link or anchor is an error
+	@scripts/docs-site.sh
+
+docs-test:       ## Build the documentation site, and search and read it in Chromium
+	@scripts/docs-test.sh
 
 golden: setup    ## Regenerate the files in tests/golden; review the diff
 	@scripts/golden.sh
