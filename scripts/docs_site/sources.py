@@ -60,7 +60,7 @@ def write(folder: Path) -> None:
     for source, page in (sources | site["pages"]).items():
         text = on_site((ROOT / source).read_text(encoding="utf-8"), source, page, site)
         (folder / page).write_text(text, encoding="utf-8")
-    for section in site["sections"]:
+    for section in (each for each in site["sections"] if "pages" in each):
         (folder / section["page"]).write_text(section_page(section), encoding="utf-8")
     with (folder / "index.md").open("a", encoding="utf-8") as index:
         pages = "\n".join(section["page"] for section in site["sections"])
