@@ -63,7 +63,7 @@ def endings() -> str:
         for call in _calls()
         if _name(call) in codes and call.args and not call.keywords
     }
-    # A message that only joins what others say has no words to search for.
+    # A message that only joins other messages has no words to search for.
     words = sorted(row for row in rows if WORD.search(row[1]))
     return _table(("exit code", "message"), [(str(code), message) for code, message in words])
 
