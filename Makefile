@@ -2,11 +2,7 @@
 SHELL := bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-<<<<<<< HEAD
-.PHONY: help setup check test fuzz workbench-test review demo gitops-demo bench soak elastic-figures gpu-check numbers release release-rehearsal walkthrough cluster cluster-down e2e e2e-smoke e2e-scale e2e-report docs golden lock clean
-=======
-.PHONY: help setup check test fuzz workbench-test review demo gitops-demo bench soak elastic-figures gpu-check numbers release release-rehearsal cluster cluster-down e2e e2e-smoke e2e-scale e2e-report docs docs-site docs-test golden lock clean
->>>>>>> main
+.PHONY: help setup check test fuzz workbench-test review demo gitops-demo bench soak elastic-figures gpu-check numbers release release-rehearsal walkthrough cluster cluster-down e2e e2e-smoke e2e-scale e2e-report docs docs-site docs-test golden lock clean
 
 help:            ## Show this list
 	@sed -n 's/^\([a-z0-9-]*:\)[^#]*## /\1 /p' Makefile | column -t -s: -l2

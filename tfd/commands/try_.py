@@ -17,6 +17,7 @@ _HELP = {"-h", "--help"}
     "try",
     short_help="Try a task class on this machine, before a run.",
     add_help_option=False,
+    options_metavar="",
     context_settings={"ignore_unknown_options": True},
 )
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="MODULE:CLASS [OPTIONS]")
