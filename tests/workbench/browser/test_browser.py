@@ -7,20 +7,18 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import which
 
 import pytest
 
+from tests.chromium import NEEDED, chromium, sync_api
+
 ROOT = Path(__file__).resolve().parents[3]
-CHROMIUM = which("chromium")
 TFD = ROOT / ".venv" / "bin" / "tfd"
 CACHE = os.environ.get("TFD_CACHE", str(Path.home() / ".cache" / "tf-distributed"))
 SLOW = 180_000  # Milliseconds: TensorFlow starts several times, perhaps on a busy machine.
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is missing: run make workbench-test")
 pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is missing: run apt-get install chromium"),
+    *NEEDED,
     pytest.mark.skipif(not (ROOT / ".venv-workbench").exists(), reason=".venv-workbench is missing: run tfd workbench"),
 ]
 
@@ -66,11 +64,8 @@ def workbench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator["sync_api.Browser"]:
-    with sync_api.sync_playwright() as playwright:
-        # Its sandbox needs rights that root in a container lacks. The tests open only pages of this machine.
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture
