@@ -225,8 +225,6 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
     consensus = Consensus(strategy, workers) if context.record.strategy == "MultiWorkerMirrored" else None
     finite = FiniteCheck(strategy, state, consensus)
     checkpointing.restore(context, saver, consensus, finite)
-    saver.prepare()
-    finite.prepare()
     copies = replicated.Copies(strategy, state.model, state.unseeded)
     runner = _step_runner(context, task, strategy, state, consensus)
     # After the pipelines were built, because they set TensorFlow's global seed.
