@@ -53,7 +53,7 @@ def test_options_of_tfd_exist() -> None:
             continue
         try:
             # The parser knows the options. It reads no file and starts nothing.
-            command.make_parser(click.Context(command, info_name=name)).parse_args(words)
+            command.make_parser(click.Context(command, info_name=name, **command.context_settings)).parse_args(words)
         except click.UsageError as error:
             wrong.append(f"{block.name}: tfd {name}: {error.message}")
     assert wrong == []

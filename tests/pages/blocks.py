@@ -6,6 +6,7 @@ A block without a mark is run by tests/pages/test_commands.py. A comment directl
     <!-- not run: REASON -->
 
 The first one names the tests that run the same commands, in a place that a block cannot prepare.
+The rehearsal of a release follows two pages, as a reader with an empty machine and a cluster.
 """
 
 import re
@@ -14,13 +15,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from tests.conventions.repository import pages, tokens
+from release.walkthrough import PAGE, PLATFORM_PAGE
+from tests.conventions.repository import ROOT, pages, tokens
 
 LANGUAGES = {"sh", "bash"}
 MARK = re.compile(r"<!-- (run by|not run): (.+?) -->")
 PROMPT = "$ "
 # A repository of `tfd init` gets this page. tests/unit/tfd/test_init.py creates one.
 TEMPLATES = ("starter/",)
+FOLLOWED = {str(page.relative_to(ROOT)) for page in (PAGE, PLATFORM_PAGE)}
+HERE_DOCUMENT = re.compile(r"<<-?'?(\w+)'?$.*?^\1$", re.M | re.S)
 WORDS_BETWEEN_COMMANDS = {"|", "||", "&&", ";", "&", "(", ")"}
 
 
@@ -47,7 +51,7 @@ class Block:
 
     def commands(self) -> Iterator[list[str]]:
         """Yield the words of each command."""
-        for line in re.sub(r"\\\n", " ", self.text.partition("<<EOF")[0]).splitlines():
+        for line in re.sub(r"\\\n", " ", HERE_DOCUMENT.sub("", self.text)).splitlines():
             lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
             lexer.whitespace_split = True
             command: list[str] = []
@@ -68,7 +72,7 @@ def unmarked() -> dict[str, list[Block]]:
     """Return the blocks without a mark of each page."""
     found: dict[str, list[Block]] = {}
     for block in blocks():
-        if not block.mark:
+        if not block.mark and block.page not in FOLLOWED:
             found.setdefault(block.page, []).append(block)
     return found
 

@@ -11,8 +11,8 @@ from tests.pages.blocks import Block
 
 PRODUCT = "https://github.com/tf-distributed/tf-distributed"
 RUNS = "https://github.com/example-org/runs"
-# These pages start in an empty folder, the others in a checkout.
-IN_AN_EMPTY_FOLDER = {"docs/install.md", "docs/platform/install.md"}
+# This page starts in an empty folder, the others in a checkout.
+IN_AN_EMPTY_FOLDER = {"docs/install.md"}
 # These pages train, which tests/integration/test_pages.py does.
 TRAINING = {"docs/install.md", "docs/guides/scaling.md"}
 # What a page asks its reader to have before its first command.
