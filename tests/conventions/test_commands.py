@@ -52,7 +52,7 @@ def test_options_of_tfd_exist() -> None:
             wrong.append(f"{block.name}: tfd {name}")
             continue
         try:
-            # The parser knows the options. It reads no file and starts nothing.
+            # The parser has the options. It reads no file and starts nothing.
             command.make_parser(click.Context(command, info_name=name, **command.context_settings)).parse_args(words)
         except click.UsageError as error:
             wrong.append(f"{block.name}: tfd {name}: {error.message}")
