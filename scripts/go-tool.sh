@@ -14,7 +14,14 @@ module=$(ls -d "$root"/{tools,devcluster/node}/"$name" 2>/dev/null) || [ -n "$mo
   die "NAME: got \"$name\"; expected a folder of tools/ or devcluster/node/. Name one of these folders."
 key=$(cd "$module" && cat go.mod go.sum $(ls -- *.go 2>/dev/null) | sha256sum | cut -c1-12)
 out=${TFD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tf-distributed}/bin/$name-$key
-if [ -z "$(ls -A "$out" 2>/dev/null)" ]; then
+built() { [ -n "$(ls -A "$out" 2>/dev/null)" ]; }
+# Two checkouts that are set up at once build a module once. macOS has no flock, and builds it twice there.
+if ! built && command -v flock >/dev/null; then
+  mkdir -p "${out%/*}"
+  exec 9>"$out.lock"
+  flock 9
+fi
+if ! built; then
   command -v go >/dev/null || die "go: got nothing; expected Go 1.26 or newer on the PATH, to build $name. Install Go."
   echo "setup: building $name (once; minutes when nothing is cached)" >&2
   option() { sed -n "s|^// $1: ||p" "$module/go.mod"; }
@@ -30,6 +37,6 @@ if [ -z "$(ls -A "$out" 2>/dev/null)" ]; then
     go build -trimpath "${flags[@]}" -ldflags "-s -w $(option ldflags)" -o "$target" "${packages[@]:-.}")
   rmdir "$out" 2>/dev/null || true
   # The move fails if another build was first, which is fine.
-  mv -T "$out.$$" "$out" 2>/dev/null || [ -n "$(ls -A "$out")" ]
+  mv -T "$out.$$" "$out" 2>/dev/null || built
 fi
 echo "$out"
