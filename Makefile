@@ -2,7 +2,7 @@
 SHELL := bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup check test fuzz workbench-test review demo gitops-demo bench soak elastic-figures gpu-check numbers release release-rehearsal cluster cluster-down e2e e2e-smoke e2e-scale e2e-report docs golden lock clean
+.PHONY: help setup check test fuzz workbench-test review demo gitops-demo bench soak elastic-figures gpu-check numbers release release-rehearsal walkthrough cluster cluster-down e2e e2e-smoke e2e-scale e2e-report docs docs-site docs-test golden lock clean
 
 help:            ## Show this list
 	@sed -n 's/^\([a-z0-9-]*:\)[^#]*## /\1 /p' Makefile | column -t -s: -l2
@@ -53,6 +53,12 @@ numbers: setup   ## Compare N replicas with one device for all combinations, in 
 docs: setup      ## Regenerate the generated documentation
 	@python scripts/docs.py
 
+docs-site:       ## Build the documentation site into build/site; a broken link or anchor is an error
+	@scripts/docs-site.sh
+
+docs-test:       ## Build the documentation site, and search and read it in Chromium
+	@scripts/docs-test.sh
+
 golden: setup    ## Regenerate the files in tests/golden; review the diff
 	@scripts/golden.sh
 
@@ -64,6 +70,9 @@ release: setup   ## Check this version and tag it, because Argo CD takes the cha
 
 release-rehearsal: setup ## Run the release on this machine, as root; CLUSTER=1 trains with it, IMAGES="..." selects images
 	@python -m release rehearse $(if $(CLUSTER),--cluster) $(addprefix --image ,$(IMAGES))
+
+walkthrough: setup ## Follow docs/get-started.md word by word on an empty Debian, as root
+	@python -m release walkthrough
 
 cluster:         ## Start Kubernetes and Argo CD on this machine, as root; more: python -m devcluster --help
 	@scripts/setup.sh run

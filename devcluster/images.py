@@ -68,16 +68,17 @@ def publish_pause() -> None:
     push("pause", name, tag)
 
 
-def base_image() -> str:
-    """Return the local name of a Debian image with Python; debootstrap creates the image once."""
-    name = f"localhost/tf-distributed-base:{fingerprint([], *BASE)}"
+def base_image(packages: str = PACKAGES) -> str:
+    """Return the local name of a Debian image with some packages; debootstrap creates the image once."""
+    name = f"localhost/tf-distributed-base:{fingerprint([], SUITE, packages, *NEEDLESS)}"
     if buildah("images", "--quiet", "--filter", f"reference={name}").strip():
         return name
-    log(f"building the base image: Debian {SUITE} with {PACKAGES}")
+    log(f"building the base image: Debian {SUITE} with {packages or 'nothing else'}")
     with tempfile.TemporaryDirectory(prefix="tfd-base-", dir=cache()) as made:
         root, tar = Path(made, "root"), Path(made, "root.tar")
         # A separate mount namespace: the kernel removes the mounts of debootstrap when debootstrap ends.
-        run(["unshare", "--mount", "debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, root])
+        include = [f"--include={packages}"] if packages else []
+        run(["unshare", "--mount", "debootstrap", "--variant=minbase", *include, SUITE, root])
         for folder in NEEDLESS:
             shutil.rmtree(root / folder, ignore_errors=True)
         run(["tar", "--create", "--file", tar, "--directory", root, "--exclude=./dev/*", "--exclude=./proc/*", "."])

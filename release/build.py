@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from devcluster import images
+from devcluster.cli import exclusive
 from devcluster.paths import CHECKOUT
 from devcluster.repository import chart_version
 from devcluster.shell import DevclusterError, log, run
@@ -28,6 +30,18 @@ def build_packages(folder: Path) -> None:
     )
 
 
+def new_folder(folder: Path) -> None:
+    """Make an empty folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
+def chart_archive(source: Path, folder: Path) -> Path:
+    """Package a chart; return the archive in the folder."""
+    run(["helm", "package", source, "--destination", folder])
+    return folder / f"{source.name}-{chart_version()}.tgz"
+
+
 def chart(source: Path, registry: str, folder: Path, plain: list[str]) -> Artifact:
     """Package a chart and push it.
 
@@ -38,9 +52,7 @@ def chart(source: Path, registry: str, folder: Path, plain: list[str]) -> Artifa
         plain: `--plain-http` for a registry without TLS.
 
     """
-    run(["helm", "package", source, "--destination", folder])
-    archive = folder / f"{source.name}-{chart_version()}.tgz"
-    words = ["helm", "push", str(archive), f"oci://{registry}/charts", *plain]
+    words = ["helm", "push", str(chart_archive(source, folder)), f"oci://{registry}/charts", *plain]
     done = subprocess.run(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     found = re.search(r"^Digest: (sha256:[0-9a-f]{64})$", done.stdout, re.M)
     if done.returncode != 0 or not found:
@@ -59,9 +71,15 @@ def image(target: str, registry: str, arguments: Mapping[str, str], plain: bool)
 
     """
     log(f"building the image {target} (minutes when nothing is cached)")
-    local = f"release-{target}"
-    images.build(target, local, chart_version(), arguments)
-    return push(f"{local}:{chart_version()}", f"{registry}/{target}", plain)
+    local = local_name(target)
+    with exclusive("images"):
+        images.build(target, local.partition(":")[0], chart_version(), arguments)
+    return push(local, f"{registry}/{target}", plain)
+
+
+def local_name(target: str) -> str:
+    """Return the name of an image on this machine."""
+    return f"release-{target}:{chart_version()}"
 
 
 def push(local: str, name: str, plain: bool) -> Artifact:

@@ -9,8 +9,8 @@ import click
 from devcluster.cli import DevclusterGroup, exclusive, require_running
 from devcluster.paths import REGISTRY, cache
 from devcluster.repository import chart_version
-from release import registry, rehearsal
-from release.contents import IMAGES
+from release import build, platform, registry, rehearsal, walkthrough
+from release.contents import IMAGES, charts
 from release.install import check_images, install
 from release.publishing import Plan, publish, verify
 from release.signing import Signer, TamperedError
@@ -48,6 +48,26 @@ def verify_command(registry_name: str, identity: str) -> None:
         raise click.ClickException(str(error)) from error
 
 
+@main.command("walkthrough")
+@click.option("--platform", "on_cluster", is_flag=True, help="The page of a platform engineer, on `make cluster`.")
+def walkthrough_command(on_cluster: bool) -> None:
+    """Follow the page of an ML engineer on an empty Debian machine, with the packages and charts of this checkout.
+
+    The page of a platform engineer also needs the images of `make release-rehearsal CLUSTER=1`.
+    """
+    rehearsal.check()
+    folder = cache() / "release" / "walkthrough"
+    build.new_folder(folder)
+    build.build_packages(folder)
+    for chart in charts():
+        build.chart_archive(chart, folder)
+    if on_cluster:
+        require_running()
+        platform.follow(folder)
+    else:
+        walkthrough.engineer(folder)
+
+
 @main.command("rehearse")
 @click.option("--image", "images", multiple=True, type=click.Choice(IMAGES), default=LOCAL_IMAGES, show_default=True,
               help="Only this image. Repeatable.")  # fmt: skip
@@ -58,12 +78,13 @@ def rehearse_command(images: tuple[str, ...], on_cluster: bool) -> None:
     The base image is Debian instead of the image of the Dockerfile, and a new key signs. Everything else is the same.
     """
     rehearsal.check()
-    with exclusive("images"):
+    with exclusive("release"):
         if on_cluster:
             require_running()
             check_images(images)
             found = rehearsal.rehearse(REGISTRY, images)
             install(found)
+            platform.follow(rehearsal.files())
         else:
             with registry.local(cache() / "release" / "registry") as address:
                 found = rehearsal.rehearse(address, images)

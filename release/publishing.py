@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from devcluster.shell import log
-from release import build, statements
+from release import build, sbom, statements
 from release.contents import Artifact, charts, names, packages
 from release.signing import PROVENANCE, Signer
 
@@ -37,8 +37,15 @@ def publish(plan: Plan) -> list[Artifact]:
     build.build_packages(plan.folder)
     for path in packages(plan.folder):
         plan.signer.sign_file(path)
+    wheel, _ = packages(plan.folder)
+    plan.signer.attest_file(wheel, sbom.KIND, sbom.of_wheel(wheel, plan.folder / f"{wheel.stem}.cdx.json"))
     plain = plan.signer.plain
-    found = [build.image(target, plan.registry, plan.arguments, plain) for target in plan.images]
+    found = []
+    for target in plan.images:
+        image = build.image(target, plan.registry, plan.arguments, plain)
+        listed = sbom.of_image(target, build.local_name(target), plan.folder / f"{target}.cdx.json")
+        plan.signer.attest(image, sbom.KIND, listed)
+        found.append(image)
     found += [build.chart(chart, plan.registry, plan.folder, ["--plain-http"] * plain) for chart in charts()]
     built = statements.provenance(plan.builder, plan.folder / "provenance.json")
     for artifact in found:
@@ -61,6 +68,10 @@ def verify(plan: Plan) -> list[Artifact]:
         artifact = Artifact(name, plan.signer.verify(name))
         plan.signer.verify_attestation(artifact.reference, PROVENANCE)
         found.append(artifact)
+    for artifact in found[: len(plan.images)]:
+        plan.signer.verify_attestation(artifact.reference, sbom.KIND)
     for path in packages(plan.folder):
         plan.signer.verify_file(path, path)
+    wheel, _ = packages(plan.folder)
+    plan.signer.verify_file_attestation(wheel, sbom.KIND, wheel)
     return found

@@ -8,33 +8,61 @@ import subprocess
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
+from typing import Any
 
 from devcluster.build import go_module
 from devcluster.paths import write
-from devcluster.shell import wait_for
+from devcluster.shell import run, wait_for
 
 TYPES = ("application/vnd.oci.image.index.v1+json", "application/vnd.oci.image.manifest.v1+json")
 SECONDS = 60
 
 
+@dataclass(frozen=True)
+class Certificate:
+    """The certificate of a registry with TLS, which is its own authority."""
+
+    path: Path
+    key: Path
+
+
+def certificate(folder: Path, name: str, address: str) -> Certificate:
+    """Create a certificate for the name and the address of a registry."""
+    found = Certificate(folder / "registry.crt", folder / "registry.key")
+    words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    words += ["-days", "2", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name},IP:{address}"]
+    run([*words, "-keyout", found.key, "-out", found.path])
+    return found
+
+
 @contextmanager
-def local(folder: Path) -> Iterator[str]:
-    """Run a registry that stores its data in a folder, and yield its address."""
-    address = f"127.0.0.1:{_free_port()}"
+def local(folder: Path, address: str = "", tls: Certificate | None = None) -> Iterator[str]:
+    """Run a registry that stores its data in a folder, and yield its address.
+
+    Args:
+        folder: the folder.
+        address: HOST:PORT; by default a free port of the loopback interface.
+        tls: its certificate; None for a registry without TLS.
+
+    """
+    address = address or f"127.0.0.1:{_free_port()}"
+    http: dict[str, Any] = {"addr": address}
+    if tls:
+        http["tls"] = {"certificate": str(tls.path), "key": str(tls.key)}
     config = {
         "version": 0.1,
         "log": {"level": "warn", "accesslog": {"disabled": True}},
         "storage": {"filesystem": {"rootdirectory": str(folder / "data")}, "delete": {"enabled": True}},
-        "http": {"addr": address},
+        "http": http,
     }
     settings = write(folder / "config.json", json.dumps(config))
     command = [str(go_module("registry") / "registry"), "serve", str(settings)]
     quiet = {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none"}
     with subprocess.Popen(command, env=quiet, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            wait_for("the registry", lambda: _answers(f"http://{address}/v2/"), SECONDS)
+            wait_for("the registry", lambda: _listens(address), SECONDS)
             yield address
         finally:
             process.terminate()
@@ -64,11 +92,12 @@ def _copy(name: str, source: str, target: str) -> None:
     _opener().open(changed).close()
 
 
-def _answers(address: str) -> bool:
+def _listens(address: str) -> bool:
+    host, _, port = address.partition(":")
     try:
-        with _opener().open(address, timeout=5):
+        with socket.create_connection((host, int(port)), timeout=5):
             return True
-    except URLError:
+    except OSError:
         return False
 
 

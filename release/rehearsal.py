@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +10,15 @@ from pathlib import Path
 import click
 
 from devcluster import images
-from devcluster.paths import CHECKOUT, cache, write
+from devcluster.cli import exclusive
+from devcluster.paths import cache, write
 from devcluster.repository import chart_version
 from devcluster.shell import DevclusterError, log, refusal, run
-from release import build
+from release import build, sbom, walkthrough
 from release.contents import CHART, Artifact, charts, packages
 from release.publishing import Plan, publish, verify
 from release.registry import copy_signatures, move_tag
-from release.signing import Signer, TamperedError, new_key
+from release.signing import PROVENANCE, Signer, TamperedError, new_key
 
 BUILDER = "https://tf-distributed.github.io/release/rehearsal"
 PROJECT = "tf-distributed/tf-distributed"
@@ -32,6 +32,11 @@ def check() -> None:
         raise DevclusterError(refusal("PATH", f"a machine without {', '.join(missing)}", "all of them", fix))
 
 
+def files() -> Path:
+    """Return the folder of the packages and charts."""
+    return cache() / "release" / "files"
+
+
 def rehearse(registry: str, targets: tuple[str, ...]) -> list[Artifact]:
     """Publish to a registry without TLS, verify, and show that changed artifacts are refused.
 
@@ -42,11 +47,12 @@ def rehearse(registry: str, targets: tuple[str, ...]) -> list[Artifact]:
     """
     for chart in charts():
         lint(chart)
-    folder = cache() / "release" / "files"
-    shutil.rmtree(folder, ignore_errors=True)
-    base = images.base_image()
+    folder = files()
+    build.new_folder(folder)
+    with exclusive("images"):
+        base = images.base_image()
+        arguments = {"BASE": base, "GO": images.helm_image(base)}
     signer = Signer(key=new_key(cache() / "release" / "key"), plain=True)
-    arguments = {"BASE": base, "GO": images.helm_image(base)}
     plan = Plan(f"{registry}/{PROJECT}", targets, signer, BUILDER, folder, arguments)
     published = publish(plan)
     verified = verify(plan)
@@ -65,19 +71,14 @@ def lint(chart: Path) -> None:
 
 
 def as_user(plan: Plan) -> None:
-    """Install the wheel, and read the chart from the registry."""
-    with tempfile.TemporaryDirectory(prefix="tfd-release-") as folder:
-        wheel, _ = packages(plan.folder)
-        uv = run([CHECKOUT / "scripts" / "uv.sh"]).strip()
-        run([uv, "venv", "--quiet", "--python", sys.executable, folder])
-        limits = CHECKOUT / "requirements" / "dev.txt"
-        run([uv, "pip", "install", "--quiet", "--python", folder, "--constraint", limits, wheel])
-        click.echo(f"installed {run([Path(folder, 'bin', 'tfd'), '--version']).strip()}")
-    address = f"oci://{plan.registry}/charts/{CHART.name}"
-    readme = run(["helm", "show", "readme", address, "--version", chart_version(), "--plain-http"])
-    if readme.strip() != (CHART / "README.md").read_text(encoding="utf-8").strip():
-        raise DevclusterError(f"{address}: helm show readme prints another text than {CHART.name}/README.md.")
-    click.echo(f"read      {address}")
+    """Read the charts from the registry, and follow the first page with the packages."""
+    for chart in charts():
+        address = f"oci://{plan.registry}/charts/{chart.name}"
+        readme = run(["helm", "show", "readme", address, "--version", chart_version(), "--plain-http"])
+        if readme.strip() != (chart / "README.md").read_text(encoding="utf-8").strip():
+            raise DevclusterError(f"{address}: helm show readme prints another text than {chart.name}/README.md.")
+        click.echo(f"read      {address}")
+    walkthrough.engineer(plan.folder)
 
 
 def tamper(plan: Plan) -> None:
@@ -86,6 +87,8 @@ def tamper(plan: Plan) -> None:
     changed = wheel.with_name("changed")
     changed.write_bytes(wheel.read_bytes() + b"\n")
     refused(f"a changed {wheel.name}", lambda: plan.signer.verify_file(changed, wheel))
+    listed = f"a changed {wheel.name} with the list of packages of the original"
+    refused(listed, lambda: plan.signer.verify_file_attestation(changed, sbom.KIND, wheel))
     changed.unlink()
 
     name = f"{plan.registry}/charts/{CHART.name}"
@@ -98,7 +101,7 @@ def tamper(plan: Plan) -> None:
     refuse_pushed(plan, original, fake)
 
     target = plan.images[-1]
-    name, local = f"{plan.registry}/{target}", f"release-{target}:{chart_version()}"
+    name, local = f"{plan.registry}/{target}", build.local_name(target)
     original = plan.signer.verify(name)
     with tempfile.TemporaryDirectory(prefix="tfd-release-") as folder:
         write(Path(folder, "changed"), "changed\n")
@@ -115,6 +118,8 @@ def refuse_pushed(plan: Plan, original: str, fake: Artifact) -> None:
     refused(f"a changed {fake.name}", lambda: plan.signer.verify(fake.name))
     copy_signatures(fake.name, original, fake.digest)
     refused(f"a changed {fake.name} with the signature of the original", lambda: plan.signer.verify(fake.name))
+    statement = f"a changed {fake.name} with the provenance of the original"
+    refused(statement, lambda: plan.signer.verify_attestation(fake.reference, PROVENANCE))
     move_tag(fake.name, chart_version(), original)
 
 

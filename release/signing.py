@@ -49,6 +49,11 @@ class Signer:
         """Sign a file; write the signature next to it."""
         _cosign("sign-blob", "--bundle", _bundle(path), *self._signing(), str(path))
 
+    def attest_file(self, path: Path, kind: str, predicate: Path) -> None:
+        """Sign a statement about a file; write it next to the file."""
+        words = ["--type", kind, "--predicate", str(predicate), "--bundle", _bundle(path, kind), *self._signing()]
+        _cosign("attest-blob", *words, str(path))
+
     def verify(self, name: str) -> str:
         """Verify the signature of NAME:VERSION and return its digest.
 
@@ -66,6 +71,10 @@ class Signer:
     def verify_file(self, path: Path, signed: Path) -> None:
         """Verify that a file has the content of a signed file. Raises TamperedError as `verify` does."""
         self._verified("verify-blob", "--bundle", _bundle(signed), str(path))
+
+    def verify_file_attestation(self, path: Path, kind: str, signed: Path) -> None:
+        """Verify that a signed statement is about a file with this content. Raises TamperedError as `verify` does."""
+        self._verified("verify-blob-attestation", "--type", kind, "--bundle", _bundle(signed, kind), str(path))
 
     def _signing(self) -> list[str]:
         if not self.key:
@@ -103,8 +112,8 @@ def new_key(folder: Path) -> Path:
     return key
 
 
-def _bundle(path: Path) -> str:
-    return f"{path}.sigstore.json"
+def _bundle(path: Path, kind: str = "") -> str:
+    return f"{path}{kind and f'.{kind}'}.sigstore.json"
 
 
 def _cosign(*words: str) -> str:

@@ -8,6 +8,8 @@ charts/*/templates/rules/_defaults.tpl: the keys with a default, because no temp
 charts/workbench/templates: copies of the templates that both charts have.
 monitoring/prometheusrule.yaml: the alert rules of monitoring/rules.yaml for the operator of Prometheus.
 README.md and docs/reference/exit-codes.md: the tables of exit codes, from trainer/runtime/exit_codes.json.
+docs/reference/command-line.md: the commands with their options, from the parsers.
+docs/reference/messages.md: the rules between keys of a job file, and the messages of the trainer.
 The picture of a card is one of tests/golden/review; scripts/card_picture.py draws it.
 """
 
@@ -16,7 +18,9 @@ import sys
 import textwrap
 from pathlib import Path
 
+import message_docs
 from chart_docs import cell, default_keys, table, values_yaml
+from cli_docs import command_line
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -40,6 +44,8 @@ EXIT_CODE_TABLES = {
     README: ("code", "meaning", "retried"),
     ROOT / "docs" / "reference" / "exit-codes.md": ("code", "name", "meaning", "retried", "next step"),
 }
+COMMAND_LINE = ROOT / "docs" / "reference" / "command-line.md"
+MESSAGES = ROOT / "docs" / "reference" / "messages.md"
 CARD = ROOT / "tests" / "golden" / "review" / "new-run.md"
 PICTURE = ROOT / "docs" / "review-card.png"
 PICTURED = PICTURE.with_suffix(".md")
@@ -77,11 +83,26 @@ def replaced(path: Path, begin: str, new: str, end: str) -> str:
     return f"{before}{begin}{new}{end}{after}"
 
 
+def marked(path: Path, name: str, new: str) -> str:
+    """Return the text of a Markdown page with the part called `name` replaced."""
+    return replaced(path, f"<!-- {name}: made by `make docs` -->", f"\n\n{new}\n\n", f"<!-- /{name} -->")
+
+
+def messages() -> str:
+    """Return the page of the messages."""
+    parts = {
+        "rules of the job file": message_docs.rules(),
+        "refusals of the trainer": message_docs.refusals(),
+        "other messages": message_docs.endings(),
+    }
+    return "\n\n".join(f"## {name.capitalize()}\n\n{table}" for name, table in parts.items())
+
+
 def of_chart(chart: Path) -> dict[Path, str]:
     """Return the text of each file of a chart with a generated part."""
     readme, keys = chart / "README.md", chart / "templates" / "rules" / "_defaults.tpl"
     return {
-        readme: replaced(readme, "<!-- keys: made by `make docs` -->", f"\n\n{table(chart)}\n\n", "<!-- /keys -->"),
+        readme: marked(readme, "keys", table(chart)),
         chart / "values.yaml": values_yaml(chart),
         keys: replaced(keys, 'define "tf-distributed.defaultKeys" -}}\n', default_keys(chart), "\n{{- end }}"),
     }
@@ -94,12 +115,9 @@ def generated() -> dict[Path, str]:
         found |= of_chart(chart)
     for name in SHARED:
         found[WORKBENCH / "templates" / name] = (CHART / "templates" / name).read_text(encoding="utf-8")
-    return found | {
-        page: replaced(
-            page, "<!-- exit codes: made by `make docs` -->", f"\n\n{exit_codes(*fields)}\n\n", "<!-- /exit codes -->"
-        )
-        for page, fields in EXIT_CODE_TABLES.items()
-    }
+    found[COMMAND_LINE] = marked(COMMAND_LINE, "commands", command_line())
+    found[MESSAGES] = marked(MESSAGES, "messages", messages())
+    return found | {page: marked(page, "exit codes", exit_codes(*fields)) for page, fields in EXIT_CODE_TABLES.items()}
 
 
 def main(arguments: list[str]) -> int:

@@ -4,7 +4,8 @@
 # dev.txt is for tests and `make demo`. The other files go into the images, with the same versions; the GPU images add CUDA.
 # workbench.txt is also what `tfd workbench` installs in a checkout.
 # gpu-check.txt is the environment of scripts/gpu-check.sh: the packages of the GPU image, a command line and a plot.
-# browser.txt is the environment of scripts/workbench-test.sh.
+# browser.txt is the environment of scripts/workbench-test.sh and scripts/docs-test.sh, docs.txt that of scripts/docs-site.sh,
+# and sbom.txt that of release/sbom.py.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 case ${UPGRADE:-} in
@@ -28,7 +29,7 @@ for image in trainer workbench; do
   sed '/^tensorflow>/d; s/^tensorflow-cpu\([^;]*\).*/tensorflow[and-cuda]\1/' "$new/$image.in" >"$new/$image-gpu.in"
 done
 { cat "$new/trainer-gpu.in"; tfd | grep -E '^(click|rich)[>=<]'; group gpu-check; } >"$new/gpu-check.in"
-group browser >"$new/browser.in"
-for file in trainer trainer-gpu tensorboard workbench workbench-gpu gpu-check browser; do
+for tool in browser docs sbom; do group "$tool" >"$new/$tool.in"; done
+for file in trainer trainer-gpu tensorboard workbench workbench-gpu gpu-check browser docs sbom; do
   compile "${upgrade[@]}" --constraint requirements/dev.txt "$new/$file.in" -o "requirements/$file.txt"
 done

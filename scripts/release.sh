@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Releases the version of Chart.yaml from its tag, to the registry of the repository's owner.
 # Usage: scripts/release.sh publish|verify
-# `publish` pushes the images and charts with their signatures and provenance, and uploads the packages.
+# `publish` pushes the images and charts with their signatures, provenance and lists of packages, and uploads the packages.
 # `verify` checks all of them as a user does.
 # The steps are those of `make release-rehearsal`: python -m release.
 # Environment: GITHUB_REPOSITORY, GITHUB_REF_NAME, GITHUB_WORKFLOW_REF, GITHUB_ACTOR, GH_TOKEN.
@@ -21,7 +21,7 @@ publish() {
   # buildah and cosign read this login too.
   docker login ghcr.io --username "$GITHUB_ACTOR" --password-stdin <<<"$GH_TOKEN"
   python -m release publish "$registry" --identity "$identity"
-  gh release create "$GITHUB_REF_NAME" --verify-tag --notes-from-tag build/release/*.{whl,tar.gz,sigstore.json}
+  gh release create "$GITHUB_REF_NAME" --verify-tag --notes-from-tag build/release/*.{whl,tar.gz,cdx.json,sigstore.json}
   # PyPI trusts the identity of this workflow.
   "$(scripts/uv.sh)" publish --trusted-publishing always build/release/*.whl build/release/tf_distributed-*.tar.gz
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks the version of Chart.yaml, prints the defaults that changed since the last release, and creates the tag
+# Checks that the charts and the package have one version, prints the defaults that changed since the last release, and creates the tag
 # tf-distributed-VERSION. Argo CD takes the chart of a run from this tag, so a tag never moves. You push the tag.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,10 +10,13 @@ version=$(sed -n 's/^version: //p' "$chart/Chart.yaml")
 tag=tf-distributed-$version
 [[ $version =~ ^[0-9]+\.[0-9]+\.[0-9]+$ ]] ||
   die "$chart/Chart.yaml version: got \"$version\"; expected three numbers, as in 1.2.3. Set another version."
-for file in "$chart/Chart.yaml:^appVersion: " "pyproject.toml:^version = " ; do
-  found=$(sed -nE "s/${file#*:}\"?([^\"]*)\"?$/\1/p" "${file%%:*}" | head -n 1)
-  [ "$found" = "$version" ] ||
-    die "${file%%:*}: got \"$found\"; expected \"$version\", the version of Chart.yaml. Set both to the same version."
+for file in charts/*/Chart.yaml pyproject.toml; do
+  for key in version appVersion; do
+    [ "$file:$key" != pyproject.toml:appVersion ] || continue
+    found=$(sed -nE "s/^$key(:| =) \"?([^\"]*)\"?$/\2/p" "$file" | head -n 1)
+    [ "$found" = "$version" ] ||
+      die "$file $key: got \"$found\"; expected \"$version\", the version of $chart. Set the same version everywhere."
+  done
 done
 [ -z "$(git status --porcelain)" ] ||
   die "checkout: got changes that are not committed; expected none. Commit them, because the tag would not contain them."

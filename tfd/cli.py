@@ -7,11 +7,11 @@ from importlib import import_module
 import click
 
 _COMMANDS = (
-    "init", "check", "chart-diff", "plan", "run", "new", "import", "review", "doctor", "status", "runs", "compare",
-    "logs", "tensorboard", "workbench",
+    "init", "check", "chart-diff", "plan", "try", "run", "new", "import", "review", "doctor", "status", "runs",
+    "compare", "logs", "tensorboard", "workbench",
 )  # fmt: skip
 # Python allows no such names for modules.
-_MODULES = {"import": "import_", "chart-diff": "chart_diff"}
+_MODULES = {"import": "import_", "try": "try_", "chart-diff": "chart_diff"}
 
 
 class _Commands(click.Group):

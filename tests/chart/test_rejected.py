@@ -13,11 +13,12 @@ import jsonschema
 import pytest
 
 from tests.chart.keys import LEAVES, SCHEMA, place
+from tests.chart.nulls import assert_null_is_refused_with_words_or_allowed, default_keys, protected_keys, with_blocks
 from tests.chart.rejected import Case, cases, rewritten, tables
-from tests.chart.rendering import REJECTED, TEMPLATES, Refused, Values, render
+from tests.chart.rendering import CHART, REJECTED, TEMPLATES, Refused, Values, render
 from tests.chart.rules import RULES, Rule, rule_calls
 from tfd.jobfile import helm_yaml
-from tfd.jobfile.schema import defaults, dotted, merged
+from tfd.jobfile.schema import defaults, merged
 from tfd.jobfile.validator import errors
 
 CASES = list(cases())
@@ -101,44 +102,19 @@ def test_every_rule_is_found_by_these_tests() -> None:
     assert len(RULES) == rule_calls()
 
 
-def without_null(key: str) -> tuple[Values, str]:
-    """Return a job file with workers in which `key` is null, and the key as a message writes it."""
+@pytest.mark.slow
+@pytest.mark.parametrize("helm", ["helm3", "helm4"])
+@pytest.mark.parametrize("key", sorted(with_blocks(set(LEAVES)) - {"storage"}))
+def test_null_never_ends_in_an_error_of_a_template(key: str, helm: str) -> None:
+    """The run has workers, because several keys are refused without them."""
     job: Values = {"storage": {"claim": "runs"}, "strategy": "ParameterServer"}
     block, name = place(job, key)
     block[name] = None
-    return job, key.replace("[]", "[0]")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("helm", ["helm3", "helm4"])
-@pytest.mark.parametrize(
-    "key", sorted({*LEAVES, *(key.rpartition(".")[0] for key in LEAVES if "." in key)} - {"storage"})
-)
-def test_null_never_ends_in_an_error_of_a_template(key: str, helm: str) -> None:
-    job, written = without_null(key)
-    try:
-        render(job, helm=helm)
-    except Refused as refusal:
-        text = str(refusal)
-        ours = (
-            f"tf-distributed: {written}: got null; expected a value. Remove {written} to use the default of the chart."
-        )
-        assert ours in text or "values don't meet the specifications of the schema" in text, text
-
-
-def default_keys(block: dict[str, Any], *above: str) -> Iterator[str]:
-    """Yield each key with a default and each block of such keys; the quantities of resources are not keys."""
-    for name, value in block.items():
-        yield dotted((*above, name))
-        if isinstance(value, dict) and name != "resources":
-            yield from default_keys(value, *above, name)
+    assert_null_is_refused_with_words_or_allowed(job, key, helm, CHART)
 
 
 def test_every_default_is_protected_against_null() -> None:
-    text = (TEMPLATES / "rules" / "_defaults.tpl").read_text()
-    blocks = helm_yaml.load(text[text.index("{\n") : text.index("\n}") + 2]).value
-    listed = [f"{block}.{name}".lstrip(".") for block, names in blocks.items() for name in names]
-    assert sorted(listed) == sorted(default_keys(defaults()))
+    assert protected_keys(CHART) == default_keys(CHART)
 
 
 def test_fail_is_in_one_template_only() -> None:

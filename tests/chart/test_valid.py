@@ -1,12 +1,12 @@
 """Every example and every file of tests/job_files/accepted passes tfd check, Helm and the schemas of Kubernetes."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.chart.rendering import ACCEPTED, EXAMPLES, SCHEMAS, Object, Refused, objects, of_kind, render, rendered, tool
+from tests.chart.kubeconform import VERSIONS, assert_all_conform, kubeconform
+from tests.chart.rendering import ACCEPTED, EXAMPLES, Object, Refused, objects, of_kind, render, rendered
 from tfd.jobfile.jobfile import JobFile
 
 FILES = EXAMPLES + ACCEPTED
@@ -27,18 +27,11 @@ def test_tfd_check_accepts_the_file(path: Path) -> None:
     assert JobFile(path).problems() == []
 
 
-@pytest.mark.parametrize("kubernetes", ["1.34.0", "1.35.0", "1.36.0", "1.37.0"])
+@pytest.mark.parametrize("kubernetes", VERSIONS)
 def test_every_field_is_in_the_schemas_of_kubernetes(kubernetes: str, tmp_path: Path) -> None:
     files = [path for path in FILES if kubernetes == "1.37.0" or path not in GANGS]
     assert len(files) > 25
-    for path in files:
-        (tmp_path / path.name).write_text(rendered(path))
-    command = [tool("kubeconform"), "-strict", "-summary", "-kubernetes-version", kubernetes]
-    done = subprocess.run(
-        [*command, "-schema-location", SCHEMAS, str(tmp_path)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Errors: 0, Skipped: 0" in done.stdout
+    assert_all_conform(files, rendered, tmp_path, kubernetes)
 
 
 def assert_field_is_refused(folder: Path, found: Object, field: str) -> None:
@@ -49,8 +42,7 @@ def assert_field_is_refused(folder: Path, found: Object, field: str) -> None:
         node = node[parent][0] if isinstance(node[parent], list) else node[parent]
     node[name] = "x"
     (folder / "object.json").write_text(json.dumps(found))
-    command = [tool("kubeconform"), "-strict", "-kubernetes-version", "1.37.0", "-schema-location", SCHEMAS]
-    done = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=False)
+    done = kubeconform(folder, "1.37.0")
     assert done.returncode == 1
     assert f"additional properties '{name}' not allowed" in done.stdout
 

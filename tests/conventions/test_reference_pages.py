@@ -3,6 +3,8 @@
 import json
 import re
 
+import pytest
+
 from tests.conventions.repository import ROOT, tracked
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -52,12 +54,45 @@ def test_labels_page_lists_the_annotations_that_a_job_file_may_set() -> None:
     assert len(set(listed)) == alternatives
 
 
-def test_run_directory_page_lists_the_fields_of_status_json() -> None:
-    source = (ROOT / "trainer" / "storage" / "status.py").read_text(encoding="utf-8")
-    [fields] = re.findall(r"_fields: dict\[str, Any\] = \{(.*?)\n        \}", source, flags=re.S)
+def keys(path: str, begin: str, end: str) -> set[str]:
+    """Return the keys of the dictionary that stands between two texts of a file."""
+    _, found, rest = (ROOT / path).read_text(encoding="utf-8").partition(begin)
+    assert found
+    return set(re.findall(r'"(\w+)": ', rest.partition(end)[0]))
+
+
+FILES = {
+    "run.json": {"run", "hash", "identity", *keys("trainer/storage/run_dir.py", "**self._record.raw,", "}, indent")},
+    "status.json": {"updated", *keys("trainer/storage/status.py", "_fields: dict[str, Any] = {", "\n        }")},
+    "evaluation.json": keys("trainer/storage/evaluation_record.py", "content = {", "}"),
+    "DONE": {"run", "hash", *keys("trainer/roles/context.py", "write_done(\n", "\n            }")},
+    "lease.json": keys("trainer/storage/lease.py", "content = {", "}"),
+    "members.json": keys("trainer/peers/members.py", "            {\n", "\n            }"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_run_directory_page_lists_the_fields_of_each_file(name: str) -> None:
     page = (REFERENCE / "run-directory.md").read_text(encoding="utf-8")
-    section = page.partition("## status.json")[2].partition("\n## ")[0]
-    assert set(re.findall(r"^\| `(\w+)`", section, flags=re.M)) == {*re.findall(r'"(\w+)": ', fields), "updated"}
+    section = page.partition(f"## {name}\n")[2].partition("\n## ")[0]
+    first = "".join(line.split("|")[1] for line in section.splitlines() if line.startswith("| `"))
+    assert set(re.findall(r"`(\w+)`", first)) == FILES[name]
+
+
+def test_run_directory_page_lists_the_tags_of_tensorboard() -> None:
+    section = (REFERENCE / "run-directory.md").read_text(encoding="utf-8").partition("## TensorBoard tags\n")[2]
+    [train] = [line for line in section.splitlines() if line.startswith("| `logs/train`")]
+    written = set(re.findall(r'tf\.summary\.scalar\("(\w+)"', sources("trainer/engine/")))
+    assert "loss" in written
+    assert set(re.findall(r"`(\w+)`", train)) == written
+
+
+def test_review_page_lists_the_fields_of_the_json_report() -> None:
+    written = set(re.findall(r'^ +"(\w+)": ', sources("tfd/review/output/json_report.py"), flags=re.M))
+    page = (ROOT / "docs" / "review.md").read_text(encoding="utf-8").partition("## JSON fields\n")[2]
+    listed = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]*)`", page.partition("\n## ")[0]))))
+    assert "headline" in written
+    assert written - listed == set()
 
 
 def test_notes_page_lists_the_key_of_every_note() -> None:
@@ -73,7 +108,7 @@ def test_metrics_page_lists_every_metric() -> None:
     source = (ROOT / "trainer" / "engine" / "metrics.py").read_text(encoding="utf-8")
     made = set(re.findall(r'\{PREFIX\}(\w+)"', source)) | set(re.findall(r'_gauge\("(\w+)"', source))
     made |= set(re.findall(r'^    "\w+": \("(\w+)", ', source, flags=re.M))
-    names = made - {"run", "restarts"} | {"run_info", "restarts_total"}
+    names = made - {"run", "restarts", "worker_changes"} | {"run_info", "restarts_total", "worker_changes_total"}
     page = (ROOT / "docs" / "platform" / "metrics.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| `tf_distributed_(\w+)`", page, flags=re.M)
     assert "step" in names

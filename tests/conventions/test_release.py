@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = "charts/tf-distributed/Chart.yaml"
+WORKBENCH = "charts/workbench/Chart.yaml"
 VALUES = "charts/tf-distributed/values.yaml"
 VERSION = "0.1.0"
 # The settings of the user, such as signed commits, must not change the tests.
@@ -25,7 +26,9 @@ class Checkout:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         [current] = re.findall(r"^version: (.+)$", (ROOT / CHART).read_text(), flags=re.M)
-        files = {name: (ROOT / name).read_text().replace(current, VERSION) for name in (CHART, "pyproject.toml")}
+        files = {
+            name: (ROOT / name).read_text().replace(current, VERSION) for name in (CHART, WORKBENCH, "pyproject.toml")
+        }
         files[VALUES] = "trainer:\n  # -- Number of training steps.\n  steps: 1000\n"
         files["CHANGELOG.md"] = f"# Changes\n\n## {VERSION}\n\n- The first version.\n"
         files |= {"scripts/tag-release.sh": (ROOT / "scripts" / "tag-release.sh").read_text()}
@@ -56,7 +59,8 @@ class Checkout:
 
     def next_version(self) -> None:
         """Edit the files for the next release."""
-        self.edit(CHART, VERSION, "0.2.0")
+        for chart in (CHART, WORKBENCH):
+            self.edit(chart, VERSION, "0.2.0")
         self.edit("pyproject.toml", f'version = "{VERSION}"', 'version = "0.2.0"')
         self.edit("CHANGELOG.md", f"## {VERSION}", f"## 0.2.0\n\n- Faster.\n\n## {VERSION}")
 
@@ -106,6 +110,16 @@ def two_versions(checkout: Checkout) -> None:
     checkout.commit()
 
 
+def two_versions_of_charts(checkout: Checkout) -> None:
+    checkout.edit(WORKBENCH, f"\nversion: {VERSION}\n", "\nversion: 0.2.0\n")
+    checkout.commit()
+
+
+def two_versions_of_applications(checkout: Checkout) -> None:
+    checkout.edit(WORKBENCH, f"appVersion: {VERSION}", "appVersion: 0.2.0")
+    checkout.commit()
+
+
 def no_version(checkout: Checkout) -> None:
     checkout.edit(CHART, f"\nversion: {VERSION}\n", "\nversion: 0.1\n")
     checkout.commit()
@@ -121,7 +135,12 @@ def below_the_last(checkout: Checkout) -> None:
         (nothing_new, f"release: tag tf-distributed-{VERSION}: got an existing tag"),
         (not_committed, "release: checkout: got changes that are not committed; expected none."),
         (no_notes, f'release: CHANGELOG.md: got nothing below "## {VERSION}"; expected release notes.'),
-        (two_versions, 'release: pyproject.toml: got "0.2.0"; expected "0.1.0", the version of Chart.yaml.'),
+        (two_versions, 'release: pyproject.toml version: got "0.2.0"; expected "0.1.0", the version of charts/'),
+        (
+            two_versions_of_charts,
+            f'release: {WORKBENCH} version: got "0.2.0"; expected "0.1.0", the version of charts/',
+        ),
+        (two_versions_of_applications, f'release: {WORKBENCH} appVersion: got "0.2.0"; expected "0.1.0", the version'),
         (no_version, 'Chart.yaml version: got "0.1"; expected three numbers, as in 1.2.3.'),
         (below_the_last, 'Chart.yaml version: got "0.1.0"; expected more than the last release 0.10.0.'),
     ],

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.processes
 JOB = """
 strategy: ParameterServer
 trainer: {task: digits, steps: 100000000, checkpointEvery: 200}
-worker: {replicas: 1}
+worker: {replicas: 1, minReplicas: 1}  # so that it serves the metrics of elastic runs, too
 ps: {replicas: 1}
 metrics: {enabled: true, port: %d}
 storage: {claim: runs}

@@ -25,7 +25,7 @@ def _folders() -> list[Path]:
 def command(paths: tuple[Path, ...], json_output: bool) -> None:
     """Check job files and workbench files.
 
-    Each problem is printed as FILE:LINE:COLUMN: KEY: got VALUE; expected RULE. FIX.
+    Each problem is printed as `FILE:LINE:COLUMN: KEY: got VALUE; expected RULE. FIX.`
 
     PATHS are files, or folders that contain them. Default: jobs/ and workbenches/. A file is a workbench file if the
     folder above that of its team is workbenches/. A line with `note:` refuses nothing. It

@@ -17,7 +17,7 @@ def command(run: str, namespace: str | None, task: str | None, follow: bool) -> 
     """Print the log of one task of a run in the cluster.
 
     RUN is the run's name, TEAM/RUN or its job file. TASK is chief, ps-1, worker-0, ...
-    Default: the chief, or worker-0 in a run without a chief.
+    Default: the chief, or worker-0 in a run without a chief. In an elastic run without a chief, the worker that leads.
 
     \b
     Exit codes:

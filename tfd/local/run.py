@@ -130,9 +130,8 @@ def plan(job: JobFile, root: Path, *, metrics: bool = False) -> Plan:
     if not all(pod.containers[-1].command for pod in pods):
         fix = "Set command to the entry point of the image, which `docker image inspect` shows."
         raise RunError(refusal("command", "[]", "a program, because this machine has no image", fix))
-    if any(pod.needs_trainer for pod in pods) and importlib.util.find_spec("tensorflow") is None:
-        fix = "Install tf-distributed[trainer] in the environment of tfd."
-        raise RunError(refusal("TensorFlow", "no package", "an installed package", fix))
+    if any(pod.needs_trainer for pod in pods):
+        require_trainer()
     for folder in (pod.containers[-1].folder for pod in pods if not pod.mounts_folder):
         if folder and not Path(folder).is_dir():
             fix = "Create the folder, or link it to that of your code."
@@ -141,6 +140,13 @@ def plan(job: JobFile, root: Path, *, metrics: bool = False) -> Plan:
     if missing := absent(pods, layout):
         raise RunError("\n".join(_missing(path, mount) for path, mount in missing.items()))
     return Plan(job, layout, pods, metrics)
+
+
+def require_trainer() -> None:
+    """Raise `RunError` if TensorFlow, which the trainer needs, is not installed."""
+    if importlib.util.find_spec("tensorflow") is None:
+        fix = "Install tf-distributed[trainer] in the environment of tfd."
+        raise RunError(refusal("TensorFlow", "no package", "an installed package", fix))
 
 
 def without_metrics(pod: Pod) -> Pod:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import click
 
 from tfd.remote.kubectl import ClusterError, Kubectl, NotFoundError
+from tfd.remote.progress import leading_task
 from tfd.remote.snapshot import Objects, has_begun, look, newest
 from tfd.remote.tasks import State, tasks
 from tfd.text import plain, refusal
@@ -30,7 +31,7 @@ def show(kubectl: Kubectl, run: str, wanted: str | None, follow: bool, report: C
     reported = ""
     while True:
         objects = look(kubectl, run)
-        name = task_name(objects, wanted)
+        name = task_name(objects, wanted or leading_task(kubectl, objects))
         task = next(each for each in tasks(objects, name.rpartition("-")[0]) if each.name == name)
         pod = newest(objects.pods.get(name, []))
         if pod is not None and has_begun(pod) and pod["metadata"]["name"] not in printed:
@@ -52,14 +53,13 @@ def show(kubectl: Kubectl, run: str, wanted: str | None, follow: bool, report: C
             return
 
 
-def task_name(objects: Objects, wanted: str | None) -> str:
-    """Return the full name of a task: `worker` is `worker-0`, None is the leader.
+def task_name(objects: Objects, name: str) -> str:
+    """Return the full name of a task: `worker` is `worker-0`.
 
     Raises:
         NotFoundError: the run has no such task.
 
     """
-    name = wanted or objects.leader
     known = [task for role in objects.identity["replicas"] for task in objects.tasks(role)]
     full = next((task for task in (name, f"{name}-0") if task in known), None)
     if full is None:

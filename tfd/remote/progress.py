@@ -9,7 +9,7 @@ from typing import Any
 from tfd import records
 from tfd.kubernetes import Object
 from tfd.remote.kubectl import ClusterError, Kubectl
-from tfd.remote.snapshot import Objects, has_begun, is_running, newest
+from tfd.remote.snapshot import Objects, has_begun, is_running, newest, variable
 from tfd.remote.tasks import termination_message
 
 _STEP = re.compile(
@@ -45,6 +45,16 @@ def last_words(objects: Objects) -> dict[str, Any]:
     return {**best, "source": "termination message"} if best else {}
 
 
+def leading_task(kubectl: Kubectl, objects: Objects) -> str:
+    """Return the task that leads a run: in an elastic run without a chief, that in status.json, or one with a log."""
+    names = objects.tasks(objects.leader)
+    if not objects.elastic or len(names) == 1:
+        return f"{objects.leader}-0"
+    begun = [name for name in names if (pod := newest(objects.pods.get(name, []))) and has_begun(pod)]
+    chosen = str(progress(kubectl, objects).get("leader"))
+    return chosen if chosen in begun else next(iter(begun), names[0])
+
+
 def _leading(objects: Objects) -> list[Object]:
     """Return the newest pods of the tasks that may lead: the chief, or the workers of a run without a chief."""
     found = (newest(objects.pods.get(name, [])) for name in objects.tasks(objects.leader))
@@ -64,16 +74,12 @@ def _places(objects: Objects) -> Iterator[tuple[str, str]]:
     leader = f"{objects.run}-{objects.leader}-"
     running.sort(key=lambda pod: not pod["metadata"]["name"].startswith(leader))
     storage = (objects.identity.get("storage") or {}).get("at") or "/runs"
-    directory = next(iter(filter(None, map(_run_dir, filter(None, candidates)))), f"{storage}/{objects.run}")
+    known = (variable(pod["spec"], "RUN_DIR") for pod in candidates if pod is not None)
+    directory = next(filter(None, known), f"{storage}/{objects.run}")
     if not directory.startswith("/"):
         return  # No pod mounts a bucket.
     for pod in [*running[:1], *([objects.tensorboard] if objects.tensorboard else [])]:
         yield pod["metadata"]["name"], f"{directory}/status.json"
-
-
-def _run_dir(pod: Object) -> str:
-    variables = pod["spec"]["containers"][0].get("env", [])
-    return next((str(each.get("value", "")) for each in variables if each["name"] == "RUN_DIR"), "")
 
 
 def _from_log(kubectl: Kubectl, pod: Object) -> dict[str, Any]:

@@ -43,6 +43,12 @@ class Objects:
         """Return the role whose end is the end of the run."""
         return leader([role for role, number in self.identity["replicas"].items() if number])
 
+    @property
+    def elastic(self) -> bool:
+        """Whether the run trains with the workers that are there."""
+        template = self.jobs.get("worker", {}).get("spec", {}).get("template", {})
+        return bool(variable(template.get("spec", {}), "TRAINER_MIN_WORKERS"))
+
     def tasks(self, role: str) -> list[str]:
         """Return the names of a role's tasks."""
         return [f"{role}-{index}" for index in range(self.identity["replicas"].get(role, 0))]
@@ -102,6 +108,12 @@ def newest_warnings(events: Iterable[Object]) -> dict[str, str]:
     """Return the newest of some warnings about each object."""
     ordered = sorted(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
     return {event["involvedObject"]["name"]: str(event.get("message", "")) for event in ordered}
+
+
+def variable(spec: Object, name: str) -> str:
+    """Return an environment variable in the specification of a pod; empty if it has none of this name."""
+    variables = [each for container in spec.get("containers", [])[:1] for each in container.get("env") or []]
+    return next((str(each.get("value", "")) for each in variables if each["name"] == name), "")
 
 
 def is_running(pod: Object) -> bool:

@@ -24,7 +24,8 @@ from trainer.runtime.notices import without_notices
 _BATCH_SIZE: Final = 8
 
 
-def _parser() -> ArgumentParser:
+def parser() -> ArgumentParser:
+    """Return the parser of the arguments after `check`."""
     parser = ArgumentParser(prog="python -m trainer check", description=__doc__, allow_abbrev=False)
     parser.add_argument("task", nargs="?", help="a built-in task, or package.module:Class")
     parser.add_argument("--record", metavar="FILE", help="take the trainer settings of a run from its run.json")
@@ -46,7 +47,7 @@ def main(words: Sequence[str]) -> int:
     env = threads.environment()
     logs.configure("check")
     try:
-        args = _parser().parse_args(words)
+        args = parser().parse_args(words)
         settings = _settings(args)
         with without_notices():
             from trainer.check.inspection import check  # imports TensorFlow

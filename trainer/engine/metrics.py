@@ -97,6 +97,7 @@ class RunCollector(Collector):
                 yield _gauge(name, words, value)
         restarts = "Restarts of the leader, in place or in a new pod."
         yield CounterMetricFamily(f"{PREFIX}restarts", restarts, fields["restarts"])
+        yield from _workers(fields["workers"], fields["workerChanges"])
         yield from _checkpoint(fields["lastCheckpoint"])
         if fields["state"] == "running":
             yield from self._devices()
@@ -117,6 +118,16 @@ class RunCollector(Collector):
 
 def _gauge(name: str, words: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"{PREFIX}{name}", words, value)
+
+
+def _workers(workers: Mapping[str, int] | None, changes: int) -> Iterator[Metric]:
+    """Yield how many workers of an elastic run take part and how many do not; nothing for other runs."""
+    if not workers:
+        return
+    there, missing = workers["there"], workers["most"] - workers["there"]
+    yield _gauge("workers", "Workers of an elastic run that take part.", there)
+    yield _gauge("workers_missing", "Workers of an elastic run that do not take part.", missing)
+    yield CounterMetricFamily(f"{PREFIX}worker_changes", "Workers that joined or were lost.", changes)
 
 
 def _checkpoint(saved: Mapping[str, Any] | None) -> Iterator[Metric]:

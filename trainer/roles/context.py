@@ -149,15 +149,20 @@ class Context:
             # Another group may take the lease of an elastic run, so a leader without storage must stop before.
             lease.start(on_lost, limit=self.env.lease_timeout * _SAFE_SHARE if self.elastic else math.inf)
             files.make_directory(self.run_dir.checkpoints)
-        self.open_status().start_heartbeat()
+        status = self.open_status()
         if self.group:
             self.note_workers(len(self.group.decision.workers), self.group.changes)
+            if status.was_active and not self.group.changes:
+                status.note(restarts=status["restarts"] + 1)
+        status.start_heartbeat()
 
     def open_status(self) -> Status:
         """Start status.json with the state `starting`, and return it. Only the holder of the lease may call this."""
         # The number of steps of a custom script is unknown.
-        status = self.status or Status(self.run_dir, None if self.script else self.record.trainer.steps)
-        status.update(state="starting", exitCode=None, message="", startup=dict(self.startup))
+        steps = None if self.script else self.record.trainer.steps
+        # A changed group restarts as well, so `claim` counts the restarts of an elastic run.
+        status = self.status or Status(self.run_dir, steps, counts=not self.elastic)
+        status.update(state="starting", exitCode=None, message="", startup=dict(self.startup), leader=self.name)
         self.status = status
         return status
 

@@ -17,20 +17,29 @@ HEARTBEAT_EVERY: Final = 10.0
 class Status:
     """Writes status.json. Only one task of a run does so: the chief, or worker 0."""
 
-    def __init__(self, run_dir: RunDir, steps: int | None) -> None:
+    def __init__(self, run_dir: RunDir, steps: int | None, *, counts: bool = True) -> None:
+        """Continue the file in `run_dir`, or begin with no steps.
+
+        Args:
+            run_dir: The run directory.
+            steps: The last step; None for a custom script.
+            counts: Whether this start of a process counts as a restart if the run was active before.
+
+        """
         self._path = run_dir.at("status.json")
         self._lock = threading.Lock()
         self._stop = threading.Event()
         before = run_dir.read_status() or {}
         # The state "starting" means that the task only waited for its peers. That does not count as a restart.
-        restarts = int(before.get("restarts") or 0) + (before.get("state") not in (None, "starting"))
+        self.was_active = before.get("state") not in (None, "starting")
+        restarts = int(before.get("restarts") or 0) + (counts and self.was_active)
         self._fields: dict[str, Any] = {
             "state": "starting", "exitCode": None, "step": int(before.get("step") or 0), "steps": steps,
             "stepsPerSecond": None, "examplesPerSecond": None, "etaSeconds": None, "loss": None,
             "lossIsNotANumber": False,
             "lastCheckpoint": before.get("lastCheckpoint"), "restarts": restarts, "metrics": None, "message": "",
             "startup": None, "inputWaitShare": None, "replicas": before.get("replicas"),
-            "data": before.get("data"),
+            "data": before.get("data"), "leader": before.get("leader"),
             "workers": None, "workerChanges": int(before.get("workerChanges") or 0),
         }  # fmt: skip
 

@@ -1,13 +1,13 @@
 """What Helm renders for every example and every accepted workbench file."""
 
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.chart.rendering import ACCEPTED, ROOT, SCHEMAS, Object, by_name, render, tool
+from tests.chart.kubeconform import VERSIONS, assert_all_conform
+from tests.chart.rendering import ACCEPTED, ROOT, Object, by_name, render
 from tests.chart.rendering import EXAMPLES as JOBS
 from tests.chart.rendering import objects as run_objects
 from tests.chart.test_pod_security import violations
@@ -73,16 +73,9 @@ def test_no_run_owns_an_object_of_a_workbench() -> None:
     assert both == set()
 
 
-@pytest.mark.parametrize("kubernetes", ["1.34.0", "1.35.0", "1.36.0", "1.37.0"])
+@pytest.mark.parametrize("kubernetes", VERSIONS)
 def test_every_field_is_in_the_schemas_of_kubernetes(kubernetes: str, tmp_path: Path) -> None:
-    for path in FILES:
-        (tmp_path / path.name).write_text(rendered(path))
-    command = [tool("kubeconform"), "-strict", "-summary", "-kubernetes-version", kubernetes]
-    done = subprocess.run(
-        [*command, "-schema-location", SCHEMAS, str(tmp_path)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Errors: 0, Skipped: 0" in done.stdout
+    assert_all_conform(FILES, rendered, tmp_path, kubernetes)
 
 
 @by_file
@@ -120,10 +113,6 @@ def test_defines_are_short_and_documented() -> None:
     defines = re.findall(r'define "([^"]+)"', "".join(path.read_text() for path in TEMPLATES.rglob("*.tpl")))
     assert len(defines) == len(set(defines)) > 20
     for path in TEMPLATES.rglob("*.tpl"):
-        for comment, _, body in re.findall(
-            r'(\{\{/\*\n(?:(?!\*/).)*\*/\}\}\n)?\{\{- define "([^"]+)" -\}\}(.*?\n\{\{- end \}\}\n)',
-            path.read_text(),
-            re.S,
-        ):
+        for comment, body in DEFINE.findall(path.read_text()):
             assert "Argument: " in comment and "Output: " in comment
             assert body.count("\n") < 60

@@ -4,21 +4,19 @@ scripts/golden.sh rewrites the errors.
 """
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.chart.nulls import assert_null_is_refused_with_words_or_allowed, default_keys, protected_keys, with_blocks
 from tests.chart.rejected import Case, cases
-from tests.chart.rendering import Refused, Values, render
+from tests.chart.rendering import Refused, render
 from tests.chart.rules import Rule, rule_calls, rules
 from tests.chart.workbench.keys import LEAVES, place
 from tests.chart.workbench.rendering import CHART, REJECTED, TEMPLATES
 from tests.grammar import GRAMMAR
-from tfd.jobfile import helm_yaml
-from tfd.jobfile.schema import defaults, dotted
 
 CASES = list(cases(REJECTED, CHART))
 RULES = rules(TEMPLATES)
@@ -76,31 +74,15 @@ def test_fail_is_in_one_template_only() -> None:
     assert failing == ["validate.yaml"]
 
 
-def default_keys(block: Values, *above: str) -> Iterator[str]:
-    """Yield each key with a default and each block of such keys; the quantities of resources are not keys."""
-    for name, value in block.items():
-        yield dotted((*above, name))
-        if isinstance(value, dict) and name != "resources":
-            yield from default_keys(value, *above, name)
-
-
 def test_every_default_is_protected_against_null() -> None:
-    text = (TEMPLATES / "rules" / "_defaults.tpl").read_text()
-    blocks = helm_yaml.load(text[text.index("{\n") : text.index("\n}") + 2]).value
-    listed = [f"{block}.{name}".lstrip(".") for block, names in blocks.items() for name in names]
-    assert sorted(listed) == sorted(default_keys(defaults(CHART)))
+    assert protected_keys(CHART) == default_keys(CHART)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("helm", ["helm3", "helm4"])
-@pytest.mark.parametrize("key", sorted({*LEAVES, *(key.rpartition(".")[0] for key in LEAVES if "." in key)}))
+@pytest.mark.parametrize("key", sorted(with_blocks(set(LEAVES))))
 def test_null_never_ends_in_an_error_of_a_template(key: str, helm: str) -> None:
     file: dict[str, Any] = {}
     block, name = place(file, key)
     block[name] = None
-    written = key.replace("[]", "[0]")
-    try:
-        render(file, helm=helm, chart=CHART)
-    except Refused as refusal:
-        ours = f"tf-distributed: {written}: got null; expected a value."
-        assert ours in str(refusal) or "values don't meet the specifications of the schema" in str(refusal)
+    assert_null_is_refused_with_words_or_allowed(file, key, helm, CHART)

@@ -23,7 +23,7 @@ from tfd.review.analysis import fixes, fleet
 from tfd.review.analysis.findings import Suggestion
 from tfd.review.analysis.history import History
 from tfd.review.analysis.key_changes import UNSET, KeyChange, changed_keys
-from tfd.review.analysis.rights import rights_of
+from tfd.review.analysis.run_rights import rights_of
 from tfd.review.analysis.secrets import find_secrets
 from tfd.review.sources import job_files
 from tfd.review.sources.charts import Charts

@@ -10,7 +10,8 @@ from tests.unit.review.cases import NEW, OLD
 from tests.unit.review.repositories import DIGEST, RUN, Case, review_of
 from tfd.jobfile import helm_yaml
 from tfd.review.analysis.network import peers
-from tfd.review.analysis.rights import Right, Rights, rights_of
+from tfd.review.analysis.rights import Right, Rights
+from tfd.review.analysis.run_rights import rights_of
 from tfd.review.sources.rendering import Rendering
 from tfd.review.sources.workloads import Workload, workloads
 

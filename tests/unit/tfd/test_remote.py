@@ -279,6 +279,21 @@ def test_logs_are_printed_by_kubectl(cluster: Cluster) -> None:
     )  # fmt: skip
 
 
+def test_logs_of_an_elastic_run_without_a_chief_are_those_of_its_leader(cluster: Cluster) -> None:
+    variables = [{"name": "TRAINER_MIN_WORKERS", "value": "1"}]
+    elastic = job("worker")
+    elastic["spec"]["template"] = {"spec": {"containers": [{"env": variables}]}}
+    waits = pod("worker", 0, "Pending")
+    items = [record("MultiWorkerMirrored", chief=0, ps=0, worker=3), elastic, waits, pod("worker", 1), pod("worker", 2)]
+    cluster.answers |= {"items": items, "status": STATUS | {"leader": "worker-2"}, "log": "step 1/2"}
+    assert cluster.tfd("logs", "little").exit_code == 0
+    assert cluster.asked()[-1].startswith("logs little-worker-2-0")
+    for unknown in ({"leader": "worker-0"}, {}):
+        cluster.answers["status"] = STATUS | unknown
+        assert cluster.tfd("logs", "little").exit_code == 0
+        assert cluster.asked()[-1].startswith("logs little-worker-1-0"), "the first worker with a log"
+
+
 def test_tensorboard_prints_its_address_and_its_error(cluster: Cluster) -> None:
     cluster.answers["items"] = [*all_running(), pod("tensorboard", 0)]
     done = cluster.tfd("tensorboard", "little")

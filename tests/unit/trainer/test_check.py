@@ -202,7 +202,7 @@ def test_record_option_takes_the_settings_of_a_run(raw: dict[str, Any], tmp_path
     path.write_text(json.dumps(raw))
 
     def settings_of(*words: str) -> TrainerConfig:
-        return command._settings(command._parser().parse_args(words))
+        return command._settings(command.parser().parse_args(words))
 
     found = settings_of("--record", str(path), "--set", "rows=20")
     assert (found.task, found.steps, found.batch_size, found.jit_compile) == (f"{HERE}:Line", 7, 4, True)

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import which
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -92,13 +91,11 @@ def workbench(team: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
+    # Without Playwright, this import skips a test. At the top of this file it would be an error.
+    from tests.chromium import chromium
 
-    with sync_playwright() as playwright:
-        # Its sandbox needs rights that root in a container lacks. The tests open only pages of this machine.
-        started = playwright.chromium.launch(executable_path=which("chromium"), args=["--no-sandbox"])
+    with chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture

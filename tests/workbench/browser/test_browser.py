@@ -4,21 +4,19 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from shutil import which
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.chromium import NEEDED
 from tests.workbench.browser.conftest import SLOW, Workbench, still
 from tests.workbench.browser.start import WORKBENCH_PYTHON
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-sync_api: Any = pytest.importorskip("playwright.sync_api", reason="playwright is missing: run make workbench-test")
 pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(which("chromium") is None, reason="chromium is missing: run apt-get install chromium"),
+    *NEEDED,
     pytest.mark.skipif(not WORKBENCH_PYTHON.exists(), reason=".venv-workbench is missing: run tfd workbench"),
 ]
 

@@ -13,8 +13,8 @@ from tfd.review.analysis.checks import CHECKS
 from tfd.review.analysis.findings import Finding, Level, Message, sentence
 from tfd.review.analysis.merge import Merge
 from tfd.review.analysis.objects import shared_objects
-from tfd.review.analysis.rights import rights_of
 from tfd.review.analysis.run_review import RunReview
+from tfd.review.analysis.run_rights import rights_of
 from tfd.review.analysis.secrets import Secret, find_secrets
 from tfd.review.sources.charts import tag
 from tfd.review.sources.job_files import CommittedJobFile

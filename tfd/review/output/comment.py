@@ -10,8 +10,8 @@ from tfd.review.analysis.actions import Action
 from tfd.review.analysis.findings import Finding, Level
 from tfd.review.analysis.key_changes import KeyChange
 from tfd.review.analysis.pull_request import PullRequestReview
-from tfd.review.analysis.rights import ENTRY_POINT
 from tfd.review.analysis.run_review import RunReview
+from tfd.review.analysis.run_rights import ENTRY_POINT
 from tfd.review.output import details, judges, queue, rights, sweeps, workbenches
 from tfd.review.output.markdown import code, folded, prose, table
 from tfd.review.output.redaction import Redactor

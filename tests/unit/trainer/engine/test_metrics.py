@@ -74,6 +74,16 @@ def test_unknown_field_has_no_sample(record: RunRecord, status: Status) -> None:
     }  # fmt: skip
 
 
+def test_elastic_run_serves_its_workers_those_that_are_missing_and_its_changes(
+    record: RunRecord, status: Status
+) -> None:
+    status.note(workers={"there": 3, "least": 2, "most": 8}, workerChanges=5)
+    found = named(collected(record, status))
+    assert {name: value for name, value in found.items() if "worker" in name} == {
+        "workers": 3, "workers_missing": 5, "worker_changes_total": 5,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("time", [None, "yesterday", ""])
 def test_checkpoint_without_a_time_has_only_its_step(record: RunRecord, status: Status, time: str | None) -> None:
     status.note(lastCheckpoint={"step": 20, "path": "x", "time": time})

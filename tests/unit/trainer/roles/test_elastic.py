@@ -101,6 +101,29 @@ def test_status_has_the_workers_of_the_group_and_its_changes(make: Make) -> None
     leader.lease.give_back()
 
 
+@pytest.mark.parametrize(("changed", "restarts"), [(True, 2), (False, 3)])
+def test_restart_with_the_same_workers_counts_and_one_with_others_does_not(
+    make: Make, changed: bool, restarts: int
+) -> None:
+    """The alert about restarts must not fire for an elastic run whose workers come and go."""
+    contexts = [make(number, restarts=InPlaceRestartState(token=token)) for number, token in ((0, "a"), (1, "b"))]
+    run_dir = contexts[0].run_dir
+    run_dir.claim()
+    files.write_text(run_dir.at("status.json"), json.dumps({"state": "running", "step": 3, "restarts": 2}))
+    before = {0: "a.1", 1: "b.1", 2: "c.1"} if changed else {0: "a.1", 1: "b.1"}
+    members.write(run_dir.at(members.NAME), Decision(leader=0, workers=before, lease="a"))
+    with ThreadPoolExecutor() as pool:
+        assert list(pool.map(elastic.join, contexts)) == [True, True]
+    [leader] = [context for context in contexts if context.writes]
+    leader.claim(on_lost=lambda _: None)
+    assert leader.status is not None
+    leader.status.stop_heartbeat()
+    assert leader.status["restarts"] == restarts
+    assert leader.status["leader"] == leader.name
+    assert leader.lease is not None
+    leader.lease.give_back()
+
+
 def test_worker_alone_gives_up_after_the_start_timeout_and_names_the_missing_ones(make: Make) -> None:
     context = make(0, start_timeout=1)
     with pytest.raises(GaveUp, match=r"fewer than 2 workers came: missing worker-1, worker-2 \(connection refused\)"):

@@ -63,7 +63,7 @@ def test_status_has_all_fields_and_counts_restarts(run_dir: RunDir) -> None:
     assert set(written) == {
         "state", "exitCode", "step", "steps", "stepsPerSecond", "examplesPerSecond", "etaSeconds", "loss",
         "lastCheckpoint", "restarts", "metrics", "message", "startup", "inputWaitShare", "replicas",
-        "lossIsNotANumber", "data", "workers", "workerChanges", "updated",
+        "lossIsNotANumber", "data", "workers", "workerChanges", "leader", "updated",
     }  # fmt: skip
     assert (written["step"], written["steps"], written["loss"]) == (40, 100, 0.5)
     again = Status(run_dir, 100)
