@@ -159,7 +159,7 @@ def test_each_trap_is_found_without_its_rule(trap: str, monkeypatch: pytest.Monk
     name, replacement = TRAPS[trap]
     monkeypatch.setattr(rendezvous, name, replacement)
     with pytest.raises((AssertionError, ExceptionGroup)):
-        check(EXAMPLES)
+        check(5 * EXAMPLES)
 
 
 @pytest.mark.parametrize("round_seconds", [0.5, 2.1, 3.6])
