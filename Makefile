@@ -19,7 +19,7 @@ test: setup      ## Run all tests that need no cluster
 fuzz: setup      ## Give the review 100,000 hostile job files, names, trees and histories; FUZZ=NUMBER for another number
 	@FUZZ=$(or $(FUZZ),100000) pytest -q tests/unit/review/test_fuzz.py
 
-workbench-test: setup ## Open the workbench in Chromium, with and without its token
+workbench-test: setup ## Open the workbench in Chromium: a notebook, its graph, the curves of a run, and a wrong token
 	@scripts/workbench-test.sh
 
 review: setup    ## Show the effect on runs of merging HEAD into main; BASE=REF and HEAD=REF select other commits

@@ -256,14 +256,16 @@ def git(name: str) -> None:
 
 
 @main.command("images")
-def images_command() -> None:
+@click.option("--workbench", is_flag=True, help="Build the image of a workbench too.")
+def images_command(workbench: bool) -> None:
     """Build the images; print their names.
 
     Prints NAME@DIGEST of each image as JSON, for `image` in a job file. Builds only images whose sources changed.
     """
     require_running()
+    targets = (*images.TARGETS, images.WORKBENCH) if workbench else images.TARGETS
     with exclusive("images"):
-        click.echo(json.dumps(images.publish(), indent=1))
+        click.echo(json.dumps(images.publish(targets), indent=1))
 
 
 @main.command("exec", context_settings={"ignore_unknown_options": True})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -21,6 +22,9 @@ from devcluster.paths import CHECKOUT, REGISTRY, cache, write
 from devcluster.shell import DevclusterError, log, run, wait_for
 
 TARGETS = ("trainer", "tensorboard")
+"""The images of runs. `make cluster` builds them."""
+WORKBENCH = "workbench"
+"""The image of a workbench, which is built only when something asks for it."""
 SUITE = "bookworm"
 PACKAGES = "ca-certificates,python3-venv"
 NEEDLESS = (
@@ -37,17 +41,18 @@ MANIFESTS = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 
-def publish() -> dict[str, str]:
+def publish(targets: Iterable[str] = TARGETS) -> dict[str, str]:
     """Return NAME@DIGEST of each image in the cluster's registry; build the images that are missing."""
-    names = {target: key_of(target) for target in TARGETS}
+    names = {target: key_of(target) for target in targets}
     found = {target: published(f"tf-distributed/{target}", key) for target, key in names.items()}
-    for target in TARGETS:
+    for target, key in names.items():
         if found[target] is None:
             begin = time.monotonic()
             base = base_image()
+            arguments = {"BASE": base} | ({"GO": helm_image(base)} if target == WORKBENCH else {})
             log(f"building the image {target} (once; minutes when nothing is cached)")
-            build(target, target, names[target], {"BASE": base})
-            found[target] = push(f"{target}:{names[target]}", f"tf-distributed/{target}", names[target])
+            build(target, target, key, arguments)
+            found[target] = push(f"{target}:{key}", f"tf-distributed/{target}", key)
             prune()
             log(f"built and pushed {target} in {time.monotonic() - begin:.0f} s")
     return {target: name for target, name in found.items() if name}
@@ -163,12 +168,22 @@ def answers(path: str) -> str | None:
 
 def key_of(target: str) -> str:
     """Return the fingerprint of all inputs of an image, which is its tag."""
-    files = [CHECKOUT / "trainer" / "Dockerfile", CHECKOUT / "scripts" / "image-packages.sh"]
-    files.append(CHECKOUT / "requirements" / f"{target}.txt")
+    dockerfile = CHECKOUT / "trainer" / "Dockerfile"
+    files = [dockerfile, CHECKOUT / "scripts" / "image-packages.sh", CHECKOUT / "requirements" / f"{target}.txt"]
     if target == "trainer":
-        files += (path for path in (CHECKOUT / "trainer").rglob("*") if path.is_file() and path.suffix != ".pyc")
-        files += (CHECKOUT / "jobs" / "examples").glob("*.py")
+        files += files_of("trainer", "jobs/examples/*.py")
+    if target == WORKBENCH:
+        copied = re.findall(r"^COPY (?!--from)(.+) \S+$", dockerfile.read_text(), flags=re.M)
+        files += files_of(*(each for words in copied for each in words.split() if not each.startswith("requirements/")))
     return fingerprint(files, *BASE)
+
+
+def files_of(*patterns: str) -> Iterator[Path]:
+    """Yield the files of the checkout that match a pattern, or are below a folder that matches it."""
+    for found in (found for pattern in patterns for found in CHECKOUT.glob(pattern)):
+        for path in found.rglob("*") if found.is_dir() else [found]:
+            if path.is_file() and path.suffix != ".pyc":
+                yield path
 
 
 def fingerprint(files: Iterable[Path], *words: str) -> str:

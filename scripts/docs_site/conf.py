@@ -11,11 +11,14 @@ html_show_sphinx = False
 html_context = {"default_mode": "auto"}
 html_theme_options = {
     "github_url": "https://github.com/tf-distributed/tf-distributed",
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 5,
+    "logo": {"text": "tf-distributed"},
+    "navbar_align": "left",
     "show_prev_next": False,
     "footer_start": ["copyright"],
     "footer_end": [],
 }
+html_sidebars: dict[str, list[str]] = {"troubleshooting": []}
 # The anchors of GitHub, for headings of all levels.
 myst_heading_anchors = 6
 highlight_language = "none"

@@ -42,6 +42,7 @@ ORDER = (
         "gitops_settings",
         "gitops_registry",
         "gitops_life",
+        "gitops_workbench",
         "gitops_queues",
         "gitops_start_timeout",
         "gitops_at_most_once",

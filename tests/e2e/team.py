@@ -271,14 +271,14 @@ class Team:
 
     def report(self) -> str:
         """Return Jobs, pods, events and logs of the namespace, for the message of a failure."""
-        parts = []
+        parts, ours = [], ("-l", "app.kubernetes.io/name in (tf-distributed, workbench)")
         for words in (
             ["get", "jobs,pods", "-o", "wide"],
             ["get", "events", "--sort-by=.lastTimestamp"],
-            ["describe", "pods", "-l", "app.kubernetes.io/name=tf-distributed"],
+            ["describe", "pods", *ours],
         ):
             parts.append(f"== kubectl {' '.join(words)}\n{self._attempt(*words)}")
-        names = self._attempt("get", "pods", "-o", "name", "-l", "app.kubernetes.io/name=tf-distributed").split()
+        names = self._attempt("get", "pods", "-o", "name", *ours).split()
         for name in names[:MOST_LOGS]:
             parts.append(f"== end of the log of {name}\n{self._attempt('logs', name, '--tail=40')}")
         return "\n".join(parts)

@@ -1,5 +1,6 @@
 """The parts of `python -m devcluster` that need neither root nor a cluster."""
 
+import ast
 import json
 import os
 import re
@@ -216,7 +217,16 @@ def test_claim_is_bound_to_a_folder_that_all_users_may_write(monkeypatch: pytest
 def test_image_tag_is_the_fingerprint_of_its_inputs() -> None:
     file = CHECKOUT / "trainer" / "Dockerfile"
     assert images.fingerprint([file]) == images.fingerprint([file, file]) != images.fingerprint([file], "x")
-    assert images.key_of("trainer") == images.key_of("trainer") != images.key_of("tensorboard")
+    keys = [images.key_of(target) for target in (*images.TARGETS, images.WORKBENCH)]
+    assert keys == [images.key_of(target) for target in (*images.TARGETS, images.WORKBENCH)] and len(set(keys)) == 3
+
+
+def test_image_of_the_workbench_is_made_of_everything_that_a_wheel_contains() -> None:
+    [folders] = re.findall(r"^FOLDERS = (\(.*\))$", (CHECKOUT / "setup.py").read_text(), flags=re.M)
+    admitted = (CHECKOUT / "trainer" / "Dockerfile.dockerignore").read_text().splitlines()
+    assert {f"!{folder}" for folder in ast.literal_eval(folders)} <= set(admitted)
+    notebook = next((CHECKOUT / "workbench" / "notebooks").glob("*.ipynb"))
+    assert {notebook, CHECKOUT / "charts" / "workbench" / "Chart.yaml"} <= set(images.files_of("workbench", "charts"))
 
 
 def test_images_install_only_packages_with_hashes_and_run_as_nobody() -> None:

@@ -1,95 +1,90 @@
-"""The workbench in a browser: no entry without the token. `make workbench-test`."""
+"""The workbench in a browser: a notebook, its graph, the curves of a run, and no entry without the token."""
 
-import os
-import re
-import socket
-import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.chromium import NEEDED, chromium, sync_api
+from tests.chromium import NEEDED
+from tests.workbench.browser.conftest import SLOW, Workbench, still
+from tests.workbench.browser.start import WORKBENCH_PYTHON
 
-ROOT = Path(__file__).resolve().parents[3]
-TFD = ROOT / ".venv" / "bin" / "tfd"
-CACHE = os.environ.get("TFD_CACHE", str(Path.home() / ".cache" / "tf-distributed"))
-SLOW = 180_000  # Milliseconds: TensorFlow starts several times, perhaps on a busy machine.
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 pytestmark = [
     *NEEDED,
-    pytest.mark.skipif(not (ROOT / ".venv-workbench").exists(), reason=".venv-workbench is missing: run tfd workbench"),
+    pytest.mark.skipif(not WORKBENCH_PYTHON.exists(), reason=".venv-workbench is missing: run tfd workbench"),
 ]
 
 
-@dataclass(frozen=True)
-class Workbench:
-    editor: str
-    board: str
-    token: str
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.fixture(scope="module")
-def workbench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
-    """A workbench with a folder of its own."""
-    home = tmp_path_factory.mktemp("home")
-    ports = ["--port", str(free_port()), "--tensorboard-port", str(free_port())]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("JUPYTER_")}
-    # An empty home folder, so that no setting of the user changes what the tests see.
-    process = subprocess.Popen(
-        [TFD, "workbench", "--dir", home, *ports],
-        env=environment | {"HOME": str(tmp_path_factory.mktemp("user")), "TFD_CACHE": CACHE},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    addresses: list[str] = []
-    for line in process.stdout:
-        addresses += re.findall(r"^(?:JupyterLab|TensorBoard) +(\S+)$", line)
-        if len(addresses) == 2:
-            break
-    [editor, token], [board, _] = (address.split("?token=") for address in addresses)
-    yield Workbench(editor, board, token)
-    process.terminate()
-    assert process.wait(timeout=60) == 0
-    process.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["sync_api.Browser"]:
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture
-def page(browser: "sync_api.Browser") -> Iterator["sync_api.Page"]:
-    """A page without cookies."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(SLOW)
-    yield context.new_page()
-    context.close()
+def wait_for_kernel(workbench: Workbench, page: "Page") -> None:
+    """Wait until JupyterLab is connected to a kernel that computes nothing."""
+    end = time.monotonic() + SLOW / 1000
+    address = f"{workbench.editor.removesuffix('/lab')}/api/sessions"
+    while True:
+        kernels = [each["kernel"] for each in page.request.get(address).json()]
+        if any(each["execution_state"] == "idle" and each["connections"] for each in kernels):
+            return
+        assert time.monotonic() < end, kernels
+        page.wait_for_timeout(500)
 
 
 @pytest.mark.parametrize("query", ["", "?token=wrong"])
-def test_wrong_token_opens_nothing(workbench: Workbench, page: "sync_api.Page", query: str) -> None:
+def test_wrong_token_opens_nothing(workbench: Workbench, page: "Page", query: str) -> None:
     page.goto(workbench.editor + query)
     assert "/login" in page.url
     assert page.locator("#jp-main-dock-panel").count() == 0
-    answer = page.goto(workbench.board + query)
-    assert answer is not None and answer.status == 403
-    assert "expected the token of the workbench" in page.content()
+    for path in ("", "data/runs", "data/plugin/scalars/tags"):
+        answer = page.goto(workbench.board + path + query)
+        assert answer is not None and answer.status == 403
+        assert "expected the token of the workbench" in page.content()
 
 
-def test_token_opens_both(workbench: Workbench, page: "sync_api.Page") -> None:
+def test_hello_world_runs_and_tensorboard_opens_its_addition(
+    workbench: Workbench, page: "Page", picture: Callable[["Page", str], None]
+) -> None:
     page.goto(f"{workbench.editor}/tree/1-hello-world.ipynb?token={workbench.token}")
-    page.locator(".jp-NotebookPanel").wait_for()
-    page.goto(f"{workbench.board}?token={workbench.token}#graphs")
+    notebook = page.locator(".jp-NotebookPanel")
+    # Before its kernel has started, the notebook shows an idle one, and would ask for one.
+    wait_for_kernel(workbench, page)
+    notebook.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
+    page.locator(".lm-MenuBar-item", has_text="Run").click()
+    page.locator(".lm-Menu-item[data-command='runmenu:run-all']").click()
+    last = notebook.locator(".jp-CodeCell", has_text="def add(")
+    last.locator(".jp-OutputArea-output", has_text="second call: 10.0").wait_for()
+    assert last.locator(".jp-InputPrompt").all_inner_texts()[-1] == "[7]:"
+    for output in ("2 + 3 = 5.0", "refused: FailedPreconditionError"):
+        assert notebook.locator(".jp-OutputArea-output", has_text=output).count() == 1
+    notebook.get_by_role("heading", name="Run the graph").scroll_into_view_if_needed()
+    picture(page, "workbench-editor")
+
+    page.goto(f"{workbench.board}?token={workbench.token}#graphs&run=logs%2Fhello-world")
     assert workbench.token not in page.url
-    page.get_by_text("TensorBoard").first.wait_for()
+    addition = page.locator("g.node[data-name=addition] ellipse")
+    addition.wait_for()
+    # A click while TensorBoard fits its graph into the page opens nothing.
+    still(page)
+    addition.click()
+    page.get_by_text("Operation: AddV2").wait_for()
+    picture(page, "workbench-tensorboard")
+
+
+def test_curves_of_a_finished_run_are_visible(workbench: Workbench, team: Path, page: "Page") -> None:
+    page.goto(f"{workbench.board}?token={workbench.token}#timeseries")
+    card = page.locator("scalar-card", has=page.locator("[title=accuracy]"))
+    row = card.locator("tb-data-table-content-row", has_text="team/digits-42/logs/eval")
+    found = json.loads((team / "digits-42" / "DONE").read_text())
+    row.get_by_text(f"{found['metrics']['accuracy']:.4g}", exact=True).first.wait_for()
+
+    page.goto(f"{workbench.board}#scalars")
+    page.reload()  # The page of TensorBoard is the same one for every fragment.
+    page.locator("tf-tag-filterer input").fill("^(accuracy|loss)$")
+    for tag in ("accuracy", "loss"):
+        chart = page.locator("tf-scalar-card", has_text=f"tag: {tag}").first
+        curve = chart.locator("path.line[d*=L]").first
+        curve.wait_for(state="attached")
+        assert (curve.bounding_box() or {"width": 0})["width"] > 0

@@ -5,7 +5,6 @@ enough time to start a kernel.
 """
 
 import json
-import os
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -14,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from tests.workbench.browser.test_browser import CACHE, ROOT, TFD, free_port
+from tests.workbench.browser.start import TFD, WORKBENCH_PYTHON, environment, free_port
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(not (ROOT / ".venv-workbench").exists(), reason=".venv-workbench is missing: run tfd workbench"),
+    pytest.mark.skipif(not WORKBENCH_PYTHON.exists(), reason=".venv-workbench is missing: run tfd workbench"),
 ]
 LONGEST = 600
 """Seconds after which a test gives up."""
@@ -46,17 +45,9 @@ class Workbench:
         self.log = folder / "termination-log"
         self.port = free_port()
         options = ["--port", str(self.port), "--no-tensorboard", "--idle-after", "60s"]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("JUPYTER_")}
-        (folder / "user").mkdir()
         self.process = subprocess.Popen(
             [TFD, "workbench", "--dir", self.folder, *options],
-            env=environment
-            | {
-                "HOME": str(folder / "user"),
-                "TFD_CACHE": CACHE,
-                "JUPYTER_TOKEN": "secret",
-                "TFD_TERMINATION_LOG": str(self.log),
-            },
+            env=environment(folder / "user") | {"JUPYTER_TOKEN": "secret", "TFD_TERMINATION_LOG": str(self.log)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -78,8 +69,7 @@ class Workbench:
     def execute(self, kernel: str, code: str) -> None:
         """Start code in a kernel, and disconnect when it has begun, like a browser that is closed."""
         address = f"ws://127.0.0.1:{self.port}/api/kernels/{kernel}/channels"
-        python = ROOT / ".venv-workbench" / "bin" / "python"
-        subprocess.run([python, "-c", EXECUTE, address, "secret", code], check=True, timeout=LONGEST)
+        subprocess.run([WORKBENCH_PYTHON, "-c", EXECUTE, address, "secret", code], check=True, timeout=LONGEST)
 
     def ended(self) -> tuple[int, str]:
         """Wait for the end, and return the exit code and the message for Kubernetes."""

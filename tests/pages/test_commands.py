@@ -1,0 +1,27 @@
+"""The commands of the pages run, word by word, in the order of each page. The marks of the others: blocks.py."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.chart.rejected import VERSION
+from tests.pages.blocks import Block, unmarked
+from tests.pages.world import TRAINING, World, create
+
+PAGES = {page: found for page, found in unmarked().items() if page not in TRAINING}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return create(tmp_path_factory.mktemp("world"), VERSION)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_of_the_page_run(world: World, page: str, tmp_path: Path) -> None:
+    world.play(PAGES[page], tmp_path)
+
+
+def test_command_that_fails_is_reported(world: World, tmp_path: Path) -> None:
+    wrong = Block("docs/install.md", 1, "tfd check no-such-folder\ntrue\n", "", "")
+    with pytest.raises(AssertionError, match="no-such-folder"):
+        world.play([wrong], tmp_path)

@@ -1,0 +1,81 @@
+"""A fresh folder for the commands of a page, with git repositories in place of those on GitHub."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.conventions.repository import ROOT
+from tests.pages.blocks import Block
+
+PRODUCT = "https://github.com/tf-distributed/tf-distributed"
+RUNS = "https://github.com/example-org/runs"
+# This page starts in an empty folder, the others in a checkout.
+IN_AN_EMPTY_FOLDER = {"docs/install.md"}
+# These pages train, which tests/integration/test_pages.py does.
+TRAINING = {"docs/install.md", "docs/guides/scaling.md"}
+# What a page asks its reader to have before its first command.
+BEFORE = {
+    "argocd/README.md": f"sed -i 's|^repository: .*|repository: {RUNS}|' argocd/values.yaml\n",
+    "docs/guides/scaling.md": "tfd run --plain jobs/examples/digits-one-device.yaml\n",
+}
+# The runs that the pages copy.
+EARLIER = {"vision/digits-41": "examples/digits-multi-worker", "vision/line-1": "examples/digits-one-device"}
+LIMIT = 300
+"""Seconds after which the commands of a page are stopped."""
+
+
+@dataclass(frozen=True)
+class World:
+    """Two bare repositories, and a configuration of git that finds them at the addresses of the pages."""
+
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of a user with an installed `tfd`."""
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        kept = {name: value for name, value in os.environ.items() if name in ("HOME", "TFD_CACHE", "TMPDIR")}
+        return kept | {"PATH": path, "GIT_CONFIG_GLOBAL": str(self.folder / "gitconfig"), "GIT_CONFIG_NOSYSTEM": "1"}
+
+    def run(self, script: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+        """Run a script of bash, which stops at its first error and prints each command."""
+        command = ["bash", "-euxo", "pipefail", "-c", script]
+        return subprocess.run(
+            command, cwd=cwd, env=self.environment, text=True, timeout=LIMIT,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def must(self, script: str, cwd: Path) -> str:
+        """Run a script and return its output."""
+        done = self.run(script, cwd)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def play(self, blocks: list[Block], folder: Path) -> str:
+        """Run the blocks of one page in their order, in a new folder."""
+        if blocks[0].page not in IN_AN_EMPTY_FOLDER:
+            self.must(f"git clone -q {PRODUCT} {folder}", self.folder)
+        return self.must(BEFORE.get(blocks[0].page, "") + "\n".join(block.text for block in blocks), folder)
+
+
+def create(folder: Path, version: str) -> World:
+    """Create the repositories; that of the product has the files of this checkout, with changes."""
+    world = World(folder)
+    product, runs, work = (folder / name for name in ("product.git", "runs.git", "work"))
+    (folder / "gitconfig").write_text(
+        "[user]\n name = Ada\n email = ada@example.com\n[init]\n defaultBranch = main\n"
+        + "".join(f'[url "file://{to}"]\n insteadOf = {of}\n' for of, to in ((PRODUCT, product), (RUNS, runs)))
+    )
+    work.mkdir()
+    copy = f"git -C {ROOT} ls-files -z --cached --others --exclude-standard"
+    world.must(f"(cd {ROOT} && {copy} | xargs -0 cp --parents --no-dereference -t {work})", folder)
+    world.must(f"git init -q --bare {runs} && git init -q --bare {product}", folder)
+    earlier = "\n".join(f"tfd new {run} --from {example}" for run, example in EARLIER.items())
+    world.must(
+        f"git init -q && {earlier}\ngit add --all && git commit -q -m all && git tag tf-distributed-{version}"
+        f" && git push -q {product} main --tags",
+        work,
+    )
+    return world
