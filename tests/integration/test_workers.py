@@ -123,6 +123,22 @@ def test_elastic_run_starts_with_one_worker_and_never_stops(elastic: Run) -> Non
     assert run.status()["workerChanges"] == 4
 
 
+def test_worker_that_hangs_before_the_first_checkpoint_does_not_stop_the_run(elastic: Run) -> None:
+    """A graph that the first checkpoint created would wait for the worker, and with it all threads of the chief."""
+    run = elastic
+    run.trainers.record["identity"]["trainer"] |= {"task": "tests.programs.paced:Paced", "checkpointEvery": 800}
+    run.start("chief-0", "ps-0", "worker-0", "worker-1")
+    run.shows("training from step 0")
+    run.trains()
+    hangs = run.trainers.processes["worker-1"]
+    hangs.send_signal(signal.SIGSTOP)
+    assert "saved checkpoint" not in run.log()
+    run.shows("saved checkpoint 800")
+    hangs.send_signal(signal.SIGCONT)
+    run.shows("worker-1 joined: 2 of 3 workers")
+    run.trains()
+
+
 def test_elastic_run_ends_while_workers_are_absent(elastic: Run) -> None:
     run = elastic
     run.trainers.record["identity"]["trainer"]["steps"] = 50

@@ -53,9 +53,10 @@ class FiniteCheck:
         self._names = [getattr(each, "path", each.name) for each in found]
         self._copies = [strategy.experimental_local_results(_value(each)) for each in found]
         # To trace a graph takes longer than to run all of its operations one by one. But for the variables of other
-        # tasks, each of these operations would be a message.
+        # tasks, each of these operations would be a message. The graph is created now, while all servers answer.
         server = isinstance(strategy, tf.distribute.ParameterServerStrategy)
-        self._sum = tf.function(self._sum_of_all, autograph=False) if server else self._sum_of_all
+        graph = tf.function(self._sum_of_all, autograph=False)
+        self._sum = graph.get_concrete_function() if server else self._sum_of_all
 
     def __call__(self) -> list[str]:
         """Return the names of the variables that are not finite on any replica."""

@@ -142,6 +142,7 @@ def save_function(
     which raises an error if the weights are not finite. So the newest checkpoint is always finite. A storage that is
     full for a while does not end the training.
     """
+    saver.prepare()
 
     def save(step: int) -> None:
         started = time.monotonic()

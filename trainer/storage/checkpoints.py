@@ -238,6 +238,11 @@ class Checkpoints:
         # chief. Therefore this class creates the graph once.
         self._graph = tf.function(self._write, autograph=False) if on_chief else None
 
+    def prepare(self) -> None:
+        """Create the graph now, while all servers answer, and not in the first `save`."""
+        if self._graph:
+            self._graph.get_concrete_function(tf.TensorSpec([], tf.string))
+
     def restore(self, path: str) -> None:
         """Restore all trackables from the checkpoint at `path`.
 

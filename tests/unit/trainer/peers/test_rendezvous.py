@@ -145,6 +145,7 @@ TRAPS: dict[str, tuple[str, Callable[..., Any]]] = {
         lambda terms, lease, first: lease is not None and lease.token == terms.holder and first == terms.own,
     ),
     "a lease of a dead process that nobody takes": ("is_stale", never),
+    "a lease of a live process that others take": ("is_stale", lambda *_: True),
     "a worker that waits although the run is done": ("is_done", never),
     "an old decision that counts as a new one": (
         "is_joined",
