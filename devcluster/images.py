@@ -12,7 +12,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.error import URLError
 
@@ -129,9 +129,13 @@ def prune() -> None:
         seen[name] += name != "<none>"
         if seen[name] > KEPT:
             buildah("rmi", f"{name}:{tag}")
-    # Deleting an untagged image may leave its parent untagged and unused, so this repeats until none is left.
-    while left := buildah("images", "--quiet", "--no-trunc", "--filter", "dangling=true").split():
-        buildah("rmi", *sorted(set(left)))
+    # Deleting an untagged image may leave its parent untagged and unused, so this repeats until nothing changes.
+    left: set[str] = set()
+    while (found := set(buildah("images", "--quiet", "--no-trunc", "--filter", "dangling=true").split())) - left:
+        # Another process may build on one of them. buildah deletes the others, and then fails.
+        with suppress(DevclusterError):
+            buildah("rmi", *sorted(found))
+        left = found
 
 
 def push(local: str, name: str, tag: str) -> str:

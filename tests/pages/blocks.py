@@ -5,7 +5,7 @@ A block without a mark is run by tests/pages/test_commands.py. A comment directl
     <!-- run by: tests/e2e/test_nodes.py::test_run_moves_from_a_lost_node -->
     <!-- not run: REASON -->
 
-The first one names the tests that run the same commands, in a place that a block cannot prepare.
+The first one names the tests that do the same, in a place that a block cannot prepare.
 The rehearsal of a release follows two pages, as a reader with an empty machine and a cluster.
 """
 

@@ -303,23 +303,25 @@ def test_folders_that_nodes_cannot_see_are_refused() -> None:
     cli.check_folders({"TFD_CACHE": Path("/srv/cluster")})
 
 
-def test_prune_keeps_the_newest_two_images_of_each_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prune_keeps_the_newest_two_images_of_each_name_and_those_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
     store = ["trainer:c", "<none>:<none>", "trainer:b", "trainer-packages:x", "trainer:a", "pause:latest"]
     dangling = {"child": ["parent"], "parent": []}
-    left = {"child"}
+    left = {"child", "used"}
 
     def buildah(*words: str) -> str:
         if words[0] == "rmi":
             for name in words[1:]:
                 if name in store:
                     store.remove(name)
-                else:
+                elif name != "used":
                     left.discard(name)
                     left.update(dangling[name])
+            if "used" in words:
+                raise DevclusterError("image is in use by a container")
             return ""
         return "\n".join(left) if "dangling=true" in words else "\n".join(name.replace(":", " ") for name in store)
 
     monkeypatch.setattr(images, "buildah", buildah)
     images.prune()
     assert store == ["trainer:c", "<none>:<none>", "trainer:b", "trainer-packages:x", "pause:latest"]
-    assert left == set()
+    assert left == {"used"}
