@@ -11,7 +11,7 @@ from pathlib import Path
 
 from devcluster import argocd, images, storage
 from devcluster.kube import apply, kubectl
-from devcluster.paths import CHECKOUT, REGISTRY, state
+from devcluster.paths import CHECKOUT, REGISTRY, state, write
 from devcluster.repository import chart_version
 from devcluster.shell import DevclusterError, refusal, run
 from release import walkthrough
@@ -23,6 +23,15 @@ TEAM, STORAGE_CLASS, SIZE = "vision", "nfs", "100Gi"
 PROJECT = PUBLIC.partition("/")[2]
 CHARTS = f"oci://{REGISTRY}/{PROJECT}/charts"
 NAME = "walkthrough"
+GIT = """\
+[url "file:///srv/runs.git"]
+insteadOf = https://github.com/example-org/runs
+[url "file:///srv/product.git"]
+insteadOf = https://github.com/tf-distributed/tf-distributed
+[safe]
+directory = *
+"""
+"""The settings with which git finds the repositories of the page."""
 
 
 def follow(folder: Path) -> None:
@@ -52,16 +61,12 @@ def follow(folder: Path) -> None:
             (state() / "bin" / "kubectl").resolve(): "/usr/local/bin/kubectl",
             repository: "/srv/runs.git",
             _product(Path(temporary, "product.git")): "/srv/product.git",
-        }
-        git = {
-            "url.file:///srv/runs.git.insteadOf": "https://github.com/example-org/runs",
-            "url.file:///srv/product.git.insteadOf": "https://github.com/tf-distributed/tf-distributed",
-            "safe.directory": "*",
+            write(Path(temporary, "gitconfig"), GIT): "/etc/gitconfig",
         }
         values = "--values argocd/values.yaml"
         places = f"--set repository=file://{repository} --set chart.oci={CHARTS} --set pollSeconds=10"
         replaced = {values: f"{values} {places}", example: f"@{found.partition('@')[2]}"}
-        with walkthrough.reader(folder, more=more, git=git) as machine:
+        with walkthrough.reader(folder, more) as machine:
             walkthrough.follow(page, machine, replaced)
 
 

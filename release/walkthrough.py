@@ -41,9 +41,7 @@ def engineer(folder: Path) -> None:
 
 
 @contextmanager
-def reader(
-    folder: Path, *, more: Mapping[Path, str] | None = None, git: Mapping[str, str] | None = None
-) -> Iterator[Machine]:
+def reader(folder: Path, more: Mapping[Path, str] | None = None) -> Iterator[Machine]:
     """Yield an empty machine.
 
     It has three things that are not from Debian, because no release is published yet. These are the packages of the
@@ -52,7 +50,6 @@ def reader(
     Args:
         folder: the packages and the archives of the charts.
         more: more files and folders of this machine -> their paths there.
-        git: settings of git.
 
     """
     with (
@@ -68,10 +65,8 @@ def reader(
             trusted: TRUSTED,
             **(more or {}),
         }
-        environment = {"SSL_CERT_FILE": TRUSTED, "GIT_CONFIG_COUNT": str(len(git or {}))}
-        for number, (key, value) in enumerate((git or {}).items()):
-            environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-        with empty_machine(files, environment, {PUBLIC.partition("/")[0]: ADDRESS}) as empty:
+        hosts = {PUBLIC.partition("/")[0]: ADDRESS}
+        with empty_machine(files, {"SSL_CERT_FILE": TRUSTED}, hosts) as empty:
             yield empty
 
 

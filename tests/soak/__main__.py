@@ -62,8 +62,11 @@ def reference(folder: Path, steps: int) -> float:
     folder.mkdir()
     trainers = Trainers("OneDevice", {}, folder)
     trainers.record["identity"]["trainer"] |= {"steps": steps, "checkpointEvery": steps, "batchSize": 64}
-    with (folder / "log").open("w") as log:
-        code = trainers.start("chief-0", stderr=log).wait()
+    try:
+        with (folder / "log").open("w") as log:
+            code = trainers.start("chief-0", stderr=log).wait()
+    finally:
+        trainers.close()
     done = records.read(folder / "run" / "DONE")
     if code or not done:
         raise SoakError(f"the undisturbed run ended with {code}, see {folder / 'log'}")

@@ -232,11 +232,11 @@ class Rendezvous:
         # A renewal in this time would hide the write of another worker, which would do the same.
         if view.now - self._held_since < settle_seconds():
             return self._wait(view)
-        if must_renew(view.now - self._written):
-            return self._hold(view)
-        if self._is_time(view, waiting):
+        since = view.now - self._written
+        # A worker that hangs makes each round as long as a renewal lasts, so the decision comes before the renewal.
+        if since < self._terms.lease_timeout / 2 and self._is_time(view, waiting):
             return Action.DECIDE
-        return self._wait(view)
+        return self._hold(view) if must_renew(since) else self._wait(view)
 
     def _is_time(self, view: View, waiting: Mapping[int, str]) -> bool:
         terms, decision = self._terms, view.decision

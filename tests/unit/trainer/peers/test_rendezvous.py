@@ -159,7 +159,24 @@ def test_each_trap_is_found_without_its_rule(trap: str, monkeypatch: pytest.Monk
     name, replacement = TRAPS[trap]
     monkeypatch.setattr(rendezvous, name, replacement)
     with pytest.raises((AssertionError, ExceptionGroup)):
-        check(EXAMPLES)
+        check(5 * EXAMPLES)
+
+
+@pytest.mark.parametrize("round_seconds", [0.5, 2.1, 3.6])
+def test_leader_decides_also_if_a_worker_hangs_and_makes_each_round_long(round_seconds: float) -> None:
+    """Found by a leader that hung: the other worker renewed the lease in each round, and never decided."""
+    terms = rendezvous.Terms(
+        own=0, token="a.2", holder="a", most=2, least=1, rescale_after=20, start_timeout=600, lease_timeout=10
+    )
+    before = rendezvous.Decision(leader=1, workers={0: "a.1", 1: "b.1"}, lease="b")
+    machine, now, lease = rendezvous.Rendezvous(terms, now=0), 0.0, None
+    actions = []
+    while now < 60 and rendezvous.Action.DECIDE not in actions:
+        actions.append(machine.step(rendezvous.View(now=now, lease=lease, decision=before)))
+        if actions[-1] is rendezvous.Action.HOLD:
+            lease = rendezvous.LeaseContent(token="a", beat=now)
+        now += round_seconds
+    assert actions[-1] is rendezvous.Action.DECIDE
 
 
 def test_two_workers_that_take_the_lease_at_the_same_time_do_not_hide_it_from_each_other() -> None:
