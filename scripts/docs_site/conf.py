@@ -6,6 +6,8 @@ extensions = ["myst_parser"]
 html_theme = "pydata_sphinx_theme"
 html_title = "tf-distributed"
 html_logo = html_favicon = "../../docs/icon.svg"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
 html_context = {"default_mode": "auto"}
