@@ -12,5 +12,5 @@ export UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-300} UV_LINK_MODE=${UV_LINK_MODE:-hard
 [ -z "${PIP_INDEX_URL:-}" ] || export UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-$PIP_INDEX_URL}
 rm -rf "$home"
 "$uv" venv -q --python "$("$python" -c 'import sys; print(sys.executable)')" "$home"
-"$uv" pip sync -q --python "$home" --require-hashes "$lock"
+"$uv" pip sync -q ${PYTHONDONTWRITEBYTECODE:+--compile-bytecode} --python "$home" --require-hashes "$lock"
 printf %s "$key" >"$home/.lock"

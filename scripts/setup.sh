@@ -46,7 +46,8 @@ python_packages() {
   [ -x .venv/bin/python ] ||
     "$uv" venv -q --python "$(PATH=$path "$python" -c 'import sys; print(sys.executable)')" .venv
   echo "setup: installing the locked Python packages into .venv" >&2
-  "$uv" pip sync -q --python .venv --require-hashes requirements/dev.txt
+  # Where Python may write no bytecode, each process would compile TensorFlow again: 6 s of a core.
+  "$uv" pip sync -q ${PYTHONDONTWRITEBYTECODE:+--compile-bytecode} --python .venv --require-hashes requirements/dev.txt
   "$uv" pip install -q --python .venv --no-deps --no-build-isolation -e .
 }
 link() { ln -sf "$1" ".venv/bin/$2"; }
