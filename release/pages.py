@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -61,8 +61,7 @@ def steps(page: Path, replaced: Mapping[str, str] | None = None) -> Iterator[Ste
         line = (token.map or [0])[0] + 1
         path = _PATH.match(token.content)
         if token.info == OUTPUT and found:
-            last = found.pop()
-            found.append(Step(last.line, last.text, last.path, token.content, last.skipped))
+            found[-1] = replace(found[-1], output=token.content)
         elif token.info == COMMANDS:
             found.append(Step(line, token.content, skipped=skipped))
         elif path:
