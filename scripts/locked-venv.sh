@@ -4,8 +4,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 home=$1 lock=$2 python=${PYTHON:-python3}
-# The environment is complete when the stamp has the fingerprint of the lock.
-key=$({ cat "$lock"; "$python" --version; } | sha256sum)
+# The environment is complete when the stamp has the fingerprint of the lock. Its programs contain the path of the folder.
+key=$({ cat "$lock"; echo "$PWD $home"; "$python" --version; } | sha256sum)
 [ "$(cat "$home/.lock" 2>/dev/null)" != "$key" ] || exit 0
 uv=$(scripts/uv.sh)
 export UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-300} UV_LINK_MODE=${UV_LINK_MODE:-hardlink}
