@@ -22,7 +22,7 @@ def decide(context: Context) -> None:
         each.block.child("tfReplicaType").same(each.role)
     if "chief" in found and found["chief"].count != 1:
         raise _count(found["chief"]).refused("1 chief", "Set 1: TensorFlow has one chief.")
-    _evaluator(context, found.get("evaluator"))
+    _evaluator(context, found)
     trains = [each for each in context.manifest.replicas if each.role in ("chief", "worker")]
     if not trains:
         specs = context.manifest.spec
@@ -39,9 +39,14 @@ def _count(each: Replicas) -> Field:
     return each.block.child("replicas")
 
 
-def _evaluator(context: Context, evaluator: Replicas | None) -> None:
+def _evaluator(context: Context, found: dict[str, Replicas]) -> None:
+    evaluator = found.get("evaluator")
     if evaluator is None:
         return
+    if "ps" in found and context.answers.script == "coordinator":
+        expected = "no evaluator with --script coordinator, because the trainer runs the script on the chief alone"
+        fix = "Remove the evaluator and evaluate in the script, or use --script every-task."
+        raise _count(evaluator).refused(expected, fix)
     context.draft.set("evaluator", "replicas", value=1)
     if evaluator.count == 1:
         _count(evaluator).same("evaluator.replicas")

@@ -13,6 +13,18 @@ true
 {{- end }}
 
 {{/*
+Whether the trainer starts a script of your own.
+Argument: dict root. Output: true, or nothing
+*/}}
+{{- define "tf-distributed.isScript" -}}
+{{- $words := concat (.root.Values.command | default list) (.root.Values.args | default list) -}}
+{{- $isEntryPoint := and (hasKey .root.Values "command") (not .root.Values.command) -}}
+{{- if and (has "--" $words) (not $isEntryPoint) (not (include "tf-distributed.isOwnProgram" .)) -}}
+true
+{{- end -}}
+{{- end }}
+
+{{/*
 Whether the guard starts the program: it reads and writes DONE in a folder that all tasks mount.
 Argument: dict root. Output: true, or nothing
 */}}

@@ -1,8 +1,8 @@
 {{/* Rules of a custom program. */}}
 
 {{/*
-Rules of command.
-Argument: dict root. Output: JSON list of messages
+Rules of command and of scripts.
+Argument: dict root, replicas. Output: JSON list of messages
 */}}
 {{- define "tf-distributed.programProblems" -}}
 {{- $problems := list -}}
@@ -21,6 +21,21 @@ Argument: dict root. Output: JSON list of messages
 {{- $problems = append $problems (include "tf-distributed.problem" (dict
   "key" "command" "got" "[]" "expected" "a program with ParameterServer, because its end must end the parameter servers"
   "fix" "Set command to the entry point of the image, which `docker image inspect` shows.")) -}}
+{{- end -}}
+
+{{- /* The evaluator of the trainer would evaluate the default task, with checkpoints of the script. */ -}}
+{{- if and .replicas.evaluator (include "tf-distributed.isScript" .) -}}
+{{- $problems = append $problems (include "tf-distributed.problem" (dict
+  "key" "evaluator.replicas" "got" .replicas.evaluator "expected" "0 for a script under the trainer, which evaluates itself"
+  "fix" "Remove evaluator.replicas, and evaluate in the script.")) -}}
+{{- end -}}
+
+{{- /* Only the trainer restores the checkpoint of another run. */ -}}
+{{- if and $values.warmStartFrom (or (include "tf-distributed.isScript" .) (include "tf-distributed.isOwnProgram" .)) -}}
+{{- $problems = append $problems (include "tf-distributed.problem" (dict
+  "key" "warmStartFrom" "got" (include "tf-distributed.shown" $values.warmStartFrom)
+  "expected" "no warm start of a program of your own, which restores its checkpoints itself"
+  "fix" "Remove warmStartFrom, and name the checkpoint in args or env.")) -}}
 {{- end -}}
 {{ $problems | default list | toRawJson }}
 {{- end }}

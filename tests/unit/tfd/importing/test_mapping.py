@@ -11,6 +11,7 @@ from tests.unit.tfd.importing.answers import answered, checked, imported, refusa
 from tests.unit.tfd.importing.shapes import VOLCANO, build
 from tfd.importing.environment import reserved
 from tfd.importing.job_file import Result
+from tfd.importing.ledger import RefusedError
 
 HERE = Path(__file__).parent
 
@@ -78,6 +79,11 @@ def test_chief_of_a_coordinator_is_added_and_its_memory_asked_for() -> None:
     assert [each.key for each in result.questions] == [("chief", "resources", "limits", "memory")]
     assert key(result, "args") == ["--", "train.py"]
     assert key(result, "command") is None
+
+
+def test_evaluator_of_a_coordinator_is_refused() -> None:
+    with pytest.raises(RefusedError, match="expected no evaluator with --script coordinator"):
+        result_of("P1 W2 E1", ["memory", "claim /a"], script="coordinator")
 
 
 def test_role_without_replicas_is_dropped() -> None:
