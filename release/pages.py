@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -30,6 +31,11 @@ class Step:
     """What the page shows as output of the commands; `...` stands for any text."""
     skipped: str = ""
     """Why the page is not followed here; empty for a step that is followed."""
+
+    def shows(self, printed: str) -> bool:
+        """Return whether the page shows what the commands printed, or shows nothing."""
+        options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+        return not self.output or doctest.OutputChecker().check_output(self.output, printed, options)
 
 
 def steps(page: Path, replaced: Mapping[str, str] | None = None) -> Iterator[Step]:
