@@ -1,4 +1,4 @@
-"""The commands of the pages that train, word by word: a new run, its training, and an estimate from its speed."""
+"""The pages that train, word by word: a new run, its training, an estimate from its speed, and the guides."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from tests.chart.rejected import VERSION
 from tests.pages.blocks import unmarked
-from tests.pages.world import World, create
+from tests.pages.world import GUIDES, World, create
 
 pytestmark = pytest.mark.processes
 PAGES = unmarked()
@@ -28,3 +28,8 @@ def test_estimate_of_the_page_scaling_reads_a_report_and_a_run(world: World, tmp
     printed = world.play(PAGES["docs/guides/scaling.md"], tmp_path)
     assert "trainable parameters" in printed
     assert "Best: " in printed
+
+
+@pytest.mark.parametrize("page", sorted(GUIDES))
+def test_reader_of_a_guide_sees_what_it_shows(world: World, page: str, tmp_path: Path) -> None:
+    world.follow(page, tmp_path / "runs")

@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from release.pages import steps
 from tests.conventions.repository import ROOT
 from tests.pages.blocks import Block
 
@@ -13,8 +14,10 @@ PRODUCT = "https://github.com/tf-distributed/tf-distributed"
 RUNS = "https://github.com/example-org/runs"
 # This page starts in an empty folder, the others in a checkout.
 IN_AN_EMPTY_FOLDER = {"docs/install.md"}
+# These pages have files and output, too. They start in a repository of job files.
+GUIDES = {f"docs/guides/{name}.md" for name in ("custom-image", "custom-script", "serve-the-model", "warm-start")}
 # These pages train, which tests/integration/test_pages.py does.
-TRAINING = {"docs/install.md", "docs/guides/scaling.md"}
+TRAINING = {"docs/install.md", "docs/guides/scaling.md", *GUIDES}
 # What a page asks its reader to have before its first command.
 BEFORE = {
     "argocd/README.md": f"sed -i 's|^repository: .*|repository: {RUNS}|' argocd/values.yaml\n",
@@ -39,9 +42,9 @@ class World:
         kept = {name: value for name, value in os.environ.items() if name in ("HOME", "TFD_CACHE", "TMPDIR")}
         return kept | {"PATH": path, "GIT_CONFIG_GLOBAL": str(self.folder / "gitconfig"), "GIT_CONFIG_NOSYSTEM": "1"}
 
-    def run(self, script: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-        """Run a script of bash, which stops at its first error and prints each command."""
-        command = ["bash", "-euxo", "pipefail", "-c", script]
+    def run(self, script: str, cwd: Path, *, options: str = "-eux") -> subprocess.CompletedProcess[str]:
+        """Run a script of bash, which stops at its first error and, with the option -x, prints each command."""
+        command = ["bash", options, "-o", "pipefail", "-c", script]
         return subprocess.run(
             command, cwd=cwd, env=self.environment, text=True, timeout=LIMIT,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -58,6 +61,19 @@ class World:
         if blocks[0].page not in IN_AN_EMPTY_FOLDER:
             self.must(f"git clone -q {PRODUCT} {folder}", self.folder)
         return self.must(BEFORE.get(blocks[0].page, "") + "\n".join(block.text for block in blocks), folder)
+
+    def follow(self, page: str, folder: Path) -> None:
+        """Follow a page in a new repository of job files: write its files, run its commands, compare their output."""
+        self.must(f"tfd init {folder} --team vision", self.folder)
+        for step in steps(ROOT / page):
+            place = f"{page}:{step.line}"
+            if step.path and not step.skipped:
+                (folder / step.path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / step.path).write_text(step.text)
+            elif not step.skipped:
+                done = self.run(step.text, folder, options="-eu")
+                assert done.returncode == 0, f"{place}: {done.stdout}"
+                assert step.shows(done.stdout), f"{place}: got {done.stdout}\nexpected {step.output}"
 
 
 def create(folder: Path, version: str) -> World:
