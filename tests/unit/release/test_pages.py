@@ -43,3 +43,10 @@ def test_each_skipped_block_of_the_first_page_has_a_reason() -> None:
     found = list(steps(PAGE))
     assert {each.path for each in found if each.path} == {"houses/price.py", "jobs/vision/price-1.yaml", "Dockerfile"}
     assert [each.text.split()[0] for each in found if each.skipped] == ["curl", "docker"]
+
+
+@pytest.mark.parametrize(
+    ("output", "shown"), [("", True), ("a 1\n", True), ("a ...\n", True), ("a 2\n", False), ("a\n", False)]
+)
+def test_page_shows_what_its_commands_print(output: str, shown: bool) -> None:
+    assert Step(1, "ls\n", output=output).shows("a  1\n") is shown

@@ -11,7 +11,7 @@ from tests.unit.tfd.importing.answers import answered, checked, imported, refusa
 from tests.unit.tfd.importing.shapes import VOLCANO, build
 from tfd.importing.environment import reserved
 from tfd.importing.job_file import Result
-from tfd.importing.ledger import RefusedError
+from tfd.importing.manifest import UnreadableError
 
 HERE = Path(__file__).parent
 
@@ -82,7 +82,7 @@ def test_chief_of_a_coordinator_is_added_and_its_memory_asked_for() -> None:
 
 
 def test_evaluator_of_a_coordinator_is_refused() -> None:
-    with pytest.raises(RefusedError, match="expected no evaluator with --script coordinator"):
+    with pytest.raises(UnreadableError, match="expected no evaluator with --script coordinator"):
         result_of("P1 W2 E1", ["memory", "claim /a"], script="coordinator")
 
 
