@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from trainer.peers import beacon, members
+from trainer.peers import members
 from trainer.peers.barrier import describe
-from trainer.peers.beacon import Answer, Beacon
+from trainer.peers.beacon import Answer, Asker, Beacon
 from trainer.peers.rendezvous import Action, Decision, LeaseContent, Rendezvous, Sighting, Terms, View
 from trainer.roles.context import Context, Group
 from trainer.roles.restart import InPlaceRestartState
@@ -27,7 +27,7 @@ from trainer.storage import files
 from trainer.storage.lease import Lease, holder_of, new_token
 
 _ROUND_SECONDS: Final = 0.5
-"""Seconds between the beginnings of two rounds. A worker that hangs makes a round longer."""
+"""Seconds between the beginnings of two rounds."""
 _LOOK_SECONDS: Final = 2.0
 _GROW_AFTER: Final = 10.0
 """Seconds that a group trains before it takes in others, because each change costs a restart."""
@@ -95,6 +95,7 @@ class _Waiting:
         )
         self._beacon = context.beacon or Beacon(self._addresses[own])
         self._beacon.wait_as(token)
+        self._asker = Asker({number: address for number, address in self._addresses.items() if number != own})
         self._shown: object = None
         self._words = ""
         self.changes = 0
@@ -104,7 +105,7 @@ class _Waiting:
         """Return the decision about the group of this worker; None if the run is done."""
         while True:
             began = time.monotonic()
-            answers = beacon.ask_all({n: a for n, a in self._addresses.items() if n != self._terms.own})
+            answers = self._asker.answers()
             view = self._view(answers)
             if view.lease is None or view.lease.token != self._terms.holder:
                 self._context.status = None  # another worker may write it
@@ -176,6 +177,7 @@ class _Waiting:
     def close(self) -> None:
         """Close the port."""
         self._beacon.close()
+        self._asker.close()
 
 
 def lease_content(path: str) -> LeaseContent | None:
@@ -250,9 +252,10 @@ class Growth:
 
     def _look(self) -> None:
         before: frozenset[int] = frozenset()
+        asker = Asker(self._outside)
         time.sleep(_GROW_AFTER)
         while True:
-            found = frozenset(n for n, answer in beacon.ask_all(self._outside).items() if answer.token)
+            found = frozenset(n for n, answer in asker.answers().items() if answer.token)
             self._waiting, before = found & before, found  # one that waits twice has not just restarted
             time.sleep(_LOOK_SECONDS)
 
