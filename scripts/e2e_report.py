@@ -1,65 +1,73 @@
 """Print the results of the last scenarios: outcomes, durations, assertions, timings and figures.
 
-Usage: python scripts/e2e_report.py
+Usage: python scripts/e2e_report.py [--page]
+
+With --page, write the results to docs/contributing/cluster-tests.md instead.
 """
 
 import json
+import os
 import re
+import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-BUILD = Path(__file__).resolve().parent.parent / "build"
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build"
+PAGE = ROOT / "docs" / "contributing" / "cluster-tests.md"
 COLORS = {"passed": "green", "failed": "bold red", "error": "bold red", "skipped": "yellow"}
+NUMBERS = ("seconds", "value")
+Found = dict[str, dict[str, Any]]
 
 
-def title(name: str) -> Text:
-    """Return the name of a test as words; plain text, because rich treats `[chief-0]` in markup as a style."""
-    return Text(name.replace("_", " "))
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A table of the report."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
 
 
-def scenarios(found: dict[str, Any]) -> Table:
-    """Return one row for each scenario."""
-    table = Table(title="scenarios", title_justify="left", show_lines=True)
-    table.add_column("scenario")
-    table.add_column("outcome")
-    table.add_column("seconds", justify="right")
-    table.add_column("asserted")
-    for name, each in found.items():
-        words = each["asserted"] + (f"\n{each['why']}" if each.get("why") else "")
-        color = COLORS[each["outcome"]]
-        table.add_row(title(name), Text(each["outcome"], style=color), f"{each['seconds']:.0f}", Text(words))
-    return table
+def parts(found: Found) -> list[Part]:
+    """Return the tables of the record `found`, without those that have no rows."""
+    outcomes = [
+        (
+            words(name),
+            each["outcome"],
+            f"{each['seconds']:.0f}",
+            "\n".join(filter(None, (each["asserted"], each.get("why")))),
+        )
+        for name, each in found.items()
+    ]
+    timings = [("make cluster", name, seconds) for name, seconds in node_ready()]
+    timings += [
+        (words(name), what, f"{value:.1f}")
+        for name, each in found.items()
+        for what, value in each.get("timings", {}).items()
+    ]
+    figures = [
+        (words(name), what, value) for name, each in found.items() for what, value in each.get("figures", {}).items()
+    ]
+    tables = [
+        Part(title="scenarios", columns=("scenario", "outcome", "seconds", "asserted"), rows=outcomes),
+        Part(title="timings", columns=("scenario", "from ... to", "seconds"), rows=timings),
+        Part(title="figures", columns=("scenario", "figure", "value"), rows=figures),
+    ]
+    return [each for each in tables if each.rows]
 
 
-def timings(found: dict[str, Any]) -> Table:
-    """Return one row for each recorded time."""
-    table = Table(title="timings", title_justify="left")
-    table.add_column("scenario")
-    table.add_column("from ... to")
-    table.add_column("seconds", justify="right")
-    for name, seconds in node_ready():
-        table.add_row("make cluster", name, seconds)
-    for name, each in found.items():
-        for what, value in each.get("timings", {}).items():
-            table.add_row(title(name), what, f"{value:.1f}")
-    return table
-
-
-def figures(found: dict[str, Any]) -> Table:
-    """Return one row for each recorded value that has another unit than seconds."""
-    table = Table(title="figures", title_justify="left")
-    table.add_column("scenario")
-    table.add_column("figure")
-    table.add_column("value", justify="right")
-    for name, each in found.items():
-        for what, value in each.get("figures", {}).items():
-            table.add_row(title(name), what, value)
-    return table
+def words(name: str) -> str:
+    """Return the name of a test as words."""
+    return name.replace("_", " ")
 
 
 def node_ready() -> list[tuple[str, str]]:
@@ -74,20 +82,60 @@ def node_ready() -> list[tuple[str, str]]:
     ]
 
 
-def main() -> None:
-    """Print the tables; exit with 1 if a scenario failed."""
+def console_table(part: Part) -> Table:
+    """Return `part` for a terminal, in plain text, because rich treats `[chief-0]` in markup as a style."""
+    table = Table(title=part.title, title_justify="left", show_lines=part.title == "scenarios")
+    for column in part.columns:
+        table.add_column(column, justify="right" if column in NUMBERS else "left")
+    for row in part.rows:
+        table.add_row(*(Text(cell, style=COLORS.get(cell, "")) for cell in row))
+    return table
+
+
+def markdown(part: Part) -> str:
+    """Return `part` as a section in Markdown, without the column of the assertions."""
+    columns = [index for index, column in enumerate(part.columns) if column != "asserted"]
+
+    def line(cells: tuple[str, ...]) -> str:
+        return "| " + " | ".join(cells[index].replace("|", r"\|") for index in columns) + " |"
+
+    ruler = "| " + " | ".join("---:" if part.columns[index] in NUMBERS else "---" for index in columns) + " |"
+    return "\n".join([f"## {part.title.capitalize()}", "", line(part.columns), ruler, *map(line, part.rows), ""])
+
+
+def page(found: Found) -> str:
+    """Return the page with the results."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    minutes = sum(each["seconds"] for each in found.values()) / 60
+    head = f"""\
+# Cluster tests
+
+`make e2e` ran these scenarios at commit {commit}, on a machine with {os.cpu_count()} cores, in {minutes:.0f} minutes.
+`python scripts/e2e_report.py --page` wrote this page, and `make e2e-report` also shows what each scenario asserts.
+The code of the scenarios is in [tests/e2e](../../tests/e2e).
+"""
+    return "\n".join([head, *map(markdown, parts(found))])
+
+
+@click.command(help=__doc__)
+@click.option("--page", "as_page", is_flag=True, help="Write the results to docs/contributing/cluster-tests.md.")
+def main(as_page: bool) -> None:
+    """Print the tables, or write them to the page; exit with 1 if a scenario failed."""
     record = BUILD / "e2e.json"
     if not record.exists():
         sys.exit(f"{record}: got nothing; expected the record of a test run. Run make e2e or make e2e-smoke.")
-    found: dict[str, Any] = json.loads(record.read_text())
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    console.print(scenarios(found))
-    console.print(timings(found))
-    if any(each.get("figures") for each in found.values()):
-        console.print(figures(found))
+    found: Found = json.loads(record.read_text())
+    if as_page:
+        PAGE.write_text(page(found), encoding="utf-8")
+    else:
+        console = Console(width=None if sys.stdout.isatty() else 160)
+        for part in parts(found):
+            console.print(console_table(part))
     bad = [name for name, each in found.items() if each["outcome"] in ("failed", "error")]
     total = sum(each["seconds"] for each in found.values())
-    console.print(f"{len(found)} scenarios, {len(bad)} failed, {total:.0f} s")
+    click.echo(f"{len(found)} scenarios, {len(bad)} failed, {total:.0f} s")
     sys.exit(1 if bad else 0)
 
 

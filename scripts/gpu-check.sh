@@ -11,12 +11,7 @@ command -v nvidia-smi >/dev/null ||
 nvidia-smi -L | grep -q . || refuse GPU "a driver without a GPU" "a GPU in nvidia-smi -L" "Attach a GPU to this machine."
 "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' ||
   refuse PYTHON "$("$python" --version 2>&1)" "3.11, 3.12 or 3.13, for which TensorFlow has packages" "Set PYTHON to one of them."
-# The environment is complete when the stamp has the fingerprint of the lock.
 home=build/gpu-check/venv
-key=$({ cat requirements/gpu-check.txt; "$python" --version; } | sha256sum)
-if [ "$(cat "$home/.stamp" 2>/dev/null)" != "$key" ]; then
-  echo "gpu-check: installing TensorFlow with CUDA into $home, about 6 GB" >&2
-  PYTHON=$python scripts/locked-venv.sh "$home" requirements/gpu-check.txt
-  printf %s "$key" >"$home/.stamp"
-fi
+[ -e "$home" ] || echo "gpu-check: installing TensorFlow with CUDA into $home, about 6 GB" >&2
+PYTHON=$python scripts/locked-venv.sh "$home" requirements/gpu-check.txt
 exec "$home/bin/python" -m bench.gpu "$@"

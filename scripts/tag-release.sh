@@ -25,9 +25,9 @@ done
 last=$(git tag --list 'tf-distributed-[0-9]*' --merged | sed 's/^tf-distributed-//' | sort -V | tail -n 1)
 [ -z "$last" ] || [ "$(printf '%s\n' "$last" "$version" | sort -V | tail -n 1)" = "$version" ] ||
   die "$chart/Chart.yaml version: got \"$version\"; expected more than the last release $last. Set a higher version."
-notes=$(awk -v heading="## $version" '$0 == heading { found = 1; next } /^## / { found = 0 } found' CHANGELOG.md)
+notes=$(awk -v heading="## [$version] - " 'index($0, heading) == 1 { found = 1; next } /^## / { found = 0 } found' CHANGELOG.md)
 [ -n "${notes//[[:space:]]/}" ] ||
-  die "CHANGELOG.md: got nothing below \"## $version\"; expected release notes. Describe the changes for users."
+  die "CHANGELOG.md: got nothing below \"## [$version] - DATE\"; expected release notes. Rename the heading \"## [Unreleased]\"."
 
 if [ -n "$last" ]; then
   # Lines that are neither comments nor empty are the defaults of a job file.

@@ -30,7 +30,7 @@ class Checkout:
             name: (ROOT / name).read_text().replace(current, VERSION) for name in (CHART, WORKBENCH, "pyproject.toml")
         }
         files[VALUES] = "trainer:\n  # -- Number of training steps.\n  steps: 1000\n"
-        files["CHANGELOG.md"] = f"# Changes\n\n## {VERSION}\n\n- The first version.\n"
+        files["CHANGELOG.md"] = f"# Changelog\n\n## [{VERSION}] - 2026-11-30\n\n- The first version.\n"
         files |= {"scripts/tag-release.sh": (ROOT / "scripts" / "tag-release.sh").read_text()}
         for name, text in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ class Checkout:
         for chart in (CHART, WORKBENCH):
             self.edit(chart, VERSION, "0.2.0")
         self.edit("pyproject.toml", f'version = "{VERSION}"', 'version = "0.2.0"')
-        self.edit("CHANGELOG.md", f"## {VERSION}", f"## 0.2.0\n\n- Faster.\n\n## {VERSION}")
+        self.edit("CHANGELOG.md", f"## [{VERSION}]", f"## [0.2.0] - 2026-12-24\n\n- Faster.\n\n## [{VERSION}]")
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def not_committed(checkout: Checkout) -> None:
 
 
 def no_notes(checkout: Checkout) -> None:
-    checkout.edit("CHANGELOG.md", f"## {VERSION}", "## 0.0.9")
+    checkout.edit("CHANGELOG.md", f"## [{VERSION}] - 2026-11-30", "## [Unreleased]")
     checkout.commit()
 
 
@@ -134,7 +134,7 @@ def below_the_last(checkout: Checkout) -> None:
     [
         (nothing_new, f"release: tag tf-distributed-{VERSION}: got an existing tag"),
         (not_committed, "release: checkout: got changes that are not committed; expected none."),
-        (no_notes, f'release: CHANGELOG.md: got nothing below "## {VERSION}"; expected release notes.'),
+        (no_notes, f'release: CHANGELOG.md: got nothing below "## [{VERSION}] - DATE"; expected release notes.'),
         (two_versions, 'release: pyproject.toml version: got "0.2.0"; expected "0.1.0", the version of charts/'),
         (
             two_versions_of_charts,

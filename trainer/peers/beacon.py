@@ -10,7 +10,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +21,7 @@ from trainer.runtime import tf_config
 _MARK: Final = b"TRAINER WAITS "
 _STARTS: Final = b"TRAINER STARTS\n"
 _ANSWER_SECONDS: Final = 1.5
+_PATIENCE_SECONDS: Final = 0.5
 _MOST_BYTES: Final = 256
 
 
@@ -91,9 +92,30 @@ def ask(address: str) -> Answer:
     return Answer(trains=True) if data else Answer(missing="hung up")
 
 
-def ask_all(addresses: Mapping[int, str]) -> dict[int, Answer]:
-    """Return number -> answer of the workers at `addresses`, which are asked at the same time."""
-    if not addresses:
-        return {}
-    with ThreadPoolExecutor(max_workers=min(32, len(addresses))) as pool:
-        return dict(zip(addresses, pool.map(ask, addresses.values()), strict=True))
+class Asker:
+    """Asks the other workers again and again. A worker that hangs does not delay the answers of the others."""
+
+    def __init__(self, addresses: Mapping[int, str]) -> None:
+        """Ask nothing yet.
+
+        Args:
+            addresses: Number -> address (host:port) of each worker.
+
+        """
+        self._addresses = dict(addresses)
+        self._pool = ThreadPoolExecutor(max_workers=min(32, max(1, len(self._addresses))))
+        self._asked: dict[int, Future[Answer]] = {}
+        self._answers = dict.fromkeys(self._addresses, Answer(missing=SILENT))
+
+    def answers(self) -> dict[int, Answer]:
+        """Return number -> newest answer of each worker, after at most half a second."""
+        for number in self._addresses.keys() - self._asked.keys():
+            self._asked[number] = self._pool.submit(ask, self._addresses[number])
+        done, _ = wait(self._asked.values(), _PATIENCE_SECONDS)
+        for number in [number for number, answer in self._asked.items() if answer in done]:
+            self._answers[number] = self._asked.pop(number).result()
+        return dict(self._answers)
+
+    def close(self) -> None:
+        """Ask nobody any more."""
+        self._pool.shutdown(wait=False, cancel_futures=True)

@@ -38,6 +38,21 @@ class LeaseContent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """The last renewal of the lease that a process has seen. It stays known through an in-place restart."""
+
+    beat: object
+    """`LeaseContent.beat`; empty if no process held the lease."""
+    since: float
+    """The time at which the process saw this value first, of the clock of `View.now`."""
+
+    def after(self, lease: LeaseContent | None, now: float) -> Sighting:
+        """Return the sighting after the process has read `lease` at the time `now`."""
+        beat = lease.beat if lease else ""
+        return self if beat == self.beat else Sighting(beat=beat, since=now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """The newest decision of a leader."""
 
@@ -169,19 +184,20 @@ def is_stale(terms: Terms, unchanged: float) -> bool:
 class Rendezvous:
     """The state of one worker that waits for its group."""
 
-    def __init__(self, terms: Terms, *, now: float, waited: float = 0.0) -> None:
+    def __init__(self, terms: Terms, *, now: float, waited: float = 0.0, seen: Sighting | None = None) -> None:
         """Begin to wait at the time `now`.
 
         Args:
             terms: The settings.
             now: The time of the clock that `View.now` shows.
             waited: Seconds that this task waited before an in-place restart. They count toward the start timeout.
+            seen: What this task saw of the lease before an in-place restart.
 
         """
         self._terms = terms
         self._began = now
         self._gives_up_at = now + terms.start_timeout - waited
-        self._lease: tuple[LeaseContent | None, float] = (None, now)
+        self._seen = seen or Sighting(beat="", since=now)
         self._written: float | None = None
         self._held_since: float | None = None
         self._arrived: dict[int, float] = {}
@@ -193,8 +209,7 @@ class Rendezvous:
             return Action.END
         if is_joined(self._terms, view):
             return Action.JOIN
-        if view.lease != self._lease[0]:
-            self._lease = (view.lease, view.now)
+        self._seen = self._seen.after(view.lease, view.now)
         waiting = self._waiting(view)
         if view.training or (view.decision and any(number in view.decision.workers for number in view.starting)):
             self._sign = view.now
@@ -212,8 +227,7 @@ class Rendezvous:
 
     def _may_take(self, view: View, waiting: Mapping[int, str]) -> bool:
         """Return whether this worker takes the lease: it is free, and this worker is the first of those that wait."""
-        lease, since = self._lease
-        if lease is not None and not is_stale(self._terms, view.now - since):
+        if view.lease is not None and not is_stale(self._terms, view.now - self._seen.since):
             return False
         last = view.decision.workers.keys() if view.decision else ()
         first = min({number for number in waiting if number in last} or set(waiting))
@@ -252,8 +266,8 @@ class Rendezvous:
 
     def _wait(self, view: View) -> Action:
         """Return WAIT, or GIVE_UP after the start timeout if no other process leads a group."""
-        lease, since = self._lease
-        others = lease is not None and lease.token != self._terms.holder and not is_stale(self._terms, view.now - since)
+        lease, unchanged = view.lease, view.now - self._seen.since
+        others = lease is not None and lease.token != self._terms.holder and not is_stale(self._terms, unchanged)
         late = view.now >= self._gives_up_at
         return Action.GIVE_UP if late and not others and not view.training else Action.WAIT
 

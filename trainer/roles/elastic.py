@@ -6,6 +6,7 @@ A group that changes saves a checkpoint if it can, restarts in place, and waits 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import threading
@@ -14,17 +15,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from trainer.peers import beacon, members
+from trainer.peers import members
 from trainer.peers.barrier import describe
-from trainer.peers.beacon import Answer, Beacon
-from trainer.peers.rendezvous import Action, Decision, LeaseContent, Rendezvous, Terms, View
+from trainer.peers.beacon import Answer, Asker, Beacon
+from trainer.peers.rendezvous import Action, Decision, LeaseContent, Rendezvous, Sighting, Terms, View
 from trainer.roles.context import Context, Group
+from trainer.roles.restart import InPlaceRestartState
 from trainer.runtime.errors import GaveUp, GroupChange, LostPeer, TrainerExit
 from trainer.runtime.logs import log
 from trainer.storage import files
 from trainer.storage.lease import Lease, holder_of, new_token
 
 _ROUND_SECONDS: Final = 0.5
+"""Seconds between the beginnings of two rounds."""
 _LOOK_SECONDS: Final = 2.0
 _GROW_AFTER: Final = 10.0
 """Seconds that a group trains before it takes in others, because each change costs a restart."""
@@ -61,6 +64,8 @@ def join(context: Context) -> bool:
         return False
     context.note_startup("barrierSeconds", time.monotonic() - started)
     _enter(context, decision, waiting.changes)
+    if not context.writes:
+        threading.Thread(target=_watch_lease, args=(context,), name="lease-watch", daemon=True).start()
     return True
 
 
@@ -85,9 +90,12 @@ class _Waiting:
         self._lease = Lease(
             path=context.run_dir.at("lease.json"), token=context.restarts.token, stale_after=env.lease_timeout
         )
-        self._machine = Rendezvous(self._terms, now=time.monotonic(), waited=context.restarts.waited)
+        self._machine = Rendezvous(
+            self._terms, now=time.monotonic(), waited=context.restarts.waited, seen=_seen(context.restarts)
+        )
         self._beacon = context.beacon or Beacon(self._addresses[own])
         self._beacon.wait_as(token)
+        self._asker = Asker({number: address for number, address in self._addresses.items() if number != own})
         self._shown: object = None
         self._words = ""
         self.changes = 0
@@ -96,7 +104,8 @@ class _Waiting:
     def wait(self) -> Decision | None:
         """Return the decision about the group of this worker; None if the run is done."""
         while True:
-            answers = beacon.ask_all({n: a for n, a in self._addresses.items() if n != self._terms.own})
+            began = time.monotonic()
+            answers = self._asker.answers()
             view = self._view(answers)
             if view.lease is None or view.lease.token != self._terms.holder:
                 self._context.status = None  # another worker may write it
@@ -119,7 +128,7 @@ class _Waiting:
             elif action is Action.DECIDE:
                 self._decide(view)
                 continue
-            self._context.stop.wait(_ROUND_SECONDS)
+            self._context.stop.wait(max(0.0, began + _ROUND_SECONDS - time.monotonic()))
 
     def _view(self, answers: Mapping[int, Answer]) -> View:
         run_dir = self._context.run_dir
@@ -168,14 +177,37 @@ class _Waiting:
     def close(self) -> None:
         """Close the port."""
         self._beacon.close()
+        self._asker.close()
 
 
 def lease_content(path: str) -> LeaseContent | None:
     """Return the content of the lease file at `path`; None if no process holds the lease."""
-    text = files.read_text(path)
-    if not (text or "").strip():
+    text = files.read_text(path) or ""
+    if not text.strip():
         return None
-    return LeaseContent(token=holder_of(text), beat=text)
+    return LeaseContent(token=holder_of(text), beat=hashlib.sha256(text.encode()).hexdigest())
+
+
+def _seen(restarts: InPlaceRestartState) -> Sighting | None:
+    return Sighting(beat=restarts.lease_beat, since=restarts.lease_since) if restarts.lease_since else None
+
+
+def _watch_lease(context: Context) -> None:
+    """Note when the leader renews the lease. A worker that loses its leader then need not watch the lease for long."""
+    while True:
+        try:
+            _look_at_lease(context)
+        except Exception as error:  # noqa: BLE001, RUF100 - gfile has its own classes
+            log.debug("cannot read the lease: %s", error)
+        time.sleep(_LOOK_SECONDS)
+
+
+def _look_at_lease(context: Context) -> LeaseContent | None:
+    lease = lease_content(context.run_dir.at("lease.json"))
+    seen = _seen(context.restarts) or Sighting(beat=None, since=0.0)
+    seen = seen.after(lease, time.monotonic())
+    context.restarts = replace(context.restarts, lease_beat=str(seen.beat), lease_since=seen.since)
+    return lease
 
 
 def _processes(decision: Decision) -> set[str]:
@@ -220,9 +252,10 @@ class Growth:
 
     def _look(self) -> None:
         before: frozenset[int] = frozenset()
+        asker = Asker(self._outside)
         time.sleep(_GROW_AFTER)
         while True:
-            found = frozenset(n for n, answer in beacon.ask_all(self._outside).items() if answer.token)
+            found = frozenset(n for n, answer in asker.answers().items() if answer.token)
             self._waiting, before = found & before, found  # one that waits twice has not just restarted
             time.sleep(_LOOK_SECONDS)
 
@@ -245,12 +278,9 @@ def wait_for_done(context: Context) -> None:
         LostPeer: The leader is lost.
 
     """
-    path = context.run_dir.at("lease.json")
-    lease, since = lease_content(path), time.monotonic()
     while context.run_dir.done() is None:
-        if (now := lease_content(path)) != lease:
-            lease, since = now, time.monotonic()
+        lease = _look_at_lease(context)
         limit = _LOOK_SECONDS if lease is None else max(_LEADER_SECONDS, context.env.lease_timeout)
-        if time.monotonic() - since > limit and context.run_dir.done() is None:
+        if time.monotonic() - context.restarts.lease_since > limit and context.run_dir.done() is None:
             raise LostPeer("the leader is lost before the run is done")
         context.stop.wait(_ROUND_SECONDS)

@@ -40,6 +40,10 @@ class InPlaceRestartState:
 
     group: str = ""
     """The processes of the last group of an elastic run; the restarts of another group do not count."""
+    lease_beat: str = ""
+    """The last renewal of the lease that a worker of an elastic run has seen; empty for none."""
+    lease_since: float = 0.0
+    """The value of `time.monotonic` at that time. The next process has the same clock."""
 
     @property
     def pause(self) -> float:
@@ -58,9 +62,7 @@ class InPlaceRestartState:
         count = 1 if checkpoint > self.checkpoint else self.count + 1
         if count > limit:
             return None
-        return InPlaceRestartState(
-            count=count, checkpoint=max(checkpoint, self.checkpoint), token=self.token, group=self.group
-        )
+        return replace(self, count=count, checkpoint=max(checkpoint, self.checkpoint), waiting_since=0.0)
 
     def while_waiting(self, now: float) -> InPlaceRestartState:
         """Return the state for a restart before all peers are ready, which is not counted; `now` is Unix time."""

@@ -11,12 +11,13 @@ from __future__ import annotations
 import json
 import math
 import os
+import secrets
 import socket
 import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from trainer.runtime.errors import ConfigError, LostLease, Words
@@ -45,7 +46,8 @@ class Lease:
     sleep: Callable[[float], object] = time.sleep
     clock: Callable[[], float] = time.monotonic
 
-    _beat: int = 0
+    # A holder that restarts in place must not repeat a value, which would look like a lease without a renewal.
+    _beat: int = field(default_factory=lambda: secrets.randbits(31))
     _lock: threading.Lock = None  # type: ignore[assignment]
     _stop: threading.Event = None  # type: ignore[assignment]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from trainer.peers import rendezvous
-from trainer.peers.rendezvous import Action, Decision, LeaseContent, Rendezvous, Terms, View
+from trainer.peers.rendezvous import Action, Decision, LeaseContent, Rendezvous, Sighting, Terms, View
 
 RESCALE, LEASE, CONNECT, HEARTBEAT, GROW = 40.0, 10.0, 60.0, 10.0, 10.0
 STORED: tuple[str, ...] = ("lease", "decision", "done")
@@ -46,6 +46,8 @@ class Worker:
     decision: Decision | None = None
     seen: float = 0.0
     """The last time at which all of the group answered."""
+    sighting: Sighting | None = None
+    """What the process saw of the lease while it trained; it keeps it when it restarts in place."""
     late: float = 0.0
     stopped_until: float = 0.0
     slow_action: float = 0.0
@@ -91,6 +93,7 @@ class World:
             self.faults += 1  # it may be in the last group by its number
             worker.process = f"p{next(self.names)}"
             worker.first_wait = None
+            worker.sighting = None
             self._exec(worker, seconds)
 
     def kill(self, number: int) -> None:
@@ -165,7 +168,7 @@ class World:
             own=worker.number, token=worker.token, holder=worker.process, most=self.most, least=self.least,
             rescale_after=RESCALE, start_timeout=1e6, lease_timeout=LEASE,
         )  # fmt: skip
-        worker.machine = Rendezvous(terms, now=self.now, waited=self.now - worker.first_wait)
+        worker.machine = Rendezvous(terms, now=self.now, waited=self.now - worker.first_wait, seen=worker.sighting)
 
     def _view(self, worker: Worker) -> View:
         others = [each for each in self.workers if each is not worker and self.reaches(worker, each)]
@@ -250,6 +253,9 @@ class World:
             self._exec(worker)
 
     def _train(self, worker: Worker) -> None:
+        if worker.stored and not self._leads(worker):
+            sighting = worker.sighting or Sighting(beat="", since=self.now)
+            worker.sighting = sighting.after(self._read(worker, "lease"), self.now)
         if self._leads(worker) and not self._keeps_lease(worker):
             self._exec(worker)
             return

@@ -10,8 +10,8 @@ import pytest
 
 from tests.loopback import LOOPBACKS, free_port
 from trainer.peers import beacon, members
-from trainer.peers.beacon import Answer, Beacon
-from trainer.peers.probe import probe
+from trainer.peers.beacon import Answer, Asker, Beacon
+from trainer.peers.probe import SILENT, probe
 from trainer.peers.rendezvous import Decision
 
 
@@ -25,7 +25,7 @@ def test_worker_that_waits_answers_with_its_token_until_it_closes_the_port(host:
     waits = Beacon(where)
     assert beacon.ask(where) == Answer(starts=True)
     waits.wait_as("abc.1")
-    assert beacon.ask_all({3: where}) == {3: Answer(token="abc.1")}
+    assert Asker({3: where}).answers() == {3: Answer(token="abc.1")}
     assert probe(where) is None
     waits.close()
     assert beacon.ask(where) == Answer(missing="connection refused")
@@ -48,6 +48,18 @@ def test_server_of_tensorflow_is_distinguished_from_a_worker_that_waits() -> Non
         assert beacon.ask(where) == Answer(trains=True)
         assert beacon.ask(where) == Answer(missing="hung up")
         thread.join()
+
+
+def test_worker_that_hangs_does_not_delay_the_answers_of_the_others() -> None:
+    where = address("127.0.0.1")
+    waits = Beacon(where)
+    with socket.create_server(("127.0.0.1", 0)) as hangs:
+        asker = Asker({0: where, 1: f"127.0.0.1:{hangs.getsockname()[1]}"})
+        for token in ("abc.1", "abc.2"):
+            waits.wait_as(token)
+            assert asker.answers() == {0: Answer(token=token), 1: Answer(missing=SILENT)}
+        asker.close()
+    waits.close()
 
 
 def test_decision_is_read_as_it_was_written(tmp_path: Path) -> None:

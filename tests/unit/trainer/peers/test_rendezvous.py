@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -177,6 +178,25 @@ def test_leader_decides_also_if_a_worker_hangs_and_makes_each_round_long(round_s
             lease = rendezvous.LeaseContent(token="a", beat=now)
         now += round_seconds
     assert actions[-1] is rendezvous.Action.DECIDE
+
+
+@pytest.mark.parametrize(("beat", "waits"), [(4, 0), (5, 10)])
+def test_worker_that_saw_the_lease_of_its_leader_before_a_restart_does_not_watch_it_again(
+    beat: int, waits: float
+) -> None:
+    terms = rendezvous.Terms(
+        own=0, token="a.2", holder="a", most=2, least=1, rescale_after=20, start_timeout=600, lease_timeout=10
+    )
+    seen = rendezvous.Sighting(beat=4, since=90.0)
+    machine, now = rendezvous.Rendezvous(terms, now=100.0, seen=seen), 100.0
+    view = rendezvous.View(
+        now=now,
+        lease=rendezvous.LeaseContent(token="b", beat=beat),
+        decision=rendezvous.Decision(leader=1, workers={0: "a.1", 1: "b.1"}, lease="b"),
+    )
+    while machine.step(replace(view, now=now)) is not rendezvous.Action.HOLD:
+        now += 1
+    assert now == 100 + waits
 
 
 def test_two_workers_that_take_the_lease_at_the_same_time_do_not_hide_it_from_each_other() -> None:

@@ -183,6 +183,28 @@ def test_follower_loses_a_leader_that_does_not_end_the_run(
     elastic.wait_for_done(context)
 
 
+def test_follower_that_restarts_has_seen_when_its_leader_renewed_the_lease(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(elastic, "_LOOK_SECONDS", 0.01)
+    contexts = [make(0), make(1)]
+    with ThreadPoolExecutor() as pool:
+        assert list(pool.map(elastic.join, contexts)) == [True, True]
+    [follower] = [context for context in contexts if not context.writes]
+    while not follower.restarts.lease_since:
+        pass
+    before = follower.restarts
+    [leader] = [context for context in contexts if context.writes]
+    assert leader.lease is not None
+    leader.lease.renew()
+    while follower.restarts.lease_beat == before.lease_beat:
+        pass
+    state = follower.restarts.after_lost_peer(checkpoint=1, limit=3)
+    assert state is not None
+    assert state.lease_beat == elastic.lease_content(leader.run_dir.at("lease.json")).beat  # type: ignore[union-attr]
+    assert state.lease_since > before.lease_since
+
+
 def test_leader_whose_lease_was_taken_before_it_trains_does_not_claim_the_run_directory(make: Make) -> None:
     context = grouped(make(0), leader=0, number=0)
     context.run_dir.claim()
