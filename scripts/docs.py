@@ -9,7 +9,7 @@ charts/workbench/templates: copies of the templates that both charts have.
 monitoring/prometheusrule.yaml: the alert rules of monitoring/rules.yaml for the operator of Prometheus.
 README.md and docs/reference/exit-codes.md: the tables of exit codes, from trainer/runtime/exit_codes.json.
 docs/reference/command-line.md: the commands with their options, from the parsers.
-docs/reference/messages.md: the rules between keys of a job file, and the messages of the trainer.
+docs/reference/messages.md: the rules between keys of a job file, and the messages of tfd, the review and the trainer.
 The picture of a card is one of tests/golden/review; scripts/card_picture.py draws it.
 """
 
@@ -92,6 +92,8 @@ def messages() -> str:
     """Return the page of the messages."""
     parts = {
         "rules of the job file": message_docs.rules(),
+        "refusals of tfd": message_docs.tool_refusals(),
+        "sentences of the review": message_docs.findings(),
         "refusals of the trainer": message_docs.refusals(),
         "other messages": message_docs.endings(),
     }

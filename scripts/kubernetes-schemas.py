@@ -27,7 +27,7 @@ from typing import Any
 import yaml
 
 VERSIONS = ("1.34.0", "1.35.0", "1.36.0", "1.37.0")
-# The kinds that the charts of a run and of argocd/ render. Add a line for each new kind.
+# The kinds that the charts of a run and of argocd/ render, and those on the pages. Add a line for each new kind.
 KINDS = (
     "configmap-v1",
     "deployment-apps-v1",
@@ -36,9 +36,11 @@ KINDS = (
     "namespace-v1",
     "networkpolicy-networking-v1",
     "persistentvolumeclaim-v1",
+    "pod-v1",
     "podgroup-scheduling-v1beta1",
     "resourcequota-v1",
     "service-v1",
+    "storageclass-storage-v1",
 )
 ROOT = Path(__file__).resolve().parent.parent
 KUEUE = ROOT / "tools" / "kueue"

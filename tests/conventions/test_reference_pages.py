@@ -87,14 +87,6 @@ def test_run_directory_page_lists_the_tags_of_tensorboard() -> None:
     assert set(re.findall(r"`(\w+)`", train)) == written
 
 
-def test_review_page_lists_the_fields_of_the_json_report() -> None:
-    written = set(re.findall(r'^ +"(\w+)": ', sources("tfd/review/output/json_report.py"), flags=re.M))
-    page = (ROOT / "docs" / "review.md").read_text(encoding="utf-8").partition("## JSON fields\n")[2]
-    listed = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]*)`", page.partition("\n## ")[0]))))
-    assert "headline" in written
-    assert written - listed == set()
-
-
 def test_notes_page_lists_the_key_of_every_note() -> None:
     source = (ROOT / "tfd" / "jobfile" / "notes.py").read_text(encoding="utf-8")
     keys = {".".join(re.findall(r'"(\w+)"', found)) for found in re.findall(r"Note\(\(([^()]*)\)", source)}

@@ -18,9 +18,31 @@ IN_AN_EMPTY_FOLDER = {"docs/install.md"}
 GUIDES = {f"docs/guides/{name}.md" for name in ("custom-image", "custom-script", "serve-the-model", "warm-start")}
 # These pages train, which tests/integration/test_pages.py does.
 TRAINING = {"docs/install.md", "docs/guides/scaling.md", *GUIDES}
+# A copy of release 0.1.0 without its history, as "Use this template" creates it, with a change of its own.
+# Release 0.2.0 changes the charts and the README.
+UPGRADE = f"""\
+release() {{
+  sed -i "s/^version: .*/version: $1/" charts/*/Chart.yaml
+  echo "Release $1" >>README.md
+  git commit --quiet --all --message "Release $1"
+  git tag --force "tf-distributed-$1"
+  git push --quiet --force origin "tf-distributed-$1"
+}}
+release 0.1.0
+release 0.2.0
+git checkout --quiet tf-distributed-0.1.0
+rm -rf .git
+git init --quiet
+sed -i "s/^chartVersion: .*/chartVersion: 0.1.0/" jobs/vision/digits-41.yaml
+echo "# ours" >>review.yaml
+git add --all
+git commit --quiet --message "Use this template"
+git remote add origin {RUNS}
+"""
 # What a page asks its reader to have before its first command.
 BEFORE = {
     "argocd/README.md": f"sed -i 's|^repository: .*|repository: {RUNS}|' argocd/values.yaml\n",
+    "docs/platform/upgrade.md": UPGRADE,
     "docs/guides/scaling.md": "tfd run --plain jobs/examples/digits-one-device.yaml\n",
 }
 # The runs that the pages copy.

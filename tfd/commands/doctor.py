@@ -14,7 +14,7 @@ from tfd.doctor.finding import Finding, Verdict
 from tfd.doctor.report import render
 from tfd.jobfile.schema import defaults
 from tfd.remote.kubectl import ClusterError, Kubectl
-from tfd.text import json_text
+from tfd.text import json_text, refusal
 
 
 @click.command("doctor", short_help="Check what the cluster has for runs.")
@@ -23,10 +23,11 @@ from tfd.text import json_text
 @click.option("--probe", "probing", is_flag=True, help="Start three small pods and a claim, and delete them.")
 @click.option("--image", help="Image of the pods of --probe. Default: the image of job files.")
 @click.option("--storage-class", help="Class of the claim of --probe. Default: that of the cluster.")
+@click.option("--claim", metavar="NAME", help="Existing claim that --probe writes to, in place of a new one.")
 @click.option("--json", "json_output", is_flag=True, help="Print the findings as JSON.")
 def command(
     namespace: str | None, argocd_namespace: str, probing: bool, image: str | None, storage_class: str | None,
-    json_output: bool,
+    claim: str | None, json_output: bool,
 ) -> None:  # fmt: skip
     """Check what the cluster has for runs: one line for each requirement, with a verdict and a fix.
 
@@ -44,12 +45,14 @@ def command(
 
     Example: tfd doctor --namespace vision --probe
     """  # noqa: D301 - click reads the escape
+    if claim and storage_class:
+        raise click.UsageError(refusal("--storage-class", "--claim as well", "one of the two", "Remove one of them."))
     with ending(unable=(ClusterError,)):
         place = namespace or Kubectl().current_namespace()
         found = _findings(place, argocd_namespace)
         if probing:
             chosen = image or str(defaults()["image"])
-            found += allowed("probe", lambda: probe.checked(place, chosen, storage_class))
+            found += allowed("probe", lambda: probe.checked(place, chosen, storage_class, claim))
     failed = any(each.verdict is Verdict.FAIL for each in found)
     if json_output:
         click.echo(json_text({"namespace": place, "ok": not failed, "findings": [each.as_json() for each in found]}))

@@ -14,7 +14,8 @@ from tfd.jobfile.schema import defaults
 from tfd.kubernetes import KUEUE, Object
 from tfd.quantities import quantity
 
-# Provisioners whose volumes many nodes can mount and write. There are others, so an unknown one is only a warning.
+# Ends of the names of provisioners whose volumes many nodes can mount and write. Operators put a namespace in front,
+# such as rook-ceph. There are others, so an unknown one is only a warning.
 _SHARED = (
     "efs.csi.aws.com", "fsx.csi.aws.com", "filestore.csi.storage.gke.io", "file.csi.azure.com", "nfs.csi.k8s.io",
     "cephfs.csi.ceph.com", "lustre.csi.storage.gke.io", "azurelustre.csi.azure.com",
@@ -55,7 +56,7 @@ def storage() -> list[Finding]:
     if not classes:
         fix = "Install a provisioner of ReadWriteMany volumes, or create the claims of the teams by hand."
         return [warn("ReadWriteMany", "no StorageClass", fix)]
-    shared = [_name(each) for each in classes if each["provisioner"] in _SHARED]
+    shared = [_name(each) for each in classes if each["provisioner"].endswith(_SHARED)]
     if shared:
         return [ok("ReadWriteMany", f"StorageClass {', '.join(shared)}")]
     names = ", ".join(f"{_name(each)}{' (default)' * _is_default(each)}" for each in classes)

@@ -31,21 +31,23 @@ def labels(name: str) -> dict[str, str]:
     return {_NAME_LABEL: "tfd-doctor", INSTANCE_LABEL: name}
 
 
-def probing(name: str, image: str, storage_class: str | None) -> Iterator[Object]:
+def probing(name: str, image: str, storage_class: str | None, claim: str | None) -> Iterator[Object]:
     """Yield the claim and the pods.
 
     Args:
         name: name of the probe.
         image: an image with Python.
         storage_class: class of the claim; None for the default of the cluster.
+        claim: an existing claim to use; None for a new one.
 
     """
     spec: Object = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Mi"}}}
     spec |= {"storageClassName": storage_class} if storage_class else {}
     metadata = {"name": name, "labels": labels(name)}
-    yield {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
+    if claim is None:
+        yield {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
     for component in (SERVER, CLIENT, CLAIM):
-        yield _pod(name, component, image)
+        yield _pod(name, component, image, claim or name)
 
 
 def closing(name: str) -> Object:
@@ -59,7 +61,7 @@ def closing(name: str) -> Object:
     }
 
 
-def _pod(name: str, component: str, image: str) -> Object:
+def _pod(name: str, component: str, image: str, claim: str) -> Object:
     """Return a pod that the restricted Pod Security standard and a quota accept, and that ends by itself."""
     container: Object = {
         "name": "probe",
@@ -88,6 +90,6 @@ def _pod(name: str, component: str, image: str) -> Object:
     }
     if component == CLAIM:
         container["volumeMounts"] = [{"name": "claim", "mountPath": "/claim"}]
-        spec["volumes"] = [{"name": "claim", "persistentVolumeClaim": {"claimName": name}}]
+        spec["volumes"] = [{"name": "claim", "persistentVolumeClaim": {"claimName": claim}}]
     metadata = {"name": f"{name}-{component}", "labels": labels(name) | {COMPONENT_LABEL: component}}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}

@@ -15,15 +15,17 @@ from tfd.remote.tasks import failure, held_up
 TO_START, TO_ENFORCE, EVERY = 180.0, 30.0, 1.0
 """Time limits and the time between two looks, in seconds."""
 _KINDS = "pods,persistentvolumeclaims,networkpolicies"
+_SHARED = "ReadWriteMany"
 
 
-def checked(team: str, image: str, storage_class: str | None) -> list[Finding]:
+def checked(team: str, image: str, storage_class: str | None, claim: str | None) -> list[Finding]:
     """Start three pods and a claim in the namespace of a team, return what they show, and delete them.
 
     Args:
         team: the namespace.
         image: an image with Python.
         storage_class: class of the claim; None for the default of the cluster.
+        claim: an existing claim to write to, which stays; None for a new one.
 
     Raises:
         ClusterError: the cluster did not answer.
@@ -32,9 +34,9 @@ def checked(team: str, image: str, storage_class: str | None) -> list[Finding]:
     kubectl, name = Kubectl(team), f"tfd-doctor-{secrets.token_hex(3)}"
     chosen = ",".join(f"{key}={value}" for key, value in labels(name).items())
     try:
-        kubectl.apply(*probing(name, image, storage_class))
+        kubectl.apply(*probing(name, image, storage_class, claim))
         pods = _started(kubectl, chosen)
-        return [_image(pods, image), _claim(kubectl, pods, name), _network(kubectl, pods, name)]
+        return [_image(pods, image), _claim(kubectl, pods, claim or name), _network(kubectl, pods, name)]
     finally:
         kubectl.run("delete", _KINDS, "-l", chosen, "--wait=false", "--ignore-not-found")
 
@@ -64,15 +66,21 @@ def _image(pods: dict[str, Object], image: str) -> Finding:
 
 
 def _claim(kubectl: Kubectl, pods: dict[str, Object], name: str) -> Finding:
-    """Return whether a task could write to a ReadWriteMany claim."""
-    if pods[CLAIM]["status"].get("phase") == "Succeeded":
-        return ok("ReadWriteMany claim", "bound and writable")
+    """Return whether a task could write to a claim, and tasks on other nodes too."""
+    check = f"{_SHARED} claim"
     fix = "Name a StorageClass with ReadWriteMany volumes: --storage-class here, storageClassName in job files."
-    [claim] = kubectl.items("persistentvolumeclaims", "--field-selector", f"metadata.name={name}")
-    phase = claim["status"].get("phase")
+    found = kubectl.items("persistentvolumeclaims", "--field-selector", f"metadata.name={name}")
+    if not found:
+        return fail(check, f"{name} does not exist", "Create the claim, or name another one with --claim.")
+    phase, modes = found[0]["status"].get("phase"), found[0]["spec"]["accessModes"]
     if phase != "Bound":
-        return fail("ReadWriteMany claim", f"{phase}: {_why(pods[CLAIM])}", fix)
-    return fail("ReadWriteMany claim", f"not writable for UID 65534: {_why(pods[CLAIM])}", fix)
+        return fail(check, f"{phase}: {_why(pods[CLAIM])}", fix)
+    if pods[CLAIM]["status"].get("phase") != "Succeeded":
+        return fail(check, f"not writable for UID 65534: {_why(pods[CLAIM])}", fix)
+    if _SHARED not in modes:
+        other = "Use a claim with ReadWriteMany, unless all pods of its runs are on one node."
+        return warn(check, f"writable, with {', '.join(modes)}", other)
+    return ok(check, "bound and writable")
 
 
 def _network(kubectl: Kubectl, pods: dict[str, Object], name: str) -> Finding:

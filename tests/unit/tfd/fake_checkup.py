@@ -40,9 +40,11 @@ elif "delete" in words:
     applied.write_text("[]")
 else:
     kind = {{"pods": "Pod", "persistentvolumeclaims": "PersistentVolumeClaim"}}[words[words.index("get") + 1]]
-    found = [each for each in objects if each["kind"] == kind]
+    found = [each for each in objects + given["claims"] if each["kind"] == kind]
+    only = [word.partition("=")[2] for word in words if word.startswith("metadata.name=")]
+    found = [each for each in found if not only or each["metadata"]["name"] in only]
     for each in found:
-        component = each["metadata"]["labels"].get("app.kubernetes.io/component", "volume")
+        component = each["metadata"].get("labels", {{}}).get("app.kubernetes.io/component", "volume")
         each["status"] = given["statuses"][component]
     print(json.dumps({{"items": found}}))
 """
@@ -69,6 +71,10 @@ def listed(*objects: Object) -> Object:
 
 def workload(image: str) -> Object:
     return {"spec": {"template": {"spec": {"containers": [{"image": image}]}}}}
+
+
+def claim(name: str, mode: str) -> Object:
+    return {"kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": {"accessModes": [mode]}}
 
 
 def complete() -> Object:
@@ -104,6 +110,8 @@ class Checkup:
             "volume": {"phase": "Bound"},
         }
         self.enforced, self.apart, self.refusal = True, False, ""
+        self.claims: list[Object] = []
+        """Claims that exist before the probe."""
         program = folder / "kubectl"
         program.write_text(KUBECTL.format(python=sys.executable))
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
@@ -111,7 +119,7 @@ class Checkup:
     def tfd(self, *words: str) -> Result:
         answers = {
             "paths": self.paths, "statuses": self.statuses, "enforced": self.enforced, "apart": self.apart,
-            "refusal": self.refusal,
+            "refusal": self.refusal, "claims": self.claims,
         }  # fmt: skip
         (self.folder / "answers.json").write_text(json.dumps(answers))
         (self.folder / "asked").write_text("")

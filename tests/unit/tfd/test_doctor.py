@@ -12,6 +12,7 @@ from tests.unit.tfd.fake_checkup import (
     KUEUE,
     RESTRICTED,
     Checkup,
+    claim,
     complete,
     listed,
     named,
@@ -19,6 +20,7 @@ from tests.unit.tfd.fake_checkup import (
 )
 from tests.unit.tfd.test_terminal import HOSTILE, assert_harmless
 from tfd.doctor import probe
+from tfd.doctor.objects import probing
 
 FORBIDDEN = 'Error from server (Forbidden): nodes is forbidden: User "ann" cannot list resource "nodes"'
 CLASSES, QUOTAS = "/apis/storage.k8s.io/v1/storageclasses", "/api/v1/namespaces/vision/resourcequotas"
@@ -74,6 +76,8 @@ def test_probe_uses_the_image_of_job_files_or_the_named_one(checkup: Checkup) ->
         (CLASSES, listed(), "ReadWriteMany", "warn", "no StorageClass", "Install a provisioner"),
         (CLASSES, listed(named("disk", provisioner="pd")), "ReadWriteMany", "warn", "unknown for StorageClass disk",
          "tfd doctor --probe"),
+        (CLASSES, listed(named("cephfs", provisioner="rook-ceph.cephfs.csi.ceph.com")), "ReadWriteMany", "ok",
+         "StorageClass cephfs", ""),
         ("/api/v1/nodes", listed(), "GPUs", "warn", "no node offers a GPU", "device plugin"),
         ("/api/v1/nodes", listed(named("a", status={"allocatable": {"amd.com/gpu": "8", "cpu": "96"}})), "GPUs", "warn",
          "8 amd.com/gpu on 1 nodes", "Set gpu.resource"),
@@ -143,6 +147,43 @@ def test_claim_that_is_not_bound_is_found(checkup: Checkup) -> None:
     findings = checkup.findings("--probe", "--storage-class", "files")
     assert findings["ReadWriteMany claim"][1] == "Pending: pod has unbound PersistentVolumeClaims"
     assert findings["image"][0] == findings["NetworkPolicy"][0] == "ok"
+
+
+def test_probe_asks_for_the_named_storage_class(checkup: Checkup) -> None:
+    asked = [each["spec"] for each in probing("probe", "image", "nfs", None) if each["kind"] == "PersistentVolumeClaim"]
+    assert [(spec["storageClassName"], spec["accessModes"]) for spec in asked] == [("nfs", ["ReadWriteMany"])]
+    assert checkup.findings("--probe", "--storage-class", "nfs")["ReadWriteMany claim"][0] == "ok"
+
+
+def test_probe_writes_to_an_existing_claim_and_keeps_it(checkup: Checkup) -> None:
+    checkup.claims = [claim("runs", "ReadWriteMany")]
+    assert checkup.findings("--probe", "--claim", "runs")["ReadWriteMany claim"][:2] == ("ok", "bound and writable")
+    created = list(probing("probe", "image", None, "runs"))
+    assert {each["kind"] for each in created} == {"Pod"}
+    assert [each["spec"]["volumes"] for each in created if "volumes" in each["spec"]] == [
+        [{"name": "claim", "persistentVolumeClaim": {"claimName": "runs"}}]
+    ]
+    # The claim of the team has no label of the probe, so the deletion does not select it.
+    [deleted] = [line for line in checkup.asked() if " delete " in line]
+    assert "-l app.kubernetes.io/name=tfd-doctor," in deleted and "runs" not in deleted
+
+
+def test_existing_claim_of_one_node_is_a_warning(checkup: Checkup) -> None:
+    checkup.claims = [claim("runs", "ReadWriteOnce")]
+    verdict, found, fix = checkup.findings("--probe", "--claim", "runs")["ReadWriteMany claim"]
+    assert (verdict, found) == ("warn", "writable, with ReadWriteOnce")
+    assert "on one node" in fix
+
+
+def test_claim_that_does_not_exist_is_found(checkup: Checkup) -> None:
+    checkup.statuses["claim"] = {"phase": "Pending"}
+    assert checkup.findings("--probe", "--claim", "runs")["ReadWriteMany claim"][:2] == ("fail", "runs does not exist")
+
+
+def test_storage_class_of_an_existing_claim_is_refused(checkup: Checkup) -> None:
+    done = checkup.tfd("--probe", "--claim", "runs", "--storage-class", "nfs")
+    assert done.exit_code == 2
+    assert "--storage-class: got --claim as well; expected one of the two. Remove one of them." in done.stderr
 
 
 def test_claim_that_a_task_cannot_write_to_is_found(checkup: Checkup) -> None:

@@ -1,4 +1,4 @@
-"""Writes the review as JSON, for other programs. docs/review.md describes the fields."""
+"""Writes the review as JSON, for other programs. docs/reference/json.md describes the fields."""
 
 from __future__ import annotations
 
