@@ -12,6 +12,7 @@ from tfd.importing.ledger import FATES
 from tfd.review.analysis.argocd import BlockedTeam
 from tfd.review.analysis.findings import Finding, Suggestion
 from tfd.review.analysis.rights import Right, Rights
+from tfd.review.output.json_report import camel
 from tfd.review.sources.rendering import Role
 from tfd.review.sources.workloads import ResourceRequest
 from tfd.workers import Workers
@@ -56,9 +57,8 @@ def keys(source: str) -> Iterator[str]:
 
 def printed(command: str) -> set[str]:
     names = {key for source in SOURCES[command] for key in keys(source)}
-    return (
-        names | {field.name for each in CLASSES.get(command, []) for field in fields(each)} | OTHERS.get(command, set())
-    )
+    names |= {camel(field.name) for each in CLASSES.get(command, []) for field in fields(each)}
+    return names | OTHERS.get(command, set())
 
 
 def section(command: str) -> str:

@@ -25,12 +25,12 @@ def test_new_workbench_names_what_it_takes(tmp_path: Path) -> None:
     review = review_of(tmp_path / "r", CASES["workbench-new"])
     [found] = as_json(review)["runs"]
     assert (review.exit_code, found["kind"], found["run"], found["action"]) == (0, "workbench", "vision/ada", "starts")
-    assert found["request"]["gpus"] == found["request"]["endless_gpus"] == 1
-    assert [(role["name"], role["tasks"], role["gpus_per_task"]) for role in found["tasks"]] == [("workbench", 1, 1)]
+    assert found["request"]["gpus"] == found["request"]["endlessGpus"] == 1
+    assert [(role["name"], role["tasks"], role["gpusPerTask"]) for role in found["tasks"]] == [("workbench", 1, 1)]
     rights = found["rights"]
     assert [each["value"] for each in rights["tokens"]] == ["ada-token"]
     assert [(each["value"], each["where"]) for each in rights["claims"]] == [("runs", "reads")]
-    assert [(each["value"], each["where"]) for each in rights["new_claims"]] == [("ada-home", "20Gi")]
+    assert [(each["value"], each["where"]) for each in rights["newClaims"]] == [("ada-home", "20Gi")]
     assert (rights["secrets"], rights["incoming"]) == ([], [])
     [application] = as_json(review)["applications"]
     assert application["name"] == "workbench.vision.ada"

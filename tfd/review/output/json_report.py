@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfd.review.analysis.argocd import Application
 from tfd.review.analysis.findings import Finding
@@ -15,6 +15,9 @@ from tfd.review.analysis.secrets import find_secrets
 from tfd.review.output.redaction import Redactor
 from tfd.review.output.summary import headline
 from tfd.text import dotted
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 def as_json(review: PullRequestReview) -> dict[str, Any]:
@@ -33,7 +36,7 @@ def as_json(review: PullRequestReview) -> dict[str, Any]:
             ],
             "applications": [_application(each, redactor) for each in review.merged_emulation.applications.values()],
             "applicationsDeleted": review.merged_emulation.deleted(review.base_emulation.generated),
-            "blockedTeams": [asdict(each) for each in review.merged_emulation.blocked],
+            "blockedTeams": [_fields(each) for each in review.merged_emulation.blocked],
             "policyPaths": review.policy_paths,
             "otherPaths": review.other_paths,
         }
@@ -46,6 +49,17 @@ def failure(error: Exception, exit_code: int) -> dict[str, Any]:
     return {"exitCode": exit_code, "headline": Redactor().hide(str(error))}
 
 
+def _fields(of: DataclassInstance) -> dict[str, Any]:
+    """Return the fields of a dataclass, and of those in it, with names such as `gpuHours`."""
+    return asdict(of, dict_factory=lambda items: {camel(name): value for name, value in items})
+
+
+def camel(name: str) -> str:
+    """Return the name of a field in the JSON."""
+    first, *others = name.split("_")
+    return first + "".join(each.capitalize() for each in others)
+
+
 def _run(run: RunReview) -> dict[str, Any]:
     merged = run.merged_rendering
     rendering = merged or run.base_rendering
@@ -56,9 +70,9 @@ def _run(run: RunReview) -> dict[str, Any]:
         "kind": run.kind.noun,
         "run": run.name,
         "action": run.action.name.lower(),
-        "tasks": [asdict(role) for role in rendering.roles] if rendering else [],
-        "request": asdict(rendering.request) if rendering else None,
-        "rights": asdict(run.rights) if run.rights else None,
+        "tasks": [_fields(role) for role in rendering.roles] if rendering else [],
+        "request": _fields(rendering.request) if rendering else None,
+        "rights": _fields(run.rights) if run.rights else None,
         "queue": _queue(run.queue) if run.queue else None,
         "hash": merged.record.get("hash") if merged else None,
         "changes": [_change(change) for change in run.keys],
@@ -101,7 +115,7 @@ def _application(application: Application, redactor: Redactor) -> Any:  # noqa: 
 
 
 def _finding(finding: Finding, *, hidden: bool) -> dict[str, Any]:
-    found = asdict(finding) | {"level": finding.level.value, "message": str(finding.message)}
+    found = _fields(finding) | {"level": finding.level.value, "message": str(finding.message)}
     return found | {"suggestion": None} if hidden else found
 
 
