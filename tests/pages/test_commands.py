@@ -17,7 +17,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return create(tmp_path_factory.mktemp("world"), VERSION)
 
 
-@pytest.mark.parametrize("page", PAGES.keys() - {UPGRADE})
+@pytest.mark.parametrize("page", sorted(PAGES.keys() - {UPGRADE}))
 def test_commands_of_the_page_run(world: World, page: str, tmp_path: Path) -> None:
     world.play(PAGES[page], tmp_path)
 
