@@ -66,8 +66,10 @@ class Guarded:
             self.run_dir.parent.mkdir(exist_ok=True)
         env = {"PATH": os.environ["PATH"], "RUN_DIR": str(self.run_dir), "TASK_INDEX": str(index)}
         env |= {"TRAINER_GRACE_PERIOD": str(grace), "FOLDER": str(self.folder)} | options.pop("env", {})
+        # A shell cannot catch signals that it ignores from its start, as in the background of another shell.
+        signals = ("env", "--default-signal=INT,QUIT")
         self.process = subprocess.Popen(
-            [*prefix, *self.shell, str(config / "guard.sh"), mode, *command],
+            [*signals, *prefix, *self.shell, str(config / "guard.sh"), mode, *command],
             env=env, cwd=self.folder, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, start_new_session=True, **options,
         )  # fmt: skip
