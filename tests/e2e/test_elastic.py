@@ -99,10 +99,15 @@ def replaced(team: Team, strategy: str, task: str, old: Object) -> None:
     team.wait(f"the replacement of {task}", ready)
 
 
+def hurry(team: Team, run: str = RUN) -> None:
+    """Let a run train at full speed."""
+    team.kubectl("exec", "reader", "--", "touch", f"/runs/{run}/hurry")
+
+
 def ends_well(team: Team, strategy: str, *, lost: int = 0) -> None:
     """Let a run train at full speed: all Jobs are Complete, the last step is exact, and the accuracy is that of an
     undisturbed run."""
-    team.kubectl("exec", "reader", "--", "touch", f"/runs/{RUN}/hurry")
+    hurry(team)
     end = team.end(RUN, 600)
     assert set(end.jobs.values()) == {"Complete"}, team.report()
     done = team.done(RUN)
@@ -185,10 +190,11 @@ def test_more_important_run_takes_gpus_and_gives_them_back(team: Team, strategy:
     failure = {"retriesPerTask": 0, "gracePeriod": "20s"}
     team.install(RUN, elastic(strategy, failure=failure, scheduling={"priorityClassName": low}))
     works_with(team, 3)
-    workers = {"replicas": GPUS - 1, "gpus": 1}
-    important = job("MultiWorkerMirrored", 300, trainer={"batchSize": 63}, worker=workers)
-    team.install("important", important | {"scheduling": {"priorityClassName": high}})
+    most = GPUS - 1
+    important = elastic("MultiWorkerMirrored", 300, least=most, most=most, scheduling={"priorityClassName": high})
+    team.install("important", important)
     works_with(team, 1)
+    hurry(team, "important")
     assert team.end("important").jobs == {"worker": "Complete"}
     works_with(team, 3)
     ends_well(team, strategy, lost=2)
