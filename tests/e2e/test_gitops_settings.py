@@ -63,12 +63,6 @@ HEALTH: dict[str, tuple[Object, Object, str, str]] = {
     "running": ({}, {"active": 2, "ready": 1}, "Progressing", "2 active, 1 ready, 0 of 2 tasks done"),
     "resumed": ({}, {"active": 2, "conditions": [condition("Suspended", "False")]}, "Progressing", "2 active"),
     "suspended": ({"suspend": True}, {"conditions": [condition("Suspended")]}, "Suspended", "suspended"),
-    "not ready in time": (
-        {"active": False},
-        [condition("Evicted", reason="DeactivatedDueToRequeuingLimitExceeded", message="retries")],
-        "Degraded",
-        "stopped, because its tasks were not ready in time: retries",
-    ),
     "suspended at once": ({"suspend": True}, {}, "Suspended", "suspended"),
     "succeeding": ({}, {"succeeded": 1, "conditions": [condition("SuccessCriteriaMet")]}, "Progressing", "1 of 2"),
     "done": ({}, {"succeeded": 2, "conditions": [condition("Complete")]}, "Healthy", "done: 2 of 2 tasks"),
