@@ -23,7 +23,8 @@ from rich.text import Text
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 PAGE = ROOT / "docs" / "contributing" / "cluster-tests.md"
-COLORS = {"passed": "green", "failed": "bold red", "error": "bold red", "skipped": "yellow"}
+COLORS = {"passed": "green", "skipped": "yellow"}
+COLORS |= dict.fromkeys(("failed", "error", "interrupted"), "bold red")
 NUMBERS = ("seconds", "value")
 Found = dict[str, dict[str, Any]]
 
@@ -122,7 +123,7 @@ The code of the scenarios is in [tests/e2e](../../tests/e2e).
 @click.command(help=__doc__)
 @click.option("--page", "as_page", is_flag=True, help="Write the results to docs/contributing/cluster-tests.md.")
 def main(as_page: bool) -> None:
-    """Print the tables, or write them to the page; exit with 1 if a scenario failed."""
+    """Print the tables, or write them to the page; exit with 1 if a scenario failed or did not end."""
     record = BUILD / "e2e.json"
     if not record.exists():
         sys.exit(f"{record}: got nothing; expected the record of a test run. Run make e2e or make e2e-smoke.")
@@ -133,7 +134,7 @@ def main(as_page: bool) -> None:
         console = Console(width=None if sys.stdout.isatty() else 160)
         for part in parts(found):
             console.print(console_table(part))
-    bad = [name for name, each in found.items() if each["outcome"] in ("failed", "error")]
+    bad = [name for name, each in found.items() if each["outcome"] not in ("passed", "skipped")]
     total = sum(each["seconds"] for each in found.values())
     click.echo(f"{len(found)} scenarios, {len(bad)} failed, {total:.0f} s")
     sys.exit(1 if bad else 0)

@@ -251,10 +251,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     results = recorded()
     name = item.name.removeprefix("test_")
     if report.when == "setup":
-        results[name] = {"seconds": 0.0, "outcome": "passed", "timings": {}, "figures": {}}
+        results[name] = {"seconds": 0.0, "outcome": "interrupted", "timings": {}, "figures": {}}
     entry = results[name]
     entry["asserted"] = " ".join((getattr(item, "function", None).__doc__ or "").split())
     entry["seconds"] = round(float(str(entry["seconds"])) + report.duration, 1)
+    if report.when == "call" and report.outcome == "passed":
+        entry["outcome"] = "passed"
     if report.outcome != "passed":
         entry["outcome"] = report.outcome if report.when == "call" or report.skipped else "error"
         entry["why"] = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else ""
