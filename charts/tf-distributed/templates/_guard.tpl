@@ -25,6 +25,17 @@ true
 {{- end }}
 
 {{/*
+Whether something else than a Task class may train: a script, a program of your own, or any entry point of an image.
+Argument: dict root. Output: true, or nothing
+*/}}
+{{- define "tf-distributed.mayBeCustom" -}}
+{{- $isEntryPoint := and (hasKey .root.Values "command") (not .root.Values.command) -}}
+{{- if or $isEntryPoint (include "tf-distributed.isScript" .) (include "tf-distributed.isOwnProgram" .) -}}
+true
+{{- end -}}
+{{- end }}
+
+{{/*
 Whether the guard starts the program: it reads and writes DONE in a folder that all tasks mount.
 Argument: dict root. Output: true, or nothing
 */}}

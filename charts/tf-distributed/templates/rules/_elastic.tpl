@@ -22,9 +22,7 @@ Argument: dict root, replicas. Output: JSON list of messages
 {{- end -}}
 
 {{- /* A custom program reads TF_CONFIG itself, and would wait for all workers in it. */ -}}
-{{- $words := concat ($values.command | default list) ($values.args | default list) -}}
-{{- $entryPoint := and (hasKey $values "command") (not $values.command) -}}
-{{- if and $least (or $entryPoint (has "--" $words) (include "tf-distributed.isOwnProgram" .)) -}}
+{{- if and $least (include "tf-distributed.mayBeCustom" .) -}}
 {{- $problems = append $problems (include "tf-distributed.problem" (dict
   "key" "worker.minReplicas" "got" $least
   "expected" "no minReplicas for a program of your own, which waits for all workers in TF_CONFIG"

@@ -10,9 +10,7 @@ Argument: dict root. Output: JSON list of messages
 {{- $metrics := $values.metrics -}}
 
 {{- /* The entry point of an image may be any program. */ -}}
-{{- $words := concat ($values.command | default list) ($values.args | default list) -}}
-{{- $entryPoint := and (hasKey $values "command") (not $values.command) -}}
-{{- if and $metrics.enabled (or $entryPoint (has "--" $words) (include "tf-distributed.isOwnProgram" .)) -}}
+{{- if and $metrics.enabled (include "tf-distributed.mayBeCustom" .) -}}
 {{- $problems = append $problems (include "tf-distributed.problem" (dict
   "key" "metrics.enabled" "got" "true"
   "expected" "false for a program of your own, because the metrics come from the training loop of the trainer"
