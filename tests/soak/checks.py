@@ -129,6 +129,7 @@ def _rest(tasks: Tasks) -> Iterator[str]:
     if (tasks.run_dir / "lease.json").read_text().strip():
         yield "the lease is held"
     killed = sum(process.popen.returncode == -signal.SIGKILL for process in tasks.processes)
-    left = [path.name for path in tasks.temporary.iterdir() if path.is_dir()]
+    # Python caches there the functions that TensorFlow writes.
+    left = [path.name for path in tasks.temporary.iterdir() if path.is_dir() and path.name != "__pycache__"]
     if len(left) > killed:  # a kill during a save leaves a folder, which is deleted with the pod
         yield f"temporary folders are left: {len(left)} after {killed} kills, such as {left[0]}"
