@@ -37,7 +37,7 @@ def command(
     \b
     Exit codes:
       0  The comparison is printed.
-      1  A name has no run.
+      1  A name has no run, --sort no result, or --from no folder.
       2  The cluster did not answer, or an option is wrong.
 
     \b

@@ -51,9 +51,9 @@ def command(
 ) -> None:
     """Turn the manifest in FILE into a job file, and report what became of each of its fields.
 
-    FILE is a TFJob of Kubeflow or KubeDL, or a Job of Volcano, in YAML or JSON; - is standard input. The report lists
-    what is the same, what is changed and what is dropped. A value that the manifest does not contain becomes a TODO,
-    which `tfd check`, the review and Argo CD refuse.
+    FILE is a TFJob of Kubeflow or KubeDL, a Job of Volcano or an ElasticJob, in YAML or JSON; - is standard input. The
+    report lists what is the same, what is changed and what is dropped. A value that the manifest does not contain
+    becomes a TODO, which `tfd check`, the review and Argo CD refuse.
 
     \b
     Exit codes:

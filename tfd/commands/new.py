@@ -23,7 +23,7 @@ def command(target: str, source: str, warm_start: bool, grid: tuple[str, ...]) -
     An existing file is never overwritten. Without a folder jobs/examples, examples/NAME is an example of this `tfd`.
 
     With --grid, it writes one file for each combination of the values. The name of each file is RUN and the values,
-    for example digits-42-batchsize-64. `tfd compare` shows the results.
+    for example digits-42-batch-size-64. `tfd compare` shows the results.
 
     \b
     Exit codes:

@@ -123,7 +123,9 @@ def _tfjob(context: Context, spec: Field) -> None:
         policy.same("", "the run is done when its leader is done")
     else:
         policy.changed("", "the run is done when its leader is done, and not when all workers are")
-    spec.child("enableDynamicWorker").dropped("a run has a fixed number of workers; copy the file to a new run")
+    spec.child("enableDynamicWorker").dropped(
+        "a program of your own waits for all workers; those of a Task class join and leave with worker.minReplicas"
+    )
     spec.child("terminationPolicy").dropped("the run is done when its leader is done")
     for name in ("tensorboard", "tensorBoard"):
         spec.child(name).changed("tensorboard", "a run has a TensorBoard for its run directory")

@@ -12,7 +12,7 @@ _WRITES = re.compile(
 )
 _ROOT_HOME = re.compile(r"(?<![\w.-])/root(?=/|$|[\s\"';])")
 _OUTSIDE = re.compile(r"\b(?:s3a?|https?|hdfs|oss|wasbs?|abfss?)://[^\s\"'$@]+|^[a-z0-9-]+(?:\.[a-z0-9-]+)+:\d+$")
-_NETWORK = "tasks reach their run, DNS and Google Cloud Storage only, and no other client reaches a task"
+_NETWORK = "tasks reach their run, DNS and a bucket of the job file only, and no other client reaches a task"
 
 
 def note_surroundings(context: Context) -> None:

@@ -63,7 +63,7 @@ def axis(text: str) -> Axis:
 def points(run: str, axes: Sequence[Axis]) -> list[Point]:
     """Return all combinations, in the order of the axes.
 
-    A part of a name is the last name of the key and the value, for example batchsize-64. If a name is too long, each
+    A part of a name is the last name of the key and the value, for example batch-size-64. If a name is too long, each
     key is shortened to the initials of its words in all names: bs-64.
 
     Args:

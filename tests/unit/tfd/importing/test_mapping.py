@@ -185,6 +185,13 @@ def test_run_policy_becomes_deadline_state_and_gang() -> None:
     assert fate(result, "cleanPodPolicy")[0] == "dropped"
 
 
+def test_dynamic_number_of_workers_is_dropped_with_the_key_of_a_task_class() -> None:
+    manifest = build("W2", ["memory", "claim /a"])
+    manifest["spec"]["enableDynamicWorker"] = True
+    how, why = fate(imported(json.dumps(manifest)), "enableDynamicWorker")
+    assert how == "dropped" and "worker.minReplicas" in why
+
+
 def test_deadline_of_the_chart_is_written_out_and_reported() -> None:
     result = result_of("W1", ["memory"])
     assert key(result, "deadline") == "24h"
