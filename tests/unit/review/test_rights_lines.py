@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from devcluster.paths import CHECKOUT
 from tests.unit.review.cases import ARCHIVED, MERGED, RUN, TAKES_ALL
 from tests.unit.review.repositories import Case, changed, review_of
 from tfd.review.analysis.actions import Action
 from tfd.review.analysis.pull_request import PullRequestReview
 from tfd.review.analysis.run_review import RunReview
+from tfd.review.output import judges
 from tfd.review.output.comment import LIMIT, comment
 from tfd.review.output.json_report import as_json
 
@@ -73,6 +75,11 @@ def test_place_that_judges_is_named_among_any_number_of_files(count: int, found:
     for name in ("`review.yaml`", "`x/CODEOWNERS`", "`Makefile`", "`tfd/a-0.py`", "`!0/.gitignore`"):
         assert name in line
     assert text.startswith("<!-- tfd review -->\n### ⚠️")
+
+
+def test_place_that_judges_exists() -> None:
+    missing = [place for place in judges._PLACES if not (CHECKOUT / place).exists()]
+    assert missing == [".pre-commit-config.yaml"]  # A repository of job files may have it.
 
 
 @pytest.mark.parametrize("size", [100, 2_000])

@@ -12,7 +12,8 @@ from tfd.review.output.shown import count
 # Besides what the rule separateChanges names: a pull request could have emptied it before.
 _PLACES = (
     "review.yaml", ".github/", ".ci/", "charts/", "schema/", "tfd/", "argocd/", "scripts/", "requirements/", "tools/",
-    "cluster/", "pyproject.toml", "setup.py", "Makefile", ".pre-commit-hooks.yaml", ".pre-commit-config.yaml",
+    "devcluster/", "pyproject.toml", "setup.py", "MANIFEST.in", "Makefile", ".pre-commit-hooks.yaml",
+    ".pre-commit-config.yaml",
 )  # fmt: skip
 _NAMES = ("CODEOWNERS",)
 _MOST_FILES = 3
