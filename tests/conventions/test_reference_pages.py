@@ -41,6 +41,7 @@ def test_environment_page_lists_the_variables_that_the_chart_sets() -> None:
 def test_labels_page_lists_the_names_below_the_prefix_of_the_project() -> None:
     used = set(re.findall(r'"tf-distributed\.prefix" \. \}\}/(\w+):', sources("charts/tf-distributed/templates/")))
     used |= set(re.findall(r'"argocd\.prefix" [.$] \}\}/(\w+):', sources("argocd/templates/")))
+    used |= set(re.findall(r'\{PREFIX\}/(\w+)"', sources("argocd/files/")))
     assert used == set(re.findall(r"`tf-distributed\.github\.io/(\w+)`", first_cells("labels.md")))
 
 
