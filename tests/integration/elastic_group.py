@@ -17,11 +17,9 @@ from typing import Any, TextIO
 
 from tests.integration.local_run import PATIENCE
 from tests.loopback import free_port
+from tests.soak.tasks import RETRIED
 from tests.unit.trainer.conftest import RECORD
 from tfd import records
-from trainer.runtime.exit_codes import KILLED, RETRYABLE, STOPPED
-
-RETRIED = (RETRYABLE, STOPPED, KILLED, -signal.SIGKILL)
 
 
 class ElasticGroup:

@@ -90,6 +90,7 @@ def play(strategy: str, seed: int, minutes: float, folder: Path, title: str) -> 
         result.step, result.accuracy = done.get("step"), (done.get("metrics") or {}).get("accuracy")
         result.groups = sum(holder > 0 for _, _, holder in observer.holders)
         result.changes, result.pauses = report.counts(changes), report.pauses(changes, observer)
+        result.crashes = sum(process.popen.returncode == -signal.SIGSEGV for process in tasks.processes)
     result.minutes = round((time.monotonic() - began) / 60, 1)
     return result
 
@@ -116,6 +117,8 @@ def main(minutes: float, seed: int, strategy: str | None, output: Path | None, k
         results.append(play(this, own, minutes / rounds, path, title))
         show(f"{title}: {sum(results[-1].changes.values())} changes in {results[-1].minutes} minutes")
         show(f"{title}: step {results[-1].step} of {results[-1].steps}, accuracy {results[-1].accuracy}")
+        if results[-1].crashes:
+            show(f"{title}: {results[-1].crashes} segmentation faults, see the logs in {path}")
         for problem in results[-1].problems:
             show(f"{title}: PROBLEM: {problem}")
         if output:

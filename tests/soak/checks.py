@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,7 +127,7 @@ def _rest(tasks: Tasks) -> Iterator[str]:
             yield f"{path.relative_to(tasks.run_dir)} is left"
     if (tasks.run_dir / "lease.json").read_text().strip():
         yield "the lease is held"
-    killed = sum(process.popen.returncode == -signal.SIGKILL for process in tasks.processes)
+    killed = sum(process.popen.returncode < 0 for process in tasks.processes)
     # Python caches there the functions that TensorFlow writes.
     left = [path.name for path in tasks.temporary.iterdir() if path.is_dir() and path.name != "__pycache__"]
     if len(left) > killed:  # a kill during a save leaves a folder, which is deleted with the pod

@@ -45,6 +45,11 @@ class Result:
     pauses: list[Pause] = field(default_factory=list)
     groups: int = 0
     """The number of times that a leader has started to train."""
+    crashes: int = 0
+    """Processes that ended with a segmentation fault, after which the Job starts the task again.
+
+    TensorFlow has one, rarely, when it aborts its collectives at the return of a worker that hung.
+    """
     problems: list[str] = field(default_factory=list)
 
     def json(self) -> dict[str, object]:

@@ -19,14 +19,16 @@ from typing import Any, TextIO
 from tests.integration.trainers import Trainers
 from tests.network import Network, network
 from tfd import records
-from trainer.runtime.exit_codes import KILLED, RETRYABLE, STOPPED
+from trainer.runtime.exit_codes import EXIT_CODES
 
 ROLES = {"MultiWorkerMirrored": {"worker": 3}, "ParameterServer": {"chief": 1, "ps": 2, "worker": 3}}
 PORT = 2222
 PATIENCE = 600.0
 """The limit of a wait in seconds: tests wait for states."""
 _LOOK_EVERY = 0.05
-RETRIED = (RETRYABLE, STOPPED, KILLED, -signal.SIGKILL)
+_CODES = {each.code for each in EXIT_CODES if each.retried}
+RETRIED = frozenset({*_CODES, *(128 - code for code in _CODES if code > 128)})
+"""The codes after which a Job starts a task again, and the numbers of Popen for those of a signal."""
 ENV = {
     "TRAINER_MIN_WORKERS": "1",
     "TRAINER_RESCALE_AFTER": "5",
