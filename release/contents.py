@@ -9,7 +9,7 @@ from pathlib import Path
 from devcluster.paths import CHECKOUT
 from devcluster.shell import DevclusterError, refusal
 
-IMAGES = ("trainer", "trainer-gpu", "tensorboard", "workbench")
+IMAGES = ("trainer", "trainer-gpu", "tensorboard", "workbench", "workbench-gpu")
 """The targets of trainer/Dockerfile that a release publishes."""
 PUBLIC = "ghcr.io/tf-distributed/tf-distributed"
 """Where the release of this project is."""

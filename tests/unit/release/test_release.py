@@ -15,10 +15,12 @@ from release.signing import TamperedError
 from tests.grammar import GRAMMAR
 
 
-def test_release_has_an_image_for_each_default_of_the_charts() -> None:
-    defaults = "".join((chart / "values.yaml").read_text() for chart in charts())
-    own = set(re.findall(r"image: ghcr\.io/tf-distributed/tf-distributed/([a-z-]+):", defaults))
-    assert {"trainer", "tensorboard"} <= own <= set(IMAGES)
+def test_release_has_each_image_of_charts_examples_and_pages() -> None:
+    folders = ("argocd", "charts", "docs", "jobs", "starter", "workbenches")
+    files = [file for folder in folders for file in (CHECKOUT / folder).rglob("*") if file.suffix in {".md", ".yaml"}]
+    text = "".join(file.read_text() for file in [*files, CHECKOUT / "README.md"])
+    named = set(re.findall(r"ghcr\.io/tf-distributed/tf-distributed/([a-z-]+)[:@]", text))
+    assert named == set(IMAGES)
 
 
 def test_each_image_of_a_release_is_a_target_of_the_dockerfile() -> None:
