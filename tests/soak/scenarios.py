@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable
 
 from tests.soak.stage import Stage
+
+_AWAY_SECONDS = 20.0
 
 
 def _train(stage: Stage, *workers: str) -> None:
@@ -149,7 +152,10 @@ def worker_loses_its_network(stage: Stage) -> None:
     _serve(stage, first, second)
     with stage.measured("a worker loses its network"), stage.logs("chief-0", f"{second} is lost"):
         stage.cut(second)
-    with stage.measured("a worker with a network again returns"), stage.admits(second):
+    # Connections that are open all the time stay silent after that for as long again.
+    time.sleep(_AWAY_SECONDS)
+    restarts = stage.logs(second, "in-place restart: the network was away")
+    with stage.measured("a worker with a network again returns"), stage.admits(second), restarts:
         stage.heal()
 
 

@@ -15,6 +15,7 @@ from trainer.runtime import tf_config
 
 ANSWER_SECONDS: Final = 3.0
 SILENT: Final = "no answer"
+NO_CONNECTION: Final = "no connection"
 _HOST_LOST: Final = frozenset(map(os.strerror, (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN)))
 # The HTTP/2 connection preface, followed by an empty SETTINGS frame.
 HTTP2_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
@@ -30,7 +31,15 @@ def is_silent(reason: str | None) -> bool:
 
     Then open connections to the address stay open, and TensorFlow waits at them.
     """
-    return reason == SILENT or reason in _HOST_LOST
+    return reason == SILENT or is_cut_off(reason)
+
+
+def is_cut_off(reason: str | None) -> bool:
+    """Return whether `reason` of a probe means that the network between the two is away.
+
+    For a process that hangs, the kernel still accepts connections.
+    """
+    return reason == NO_CONNECTION or reason in _HOST_LOST
 
 
 def probe(address: str, timeout: float = ANSWER_SECONDS, hung_up: str | None = None) -> str | None:
@@ -46,7 +55,7 @@ def probe(address: str, timeout: float = ANSWER_SECONDS, hung_up: str | None = N
 
     """
     try:
-        with socket.create_connection(tf_config.split(address), timeout=timeout) as connection:
+        with _connection(address, timeout) as connection:
             own = connection.getsockname()[1]
             probing.add(own)
             try:
@@ -54,13 +63,36 @@ def probe(address: str, timeout: float = ANSWER_SECONDS, hung_up: str | None = N
                 return None if connection.recv(1) else hung_up
             finally:
                 probing.discard(own)
-    except socket.gaierror:
-        return "no DNS name"
-    except ConnectionRefusedError:
-        return "connection refused"
     except (ConnectionResetError, BrokenPipeError):
         return hung_up
-    except TimeoutError:
-        return SILENT
     except OSError as error:
-        return error.strerror or str(error)
+        return _reason(error)
+
+
+class _NoConnectionError(TimeoutError):
+    """Nothing answered to a request for a connection."""
+
+
+def _reason(error: OSError) -> str:
+    known: tuple[tuple[type[OSError], str], ...] = (
+        (socket.gaierror, "no DNS name"),
+        (ConnectionRefusedError, "connection refused"),
+        (_NoConnectionError, NO_CONNECTION),
+        (TimeoutError, SILENT),
+    )
+    return next((words for kind, words in known if isinstance(error, kind)), error.strerror or str(error))
+
+
+def _connection(address: str, timeout: float) -> socket.socket:
+    try:
+        return socket.create_connection(tf_config.split(address), timeout=timeout)
+    except TimeoutError as error:
+        raise _NoConnectionError from error
+
+
+def hosts(address: str) -> frozenset[str]:
+    """Return the IP addresses of `address` (host:port); none if its name has none now."""
+    try:
+        return frozenset(str(info[4][0]) for info in socket.getaddrinfo(*tf_config.split(address)))
+    except OSError:
+        return frozenset()

@@ -148,6 +148,8 @@ def _serve(context: Context) -> str:
         grace_period=env.grace_period,
         probe=server.chief_probe(this.chief_address),
         ended=server.run_ended(context.run_dir, context.started),
+        # The variables are in the memory of a ps, which therefore stays.
+        hosts=server.chief_hosts(this.chief_address) if this.role == "worker" else None,
     )
     tasks = {role: list(addresses) for role, addresses in this.tasks.items()}
     limit = start_limit(context)

@@ -7,14 +7,15 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
-from trainer.peers.probe import probe
+from trainer.peers.probe import hosts, is_cut_off, is_silent, probe
 from trainer.runtime import errors, exit_codes, malloc
-from trainer.runtime.errors import GaveUp, Stopped, TrainerExit
+from trainer.runtime.errors import CutOff, GaveUp, Stopped, TrainerExit
 from trainer.runtime.logs import log
 from trainer.runtime.signals import StopSignal
 from trainer.storage.run_dir import RunDir
 
 PROBE_EVERY = 5.0
+_PROBE_EVERY_CUT_OFF = 1.0
 _POLL_EVERY = 0.25
 _REST_OF_GRACE = 5.0
 # The chief must receive its answer before this process exits.
@@ -33,6 +34,10 @@ class ChiefMonitor:
     ended: Callable[[], TrainerExit | bool]
     """Reads the run directory: returns True if the run is done, and an error if it failed."""
     clock: Callable[[], float] = time.monotonic
+    hosts: Callable[[], frozenset[str]] | None = None
+    """Returns the IP addresses of the chief. None: this server stays when its network was away."""
+    _hosts: frozenset[str] = field(default=frozenset(), init=False)
+    _cut_off: bool = field(default=False, init=False)
     _seen: float | None = field(default=None, init=False)
     _since: float | None = field(default=None, init=False)
     _probe_at: float = field(default=0.0, init=False)
@@ -45,6 +50,7 @@ class ChiefMonitor:
 
         Raises:
             GaveUp: The chief was unreachable for longer than the timeout.
+            CutOff: The network was away, and is back.
             TrainerExit: The run failed.
 
         """
@@ -53,9 +59,10 @@ class ChiefMonitor:
             self._since = now
         if now < self._probe_at:
             return False
-        self._probe_at = now + PROBE_EVERY
         before, self._reason = self._reason, self.probe()
+        self._probe_at = now + (_PROBE_EVERY_CUT_OFF if is_cut_off(self._reason) else PROBE_EVERY)
         self._probed_since_request = self._probe_requested
+        self._look_at_network()
         if self._reason is None:
             if self._seen is None or before is not None:
                 log.info("the chief is reachable")
@@ -70,6 +77,24 @@ class ChiefMonitor:
             raise ended
         self._check_patience(now)
         return ended
+
+    def _look_at_network(self) -> None:
+        """Raise `CutOff` if the same chief answers again after the network was away.
+
+        The kernel repeats what it could not send in longer and longer intervals. So an open connection may stay silent
+        for as long again. Meanwhile the chief would wait for a step of this worker.
+        """
+        if self.hosts is None:
+            return
+        if self._reason is None:
+            before, self._hosts = self._hosts, self.hosts()
+            if self._cut_off and before & self._hosts:  # The pod of another chief has another address.
+                raise CutOff("the network was away, and the chief is reachable again")
+            self._cut_off = False
+        elif not is_silent(self._reason):  # the process of the chief, or its pod, is another one
+            self._cut_off = False
+        elif is_cut_off(self._reason):
+            self._cut_off = self._seen is not None
 
     def _check_patience(self, now: float) -> None:
         if self._seen is None:
@@ -183,6 +208,11 @@ def serve(
                 raise Stopped("received SIGTERM")
         malloc.keep_large_blocks()  # TensorFlow changes the allocator at a worker's first batch.
         time.sleep(_POLL_EVERY)
+
+
+def chief_hosts(address: str | None) -> Callable[[], frozenset[str]] | None:
+    """Return a function that returns the IP addresses of the chief."""
+    return (lambda: hosts(address)) if address else None
 
 
 def chief_probe(address: str | None) -> Callable[[], str | None]:

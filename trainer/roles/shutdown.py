@@ -46,7 +46,7 @@ def finish(context: Context, error: BaseException | None, words: str = "") -> No
     if isinstance(error, errors.LostLease):
         _leave_run_directory(context, code, message)
     if code == exit_codes.RETRYABLE:
-        _restart_in_place(context, message, counted=not isinstance(error, errors.GroupChange | errors.LostLease))
+        _restart_in_place(context, error, message)
     if context.status:
         context.status.stop_heartbeat()
         context.status.update(state=_STATES.get(code, "failed"), exitCode=code, message=message)
@@ -109,16 +109,18 @@ def _newest_step(context: Context) -> int:
     return found.step if found else -1
 
 
-def _restart_in_place(context: Context, message: str, *, counted: bool) -> None:
+def _restart_in_place(context: Context, error: BaseException | None, message: str) -> None:
     """Restart in place, unless the limit of in-place restarts is reached.
 
     Args:
         context: The task that restarts.
+        error: The error that ended it.
         message: The reason.
-        counted: Whether the restart counts toward the limit.
 
     """
-    if context.is_server or context.is_evaluator or context.stop.is_set():
+    counted = not isinstance(error, errors.GroupChange | errors.CutOff | errors.LostLease)
+    serves = context.is_server and not isinstance(error, errors.CutOff)
+    if serves or context.is_evaluator or context.stop.is_set():
         return
     limit = context.env.max_in_place_restarts
     if context.waiting:
@@ -133,7 +135,7 @@ def _restart_in_place(context: Context, message: str, *, counted: bool) -> None:
     if counted:
         log.info("in-place restart %d of %d: %s", state.count, limit, message)
     else:
-        log.info("in-place restart with another group: %s", message)
+        log.info("in-place restart%s: %s", "" if context.is_server else " with another group", message)
     if context.status:
         state_name = "starting" if context.waiting else "running"
         context.status.stop_heartbeat()

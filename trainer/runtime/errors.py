@@ -6,6 +6,7 @@
     +-- TaskFailed   FAILED      a task of the run, or a custom script, failed permanently
     +-- LostPeer     RETRYABLE   another task of the run became unreachable: a retry helps
         +-- GroupChange  RETRYABLE  other workers join an elastic run: this one restarts in place with them
+        +-- CutOff       RETRYABLE  the network of this worker was away: it restarts in place
     +-- LostLease    RETRYABLE   another chief took over the run directory
     +-- GaveUp       GAVE_UP     a wait exceeded its time limit
     +-- Stopped      STOPPED     this process received SIGTERM or SIGINT
@@ -143,6 +144,10 @@ class LostPeer(TrainerExit):
 
 class GroupChange(LostPeer):
     """The workers of an elastic run form another group. This one restarts in place, without a count."""
+
+
+class CutOff(LostPeer):
+    """The network between this worker and the chief was away. This worker restarts in place, without a count."""
 
 
 class LostLease(TrainerExit):

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.unit.trainer.conftest import Clock
+from trainer.peers.probe import NO_CONNECTION, SILENT
 from trainer.roles.server import ChiefMonitor, outcome, run_ended
 from trainer.runtime import exit_codes
 from trainer.runtime.config import RunRecord
-from trainer.runtime.errors import GaveUp, Stopped, TaskFailed, TrainerExit
+from trainer.runtime.errors import CutOff, GaveUp, Stopped, TaskFailed, TrainerExit
 from trainer.storage.run_dir import RunDir
 from trainer.storage.status import Status
 
 REFUSED = "connection refused"
+HERE = frozenset({"10.0.0.1"})
 
 
 class Chief:
@@ -62,6 +66,48 @@ def test_orphaned_server_gives_up_after_the_orphan_timeout(clock: Clock, lines: 
     with pytest.raises(GaveUp, match="was unreachable for"):
         monitor.poll()
     assert len([line for line in lines if "the chief is unreachable" in line]) == 2
+
+
+@pytest.mark.parametrize(
+    ("while_away", "at_return", "restarts"),
+    [
+        ([NO_CONNECTION], HERE, True),
+        (["No route to host"], HERE, True),
+        ([NO_CONNECTION, SILENT], HERE, True),
+        ([NO_CONNECTION], frozenset({"10.0.0.2"}), False),  # another pod of the chief
+        ([NO_CONNECTION], frozenset(), False),
+        ([NO_CONNECTION, REFUSED], HERE, False),  # another process of the chief
+        ([NO_CONNECTION, "no DNS name"], HERE, False),
+        ([SILENT], HERE, False),  # a chief that hung
+        ([REFUSED], HERE, False),
+    ],
+)
+def test_worker_whose_network_was_away_restarts_in_place(
+    clock: Clock, lines: list[str], while_away: list[str], at_return: frozenset[str], restarts: bool
+) -> None:
+    chief, hosts = Chief(), [HERE]
+    monitor = replace(new_monitor(chief, clock), hosts=lambda: hosts[0])
+    chief.reason = None
+    poll_for(10, monitor, clock)
+    for chief.reason in while_away:
+        poll_for(10, monitor, clock)
+    chief.reason, hosts[0] = None, at_return
+    with pytest.raises(CutOff) if restarts else nullcontext():
+        poll_for(10, monitor, clock)
+
+
+def test_server_whose_network_was_away_before_the_first_chief_stays(clock: Clock, lines: list[str]) -> None:
+    chief = Chief()
+    monitor = replace(new_monitor(chief, clock), hosts=lambda: HERE)
+    for chief.reason in (NO_CONNECTION, None):
+        poll_for(10, monitor, clock)
+
+
+def test_ps_whose_network_was_away_stays(clock: Clock, lines: list[str]) -> None:
+    chief = Chief()
+    monitor = new_monitor(chief, clock)
+    for chief.reason in (None, NO_CONNECTION, None):
+        poll_for(10, monitor, clock)
 
 
 def test_orphaned_server_reads_the_result_of_its_run_from_the_run_directory(clock: Clock, lines: list[str]) -> None:
