@@ -67,7 +67,7 @@ class Guarded:
         env = {"PATH": os.environ["PATH"], "RUN_DIR": str(self.run_dir), "TASK_INDEX": str(index)}
         env |= {"TRAINER_GRACE_PERIOD": str(grace), "FOLDER": str(self.folder)} | options.pop("env", {})
         # A shell cannot catch signals that it ignores from its start, as in the background of another shell.
-        signals = ("/usr/bin/env", "--default-signal=INT,QUIT")
+        signals = ("/usr/bin/env", "--default-signal=HUP,INT,QUIT")
         self.process = subprocess.Popen(
             [*signals, *prefix, *self.shell, str(config / "guard.sh"), mode, *command],
             env=env, cwd=self.folder, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -199,7 +199,7 @@ def test_team_takes_back_what_another_team_has_borrowed(new_team: Callable[[], T
     queues.install({lender.name: 2, borrower.name: 2}, cohort=borrower.name)
     borrower.install("large", shell(borrower, 25, gpus=4, priority=HIGH, failure={"gracePeriod": "10s"}))
     borrower.pod("large", "chief-0")
-    assert queues.used(borrower) == 4
+    borrower.wait("the quota of the large run", lambda: queues.used(borrower) == 4)
     asked = lender.install("owner", shell(lender, 3, gpus=2))
     lender.wait("the owner's run to run", lambda: lender.pod("owner", "chief-0"))
     borrower.timings["asked to the owner's first container"] = started(lender.pod("owner", "chief-0")) - asked
@@ -266,7 +266,7 @@ def test_run_that_never_starts_frees_everything_after_the_start_timeout(team: Te
     for run in runs:
         team.wait(f"{run} to get its quota", lambda run=run: has_quota(team, queues, run))  # type: ignore[misc]
         begins[run] = at(queues.condition(team, run, "QuotaReserved")["lastTransitionTime"])
-    assert queues.used(team) == GPUS
+    team.wait("all quota to be used", lambda: queues.used(team) == GPUS)
 
     for run in runs:
 
