@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,8 @@ from tests.e2e.team import LABEL, Team
 
 RECORD = CHECKOUT / "build" / "e2e.json"
 GPUS = 4
+REFUSED = "refused"
+"""The run of the fixture `refused`."""
 # The most important scenarios run first; the last ones lose nodes.
 ORDER = (
     *(
@@ -207,13 +210,37 @@ def queues(kueue: Kube, tmp_path: Path, new_team: object) -> Iterator[kueues.Que
 @pytest.fixture
 def gitops(argocd: Kube, token: str, tmp_path: Path, new_team: object) -> Iterator[argo.GitOps]:
     """Return a repository that Argo CD watches, with a release of this chart; deleted before the teams are."""
+    with watched_repository(argocd, token, tmp_path) as made:
+        yield made
+
+
+@contextmanager
+def watched_repository(argocd: Kube, token: str, folder: Path) -> Iterator[argo.GitOps]:
     bare = Path(argocd.devcluster("git", f"e2e-{token}-{secrets.token_hex(4)}").strip())
-    repository = Repository(bare, tmp_path / "clone")
+    repository = Repository(bare, folder / "clone")
     repository.start()
-    made = argo.GitOps(argocd, repository, tmp_path)
+    made = argo.GitOps(argocd, repository, folder)
     yield made
     made.remove()
     shutil.rmtree(bare)
+
+
+@pytest.fixture(scope="session")
+def refused(argocd: Kube, token: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Team, argo.GitOps]]:
+    """Merge the job file REFUSED of a team whose quota refuses Jobs; return the team and its repository.
+
+    Argo CD retries for minutes, in which other scenarios run.
+    """
+    folder = tmp_path_factory.mktemp("refused")
+    team = Team(argocd, f"e2e-refused-{token}", folder)
+    team.create()
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "jobs", "namespace": team.name}}
+    argocd.apply(quota | {"spec": {"hard": {"count/jobs.batch": "0"}}})
+    with watched_repository(argocd, token, folder) as gitops:
+        gitops.install(team)
+        gitops.merge(team, REFUSED, gitops.values(steps=50))
+        yield team, gitops
+    team.delete()
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import json
 
 from devcluster.repository import chart_version
+from tests.e2e.conftest import REFUSED
 from tests.e2e.gitops import GitOps, errors, health, synced
 from tests.e2e.kube import Object
 from tests.e2e.team import Team
@@ -100,24 +101,20 @@ def errors_now(application: Object) -> list[str]:
     return [each["type"] for each in application["status"].get("conditions", []) if each["type"].endswith("Error")]
 
 
-def test_failed_sync_is_not_retried_by_unrelated_commits(team: Team, gitops: GitOps) -> None:
+def test_failed_sync_is_not_retried_by_unrelated_commits(refused: tuple[Team, GitOps]) -> None:
     """A quota refuses the Job of a run until Argo CD stops its retries. The quota is deleted: no commit to another file
     starts the run later, but a commit to the job file of the run does."""
-    run, values = "refused", gitops.values(steps=50)
-    gitops.install(team)
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "jobs", "namespace": team.name}}
-    gitops.kube.apply(quota | {"spec": {"hard": {"count/jobs.batch": "0"}}})
-    gitops.merge(team, run, values)
+    team, gitops = refused
 
     def failed(application: Object) -> bool:
         return "SyncError" in json.dumps(application["status"].get("conditions", []))
 
-    application = gitops.wait(team, run, "failed", failed, 400)
+    application = gitops.wait(team, REFUSED, "failed", failed, 400)
     assert "exceeded quota" in errors(application)
     team.kubectl("delete", "resourcequota", "jobs")
     gitops.commit({"README.md": "something else"})
     gitops.wait_for_poll(team)
-    assert team.jobs(run) == {}
-    gitops.merge(team, run, values | {"description": "now"})
-    gitops.healthy(team, run)
-    assert team.done(run)["step"] == 50
+    assert team.jobs(REFUSED) == {}
+    gitops.merge(team, REFUSED, gitops.values(steps=50, description="now"))
+    gitops.healthy(team, REFUSED)
+    assert team.done(REFUSED)["step"] == 50

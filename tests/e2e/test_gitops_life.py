@@ -1,10 +1,13 @@
 """Commits alone start, suspend, resume, archive, warm-start and end runs."""
 
+import pytest
+
 from tests.e2e.gitops import GitOps, at, health
 from tests.e2e.team import Team
 from tests.e2e.test_failures import BROKEN
 
 
+@pytest.mark.usefixtures("refused")  # Its retries end while other scenarios run.
 def test_merged_job_file_runs_to_the_end(team: Team, gitops: GitOps) -> None:
     """A job file is merged: its pods run, the run trains to the end, the Application is Healthy, and `tfd status` shows
     `done`. The time from the push to each step is recorded (the set polls every second here)."""
