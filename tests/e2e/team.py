@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from devcluster.paths import CHECKOUT
 from tests.e2e.kube import GPU, CommandError, Kube, Object, command
 from tfd.assets import CHART
 from tfd.jobfile.helm import find_helm
@@ -22,6 +23,7 @@ PATIENCE = 240.0
 POLL = 1.0  # Each poll takes a tenth of a second of a core that the run needs.
 ROLES = ("chief", "ps", "worker", "evaluator")
 LABEL = "tf-distributed-e2e"
+PACED = (CHECKOUT / "tests" / "programs" / "paced.py").read_text()
 MOST_LOGS = 20
 """Pods whose logs the message of a failure shows."""
 RESTRICTED = {
@@ -43,8 +45,17 @@ class End:
     """Task -> exit code of each existing pod, the oldest first; the reason of a pod without an exit code."""
 
 
-def job(strategy: str, steps: int = 300, *, gpus: int = 0, **more: Any) -> Object:
-    """Return a small job file, whose tasks fit together on two cores."""
+def job(strategy: str, steps: int = 300, *, gpus: int = 0, pause: float = 0.0, **more: Any) -> Object:
+    """Return a small job file, whose tasks fit together on two cores.
+
+    Args:
+        strategy: The strategy of the run.
+        steps: The number of steps.
+        gpus: The number of GPUs of each task of the last role.
+        pause: Seconds that each step waits, so that the run outlasts a change on any machine, until `Team.hurry`.
+        more: More keys of the job file.
+
+    """
     small = {"resources": {"requests": {"cpu": "50m", "memory": "256Mi"}}}
     roles = {"ParameterServer": ("chief", "ps", "worker"), "MultiWorkerMirrored": ("worker",)}.get(strategy, ("chief",))
     values: Object = {
@@ -56,6 +67,9 @@ def job(strategy: str, steps: int = 300, *, gpus: int = 0, **more: Any) -> Objec
         "env": [{"name": "TRAINER_GPUS_OPTIONAL", "value": "1"}],
         **{role: small | more.pop(role, {}) for role in roles},
     }
+    if pause:
+        values["trainer"] |= {"task": "paced:Paced", "hyperparameters": {"pause": pause}}
+        values["code"] = {"files": {"paced.py": PACED}}
     if "evaluator" in more:
         values["evaluator"] = small | more.pop("evaluator")
     if gpus:
@@ -166,6 +180,10 @@ class Team:
         """Return the Jobs of a run by role."""
         items = self.kube.get("-n", self.name, "jobs", "-l", f"app.kubernetes.io/instance={run}")["items"]
         return {role_of(item): item for item in items}
+
+    def hurry(self, run: str) -> None:
+        """Let a run with a pause train at full speed."""
+        self.kubectl("exec", "reader", "--", "touch", f"/runs/{run}/hurry")
 
     def read(self, path: str) -> str:
         """Return the content of a file of the claim, or an empty string if the file is missing."""

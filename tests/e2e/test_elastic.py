@@ -7,12 +7,10 @@ from typing import Any
 
 import pytest
 
-from devcluster.paths import CHECKOUT
 from tests.e2e.conftest import GPUS
 from tests.e2e.kube import GPU, Kube, Object
 from tests.e2e.team import RESTRICTED, Team, finished, job
 
-PACED = (CHECKOUT / "tests" / "programs" / "paced.py").read_text()
 # What a worker logs when it takes part.
 READY = {"ParameterServer": "serving on", "MultiWorkerMirrored": "training from step"}
 RUN = "elastic"
@@ -34,8 +32,7 @@ def elastic(strategy: str, steps: int | None = None, *, least: int = 1, most: in
     return job(
         strategy,
         steps or STEPS[strategy],
-        trainer={"task": "paced:Paced", "hyperparameters": {"pause": PAUSE}},
-        code={"files": {"paced.py": PACED}},
+        pause=PAUSE,
         worker={"replicas": most, "minReplicas": least, "gpus": 1},
         failure=rescale | more.pop("failure", {}),
         **more,
@@ -99,15 +96,10 @@ def replaced(team: Team, strategy: str, task: str, old: Object) -> None:
     team.wait(f"the replacement of {task}", ready)
 
 
-def hurry(team: Team, run: str = RUN) -> None:
-    """Let a run train at full speed."""
-    team.kubectl("exec", "reader", "--", "touch", f"/runs/{run}/hurry")
-
-
 def ends_well(team: Team, strategy: str, *, lost: int = 0) -> None:
     """Let a run train at full speed: all Jobs are Complete, the last step is exact, and the accuracy is that of an
     undisturbed run."""
-    hurry(team)
+    team.hurry(RUN)
     end = team.end(RUN, 600)
     assert set(end.jobs.values()) == {"Complete"}, team.report()
     done = team.done(RUN)
@@ -194,7 +186,7 @@ def test_more_important_run_takes_gpus_and_gives_them_back(team: Team, strategy:
     important = elastic("MultiWorkerMirrored", 300, least=most, most=most, scheduling={"priorityClassName": high})
     team.install("important", important)
     works_with(team, 1)
-    hurry(team, "important")
+    team.hurry("important")
     assert team.end("important").jobs == {"worker": "Complete"}
     works_with(team, 3)
     ends_well(team, strategy, lost=2)

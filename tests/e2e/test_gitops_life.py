@@ -35,7 +35,7 @@ def test_commits_suspend_and_resume_a_run(team: Team, gitops: GitOps) -> None:
     """One commit suspends a run half-way, another resumes the run from its checkpoint. The health is Progressing,
     Suspended, Progressing and Healthy in turn, and Healthy only after all Jobs are Complete."""
     run = "paused"
-    values = gitops.values(steps=1500, failure={"gracePeriod": "20s"})
+    values = gitops.values(steps=600, pause=0.1, failure={"gracePeriod": "20s"})
     gitops.install(team)
     gitops.merge(team, run, values)
     gitops.wait(team, run, "Progressing", lambda each: health(each) == "Progressing")
@@ -48,9 +48,10 @@ def test_commits_suspend_and_resume_a_run(team: Team, gitops: GitOps) -> None:
         gitops.merge(team, run, values)
         team.after_step(run, saved)
         assert health(gitops.application(team, run)) == "Progressing"
+        team.hurry(run)
         gitops.healthy(team, run)
         assert team.over(run) == {"chief": "Complete"}
-    assert f"training from step {saved} to 1500" in team.log(run, "chief-0")
+    assert f"training from step {saved} to 600" in team.log(run, "chief-0")
     assert history == ["Progressing", "Suspended", "Progressing", "Healthy"]
 
 
@@ -68,7 +69,7 @@ def test_user_error_makes_the_application_degraded(team: Team, gitops: GitOps) -
 def test_deleted_file_ends_the_run_and_keeps_checkpoints(team: Team, gitops: GitOps) -> None:
     """The job file of an active run is deleted (the review blocks this change). Its pods end, all of its objects are
     deleted, and its checkpoints are kept. The same file, committed again, continues from the checkpoints."""
-    run, values = "deleted", gitops.values(steps=1500, failure={"gracePeriod": "20s"})
+    run, values = "deleted", gitops.values(steps=600, pause=0.1, failure={"gracePeriod": "20s"})
     gitops.install(team)
     gitops.merge(team, run, values)
     saved = team.saved(run)

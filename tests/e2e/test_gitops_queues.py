@@ -27,8 +27,8 @@ def test_commits_take_runs_through_the_queue(
     links = {"Metrics": "https://grafana.example.com/d/runs?var-namespace={team}&var-run={run}"}
     gitops.install(team, links=links, **kueues.values({team.name: 1}))
     low = {"queue": team.name, "priority": LOW}
-    steps = 2000
-    first = merged(gitops, job("OneDevice", steps, gpus=1, failure={"gracePeriod": "30s"}, scheduling=low))
+    steps = 600
+    first = merged(gitops, job("OneDevice", steps, gpus=1, pause=0.2, failure={"gracePeriod": "30s"}, scheduling=low))
     gitops.merge(team, "first", first)
     with gitops.watching(team, "first") as history:
         team.saved("first")
@@ -49,6 +49,7 @@ def test_commits_take_runs_through_the_queue(
         gitops.healthy(team, "urgent")
 
         gitops.merge(team, "second", second)
+        team.hurry("first")
         gitops.healthy(team, "first")
         gitops.healthy(team, "second")
     assert set(team.over("first") or {}) == {"chief"}

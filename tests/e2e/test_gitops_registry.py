@@ -43,7 +43,7 @@ def test_run_stays_on_its_chart_while_a_run_on_a_newer_chart_starts(team: Team, 
     gitops.commit(dict.fromkeys(charts))
     allow_http(gitops)
     gitops.install(team, chart={"oci": CHARTS})
-    gitops.merge(team, "old", gitops.values(steps=1500))
+    gitops.merge(team, "old", gitops.values(steps=600, pause=0.2))
     before = gitops.wait(team, "old", "Progressing", lambda each: health(each) == "Progressing")
     pod = team.pod("old", "chief-0")["metadata"]["uid"]
     assert before["spec"]["source"]["repoURL"] == ADDRESS
@@ -55,6 +55,7 @@ def test_run_stays_on_its_chart_while_a_run_on_a_newer_chart_starts(team: Team, 
     assert after["status"]["sync"]["revision"] != before["status"]["sync"]["revision"]
     assert UNKNOWN in errors(gitops.wait(team, "unknown", "refused", lambda each: UNKNOWN in errors(each)))
     assert not team.objects("unknown", "jobs")
+    team.hurry("old")
     old = gitops.healthy(team, "old")
     assert old["spec"]["source"] == before["spec"]["source"]
     assert old["status"]["sync"]["revision"] == before["status"]["sync"]["revision"]

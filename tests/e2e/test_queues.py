@@ -156,7 +156,8 @@ def test_suspended_run_frees_its_quota_and_resumes_in_its_turn(team: Team, queue
     first one is resumed while the second one runs: it waits, and then continues from its checkpoint."""
     queues.install({team.name: 1})
     values = alone(team)
-    values = job("OneDevice", 1500, gpus=1, failure={"gracePeriod": "30s"}, scheduling=values["scheduling"])
+    scheduling = values["scheduling"]
+    values = job("OneDevice", 600, gpus=1, pause=0.2, failure={"gracePeriod": "30s"}, scheduling=scheduling)
     team.install("first", values)
     team.saved("first")
     team.install("second", alone(team, "sleep", "15"))
@@ -168,6 +169,7 @@ def test_suspended_run_frees_its_quota_and_resumes_in_its_turn(team: Team, queue
     saved = team.status("first")["lastCheckpoint"]["step"]
     team.upgrade("first", values, FORCE)
     team.wait("the first run to wait", lambda: waits(team, queues, "first"))
+    team.hurry("first")
     assert set(team.end("second").jobs.values()) == {"Complete"}
     assert set(team.end("first").jobs.values()) == {"Complete"}
     assert no_failure(team, "first")
