@@ -1,7 +1,7 @@
 """Predict all runs with the model of `tfd plan`, and compare the predictions with what was measured.
 
 The model gets the speed of one device from OneDevice runs. It gets the bandwidth and the overhead of a step from runs
-with two workers and the smallest batch, for each strategy. All other runs are predicted.
+with three workers and the smallest batch, for each strategy. All other runs are predicted.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ PARAMETERS: Final = {32: 85_066, 256: 5_382_666}
 """Width -> trainable parameters of the digits task; a test compares them with the model."""
 BATCH: Final = {32: 384, 256: 12}
 """Width -> batch size, a multiple of all WORKERS."""
-_PROBES: Final = 2
-"""Workers of the runs that show bandwidth and overhead."""
+_PROBES: Final = 3
+"""Workers of the runs that show bandwidth and overhead: two do not keep all cores busy with transfers."""
 _BYTES: Final = 4
 _FASTEST: Final = 1e12
 """Bandwidth if the probes show none: transfers take no time then."""
@@ -48,7 +48,7 @@ def settings(scale: float = 1.0) -> list[Setting]:
 
 
 def probe_batch(strategy: str) -> int:
-    """Return the smallest batch of two workers: under ParameterServer each of them takes a whole batch."""
+    """Return the smallest batch of the probes' workers: under ParameterServer each of them takes a whole batch."""
     return 1 if strategy == "ParameterServer" else _PROBES
 
 
@@ -120,13 +120,13 @@ def compare(results: Mapping[str, Sequence[Measured]], cores: float) -> list[Row
 def calibrate(strategy: str, probes: Mapping[int, float], devices: Mapping[int, model.Device]) -> tuple[float, float]:
     """Return bandwidth and overhead, which the probes of both widths show together.
 
-    On one machine, the step of a probe takes `c (t(1) + overhead) + 2 S / bandwidth`: c is 1 under ParameterServer, and
-    the number of workers otherwise. This is the model for the number of workers of the probes.
+    On one machine, the step of a probe takes `c (t(1) + overhead) + 2 m S / bandwidth`: c and m are 1 under
+    ParameterServer, and otherwise the number of workers, and one less. This is the model for that number of workers.
     """
-    shared = 1 if strategy == "ParameterServer" else _PROBES
+    shared, links = (1, 1) if strategy == "ParameterServer" else (_PROBES, _PROBES - 1)
     rest = {width: probes[width] - shared * devices[width].seconds(1) for width in probes}
     small, large = min(probes), max(probes)
-    size = {width: 2 * _BYTES * PARAMETERS[width] for width in probes}
+    size = {width: 2 * links * _BYTES * PARAMETERS[width] for width in probes}
     per_byte = max(1 / _FASTEST, (rest[large] - rest[small]) / (size[large] - size[small]))
     return 1 / per_byte, max(0.0, (rest[small] - size[small] * per_byte) / shared)
 

@@ -13,6 +13,8 @@ from tfd import records
 
 _WINDOW: Final = 4.0
 """Seconds over which the CPU time is measured."""
+_LEARNING_RATE: Final = 1e-5
+"""So small that no batch size and no number of workers lets the loss diverge."""
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -44,7 +46,8 @@ class Setting:
         return (
             f"strategy: {self.strategy}\n{roles}storage: {{claim: runs}}\n"
             f"trainer: {{task: digits, steps: {self.steps}, batchSize: {self.batch}, checkpointEvery: {self.steps}, "
-            f"summaryEvery: {self.warm_up}, hyperparameters: {{width: {self.width}}}}}\n"
+            f"summaryEvery: {self.warm_up}, "
+            f"hyperparameters: {{width: {self.width}, learning_rate: {_LEARNING_RATE}}}}}\n"
         )
 
 
