@@ -234,8 +234,7 @@ def refused(argocd: Kube, token: str, tmp_path_factory: pytest.TempPathFactory) 
     folder = tmp_path_factory.mktemp("refused")
     team = Team(argocd, f"e2e-refused-{token}", folder)
     team.create()
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "jobs", "namespace": team.name}}
-    argocd.apply(quota | {"spec": {"hard": {"count/jobs.batch": "0"}}})
+    team.refuse_jobs()
     with watched_repository(argocd, token, folder) as gitops:
         gitops.install(team)
         gitops.merge(team, REFUSED, gitops.values(steps=50))

@@ -129,6 +129,14 @@ class Team:
         metadata = {"name": name, "namespace": self.name, "labels": labels or {}}
         self.kube.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
 
+    def refuse_jobs(self) -> None:
+        """Create a quota that refuses every Job."""
+        self.kubectl("create", "quota", "jobs", "--hard=count/jobs.batch=0")
+
+    def accept_jobs(self) -> None:
+        """Delete the quota that refuses every Job."""
+        self.kubectl("delete", "resourcequota", "jobs")
+
     def delete(self) -> None:
         """Delete the namespace and kill its pods at once."""
         self.kubectl("delete", "jobs,deployments", "--all", "--wait=false", "--cascade=orphan")

@@ -111,7 +111,7 @@ def test_failed_sync_is_not_retried_by_unrelated_commits(refused: tuple[Team, Gi
 
     application = gitops.wait(team, REFUSED, "failed", failed, 400)
     assert "exceeded quota" in errors(application)
-    team.kubectl("delete", "resourcequota", "jobs")
+    team.accept_jobs()
     gitops.commit({"README.md": "something else"})
     gitops.wait_for_poll(team)
     assert team.jobs(REFUSED) == {}

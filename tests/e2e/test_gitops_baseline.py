@@ -67,8 +67,7 @@ def test_failed_sync_is_retried_by_an_unrelated_commit(team: Team, gitops: GitOp
     ours, stays failed until its own file changes."""
     gitops.install(team)
     baseline_argocd.release(gitops)
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "jobs", "namespace": team.name}}
-    gitops.kube.apply(quota | {"spec": {"hard": {"count/jobs.batch": "0"}}})
+    team.refuse_jobs()
     content = baseline_argocd.values(gitops, suspend=True)
     baseline_argocd.apply(gitops, team, "follows", baseline_argocd.source(gitops, "follows", content))
     baseline_argocd.apply(
@@ -77,7 +76,7 @@ def test_failed_sync_is_retried_by_an_unrelated_commit(team: Team, gitops: GitOp
     for run in ("follows", "tagged"):
         application = gitops.wait(team, run, "failed", lambda each: "SyncError: " in errors(each))
         assert "exceeded quota" in errors(application)
-    team.kubectl("delete", "resourcequota", "jobs")
+    team.accept_jobs()
     gitops.refresh(team, "follows")
     assert baseline_argocd.uid(team, "follows") == ""
 

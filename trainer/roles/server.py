@@ -84,7 +84,7 @@ class ChiefMonitor:
         The kernel repeats what it could not send in longer and longer intervals. So an open connection may stay silent
         for as long again. Meanwhile the chief would wait for a step of this worker.
         """
-        if self.hosts is None:
+        if self.hosts is None or self._probe_requested:  # A server that received SIGTERM leaves anyway.
             return
         if self._reason is None:
             before, self._hosts = self._hosts, self.hosts()

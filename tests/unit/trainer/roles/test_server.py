@@ -103,6 +103,18 @@ def test_server_whose_network_was_away_before_the_first_chief_stays(clock: Clock
         poll_for(10, monitor, clock)
 
 
+def test_worker_that_received_sigterm_while_its_network_was_away_does_not_restart(
+    clock: Clock, lines: list[str]
+) -> None:
+    chief = Chief()
+    monitor = replace(new_monitor(chief, clock), hosts=lambda: HERE)
+    for chief.reason in (None, NO_CONNECTION):
+        poll_for(10, monitor, clock)
+    monitor.probe_soon()
+    chief.reason = None
+    poll_for(10, monitor, clock)
+
+
 def test_ps_whose_network_was_away_stays(clock: Clock, lines: list[str]) -> None:
     chief = Chief()
     monitor = new_monitor(chief, clock)
