@@ -173,9 +173,10 @@ def command(
     """Start JupyterLab and TensorBoard on this machine, until Ctrl-C.
 
     WORKBENCH is a workbench in the cluster: its name, TEAM/NAME or its file. The command then starts nothing here. It
-    starts the workbench again if it has ended, and waits until it is ready. Then it forwards its ports to ports that
-    only this machine reaches. It uses `kubectl` with your own rights: to list Jobs, Services and pods, and to forward
-    ports. Other rights are to get the Secret with the token, and to delete the Job of a workbench that has ended.
+    waits until the workbench is ready, and forwards its ports to ports that only this machine reaches. If a workbench
+    of Argo CD has ended, the command starts it again. For one that Helm installed, it prints the Helm command. It uses
+    `kubectl` with your own rights: to list Jobs, Services and pods, and to forward ports. Other rights are to get the
+    Secret with the token, and to delete the Job of a workbench that has ended.
 
     Both need a token. JUPYTER_TOKEN sets it, or JUPYTER_TOKEN_FILE names a file with it. Otherwise the token is new
     and part of the printed addresses. In a checkout, the first start installs the packages of the workbench.
