@@ -15,7 +15,7 @@ from devcluster import images
 from devcluster.cli import exclusive
 from devcluster.paths import CHECKOUT
 from devcluster.repository import chart_version
-from devcluster.shell import DevclusterError, log, run
+from devcluster.shell import DevclusterError, log, refusal, run
 from release.contents import Artifact
 
 
@@ -28,6 +28,17 @@ def build_packages(folder: Path) -> None:
         [uv, "build", "--quiet", "--no-build-isolation", "--python", sys.executable, "--out-dir", folder, CHECKOUT],
         env=os.environ | {"SOURCE_DATE_EPOCH": stamp},
     )
+
+
+def check_checkout(checkout: Path = CHECKOUT) -> None:
+    """Raise DevclusterError if the checkout has other files than its commit.
+
+    The builds take whole folders, so a stray file would be in the packages, charts and images, and the signed
+    provenance would name a commit that lacks it.
+    """
+    if changed := run(["git", "-C", checkout, "status", "--porcelain", "--untracked-files=all"]).splitlines():
+        got, fix = f"{changed[0]!r}", "Commit the changes, or remove them."
+        raise DevclusterError(refusal("checkout", got, "the files of its commit only", fix))
 
 
 def new_folder(folder: Path) -> None:

@@ -32,6 +32,7 @@ def publish_command(registry_name: str, identity: str) -> None:
 
     The packages and their signatures are written to build/release. Prints NAME@DIGEST of each image and chart.
     """
+    build.check_checkout()
     for artifact in publish(_plan(registry_name, identity)):
         click.echo(artifact.reference)
 

@@ -24,6 +24,10 @@ class Artifact:
     """Its address without a tag, such as `ghcr.io/OWNER/REPOSITORY/trainer`."""
     digest: str
 
+    def within(self, registry: str) -> str:
+        """Return the name within a registry, such as `trainer`."""
+        return self.name.removeprefix(f"{registry}/")
+
     @property
     def reference(self) -> str:
         """Return NAME@DIGEST."""

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from devcluster.shell import log
+from devcluster.shell import log, refusal
 from release import build, sbom, statements
 from release.contents import Artifact, charts, names, packages
-from release.signing import PROVENANCE, Signer
+from release.signing import PROVENANCE, Signer, TamperedError
 
 LIST = "release.json"
 
@@ -47,10 +47,11 @@ def publish(plan: Plan) -> list[Artifact]:
         plan.signer.attest(image, sbom.KIND, listed)
         found.append(image)
     found += [build.chart(chart, plan.registry, plan.folder, ["--plain-http"] * plain) for chart in charts()]
-    built = statements.provenance(plan.builder, plan.folder / "provenance.json")
     for artifact in found:
         log(f"signing {artifact.reference}")
         plan.signer.sign(artifact)
+        name = artifact.within(plan.registry)
+        built = statements.provenance(plan.builder, name, plan.folder / "provenance.json")
         plan.signer.attest(artifact, PROVENANCE, built)
     (plan.folder / LIST).write_text(json.dumps([asdict(each) for each in found], indent=1), encoding="utf-8")
     return found
@@ -66,7 +67,7 @@ def verify(plan: Plan) -> list[Artifact]:
     found = []
     for name in names(plan.registry, plan.images):
         artifact = Artifact(name, plan.signer.verify(name))
-        plan.signer.verify_attestation(artifact.reference, PROVENANCE)
+        _verify_provenance(plan, artifact)
         found.append(artifact)
     for artifact in found[: len(plan.images)]:
         plan.signer.verify_attestation(artifact.reference, sbom.KIND)
@@ -75,3 +76,17 @@ def verify(plan: Plan) -> list[Artifact]:
     wheel, _ = packages(plan.folder)
     plan.signer.verify_file_attestation(wheel, sbom.KIND, wheel)
     return found
+
+
+def _verify_provenance(plan: Plan, artifact: Artifact) -> None:
+    """Verify that a signed statement is about an artifact of this name and version.
+
+    A signature is about a digest only. With the signature of another artifact of the release, that artifact would be
+    accepted under this name.
+    """
+    expected = statements.parameters(artifact.within(plan.registry))
+    said = plan.signer.verify_attestation(artifact.reference, PROVENANCE)
+    found = [each["buildDefinition"]["externalParameters"] for each in said]
+    if expected not in found:
+        fix = "Do not use it, and report it as SECURITY.md describes."
+        raise TamperedError(refusal(artifact.reference, f"the provenance of {found}", str(expected), fix))

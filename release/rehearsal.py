@@ -14,7 +14,7 @@ from devcluster.cli import exclusive
 from devcluster.paths import cache, write
 from devcluster.repository import chart_version
 from devcluster.shell import DevclusterError, log, refusal, run
-from release import build, sbom, walkthrough
+from release import build, sbom, statements, walkthrough
 from release.contents import CHART, Artifact, charts, packages
 from release.publishing import Plan, publish, verify
 from release.registry import copy_signatures, move_tag
@@ -114,12 +114,20 @@ def tamper(plan: Plan) -> None:
 
 
 def refuse_pushed(plan: Plan, original: str, fake: Artifact) -> None:
-    """Show that an artifact under the tag of the original is refused, also with its signature; restore the tag."""
+    """Show that an artifact under the tag of the original is refused, and restore the tag.
+
+    It is refused also with the signature of the original, and with a signature of its own as another artifact.
+    """
     refused(f"a changed {fake.name}", lambda: plan.signer.verify(fake.name))
     copy_signatures(fake.name, original, fake.digest)
     refused(f"a changed {fake.name} with the signature of the original", lambda: plan.signer.verify(fake.name))
     statement = f"a changed {fake.name} with the provenance of the original"
     refused(statement, lambda: plan.signer.verify_attestation(fake.reference, PROVENANCE))
+    with tempfile.TemporaryDirectory(prefix="tfd-release-") as folder:
+        other = statements.provenance(plan.builder, "another", Path(folder, "provenance.json"))
+        plan.signer.sign(fake)
+        plan.signer.attest(fake, PROVENANCE, other)
+    refused(f"another signed artifact as {fake.name}", lambda: verify(plan))
     move_tag(fake.name, chart_version(), original)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+from base64 import b64decode
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from devcluster.build import go_module
 from devcluster.repository import chart_version
@@ -64,9 +66,10 @@ class Signer:
         found = json.loads(self._verified("verify", *self._registry(), f"{name}:{chart_version()}"))
         return str(found[0]["critical"]["image"]["docker-manifest-digest"])
 
-    def verify_attestation(self, reference: str, kind: str) -> None:
-        """Verify a signed statement. Raises TamperedError as `verify` does."""
-        self._verified("verify-attestation", "--type", kind, *self._registry(), reference)
+    def verify_attestation(self, reference: str, kind: str) -> list[dict[str, Any]]:
+        """Verify the signed statements of a kind; return what they say. Raises TamperedError as `verify` does."""
+        envelopes = self._verified("verify-attestation", "--type", kind, *self._registry(), reference).splitlines()
+        return [json.loads(b64decode(json.loads(each)["payload"]))["predicate"] for each in envelopes]
 
     def verify_file(self, path: Path, signed: Path) -> None:
         """Verify that a file has the content of a signed file. Raises TamperedError as `verify` does."""

@@ -13,11 +13,17 @@ REPOSITORY = "https://github.com/tf-distributed/tf-distributed"
 BUILD_TYPE = "https://tf-distributed.github.io/release/v1"
 
 
-def provenance(builder: str, target: Path) -> Path:
-    """Write the predicate of SLSA about how this release is built, and return the file.
+def parameters(artifact: str) -> dict[str, str]:
+    """Return what the statement about an image or a chart names: the artifact and its version."""
+    return {"artifact": artifact, "version": chart_version()}
+
+
+def provenance(builder: str, artifact: str, target: Path) -> Path:
+    """Write the predicate of SLSA about how an image or a chart is built, and return the file.
 
     Args:
         builder: identity of what builds, as a URI.
+        artifact: name of the image or chart in the registry, such as `charts/tf-distributed`.
         target: the file.
 
     """
@@ -25,7 +31,7 @@ def provenance(builder: str, target: Path) -> Path:
     predicate = {
         "buildDefinition": {
             "buildType": BUILD_TYPE,
-            "externalParameters": {"version": chart_version()},
+            "externalParameters": parameters(artifact),
             "resolvedDependencies": [{"uri": f"git+{REPOSITORY}", "digest": {"gitCommit": commit}}],
         },
         "runDetails": {"builder": {"id": builder}},

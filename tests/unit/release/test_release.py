@@ -2,17 +2,23 @@
 
 import json
 import re
+from base64 import b64encode
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from devcluster.paths import CHECKOUT
 from devcluster.repository import chart_version
-from devcluster.shell import DevclusterError
-from release import install, rehearsal, statements
+from devcluster.shell import DevclusterError, run
+from release import build, cli, install, rehearsal, signing, statements
 from release.contents import IMAGES, charts, names, packages
-from release.signing import TamperedError
+from release.publishing import Plan, verify
+from release.signing import Signer, TamperedError
 from tests.grammar import GRAMMAR
+
+REGISTRY = "registry.example.com/a"
 
 
 def test_release_has_each_image_of_charts_examples_and_pages() -> None:
@@ -41,11 +47,73 @@ def test_charts_have_a_folder_of_their_own_in_the_registry() -> None:
     assert "registry.example.com/a/charts/tf-distributed" in found[1:]
 
 
+def test_checkout_with_a_file_that_its_commit_lacks_is_refused(tmp_path: Path) -> None:
+    run(["git", "init", "--quiet", tmp_path])
+    build.check_checkout(tmp_path)
+    (tmp_path / "charts").mkdir()
+    (tmp_path / "charts" / ".env").touch()
+    with pytest.raises(DevclusterError, match=GRAMMAR) as raised:
+        build.check_checkout(tmp_path)
+    assert "checkout: got '?? charts/.env'; expected the files of its commit only." in str(raised.value)
+
+
+def test_nothing_is_published_from_such_a_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "check_checkout", lambda: 1 / 0)
+    monkeypatch.setattr(cli, "publish", lambda plan: [])
+    with pytest.raises(ZeroDivisionError):
+        CliRunner().invoke(cli.main, ["publish", REGISTRY, "--identity", "ci"], catch_exceptions=False)
+
+
 def test_provenance_names_the_commit_and_what_built_it(tmp_path: Path) -> None:
-    predicate = json.loads(statements.provenance("https://example.com/ci", tmp_path / "p.json").read_text())
+    written = statements.provenance("https://example.com/ci", "trainer", tmp_path / "p.json")
+    predicate = json.loads(written.read_text())
     [source] = predicate["buildDefinition"]["resolvedDependencies"]
     assert re.fullmatch("[0-9a-f]{40}", source["digest"]["gitCommit"])
     assert predicate["runDetails"] == {"builder": {"id": "https://example.com/ci"}}
+
+
+def answering(named: Callable[[str], dict[str, str]]) -> Callable[..., str]:
+    """Return a cosign that accepts each signature; the provenance of an artifact has the parameters of its name."""
+
+    def cosign(verb: str, *words: str) -> str:
+        name = words[-1].removeprefix(f"{REGISTRY}/")
+        if verb == "verify":
+            return json.dumps([{"critical": {"image": {"docker-manifest-digest": "sha256:" + 64 * "0"}}}])
+        predicate = {"buildDefinition": {"externalParameters": named(name.partition("@")[0])}}
+        payload = b64encode(json.dumps({"predicate": predicate}).encode()).decode()
+        return json.dumps({"payload": payload}) + "\n"
+
+    return cosign
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    for end in ("py3-none-any.whl", "1.0.0.tar.gz"):
+        (tmp_path / f"tf_distributed-{end}").touch()
+    return Plan(REGISTRY, ("trainer", "workbench"), Signer(identity="ci"), "ci", tmp_path)
+
+
+def test_artifacts_with_the_provenance_of_their_names_are_verified(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signing, "_cosign", answering(statements.parameters))
+    assert [each.name for each in verify(plan)] == names(REGISTRY, plan.images)
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        lambda name: statements.parameters("workbench" if name == "trainer" else name),
+        lambda name: statements.parameters("charts/workbench" if name == "charts/tf-distributed" else name),
+        lambda name: {"artifact": name, "version": "0.0.1"},
+        lambda name: {"version": chart_version()},
+    ],
+    ids=["another image", "another chart", "an older version", "no name"],
+)
+def test_another_signed_artifact_under_the_name_is_refused(
+    plan: Plan, named: Callable[[str], dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signing, "_cosign", answering(named))
+    with pytest.raises(TamperedError, match=GRAMMAR):
+        verify(plan)
 
 
 def refusing() -> None:
