@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Releases the version of Chart.yaml from its tag, to the registry of the repository's owner.
-# Usage: scripts/release.sh publish|verify
-# `publish` pushes the images and charts with their signatures, provenance and lists of packages, and uploads the packages.
-# `verify` checks all of them as a user does.
+# Usage: scripts/release.sh publish|verify|index
+# `publish` pushes the images and charts with their signatures, provenance and lists of packages, and uploads the packages
+# to the page of the release. `verify` downloads the packages, and checks all of them as a user does.
+# `index` uploads the packages that `verify` has checked to PyPI. `publish` and `verify` run as root.
 # The steps are those of `make release-rehearsal`: python -m release.
 # Environment: GITHUB_REPOSITORY, GITHUB_REF_NAME, GITHUB_WORKFLOW_REF, GITHUB_ACTOR, GH_TOKEN.
 set -euo pipefail
@@ -22,10 +23,15 @@ publish() {
   docker login ghcr.io --username "$GITHUB_ACTOR" --password-stdin <<<"$GH_TOKEN"
   python -m release publish "$registry" --identity "$identity"
   gh release create "$GITHUB_REF_NAME" --verify-tag --notes-from-tag build/release/*.{whl,tar.gz,cdx.json,sigstore.json}
-  # PyPI trusts the identity of this workflow.
-  "$(scripts/uv.sh)" publish --trusted-publishing always build/release/*.whl build/release/tf_distributed-*.tar.gz
 }
 
-verify() { python -m release verify "$registry" --identity "$identity"; }
+verify() {
+  rm -rf build/release
+  gh release download "$GITHUB_REF_NAME" --dir build/release
+  python -m release verify "$registry" --identity "$identity"
+}
+
+# PyPI trusts the identity of this workflow.
+index() { "$(scripts/uv.sh)" publish --trusted-publishing always build/release/*.whl build/release/tf_distributed-*.tar.gz; }
 
 "$1"

@@ -60,10 +60,12 @@ def test_actions_are_pinned_and_steps_call_scripts(path: Path) -> None:
         if "uses" in step:
             assert re.search(rf"uses: {re.escape(step['uses'])} # v[0-9.]+$", path.read_text(), re.M), step
             assert re.fullmatch(r"[a-z/-]+@[0-9a-f]{40}", step["uses"])
-        elif found := re.fullmatch(r'(?:sudo env "PATH=\$PATH" )?make ([a-z0-9-]+)', step["run"]):
+            continue
+        words = re.sub(r'^sudo (?:--preserve-env )?env "PATH=\$PATH" (?:HOME=/root )?', "", step["run"])
+        if found := re.fullmatch("make ([a-z0-9-]+)", words):
             assert found[1] in targets
         else:
-            script, *_ = step["run"].split()
+            script, *_ = words.split()
             assert os.access(ROOT / script, os.X_OK), step
 
 
@@ -75,6 +77,42 @@ def test_only_four_workflows_may_write() -> None:
         if "write" in job["permissions"].values()
     }
     assert writing == {"review-comment", "results", "release", "docs"}
+
+
+def test_release_signs_without_development_tools_and_only_in_this_project() -> None:
+    jobs = loaded(ROOT / ".github" / "workflows" / "release.yaml")["jobs"]
+    assert jobs["check"]["permissions"] == {"contents": "read"}
+    assert jobs["check"]["if"] == "github.repository == 'tf-distributed/tf-distributed'"
+    assert jobs["release"]["needs"] == "check"
+    assert not [step for step in jobs["release"]["steps"] if "make" in step.get("run", "").split()]
+
+
+def test_release_uploads_to_the_index_what_it_downloaded_and_verified(tmp_path: Path) -> None:
+    release = [
+        step.get("run", "") for step in loaded(ROOT / ".github/workflows/release.yaml")["jobs"]["release"]["steps"]
+    ]
+    verbs = [found[1] for run in release if (found := re.search(r"scripts/release\.sh (\w+)", run))]
+    assert verbs == ["publish", "verify", "index"]
+    for name in ("scripts/release.sh", "charts/tf-distributed/Chart.yaml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    old = tmp_path / "build" / "release" / "old.whl"
+    old.parent.mkdir(parents=True)
+    old.touch()
+    programs = tmp_path / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    for name in ("gh", "python"):
+        (programs / name).write_text(f'#!/bin/sh\necho "{name} $*" >>calls\n')
+        (programs / name).chmod(0o755)
+    [version] = re.findall("^version: (.+)$", (tmp_path / "charts/tf-distributed/Chart.yaml").read_text(), re.M)
+    tag = f"tf-distributed-{version}"
+    given = {"GITHUB_REF_NAME": tag, "GITHUB_REPOSITORY": "O/r", "GITHUB_WORKFLOW_REF": "O/r/w@t"}
+    subprocess.run([tmp_path / "scripts" / "release.sh", "verify"], env=os.environ | given, check=True)
+    assert not old.exists()
+    assert (tmp_path / "calls").read_text().splitlines() == [
+        f"gh release download {tag} --dir build/release",
+        "python -m release verify ghcr.io/o/r --identity https://github.com/O/r/w@t",
+    ]
 
 
 def test_files_that_decide_about_merges_have_owners() -> None:
