@@ -33,8 +33,8 @@ def build_packages(folder: Path) -> None:
 def check_checkout(checkout: Path = CHECKOUT) -> None:
     """Raise DevclusterError if the checkout has other files than its commit.
 
-    The builds take whole folders, so a stray file would be in the packages, charts and images, and the signed
-    provenance would name a commit that lacks it.
+    The builds take whole folders, so a stray file would be in the packages, charts and images. The signed provenance
+    would name a commit that lacks it.
     """
     if changed := run(["git", "-C", checkout, "status", "--porcelain", "--untracked-files=all"]).splitlines():
         got, fix = f"{changed[0]!r}", "Commit the changes, or remove them."

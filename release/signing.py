@@ -67,7 +67,7 @@ class Signer:
         return str(found[0]["critical"]["image"]["docker-manifest-digest"])
 
     def verify_attestation(self, reference: str, kind: str) -> list[dict[str, Any]]:
-        """Verify the signed statements of a kind; return what they say. Raises TamperedError as `verify` does."""
+        """Verify the signed statements of a kind; return their content. Raises TamperedError as `verify` does."""
         envelopes = self._verified("verify-attestation", "--type", kind, *self._registry(), reference).splitlines()
         return [json.loads(b64decode(json.loads(each)["payload"]))["predicate"] for each in envelopes]
 

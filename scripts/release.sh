@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Releases the version of Chart.yaml from its tag, to the registry of the repository's owner.
 # Usage: scripts/release.sh publish|verify|index
-# `publish` pushes the images and charts with their signatures, provenance and lists of packages, and uploads the packages
-# to the page of the release. `verify` downloads the packages, and checks all of them as a user does.
+# `publish` pushes the images and charts with their signatures, provenance and lists of packages.
+# It uploads the packages to the page of the release. `verify` downloads the packages, and checks all of them as a user does.
 # `index` uploads the packages that `verify` has checked to PyPI. `publish` and `verify` run as root.
 # The steps are those of `make release-rehearsal`: python -m release.
 # Environment: GITHUB_REPOSITORY, GITHUB_REF_NAME, GITHUB_WORKFLOW_REF, GITHUB_ACTOR, GH_TOKEN.
