@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +20,7 @@ def read(path: str) -> Object | None:
 
     """
     try:
-        return dict(json.loads(Kubectl().run("get", "--raw", path)))
+        return Kubectl().answer("get", "--raw", path)
     except ClusterError as error:
         if _MISSING in str(error):
             return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,7 +13,7 @@ from tfd.kubernetes import ALL_RUNS, COMPONENT_LABEL, INSTANCE_LABEL, KUEUE, Obj
 from tfd.remote.kubectl import ClusterError, Kubectl
 from tfd.remote.lists import AT_ONCE, Place, listed
 from tfd.remote.queue import in_line
-from tfd.remote.snapshot import Objects, assemble, newest_warnings
+from tfd.remote.snapshot import Objects, assemble, is_record, newest_warnings
 
 Run = tuple[str, str]
 """Namespace and name of a run."""
@@ -111,7 +110,7 @@ def _assembled(
     for record in records:
         metadata = record["metadata"]
         namespace, run = metadata["namespace"], metadata["name"]
-        if _is_record(record):
+        if is_record(record):
             own = run_jobs.get((namespace, run), []), run_pods.get((namespace, run), [])
             found.append(assemble(record, *own, warnings.get(namespace, {})))
         else:
@@ -125,20 +124,6 @@ def _by_run(items: Iterable[Object]) -> dict[Run, list[Object]]:
         metadata = item["metadata"]
         found[metadata["namespace"], metadata["labels"].get(INSTANCE_LABEL, "")].append(item)
     return found
-
-
-def _is_record(record: Object) -> bool:
-    """Return whether a ConfigMap has an identity. One that somebody wrote by hand must not hide all other runs."""
-    try:
-        identity = json.loads(record["data"]["run.json"])["identity"]
-        numbers = identity["replicas"].values()
-        return bool(identity["strategy"]) and all(type(each) is int for each in numbers) and _has_leader(identity)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return False
-
-
-def _has_leader(identity: Object) -> bool:
-    return any(identity["replicas"].get(role) for role in ("chief", "worker"))
 
 
 def _with_workloads(
@@ -170,8 +155,8 @@ def _line(namespace: str, queue: str) -> list[Object]:
     place = f"namespaces/{quote(namespace, safe='')}/localqueues/{quote(queue, safe='')}/pendingworkloads"
     found: list[dict[str, Any]] = []
     while True:
-        page = Kubectl().run("get", "--raw", f"/{_LINES}/{place}?limit={_LINE}&offset={len(found)}")
-        items = json.loads(page)["items"]
+        page = Kubectl().answer("get", "--raw", f"/{_LINES}/{place}?limit={_LINE}&offset={len(found)}")
+        items = page.get("items") or []
         found += items
         if len(items) < _LINE:
             return found

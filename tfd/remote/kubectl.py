@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from tfd.text import refusal
+from tfd.text import refusal, shown
 
 SECONDS = 15
 _PAGE = 500
+_MESSAGES = ("Error from server", "error: ", "The ")
+"""Begins of the messages of kubectl."""
 
 
 class ClusterError(Exception):
@@ -59,12 +61,29 @@ class Kubectl:
         command = [*self.command(*words), f"--request-timeout={SECONDS}s"]
         return _output(command)
 
+    def answer(self, *words: str) -> dict[str, Any]:
+        """Return the object of the Kubernetes API that kubectl prints.
+
+        Raises:
+            ClusterError: kubectl failed, or another server than the API has answered, such as a proxy with a login.
+
+        """
+        text = self.run(*words)
+        try:
+            found = json.loads(text)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            fix = "Check the server of the current context: kubectl config view --minify."
+            raise ClusterError(refusal(f"kubectl {' '.join(words)}", shown(text), "an object of the API", fix))
+        return found
+
     def items(self, kinds: str, *selection: str) -> list[dict[str, Any]]:
-        """Return the objects of some kinds (`jobs,pods`). Raises the errors of `run`."""
-        return list(json.loads(self.run("get", kinds, *selection, "-o", "json"))["items"])
+        """Return the objects of some kinds (`jobs,pods`). Raises the errors of `answer`."""
+        return self.answer("get", kinds, *selection, "-o", "json").get("items") or []
 
     def listed(self, path: str, **query: str) -> list[dict[str, Any]]:
-        """Return all objects of a list of the Kubernetes API, page by page. Raises the errors of `run`.
+        """Return all objects of a list of the Kubernetes API, page by page. Raises the errors of `answer`.
 
         kubectl passes the answer on as it is. For thousands of pods, `items` takes some times as long.
 
@@ -77,9 +96,9 @@ class Kubectl:
         following = ""
         while True:
             more = {"continue": following} if following else {}
-            page = json.loads(self.run("get", "--raw", f"{path}?{urlencode({'limit': _PAGE, **query, **more})}"))
-            found += page["items"]
-            following = page.get("metadata", {}).get("continue", "")
+            page = self.answer("get", "--raw", f"{path}?{urlencode({'limit': _PAGE, **query, **more})}")
+            found += page.get("items") or []
+            following = (page.get("metadata") or {}).get("continue", "")
             if not following:
                 return found
 
@@ -109,7 +128,13 @@ def _output(command: list[str], given: str | None = None) -> str:
             f"kubectl did not answer within {4 * SECONDS} s. Check that the cluster is reachable."
         ) from error
     if done.returncode != 0:
-        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["kubectl failed without a message"]
-        # Above the last line kubectl logs each attempt to connect.
-        raise ClusterError(lines[-1].removeprefix("error: "))
+        raise ClusterError(_reason(done.stderr))
     return done.stdout
+
+
+def _reason(printed: str) -> str:
+    """Return the last message of kubectl. Above it kubectl logs each attempt to connect."""
+    lines = [line for line in printed.splitlines() if line.strip()] or ["kubectl failed without a message"]
+    # The message of an admission webhook has several lines.
+    first = max((at for at, line in enumerate(lines) if line.startswith(_MESSAGES)), default=-1)
+    return " ".join(" ".join(lines[first:]).split()).removeprefix("error: ")

@@ -67,7 +67,7 @@ def look(kubectl: Kubectl, run: str) -> Objects:
         asked = [pool.submit(listed, kind, place, **query) for kind in ("configmaps", "jobs", "pods")]
         events = pool.submit(_events, place)
         records, jobs, pods = (each.result() for each in asked)
-    record = next((item for item in records if "run.json" in item.get("data", {})), None)
+    record = next(filter(is_record, records), None)
     if record is None:
         where = f"namespace {kubectl.namespace}" if kubectl.namespace else "the namespace of the current context"
         fix = "Name the namespace with -n, or the run as TEAM/RUN."
@@ -77,6 +77,20 @@ def look(kubectl: Kubectl, run: str) -> Objects:
         return objects
     workload, error = _workload(kubectl, run)
     return replace(objects, workload=workload, workload_error=error)
+
+
+def is_record(record: Object) -> bool:
+    """Return whether a ConfigMap has an identity. One that somebody wrote by hand must not hide all other runs."""
+    try:
+        identity = json.loads(record["data"]["run.json"])["identity"]
+        numbers = identity["replicas"].values()
+        return bool(identity["strategy"]) and all(type(each) is int for each in numbers) and _has_leader(identity)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _has_leader(identity: Object) -> bool:
+    return any(identity["replicas"].get(role) for role in ("chief", "worker"))
 
 
 def assemble(record: Object, jobs: Iterable[Object], pods: Iterable[Object], warnings: dict[str, str]) -> Objects:
@@ -107,7 +121,8 @@ def assemble(record: Object, jobs: Iterable[Object], pods: Iterable[Object], war
 def newest_warnings(events: Iterable[Object]) -> dict[str, str]:
     """Return the newest of some warnings about each object."""
     ordered = sorted(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
-    return {event["involvedObject"]["name"]: str(event.get("message", "")) for event in ordered}
+    # Kubernetes accepts an event about an object without a name.
+    return {event["involvedObject"].get("name", ""): str(event.get("message", "")) for event in ordered}
 
 
 def variable(spec: Object, name: str) -> str:
