@@ -67,7 +67,7 @@ def command(
 def _findings(place: str, argocd_namespace: str) -> list[Finding]:
     """Return what the API shows without a change to the cluster."""
     return [
-        *cluster.version(),
+        *allowed("Kubernetes", cluster.version),
         *allowed("API groups", cluster.apis),
         *allowed("ReadWriteMany", cluster.storage),
         *allowed("GPUs", cluster.gpus),

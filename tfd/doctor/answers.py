@@ -9,7 +9,9 @@ from tfd.doctor.finding import Finding, warn
 from tfd.kubernetes import Object
 from tfd.remote.kubectl import ClusterError, Kubectl
 
-_MISSING, _FORBIDDEN = "(NotFound)", "(Forbidden)"
+_MISSING = "(NotFound)"
+_ANSWERED = "Error from server"
+_OVERLOADED = ("(ServiceUnavailable)", "(Timeout)", "(TooManyRequests)")
 
 
 def read(path: str) -> Object | None:
@@ -39,10 +41,13 @@ def serves(path: str, resource: str) -> bool:
 
 
 def allowed(check: str, look: Callable[[], list[Finding]]) -> list[Finding]:
-    """Return the findings of a check; a warning if the cluster refuses it. Raises the other errors of `read`."""
+    """Return the findings of a check; a warning if the cluster refuses it. Raises the errors without an answer."""
     try:
         return look()
     except ClusterError as error:
-        if _FORBIDDEN not in str(error):
+        if not str(error).startswith(_ANSWERED) or any(each in str(error) for each in _OVERLOADED):
             raise
-        return [warn(check, f"refused: {error}", "Ask an administrator to run this command.")]
+        # Only a missing right has these words. A quota, a LimitRange and an admission webhook refuse others too.
+        if " cannot " in str(error):
+            return [warn(check, f"refused: {error}", "Ask an administrator to run this command.")]
+        return [warn(check, f"refused: {error}", "Ask an administrator to remove this cause.")]

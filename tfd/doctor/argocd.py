@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 
-from tfd.doctor.answers import items, read, serves
+from tfd.doctor.answers import allowed, items, read, serves
 from tfd.doctor.finding import Finding, fail, ok, warn
 from tfd.kubernetes import KUEUE
 
 OLDEST = (3, 3)
 _HEALTH = "resource.customizations.health."
 _API = "/apis/argoproj.io/v1alpha1"
-_VERSION = re.compile(r"v?(\d+)\.(\d+)\.\d+")
+# A digest may follow. Other programs, such as argocd-image-updater, have versions of their own.
+_IMAGE = re.compile(r"(?:^|/)argocd:(?P<version>v?(\d+)\.(\d+)\.\d+)")
 _SETTINGS = "Render and apply argocd/, as argocd/README.md describes."
 
 
@@ -25,30 +26,35 @@ def checked(namespace: str, team: str) -> list[Finding]:
     """
     if not serves(_API, "applicationsets"):
         return [warn("Argo CD", "not installed", "For GitOps, install Argo CD 3.3 or newer. tfd and Helm need none.")]
-    return [_version(namespace), *_health(namespace), _team(namespace, team)]
+    return [
+        *allowed("Argo CD", lambda: [_version(namespace)]),
+        *allowed("Argo CD settings", lambda: _health(namespace)),
+        *allowed("team in Argo CD", lambda: [_team(namespace, team)]),
+    ]
 
 
 def _version(namespace: str) -> Finding:
     kinds = ("deployments", "statefulsets")
     workloads = [each for kind in kinds for each in items(f"/apis/apps/v1/namespaces/{namespace}/{kind}")]
     images = [
-        container["image"]
-        for each in workloads
-        for container in each["spec"]["template"]["spec"]["containers"]
-        if "argocd" in container["image"]
+        container.get("image", "") for each in workloads for container in each["spec"]["template"]["spec"]["containers"]
     ]
-    found = next((match for image in images if (match := _VERSION.search(image.rpartition(":")[2]))), None)
+    found = next(filter(None, map(_IMAGE.search, images)), None)
     if found is None:
         fix = "Name its namespace with --argocd-namespace, or compare the version by hand: 3.3 or newer is required."
         return warn("Argo CD", f"no image with a version in namespace {namespace}", fix)
-    if (int(found[1]), int(found[2])) < OLDEST:
-        return fail("Argo CD", found[0], "Upgrade Argo CD to 3.3 or newer.")
-    return ok("Argo CD", found[0])
+    if (int(found[2]), int(found[3])) < OLDEST:
+        return fail("Argo CD", found["version"], "Upgrade Argo CD to 3.3 or newer.")
+    return ok("Argo CD", found["version"])
 
 
 def _health(namespace: str) -> list[Finding]:
     """Compare the keys of the settings. Their text belongs to the release that the administrators have checked out."""
-    settings = (read(f"/api/v1/namespaces/{namespace}/configmaps/argocd-cm") or {}).get("data") or {}
+    config = read(f"/api/v1/namespaces/{namespace}/configmaps/argocd-cm")
+    if config is None:
+        fix = "Name the namespace of Argo CD with --argocd-namespace."
+        return [warn("Argo CD settings", f"no argocd-cm in namespace {namespace}", fix)]
+    settings = config.get("data") or {}
     wanted = {"health of Jobs": "batch_Job"}
     if serves(f"/apis/{KUEUE}/v1beta2", "workloads"):
         wanted["health of queued runs"] = f"{KUEUE}_Workload"

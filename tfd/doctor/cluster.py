@@ -11,7 +11,7 @@ from tfd import assets
 from tfd.doctor.answers import items, read, serves
 from tfd.doctor.finding import Finding, fail, ok, warn
 from tfd.jobfile.schema import defaults
-from tfd.kubernetes import KUEUE, Object
+from tfd.kubernetes import KUEUE, Object, condition
 from tfd.quantities import quantity
 
 # Ends of the names of provisioners whose volumes many nodes can mount and write. Operators put a namespace in front,
@@ -20,6 +20,8 @@ _SHARED = (
     "efs.csi.aws.com", "fsx.csi.aws.com", "filestore.csi.storage.gke.io", "file.csi.azure.com", "nfs.csi.k8s.io",
     "cephfs.csi.ceph.com", "lustre.csi.storage.gke.io", "azurelustre.csi.azure.com",
 )  # fmt: skip
+# What plugins of GPUs offer beside them: their memory, their cores and network cards.
+_BESIDE_GPU = re.compile("mem|core|tiles|monitoring|hostdev|sriov|rdma|_nic")
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 _PROBE = "Run tfd doctor --probe, which creates a small claim."
 
@@ -27,7 +29,9 @@ _PROBE = "Run tfd doctor --probe, which creates a small claim."
 def version() -> list[Finding]:
     """Compare the version of Kubernetes with that of the chart."""
     required = str(yaml.safe_load((assets.CHART / "Chart.yaml").read_text(encoding="utf-8"))["kubeVersion"])
-    found = str((read("/version") or {})["gitVersion"])
+    found = str((read("/version") or {}).get("gitVersion"))
+    if len(_numbers(found)) < 2:  # noqa: PLR2004
+        return [warn("Kubernetes", f"no version in {found}", f"Compare it by hand with {required.removesuffix('-0')}.")]
     if _numbers(found) < _numbers(required):
         return [fail("Kubernetes", found, f"Upgrade to Kubernetes {required.removesuffix('-0')}.")]
     return [ok("Kubernetes", found)]
@@ -67,15 +71,23 @@ def gpus() -> list[Finding]:
     """Count the GPUs that pods can request, by the name of their resource."""
     counts: Counter[str] = Counter()
     nodes: Counter[str] = Counter()
+    closed = 0
     for node in items("/api/v1/nodes"):
-        for name, amount in node["status"].get("allocatable", {}).items():
-            if _is_gpu(name) and (number := int(quantity(amount))):
-                counts[name] += number
-                nodes[name] += 1
+        found = {name: int(quantity(each)) for name, each in _allocatable(node).items() if _is_gpu(name)}
+        found = {name: number for name, number in found.items() if number}
+        if not _takes_pods(node):
+            closed += bool(found)
+            continue
+        counts.update(found)
+        nodes.update(found.keys())
+    if closed and not counts:
+        fix = "For runs with gpus, repair or uncordon these nodes."
+        return [warn("GPUs", f"all nodes with GPUs ({closed}) are cordoned or not ready", fix)]
     if not counts:
         fix = "For runs with gpus, install the device plugin of your GPUs on their nodes."
         return [warn("GPUs", "no node offers a GPU", fix)]
     text = ", ".join(f"{number} {name} on {nodes[name]} nodes" for name, number in sorted(counts.items()))
+    text += f", and {closed} nodes with GPUs are cordoned or not ready" if closed else ""
     default = str(defaults()["gpu"]["resource"])
     if default not in counts:
         return [warn("GPUs", text, f"Set gpu.resource in job files, because its default is {default}.")]
@@ -83,7 +95,16 @@ def gpus() -> list[Finding]:
 
 
 def _is_gpu(resource: str) -> bool:
-    return "/" in resource and ("gpu" in resource.lower() or resource.startswith("nvidia.com/"))
+    domain, _, name = resource.lower().partition("/")
+    return bool(name) and ("gpu" in resource.lower() or domain == "nvidia.com") and not _BESIDE_GPU.search(name)
+
+
+def _allocatable(node: Object) -> dict[str, object]:
+    return node.get("status", {}).get("allocatable") or {}
+
+
+def _takes_pods(node: Object) -> bool:
+    return not node.get("spec", {}).get("unschedulable") and condition(node, "Ready").get("status", "True") == "True"
 
 
 def _is_default(storage_class: Object) -> bool:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import secrets
+import signal
+import sys
 import time
 from collections.abc import Callable
 
+from tfd.doctor.answers import allowed
 from tfd.doctor.finding import Finding, fail, ok, warn
 from tfd.doctor.objects import CLAIM, CLIENT, PORT, REACH, SERVER, closing, labels, probing
 from tfd.kubernetes import COMPONENT_LABEL, Object, condition
-from tfd.remote.kubectl import Kubectl
+from tfd.remote.kubectl import ClusterError, Kubectl
+from tfd.remote.render import heed_interrupts
 from tfd.remote.tasks import failure, held_up
 
 TO_START, TO_ENFORCE, EVERY = 180.0, 30.0, 1.0
@@ -33,12 +37,25 @@ def checked(team: str, image: str, storage_class: str | None, claim: str | None)
     """
     kubectl, name = Kubectl(team), f"tfd-doctor-{secrets.token_hex(3)}"
     chosen = ",".join(f"{key}={value}" for key, value in labels(name).items())
+    heed_interrupts()
+    # A CI service and `timeout` send SIGTERM, which ends Python before it deletes anything.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         kubectl.apply(*probing(name, image, storage_class, claim))
         pods = _started(kubectl, chosen)
-        return [_image(pods, image), _claim(kubectl, pods, claim or name), _network(kubectl, pods, name)]
+        network = allowed("NetworkPolicy", lambda: [_network(kubectl, pods, name)])
+        return [_image(pods, image), _claim(kubectl, pods, claim or name), *network]
     finally:
-        kubectl.run("delete", _KINDS, "-l", chosen, "--wait=false", "--ignore-not-found")
+        _delete(kubectl, chosen)
+
+
+def _delete(kubectl: Kubectl, chosen: str) -> None:
+    words = ("delete", _KINDS, "-l", chosen)
+    try:
+        kubectl.run(*words, "--wait=false", "--ignore-not-found")
+    except ClusterError as error:
+        left = f"kubectl --namespace {kubectl.namespace} {' '.join(words)}"
+        raise ClusterError(f"{error}. Delete what is left of the probe: {left}") from error
 
 
 def _started(kubectl: Kubectl, chosen: str) -> dict[str, Object]:
@@ -61,6 +78,8 @@ def _image(pods: dict[str, Object], image: str) -> Finding:
     """Return whether a node could pull the image."""
     if any(each["status"].get("phase") in ("Running", "Succeeded") for each in pods.values()):
         return ok("image", f"pulled {image}")
+    if condition(pods[SERVER], "PodScheduled").get("status") == "False":
+        return warn("image", f"unknown, because a pod has no node: {_why(pods[SERVER])}", "Repeat the command later.")
     fix = "Give the nodes access to the registry, or set another image in job files and with --image."
     return fail("image", f"{image}: {_why(pods[SERVER])}", fix)
 

@@ -33,9 +33,13 @@ elif "apply" in words:
     if given["refusal"]:
         sys.exit(given["refusal"])
     applied.write_text(json.dumps(objects + json.load(sys.stdin)["items"]))
+elif "exec" in words and given["no_exec"]:
+    sys.exit(given["no_exec"])
 elif "exec" in words:
     closed = given["enforced"] and any(each["kind"] == "NetworkPolicy" for each in objects)
     print("closed" if closed or given["apart"] else "open")
+elif "delete" in words and given["kept"]:
+    sys.exit(given["kept"])
 elif "delete" in words:
     applied.write_text("[]")
 else:
@@ -110,6 +114,8 @@ class Checkup:
             "volume": {"phase": "Bound"},
         }
         self.enforced, self.apart, self.refusal = True, False, ""
+        self.kept, self.no_exec = "", ""
+        """Why the objects of the probe are not deleted, and why nothing is executed in its pods."""
         self.claims: list[Object] = []
         """Claims that exist before the probe."""
         program = folder / "kubectl"
@@ -117,13 +123,18 @@ class Checkup:
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
 
     def tfd(self, *words: str) -> Result:
+        self.write()
+        return CliRunner().invoke(main, ["doctor", *words])
+
+    def write(self) -> None:
+        """Write the answers for kubectl."""
         answers = {
             "paths": self.paths, "statuses": self.statuses, "enforced": self.enforced, "apart": self.apart,
-            "refusal": self.refusal, "claims": self.claims,
+            "refusal": self.refusal, "claims": self.claims, "kept": self.kept,
+            "no_exec": self.no_exec,
         }  # fmt: skip
         (self.folder / "answers.json").write_text(json.dumps(answers))
         (self.folder / "asked").write_text("")
-        return CliRunner().invoke(main, ["doctor", *words])
 
     def findings(self, *words: str) -> dict[str, tuple[str, str, str]]:
         """Return verdict, found and fix of each check."""

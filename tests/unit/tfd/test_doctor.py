@@ -1,6 +1,10 @@
 """`tfd doctor`: one finding for each requirement, and a probe that leaves nothing."""
 
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +30,13 @@ FORBIDDEN = 'Error from server (Forbidden): nodes is forbidden: User "ann" canno
 CLASSES, QUOTAS = "/apis/storage.k8s.io/v1/storageclasses", "/api/v1/namespaces/vision/resourcequotas"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/argocd/deployments"
 SETTINGS, NAMESPACE = "/api/v1/namespaces/argocd/configmaps/argocd-cm", "/api/v1/namespaces/vision"
+
+BESIDE_GPUS = {"gpu.intel.com/memory.max": "64G", "gpu.intel.com/millicores": "1k", "nvidia.com/hostdev": "8"}
+
+
+def gpu_node(ready: str = "True", **more: Any) -> dict[str, Any]:
+    ready_condition = {"type": "Ready", "status": ready}
+    return named("a", status={"allocatable": {"nvidia.com/gpu": "4"}, "conditions": [ready_condition]}, **more)
 
 
 @pytest.fixture
@@ -82,6 +93,21 @@ def test_probe_uses_the_image_of_job_files_or_the_named_one(checkup: Checkup) ->
         ("/api/v1/nodes", listed(named("a", status={"allocatable": {"amd.com/gpu": "8", "cpu": "96"}})), "GPUs", "warn",
          "8 amd.com/gpu on 1 nodes", "Set gpu.resource"),
         ("/api/v1/nodes", FORBIDDEN, "GPUs", "warn", "refused: Error from server (Forbidden)", "Ask an administrator"),
+        ("/version", {"gitVersion": "v1.36+"}, "Kubernetes", "ok", "v1.36+", ""),
+        ("/version", {}, "Kubernetes", "warn", "no version", "by hand"),
+        ("/version", FORBIDDEN, "Kubernetes", "warn", "refused", "Ask an administrator to run"),
+        ("/api/v1/nodes", listed(gpu_node(spec={"unschedulable": True}), gpu_node(ready="Unknown")), "GPUs", "warn",
+         "all nodes with GPUs (2) are cordoned or not ready", "uncordon"),
+        ("/api/v1/nodes", listed(gpu_node(), gpu_node(ready="False")), "GPUs", "ok",
+         "4 nvidia.com/gpu on 1 nodes, and 1 nodes with GPUs are cordoned or not ready", ""),
+        ("/api/v1/nodes", listed(named("a", status={"allocatable": BESIDE_GPUS})), "GPUs", "warn",
+         "no node offers a GPU", "device plugin"),
+        (QUOTAS, listed({"status": {"hard": {"pods": "0", "services.loadbalancers": "0"}}}), "quota", "fail",
+         "pods 0/0", "Raise this limit"),
+        (QUOTAS, FORBIDDEN, "quota", "warn", "refused", "Ask an administrator"),
+        (DEPLOYMENTS, listed(workload("x/argocd-image-updater:v0.16.0"), workload("x/argocd:v3.6.1@sha256:ab12")),
+         "Argo CD", "ok", "v3.6.1", ""),
+        (SETTINGS, None, "Argo CD settings", "warn", "no argocd-cm in namespace argocd", "--argocd-namespace"),
         (NAMESPACE, None, "namespace", "fail", "vision does not exist", "kubectl create namespace vision"),
         (NAMESPACE, named("vision"), "Pod Security", "warn", "enforces nothing", "kubectl label namespace vision"),
         (NAMESPACE, named("vision", metadata={"labels": RESTRICTED}), "queue", "warn", "without the label",
@@ -197,6 +223,73 @@ def test_claim_that_a_task_cannot_write_to_is_found(checkup: Checkup) -> None:
 def test_probe_that_a_quota_refuses_is_a_warning(checkup: Checkup) -> None:
     checkup.refusal = "Error from server (Forbidden): pods is forbidden: exceeded quota: team"
     assert "exceeded quota: team" in checkup.findings("--probe")["probe"][1]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        'Error from server (NotFound): namespaces "vision" not found',
+        'Error from server: error when creating "STDIN": admission webhook "kyverno" denied the request: no signature',
+    ],
+)
+def test_probe_that_the_cluster_refuses_keeps_the_other_findings(checkup: Checkup, refusal: str) -> None:
+    checkup.refusal = refusal
+    findings = checkup.findings("--probe")
+    assert findings["probe"] == ("warn", f"refused: {refusal}", "Ask an administrator to remove this cause.")
+    assert findings["Kubernetes"][0] == "ok"
+
+
+# Three findings need the discovery of Kueue.
+@pytest.mark.parametrize("path", [path for path in complete() if path != KUEUE])
+def test_call_that_is_refused_costs_only_its_own_findings(checkup: Checkup, path: str) -> None:
+    checkup.paths[path] = FORBIDDEN
+    refused = [found for verdict, found, _ in checkup.findings().values() if found.startswith("refused: ")]
+    assert len(refused) == 1
+
+
+def test_overloaded_cluster_ends_the_command(checkup: Checkup) -> None:
+    checkup.paths["/version"] = "Error from server (ServiceUnavailable): the server is unable to handle the request"
+    assert checkup.tfd("--json").exit_code == 2
+
+
+def test_probe_names_what_it_could_not_delete(checkup: Checkup) -> None:
+    checkup.kept = "Unable to connect to the server: EOF"
+    done = checkup.tfd("--probe")
+    assert done.exit_code == 2
+    left = "kubectl --namespace vision delete pods,persistentvolumeclaims,networkpolicies -l app.kubernetes.io/name="
+    assert f"EOF. Delete what is left of the probe: {left}" in done.stderr
+
+
+def test_missing_right_to_exec_keeps_the_other_findings_of_a_probe(checkup: Checkup) -> None:
+    checkup.no_exec = FORBIDDEN
+    findings = checkup.findings("--probe")
+    assert [findings[each][0] for each in ("image", "ReadWriteMany claim", "NetworkPolicy")] == ["ok", "ok", "warn"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_a_probe_without_leftovers(checkup: Checkup, number: signal.Signals) -> None:
+    checkup.statuses |= {pod: {"phase": "Pending"} for pod in ("server", "client", "claim")}
+    checkup.write()
+    with subprocess.Popen([sys.executable, "-m", "tfd", "doctor", "--probe"]) as process:
+        try:
+            end = time.monotonic() + 60
+            while not any("get pods" in line for line in checkup.asked()) and time.monotonic() < end:
+                time.sleep(0.1)
+            assert len(checkup.left()) == 4
+            process.send_signal(number)
+            assert process.wait(30) != 0
+        finally:
+            process.kill()
+    assert checkup.left() == []
+
+
+def test_image_is_unknown_without_a_node(checkup: Checkup) -> None:
+    unplaced = {"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"}
+    pending = {"phase": "Pending", "conditions": [unplaced]}
+    checkup.statuses |= {pod: pending for pod in ("server", "client", "claim")}
+    assert checkup.findings("--probe")["image"][:2] == (
+        "warn", "unknown, because a pod has no node: 0/3 nodes are available",
+    )  # fmt: skip
 
 
 def test_text_of_the_cluster_cannot_control_the_terminal(checkup: Checkup) -> None:
