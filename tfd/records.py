@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import stat
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
+
+from tfd.text import finite
 
 LARGEST: Final = 1 << 20
 """Bytes of the longest file that is read. The files of a run directory have some hundred."""
@@ -46,20 +47,16 @@ def parse(text: str) -> dict[str, Any]:
 
 def _is_right(name: str, value: Any) -> bool:  # noqa: ANN401 - any JSON
     if name in _NUMBERS:
-        return _is_number(value)
+        return finite(value) is not None
     if name in _TEXTS:
         return isinstance(value, str)
     if name == "updated":
         return _is_time(value)
     if name == "metrics":
-        return isinstance(value, dict) and all(each is None or _is_number(each) for each in value.values())
+        return isinstance(value, dict) and all(each is None or finite(each) is not None for each in value.values())
     if name == "lastCheckpoint":
-        return isinstance(value, dict) and _is_number(value.get("step"))
+        return isinstance(value, dict) and finite(value.get("step")) is not None
     return True
-
-
-def _is_number(value: Any) -> bool:  # noqa: ANN401 - any JSON
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _is_time(value: Any) -> bool:  # noqa: ANN401 - any JSON

@@ -29,6 +29,9 @@ TRAPS: dict[str, Callable[[Path], object]] = {
     "digits": lambda path: path.write_text('{"step": ' + "9" * 5000 + "}"),
 }
 
+HUGE = "9" * 400
+"""An integer above the range of floats, which JSON allows."""
+
 
 @pytest.mark.parametrize("trap", TRAPS.values(), ids=TRAPS)
 def test_everything_but_a_small_regular_file_is_empty(tmp_path: Path, trap: Callable[[Path], object]) -> None:
@@ -40,7 +43,10 @@ def test_everything_but_a_small_regular_file_is_empty(tmp_path: Path, trap: Call
     "name",
     ["step", "steps", "stepsPerSecond", "etaSeconds", "loss", "restarts", "lastCheckpoint", "metrics", "updated"],
 )
-@pytest.mark.parametrize("value", ['"x"', "[]", "{}", "true", "NaN", "1e999", '{"a": "b"}', '{"step": "b"}', "7"])
+@pytest.mark.parametrize(
+    "value",
+    ['"x"', "[]", "{}", "true", "NaN", "1e999", HUGE, '{"a": "b"}', '{"step": "b"}', f'{{"step": {HUGE}}}', "7"],
+)
 def test_wrong_types_are_left_out_and_the_rest_is_shown(name: str, value: str) -> None:
     text = f'{{"state": "running", "step": 5, "steps": 10, "{name}": {value}}}'
     found = records.parse(text)
