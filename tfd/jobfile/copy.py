@@ -10,7 +10,7 @@ from typing import Any
 
 from tfd import assets
 from tfd.jobfile import helm_yaml, writing
-from tfd.jobfile.edit import EditError, with_scalar, with_top
+from tfd.jobfile.edit import EditError, with_scalar, with_top, word
 from tfd.jobfile.grid import Axis, GridError, points
 from tfd.kubernetes import CLAIM_END
 from tfd.text import refusal, shown
@@ -43,7 +43,10 @@ def copy(target: str, source: str, *, warm_start: bool, axes: Sequence[Axis] = (
     try:
         text = copy_of(old.read_text(encoding="utf-8"), old, warm_start=warm_start)
         texts = {path: text} if not axes else _points(text, path, axes)
-    except (UnicodeDecodeError, helm_yaml.YamlError, EditError) as error:
+    except UnicodeDecodeError as error:
+        got = f"invalid UTF-8 ({error.reason} at byte {error.start})"
+        raise CopyError(refusal(str(old), got, "UTF-8 text", "Save the file as UTF-8.")) from error
+    except (helm_yaml.YamlError, EditError) as error:
         raise CopyError(f"{old}: {error}") from error
     for each, content in texts.items():
         _check(content, each)
@@ -67,7 +70,7 @@ def _points(text: str, path: Path, axes: Sequence[Axis]) -> dict[Path, str]:
 
 
 def _write_all(texts: Mapping[Path, str]) -> None:
-    """Write new files: all, or none if one of them exists."""
+    """Write new files: all, or none if one of them exists or cannot be written."""
     written: list[Path] = []
     try:
         for path, content in texts.items():
@@ -76,9 +79,12 @@ def _write_all(texts: Mapping[Path, str]) -> None:
     except BaseException as error:
         for path in written:
             path.unlink()
+        failed = str([*texts, ""][len(written)])
         if isinstance(error, FileExistsError):
-            existing = list(texts)[len(written)]
-            raise CopyError(refusal(str(existing), "an existing file", "a new run", "Choose another name.")) from None
+            raise CopyError(refusal(failed, "an existing file", "a new run", "Choose another name.")) from None
+        if isinstance(error, OSError):
+            fix = "Correct the folder or its rights."
+            raise CopyError(refusal(failed, error.strerror or "an error", "a file to write", fix)) from None
         raise
 
 
@@ -102,7 +108,7 @@ def copy_of(text: str, old: Path, *, warm_start: bool) -> str:
     wanted: dict[str, Any] = before | {"chartVersion": chart_version()}
     wanted.pop("state", None)
     if warm_start:
-        wanted["warmStartFrom"] = old.stem
+        wanted["warmStartFrom"] = word(old.stem)
         if isinstance(before.get("storage"), dict) and "create" in before["storage"]:
             wanted["storage"] = {"claim": f"{old.stem}{CLAIM_END}"}
     for key in ("chartVersion", "state", "warmStartFrom", "storage"):
@@ -117,8 +123,9 @@ def chart_version() -> str:
 
 
 def _job_path(name: str) -> Path:
-    if not re.fullmatch(r"[a-z0-9][-a-z0-9]*/[a-z][-a-z0-9]*", name):
-        rule = "TEAM/RUN with lower-case letters, digits and -"
+    # A team is a namespace of at most 63 characters. The chart has a lower limit for runs, and names it itself.
+    if not re.fullmatch(r"[a-z0-9][-a-z0-9]{,62}/[a-z][-a-z0-9]{,62}", name):
+        rule = "TEAM/RUN with lower-case letters, digits and -, each of at most 63 characters"
         raise CopyError(refusal("run", shown(name), rule, "Name the run as TEAM/RUN."))
     return JOBS / f"{name}.yaml"
 

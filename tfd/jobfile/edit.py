@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -26,19 +27,20 @@ def with_top(text: str, key: str, value: Any) -> str:  # noqa: ANN401 - any valu
         fix = "Write each top-level key on a line of its own."
         raise EditError(refusal("file", "several top-level keys on one line", "one key a line", fix))
     tops = sorted(at[0] - 1 for place, at in positions.items() if len(place) == 1)
-    lines = text.splitlines()
+    # YAML has line breaks besides \n. One in a text is a part of its value, so each line keeps its own.
+    lines = (text if text.endswith("\n") else f"{text}\n").splitlines(keepends=True)
     if (key,) not in positions:
         # chartVersion comes first, as in every example; the rest last.
-        lines.insert(tops[0] if key == "chartVersion" else len(lines), f"{key}: {_flow(value)}")
-        return "\n".join(lines) + "\n"
+        lines.insert(tops[0] if key == "chartVersion" else len(lines), f"{key}: {_flow(value)}\n")
+        return "".join(lines)
     start = positions[(key,)][0] - 1
     end = next((line for line in tops if line > start), len(lines))
-    while end > start + 1 and re.fullmatch(r"\s*(#.*)?", lines[end - 1]):
+    while end > start + 1 and re.fullmatch(r"\s*(#.*)?\s*", lines[end - 1]):
         end -= 1  # blank lines and comments belong to the next key
     comment = re.search(r"\s+#.*$", lines[start]) if end == start + 1 else None
-    line = f"{key}: {_flow(value)}{comment[0] if comment else ''}"
+    line = f"{key}: {_flow(value)}{comment[0] if comment else ''}\n"
     lines[start:end] = [] if value is None else [line]
-    return "\n".join(lines) + "\n"
+    return "".join(lines)
 
 
 def with_scalar(text: str, key: Key, written: str) -> str:
@@ -55,27 +57,33 @@ def with_scalar(text: str, key: Key, written: str) -> str:
     """
     wanted = _set(helm_yaml.load(text).value, key, helm_yaml.load(written).value)
     spans = helm_yaml.spans(text)
+    names = [word(str(name)) for name in key]
     depth = next(depth for depth in range(len(key), -1, -1) if key[:depth] in spans)
     start, end = spans[key[:depth]]
-    for name in reversed(key[depth + 1 :]):
+    for name in reversed(names[depth + 1 :]):
         written = f"{{{name}: {written}}}"
     if depth == len(key) or start == end:
-        written = written if depth == len(key) else f"{{{key[depth]}: {written}}}"
+        written = written if depth == len(key) else f"{{{names[depth]}: {written}}}"
         gap = "" if text[start - 1 : start].isspace() else " "
         changed = f"{text[:start]}{gap}{written}{text[end:]}"
     elif depth == 0:
         changed = with_top(text, str(key[0]), written)
     elif text[start] == "{":
         rest = text[start + 1 :].lstrip()
-        changed = f"{text[: start + 1]}{key[depth]}: {written}{'' if rest[0] == '}' else ', '}{rest}"
+        changed = f"{text[: start + 1]}{names[depth]}: {written}{'' if rest[0] == '}' else ', '}{rest}"
     else:
         indent = " " * (start - text.rfind("\n", 0, start) - 1)
-        changed = f"{text[:start]}{key[depth]}: {written}\n{indent}{text[start:]}"
+        changed = f"{text[:start]}{names[depth]}: {written}\n{indent}{text[start:]}"
     if _value(changed) != wanted:
         found = "a place in a list, an alias, a scalar or a text of several lines"
         fix = "Correct the key, or write the value on one line and without an alias."
         raise EditError(refusal(dotted(key), found, "a place in mappings", fix))
     return changed
+
+
+def word(text: str) -> str:
+    """Return a word as it stands in YAML: in quotes if it means something else without them, as y and no do."""
+    return text if helm_yaml.load(text).value == text else json.dumps(text)
 
 
 def _value(text: str) -> Any:  # noqa: ANN401 - YAML is anything

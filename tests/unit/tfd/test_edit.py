@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfd.jobfile import helm_yaml
-from tfd.jobfile.edit import EditError, with_scalar
+from tfd.jobfile.edit import EditError, with_scalar, with_top
 
 TEXT = """# é
 trainer:   # c
@@ -26,6 +26,9 @@ evaluator: {}
     [
         ("trainer.task", "a", "  task: a # x"),
         ("trainer.hyperparameters.rate", "1e-3", "  hyperparameters: {rate: 1e-3}"),
+        ("trainer.hyperparameters.n", "2", '  hyperparameters: {"n": 2}'),
+        ("trainer.y", "2", '  "y": 2'),
+        ("ps.a.no", "2", 'ps: {a: {"no": 2}}'),
         ("trainer.steps", "3", "  steps: 3"),
         ("trainer.batchSize", "8", "  batchSize: 8"),
         ("worker.gpus", "2", "worker: {gpus: 2, replicas: 2}   # d"),
@@ -55,6 +58,12 @@ def test_other_texts_stay_or_are_refused(text: str) -> None:
             continue
         assert after[key[0]]["b"] == 5
         assert {**after, key[0]: 0} == {**before, key[0]: 0}
+
+
+def test_other_line_breaks_in_a_value_stay() -> None:
+    text = 'a: 1\nb: ["c\u2028d"]\n'
+    assert with_top(text, "a", 2) == text.replace("1", "2")
+    assert with_top(text[:-1], "e", 2) == f"{text}e: 2\n"
 
 
 NAMES = st.sampled_from(["a", "b", "c"])

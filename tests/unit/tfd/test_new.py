@@ -1,5 +1,7 @@
 """`tfd new` copies a job file as text: comments stay, and a copy that would be refused is not written."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -82,12 +84,12 @@ def test_flow_style_is_refused_only_where_a_key_changes() -> None:
         (
             "vision/../../x",
             "vision/digits-41",
-            "; expected TEAM/RUN with lower-case letters, digits and -. Name the run as TEAM/RUN.",
+            "; expected TEAM/RUN with lower-case letters, digits and -, each of at most 63 characters. Name the run as",
         ),
         (
             "digits-42",
             "vision/digits-41",
-            "; expected TEAM/RUN with lower-case letters, digits and -. Name the run as TEAM/RUN.",
+            "; expected TEAM/RUN with lower-case letters, digits and -, each of at most 63 characters. Name the run as",
         ),
         ("vision/digits-42", "vision/none", "jobs/vision/none.yaml: got no file; expected a job file. "),
         (
@@ -96,6 +98,9 @@ def test_flow_style_is_refused_only_where_a_key_changes() -> None:
             "jobs/vision/digits-41.yaml: got an existing file; expected a new run. Choose another name.",
         ),
         (f"vision/{41 * 'a'}", "vision/digits-41", "release name: got"),
+        (f"vision/{300 * 'a'}", "vision/digits-41", "each of at most 63 characters"),
+        (f"{300 * 'a'}/digits-42", "vision/digits-41", "each of at most 63 characters"),
+        ("vision/digits-42", f"vision/{300 * 'a'}", "each of at most 63 characters"),
     ],
 )
 def test_refused_copy_writes_no_file(target: str, source: str, refusal: str) -> None:
@@ -112,6 +117,36 @@ def test_warm_start_from_another_team_is_refused() -> None:
     done = copy("--warm-start", target="speech/a")
     assert done.exit_code == 1
     assert "--warm-start: got a run of team vision; expected a run of the same team. " in done.stderr
+
+
+def test_warm_start_from_a_run_whose_name_is_a_boolean_of_yaml() -> None:
+    OLD.with_stem("on").write_text(RUN)
+    assert copy("--warm-start", source="vision/on").exit_code == 0
+    assert NEW.read_text() == f'{RUN}warmStartFrom: "on"\n'
+
+
+def test_copy_of_a_file_in_another_encoding_is_refused() -> None:
+    OLD.write_bytes(f"{RUN}# \xe9\n".encode("latin-1"))
+    done = copy()
+    assert done.exit_code == 1
+    assert f"{OLD}: got invalid UTF-8 (" in done.stderr
+
+
+def test_a_full_disk_leaves_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    OLD.write_text(RUN)
+    link, links = os.link, iter([None, OSError(errno.ENOSPC, "No space left on device")])
+
+    def full(draft: Path, path: Path) -> None:
+        if error := next(links):
+            raise error
+        link(draft, path)
+
+    monkeypatch.setattr(os, "link", full)
+    done = copy("--grid", "trainer.seed=1,2")
+    failed = OLD.with_name("digits-42-seed-2.yaml")
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"{failed}: got No space left on device; expected a file to write. ")
+    assert [path.name for path in OLD.parent.iterdir()] == [OLD.name]
 
 
 def test_copy_that_the_chart_refuses_is_not_written() -> None:
