@@ -85,5 +85,9 @@ def _plot(key: str, result: str, pairs: Sequence[tuple[Scalar, float]]) -> str:
             marks = sorted(set(places))
             plotext.xticks(marks, [f"{10**mark:.3g}" for mark in marks])
     plotext.scatter(places, [value for _, value in pairs], marker="o")
-    plotext.title(plain(f"{result} over {key}"))
-    return str(plotext.build())
+    title = plain(f"{result} over {key}")
+    plotext.title(title)
+    try:
+        return str(plotext.build())
+    except (ArithmeticError, ValueError):  # plotext subtracts and multiplies, which leaves the range of floats
+        return f"{title}: the numbers are too large or too close to 0 for a plot."

@@ -75,6 +75,19 @@ def test_plot_has_the_result_over_each_setting(runs: Path) -> None:
     assert "1e-03" in shown or "0.001" in shown
 
 
+@pytest.mark.parametrize(
+    ("rate", "result"), [(1e308, 0.5), (-1e308, 0.5), (0.5, 1e308), (0.5, -1e308), (0.5, 10**308), (5e-324, 5e-324)]
+)
+def test_plot_of_numbers_at_the_ends_of_floats(runs: Path, rate: float, result: float) -> None:
+    (runs / "d-1" / "run.json").write_text(json.dumps(identity(rate)))
+    (runs / "d-1" / "DONE").write_text(json.dumps({"step": 1, "metrics": {"accuracy": result}}))
+    (runs / "d-2" / "run.json").write_text(json.dumps(identity(-rate)))
+    (runs / "d-2" / "status.json").write_text(json.dumps({"metrics": {"accuracy": -result}}))
+    ended = compare("--from", str(runs), "--plot")
+    assert ended.exit_code == 0
+    assert "accuracy over learning_rate" in ended.stdout
+
+
 def test_plot_of_words_and_of_equal_runs(runs: Path) -> None:
     (runs / "d-1" / "run.json").write_text(json.dumps(identity("high")))
     assert "high" in compare("--from", str(runs), "--plot").stdout
