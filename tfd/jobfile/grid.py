@@ -42,7 +42,7 @@ def axis(text: str) -> Axis:
     """Return the key and the values of one KEY=V1,V2,...
 
     Raises:
-        GridError: the text has another form, or a value is not one YAML scalar.
+        GridError: the text has another form, a value is not one YAML scalar, or two values are equal.
 
     """
     name, equals, listed = text.partition("=")
@@ -50,13 +50,18 @@ def axis(text: str) -> Axis:
     if not (equals and re.fullmatch(r"[A-Za-z]\w*(\.\w+)*", name.strip(), re.ASCII) and all(values)):
         fix = "For example, write --grid trainer.batchSize=32,64."
         raise GridError(refusal("--grid", shown(text), "KEY=VALUE,VALUE,...", fix))
+    seen: dict[str, str] = {}
     for value in values:
         try:
-            found = helm_yaml.load(value).value
+            found = helm_yaml.load(f"[{value}]").value  # a value may stand in {}, where YAML reserves more signs
         except YamlError:
-            found = None
-        if found is None or isinstance(found, dict | list):
+            found = []
+        if len(found) != 1 or found[0] is None or isinstance(found[0], dict | list):
             raise GridError(refusal("--grid", shown(value), "one number, word or quoted text", "Correct the value."))
+        if first := seen.get(repr(found[0])):
+            got = f"the equal values {shown(first)} and {shown(value)}"
+            raise GridError(refusal("--grid", got, "each value once", "Remove one of the two."))
+        seen[repr(found[0])] = value
     return Axis(tuple(name.strip().split(".")), values)
 
 
