@@ -13,6 +13,7 @@ from tfd.comparing.compared import Compared, Scalar
 from tfd.text import finite, metric, plain
 
 _WIDE, _HIGH = 72, 16
+_LONGEST_STATE = 20
 _DECADES = 10
 """From this ratio of the largest to the smallest value on, an axis is logarithmic."""
 
@@ -37,9 +38,11 @@ def table(found: Sequence[Compared], keys: Sequence[str]) -> Table:
     drawn = Table(box=None, pad_edge=False, header_style="bold")
     heads = ["RUN", "STATE", "STEP", *map(_head, keys), *names]
     for head in heads:
-        drawn.add_column(Text(plain(head)), no_wrap=head in ("RUN", "STATE", "STEP"))
+        # A state is any text that a run directory contains. A long one would leave no width for the names.
+        most = _LONGEST_STATE if head == "STATE" else None
+        drawn.add_column(Text(plain(head)), no_wrap=head in ("RUN", "STATE", "STEP"), max_width=most)
     for each in found:
-        step = "" if each.step is None else f"{each.step:.0f}"
+        step = "" if each.step is None else f"{each.step:.15g}"
         cells = [each.name, each.state, step, *(_shown(each.settings.get(key)) for key in keys)]
         cells += [metric(each.results[name]) if name in each.results else "" for name in names]
         drawn.add_row(*(Text(plain(cell)) for cell in cells))

@@ -122,6 +122,14 @@ def test_files_of_other_programs_are_harmless(runs: Path) -> None:
     assert_harmless(ended.stdout)
 
 
+@pytest.mark.parametrize(("name", "value"), [("step", 1e308), ("state", 1000 * "x")])
+def test_a_run_does_not_hide_the_others(runs: Path, name: str, value: Any) -> None:
+    (runs / "d-2" / "status.json").write_text(json.dumps({"state": "running", "step": 20, name: value}))
+    words = [line.split()[:3] for line in compare("--from", str(runs)).stdout.splitlines()]
+    assert words[:2] == [["RUN", "STATE", "STEP"], ["d-1", "done", "600"]]
+    assert words[2][0] == "d-2"
+
+
 def test_runs_of_the_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     api = Api(tmp_path)
