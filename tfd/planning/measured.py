@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tfd import records
-from tfd.planning.options import PlanError
+from tfd.planning.options import DEVICE_BATCH, PARAMETERS, STEP_SECONDS, PlanError
 from tfd.text import finite, refusal, shown
 
 _SAME = ("task", "precision", "jitCompile")
@@ -48,9 +48,9 @@ def of_run(folder: Path, trainer: Mapping[str, Any]) -> Measurement:
     _refuse_other(option, measured, trainer)
     # DONE has the mean rate of the last attempt, and status.json the rate of the last seconds.
     found = [(name, finite(records.read(folder / name).get("stepsPerSecond"))) for name in ("DONE", "status.json")]
-    rates = [(name, rate) for name, rate in found if rate is not None and rate > 0]
+    rates = [(name, rate) for name, rate in found if rate is not None and rate > 0 and STEP_SECONDS.allows(1 / rate)]
     batch = finite(measured.get("batchSize"))
-    if not rates or batch is None or batch < 1:
+    if not rates or batch is None or not DEVICE_BATCH.allows(batch):
         fix = "Let the run train for some seconds more."
         raise PlanError(refusal(option, "no rate", "stepsPerSecond in DONE or status.json", fix))
     name, rate = rates[0]
@@ -89,7 +89,7 @@ def of_check(name: str, text: str, trainer: Mapping[str, Any]) -> Checked:
     except (ValueError, RecursionError):
         report = None
     count = finite(report.get("trainableParameters")) if isinstance(report, dict) else None
-    if not isinstance(report, dict) or count is None or count < 0 or count != int(count):
+    if not isinstance(report, dict) or count is None or not PARAMETERS.allows(count):
         raise PlanError(refusal(option, "no report", "the JSON of `python -m trainer check`", fix))
     if report.get("task") != trainer.get("task"):
         got = f"a report of task {shown(report.get('task'))}"
@@ -98,7 +98,7 @@ def of_check(name: str, text: str, trainer: Mapping[str, Any]) -> Checked:
     seconds, batch = finite(report.get("secondsPerStep")), finite(report.get("batchSize"))
     step = None
     same = all(report.get(key) == trainer.get(key) for key in _SAME) and report.get("replicas") == 1
-    if same and seconds is not None and seconds > 0 and batch is not None and batch >= 1:
+    if same and seconds and batch and STEP_SECONDS.allows(seconds) and DEVICE_BATCH.allows(batch):
         step = Measurement(int(batch), seconds, name)
     return Checked(int(count), list(tables) if isinstance(tables, dict) else [], step, name)
 

@@ -46,10 +46,14 @@ class Number:
         """Return the question for a number that nothing names."""
         return refusal(self.name, known, self.expected, fix or f"Set {self.name} {self.example:g}, for example.")
 
+    def allows(self, value: float) -> bool:
+        """Return whether `value` is a number within the limits."""
+        sound = math.isfinite(value) and self.least <= value <= self.most
+        return sound and (not self.whole or value == int(value))
+
     def checked(self, value: float) -> float:
         """Return `value`, or raise PlanError if it is outside the limits."""
-        sound = math.isfinite(value) and self.least <= value <= self.most
-        if sound and (not self.whole or value == int(value)):
+        if self.allows(value):
             return value
         kind = "a whole number" if self.whole else "a number"
         raise PlanError(

@@ -174,6 +174,9 @@ def test_mean_rate_of_a_finished_run_goes_before_its_last_one() -> None:
         ({"rate": None}, "got no rate"),
         ({"rate": 0}, "got no rate"),
         ({"rate": -1}, "got no rate"),
+        ({"rate": 1e-320}, "got no rate"),
+        ({"rate": 1e308}, "got no rate"),
+        ({"batchSize": 1e308}, "got no rate"),
         ({"batchSize": "many"}, "got no rate"),
     ],
 )
