@@ -1,5 +1,6 @@
 """`tfd init` creates a repository whose files the checks, Helm and the linters of workflows accept."""
 
+import errno
 import json
 import os
 import subprocess
@@ -105,6 +106,97 @@ def test_dry_run_writes_nothing(tmp_path: Path) -> None:
     assert files(tmp_path / "runs") == printed["files"]
 
 
+def test_empty_folder_name_is_not_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = init("")
+    assert (done.exit_code, done.stderr.split(";")[0]) == (1, "FOLDER: got nothing")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_that_begins_with_a_hyphen_is_not_an_option_of_git(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert init("--", "-q").exit_code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["-q"]
+    assert (tmp_path / "-q/.git").is_dir()
+
+
+def test_repository_of_a_hook_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other"))
+    assert init(str(tmp_path / "runs")).exit_code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+    assert (tmp_path / "runs/.git").is_dir()
+
+
+def test_scripts_are_for_those_whom_the_umask_lets_read(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        assert init(str(tmp_path / "runs")).exit_code == 0
+    finally:
+        os.umask(before)
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "runs/scripts").iterdir()}
+    assert modes == {0o600, 0o700}
+
+
+@pytest.mark.parametrize("kind", ["folder", "link"])
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_what_is_in_place_of_a_file_is_named(tmp_path: Path, kind: str, options: tuple[str, ...]) -> None:
+    path = tmp_path / "runs/README.md"
+    path.parent.mkdir()
+    path.mkdir() if kind == "folder" else path.symlink_to(tmp_path / "other")
+    done = init(str(tmp_path / "runs"), *options)
+    fix = f"Choose an empty folder, or move the {kind} away."
+    assert (done.exit_code, done.stderr) == (1, f"{path}: got an existing {kind}; expected none. {fix}\n")
+    assert list((tmp_path / "runs").iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        None,
+        r"printf 'no \377' >&2; exit 128",
+        # The same as Ctrl-C, which reaches git as well.
+        'for folder; do :; done; mkdir "$folder/.git"; kill -INT $PPID; exit 130',
+    ],
+)
+@pytest.mark.parametrize("existing", [True, False])
+def test_nothing_stays_when_git_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str | None, existing: bool
+) -> None:
+    (tmp_path / "bin").mkdir()
+    if program:
+        (tmp_path / "bin/git").write_text(f"#!/bin/sh\nPATH=/usr/bin:/bin\n{program}\n")
+        (tmp_path / "bin/git").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    if existing:
+        (tmp_path / "runs/jobs").mkdir(parents=True)
+        (tmp_path / "runs/NOTES.md").write_text("mine")
+    assert init(str(tmp_path / "runs")).exit_code == 1
+    found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("runs*/**/*"))
+    assert found == (["runs/NOTES.md", "runs/jobs"] if existing else [])
+    assert (tmp_path / "runs").exists() == existing
+
+
+def test_nothing_stays_of_files_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "chmod", full)
+    done = init(str(tmp_path / "new/runs"))
+    assert done.exit_code == 1
+    fix = "Choose another folder."
+    assert done.stderr == f"{tmp_path}/new/runs: got No space left on device; expected a folder to write to. {fix}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_address_is_not_taken_for_a_word_of_the_template(tmp_path: Path) -> None:
+    address = "https://git.example.com/@TEAMS@"
+    assert init(str(tmp_path / "runs"), "--team", "vision", "--repository", address).exit_code == 0
+    values = helm_yaml.load((tmp_path / "runs/argocd/values.yaml").read_text()).value
+    assert (values["repository"], values["teams"]) == (address, {"vision": {}})
+
+
 @pytest.mark.parametrize("existing", ["review.yaml", "scripts", ".github/workflows/review.yaml"])
 @pytest.mark.parametrize("options", [(), ("--dry-run",)])
 def test_existing_file_is_refused_and_nothing_is_written(
@@ -131,6 +223,19 @@ def test_clone_of_an_empty_repository_keeps_its_git_folder(tmp_path: Path) -> No
         (("--team", "Vision"), '--team: got "Vision"; expected lower-case letters, digits and -, '),
         (("--team", "examples"), '--team: got "examples"; expected lower-case letters, digits and -, '),
         (("--repository", "github.com/a/b"), '--repository: got "github.com/a/b"; expected https://, ssh:// or '),
+        (("--team", "argocd"), '--team: got "argocd"; expected '),
+        (("--team", "a-b", "--team", "a"), '--team: got "a" and "a-b"; expected no name that begins with '),
+        (
+            ("--repository", r"https://git.example.com/a\n"),
+            r'--repository: got "https://git.example.com/a\\n"; expected ',
+        ),
+        (("--repository", "https://git.example.com/\x1b"), r'--repository: got "https://git.example.com/\u001b"; '),
+        (("--repository", "https://git.example.com/\udcff"), "--repository: got "),
+        (("--repository", "https://ada:hunter2@git.example.com/a"), "--repository: got a password or token; expected "),
+        (
+            ("--repository", f"https://ghp_{'a1B2' * 9}@github.com/a/b"),
+            "--repository: got a password or token; expected ",
+        ),
         (("--owner", "ada"), '--owner: got "ada"; expected @LOGIN or @ORGANIZATION/TEAM. Write it as in CODEOWNERS.'),
     ],
 )
@@ -141,8 +246,25 @@ def test_invalid_option_is_refused(tmp_path: Path, options: tuple[str, ...], mes
     assert not (tmp_path / "runs").exists()
 
 
-def test_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "repository",
+    [
+        "https://git.example.com:8443/group/subgroup/runs.git/", "ssh://git@git.example.com:2222/runs",
+        "ssh://git@[::1]:2222/runs", "git@git.example.com:group/runs.git", "https://ada@git.example.com/a:b@c",
+    ],
+)  # fmt: skip
+def test_address_is_kept_as_it_is(tmp_path: Path, repository: str) -> None:
+    done = init(str(tmp_path / "runs"), "--repository", repository, "--owner", "@ada_example")
+    assert done.exit_code == 0, done.stderr
+    assert helm_yaml.load((tmp_path / "runs/argocd/values.yaml").read_text()).value["repository"] == repository
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("file", ()), ("file", ("--dry-run",)), ("x" * 300, ()), ("x" * 300, ("--dry-run",)), ("file/runs", ())],
+)
+def test_folder_that_cannot_be_written_is_refused(tmp_path: Path, name: str, options: tuple[str, ...]) -> None:
     (tmp_path / "file").write_text("")
-    done = init(str(tmp_path / "file" / "runs"))
+    done = init(str(tmp_path / name), *options)
     assert done.exit_code == 1
-    assert done.stderr.startswith(f"{tmp_path}/file/runs: got ")
+    assert done.stderr.startswith(f"{tmp_path}/{name}: got ")
