@@ -32,7 +32,7 @@ def labels(name: str) -> dict[str, str]:
 
 
 def probing(name: str, image: str, storage_class: str | None, claim: str | None) -> Iterator[Object]:
-    """Yield the claim and the pods.
+    """Yield the claim, the policy and the pods.
 
     Args:
         name: name of the probe.
@@ -46,18 +46,27 @@ def probing(name: str, image: str, storage_class: str | None, claim: str | None)
     metadata = {"name": name, "labels": labels(name)}
     if claim is None:
         yield {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
+    yield policy(name, is_open=True)
     for component in (SERVER, CLIENT, CLAIM):
         yield _pod(name, component, image, claim or name)
 
 
-def closing(name: str) -> Object:
-    """Return the policy that closes all ports of the server."""
-    selector = {"matchLabels": labels(name) | {COMPONENT_LABEL: SERVER}}
+def policy(name: str, *, is_open: bool) -> Object:
+    """Return the policy of the pods, which may connect to each other; if not `is_open`, nothing may connect to them.
+
+    A namespace whose other policies deny all connections needs it to open the port at first.
+    """
+    peers = [{"podSelector": {"matchLabels": labels(name)}}]
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
         "metadata": {"name": name, "labels": labels(name)},
-        "spec": {"podSelector": selector, "policyTypes": ["Ingress"]},
+        "spec": {
+            "podSelector": {"matchLabels": labels(name)},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [{"from": peers}] if is_open else [],
+            "egress": [{"to": peers}],
+        },
     }
 
 

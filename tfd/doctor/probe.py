@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from tfd.doctor.answers import allowed
 from tfd.doctor.finding import Finding, fail, ok, warn
-from tfd.doctor.objects import CLAIM, CLIENT, PORT, REACH, SERVER, closing, labels, probing
+from tfd.doctor.objects import CLAIM, CLIENT, PORT, REACH, SERVER, labels, policy, probing
 from tfd.kubernetes import COMPONENT_LABEL, Object, condition
 from tfd.remote.kubectl import ClusterError, Kubectl
 from tfd.remote.render import heed_interrupts
@@ -20,6 +20,7 @@ TO_START, TO_ENFORCE, EVERY = 180.0, 30.0, 1.0
 """Time limits and the time between two looks, in seconds."""
 _KINDS = "pods,persistentvolumeclaims,networkpolicies"
 _SHARED = "ReadWriteMany"
+_CONNECT = "Allow the pods of a namespace to connect, in the network plugin and its own policies."
 
 
 def checked(team: str, image: str, storage_class: str | None, claim: str | None) -> list[Finding]:
@@ -114,8 +115,8 @@ def _network(kubectl: Kubectl, pods: dict[str, Object], name: str) -> Finding:
         return "open" in kubectl.inside(f"{name}-{CLIENT}", "python3", "-c", REACH, address, str(PORT))
 
     if not _wait(is_open, TO_ENFORCE):
-        return fail(check, "two pods of the namespace do not reach each other", "Allow the pods of a run to connect.")
-    kubectl.apply(closing(name))
+        return fail(check, "two pods do not reach each other, though a policy allows it", _CONNECT)
+    kubectl.apply(policy(name, is_open=False))
     if not _wait(lambda: not is_open(), TO_ENFORCE):
         fix = "Install a network plugin that enforces NetworkPolicy: the gRPC port of TensorFlow has no authentication."
         return fail(check, f"not enforced within {TO_ENFORCE:.0f} s", fix)

@@ -36,7 +36,9 @@ elif "apply" in words:
 elif "exec" in words and given["no_exec"]:
     sys.exit(given["no_exec"])
 elif "exec" in words:
-    closed = given["enforced"] and any(each["kind"] == "NetworkPolicy" for each in objects)
+    policies = [each["spec"]["ingress"] for each in objects if each["kind"] == "NetworkPolicy"]
+    opened = policies[-1] if policies else not given["denied"]
+    closed = given["enforced"] and not opened
     print("closed" if closed or given["apart"] else "open")
 elif "delete" in words and given["kept"]:
     sys.exit(given["kept"])
@@ -114,6 +116,8 @@ class Checkup:
             "volume": {"phase": "Bound"},
         }
         self.enforced, self.apart, self.refusal = True, False, ""
+        self.denied = False
+        """Whether the namespace has a policy that denies all connections."""
         self.kept, self.no_exec = "", ""
         """Why the objects of the probe are not deleted, and why nothing is executed in its pods."""
         self.claims: list[Object] = []
@@ -131,7 +135,7 @@ class Checkup:
         answers = {
             "paths": self.paths, "statuses": self.statuses, "enforced": self.enforced, "apart": self.apart,
             "refusal": self.refusal, "claims": self.claims, "kept": self.kept,
-            "no_exec": self.no_exec,
+            "no_exec": self.no_exec, "denied": self.denied,
         }  # fmt: skip
         (self.folder / "answers.json").write_text(json.dumps(answers))
         (self.folder / "asked").write_text("")

@@ -153,8 +153,13 @@ def test_policy_that_nothing_enforces_is_found(checkup: Checkup) -> None:
 def test_pods_that_do_not_reach_each_other_are_found(checkup: Checkup) -> None:
     checkup.apart = True
     assert checkup.findings("--probe")["NetworkPolicy"][:2] == (
-        "fail", "two pods of the namespace do not reach each other",
+        "fail", "two pods do not reach each other, though a policy allows it",
     )  # fmt: skip
+
+
+def test_namespace_that_denies_all_connections_is_probed(checkup: Checkup) -> None:
+    checkup.denied = True
+    assert checkup.findings("--probe")["NetworkPolicy"][:2] == ("ok", "enforced")
 
 
 def test_image_that_no_node_can_pull_is_found(checkup: Checkup) -> None:
@@ -185,7 +190,7 @@ def test_probe_writes_to_an_existing_claim_and_keeps_it(checkup: Checkup) -> Non
     checkup.claims = [claim("runs", "ReadWriteMany")]
     assert checkup.findings("--probe", "--claim", "runs")["ReadWriteMany claim"][:2] == ("ok", "bound and writable")
     created = list(probing("probe", "image", None, "runs"))
-    assert {each["kind"] for each in created} == {"Pod"}
+    assert {each["kind"] for each in created} == {"NetworkPolicy", "Pod"}
     assert [each["spec"]["volumes"] for each in created if "volumes" in each["spec"]] == [
         [{"name": "claim", "persistentVolumeClaim": {"claimName": "runs"}}]
     ]
@@ -275,7 +280,7 @@ def test_signal_ends_a_probe_without_leftovers(checkup: Checkup, number: signal.
             end = time.monotonic() + 60
             while not any("get pods" in line for line in checkup.asked()) and time.monotonic() < end:
                 time.sleep(0.1)
-            assert len(checkup.left()) == 4
+            assert len(checkup.left()) == 5
             process.send_signal(number)
             assert process.wait(30) != 0
         finally:
