@@ -7,6 +7,12 @@ from tests.e2e.kube import GPU, Kube, Object, command
 from tests.e2e.team import Team
 from tests.e2e.test_network import require_enforcement
 
+DENY: Object = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "NetworkPolicy",
+    "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
+}
+
 
 def findings(team: Team, *words: str) -> dict[str, Object]:
     """Return the findings by check. The Argo CD of another scenario may lack settings, which is exit code 1."""
@@ -17,10 +23,12 @@ def findings(team: Team, *words: str) -> dict[str, Object]:
 
 
 def test_doctor_finds_what_the_cluster_has(team: Team, kube: Kube) -> None:
-    """`tfd doctor --probe` pulls the image, writes to a ReadWriteMany claim and finds NetworkPolicy enforced.
+    """`tfd doctor --probe` pulls the image, writes to a ReadWriteMany claim and finds NetworkPolicy enforced, in a
+    namespace that denies all connections.
 
     It finds a team without a quota, and the quota that is created afterwards. Nothing of the probe is left."""
     require_enforcement(team)
+    kube.apply(DENY | {"metadata": {"name": "deny", "namespace": team.name}})
     found = findings(team, "--probe", "--image", kube.images["trainer"])
     for check in ("Kubernetes", "image", "ReadWriteMany claim", "NetworkPolicy", "Pod Security"):
         assert found[check]["verdict"] == "ok", found[check]
