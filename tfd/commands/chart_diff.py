@@ -44,7 +44,8 @@ def command(job_files: tuple[Path, ...], version: str | None, json_output: bool)
         repository = Repository(Path())
         charts = Charts(repository, repository.commit("HEAD"), Path(folder, "charts"))
         renderer = Renderer(charts, Path(folder, "jobs"))
-        found = [moved(path, renderer, version or charts.newest(RUN).version) for path in job_files]
+        wanted = charts.newest(RUN).version if version is None else version
+        found = [moved(path, renderer, wanted) for path in job_files]
     if json_output:
         click.echo(json_text([_machine(each) for each in found]))
         return

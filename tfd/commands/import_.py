@@ -14,6 +14,7 @@ from tfd.importing.job_file import STDOUT, Result, import_manifest
 from tfd.importing.manifest import UnreadableError
 from tfd.jobfile.copy import CopyError
 from tfd.jobfile.helm import HelmError
+from tfd.jobfile.writing import WriteError
 from tfd.text import json_text, refusal, visible
 
 
@@ -59,7 +60,7 @@ def command(
     Exit codes:
       0  The job file is complete.
       1  The job file is written, and a TODO is left or the chart refuses it.
-      2  FILE cannot be imported, or Helm is missing; nothing is written.
+      2  FILE cannot be imported or the job file cannot be written, or Helm is missing; nothing is written.
 
     Example: kubectl get tfjob mnist -o yaml | tfd import - --team vision
     """  # noqa: D301 - click reads the escape
@@ -70,7 +71,7 @@ def command(
         name = "stdin" if manifest == STDOUT else str(manifest)
         click.echo(visible(f"{name}:{error.line}:{error.column}: {error}"), err=True)
         sys.exit(UNABLE)
-    except (HelmError, CopyError) as error:
+    except (HelmError, CopyError, WriteError) as error:
         click.echo(visible(str(error), lines=True), err=True)
         sys.exit(UNABLE)
     _print(result, json_output)

@@ -59,6 +59,7 @@ def import_manifest(
 
     Raises:
         UnreadableError: the manifest cannot be imported; nothing is written.
+        WriteError: the job file cannot be written.
         HelmError: Helm is missing.
 
     """

@@ -79,12 +79,8 @@ def _write_all(texts: Mapping[Path, str]) -> None:
     except BaseException as error:
         for path in written:
             path.unlink()
-        failed = str([*texts, ""][len(written)])
-        if isinstance(error, FileExistsError):
-            raise CopyError(refusal(failed, "an existing file", "a new run", "Choose another name.")) from None
-        if isinstance(error, OSError):
-            fix = "Correct the folder or its rights."
-            raise CopyError(refusal(failed, error.strerror or "an error", "a file to write", fix)) from None
+        if isinstance(error, writing.WriteError):
+            raise CopyError(str(error)) from None
         raise
 
 

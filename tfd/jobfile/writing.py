@@ -7,6 +7,11 @@ import tempfile
 from pathlib import Path
 
 from tfd.jobfile.jobfile import JobFile, Problem
+from tfd.text import refusal
+
+
+class WriteError(Exception):
+    """A file cannot be written; the message names the reason and the fix."""
 
 
 def problems(path: Path, text: str) -> list[Problem]:
@@ -36,10 +41,22 @@ def write(path: Path, text: str, *, replace: bool = False) -> None:
         replace: replace an existing file.
 
     Raises:
-        FileExistsError: the file exists, and `replace` is not set; nothing is written.
+        WriteError: the file exists, and `replace` is not set, or it cannot be written; nothing is written.
 
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, text, replace=replace)
+    except OSError as error:
+        if isinstance(error, FileExistsError) and os.path.lexists(path):
+            message = refusal(str(path), "an existing file", "a new run", "Choose another name.")
+        else:
+            fix = "Correct the folder or its rights."
+            message = refusal(str(path), error.strerror or "an error", "a file to write", fix)
+        raise WriteError(message) from None
+
+
+def _write(path: Path, text: str, *, replace: bool) -> None:
     draft = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         draft.write_text(text, encoding="utf-8")

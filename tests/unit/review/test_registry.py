@@ -169,6 +169,16 @@ def test_chart_diff_of_an_unknown_version_is_refused(
     assert done.stderr.startswith(f"chartVersion: got no chart {UNKNOWN} in {address}; expected a released version. ")
 
 
+@pytest.mark.parametrize("version", ["", "latest", "v0.1.0", "../../x"])
+def test_chart_diff_of_another_text_than_a_version_is_refused(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    done = chart_diff(repository, monkeypatch, "--to", version)
+    assert done.exit_code == 2
+    rule = "expected a version of three numbers such as 1.2.3."
+    assert done.stderr.startswith(f"chartVersion: got {json.dumps(version)}; {rule} ")
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
+from tfd.jobfile.schema import schema
 from tfd.review.analysis.key_changes import KeyChange, changed_keys
 from tfd.review.sources.git import Entry
 from tfd.review.sources.job_files import CommittedJobFile, is_job_path, job_of
 from tfd.review.sources.renderer import Renderer
-from tfd.text import refusal
+from tfd.text import refusal, shown
 
 _VERSION = "chartVersion"
 
@@ -75,6 +77,9 @@ def moved(path: Path, renderer: Renderer, version: str) -> ChartMove:
 
 
 def _folder(renderer: Renderer, job: CommittedJobFile) -> Path:
+    node = schema()["properties"][_VERSION]
+    if not re.fullmatch(node["pattern"], str(job.chart_version)):
+        raise ChartMoveError(refusal(_VERSION, shown(job.chart_version), node["x-rule"], node["x-hint"]))
     chart = renderer.chart(job)
     if chart is None:
         place = renderer.charts.registry or "the git tags and HEAD of this repository"

@@ -83,6 +83,15 @@ def test_existing_file_is_replaced_with_force_only() -> None:
     assert JobFile(path).problems() == []
 
 
+def test_job_file_that_cannot_be_written_is_refused() -> None:
+    Path("jobs").mkdir()
+    Path("jobs/vision").write_text("a file\n")
+    done = run(COMPLETE)
+    assert done.exit_code == 2
+    assert done.stderr.startswith("jobs/vision/run-1.yaml: got File exists; expected a file to write. ")
+    assert Path("jobs/vision").read_text() == "a file\n"
+
+
 def test_output_names_the_file_or_stdout() -> None:
     done = run(COMPLETE, "--output", "-")
     assert done.exit_code == 0
