@@ -92,7 +92,8 @@ def test_tasks_without_chief_exit_after_the_orphan_timeout(
     and no GPU is held."""
     run = "orphans"
     team.install(run, job("ParameterServer", 100_000, gpus=1, retries=0, failure={"orphanTimeout": "20s"}))
-    team.saved(run)
+    for task in ("ps-0", "worker-0", "worker-1"):  # Before, a task waits for the chief for the start timeout.
+        team.wait(f"{task} to reach the chief", lambda task=task: "the chief is reachable" in team.log(run, task))  # type: ignore[misc]
     strike(team, run, "chief-0")
     end = team.end(run)
     assert end.jobs["chief"] == "BackoffLimitExceeded"

@@ -20,7 +20,7 @@ _SHARED = (
     "efs.csi.aws.com", "fsx.csi.aws.com", "filestore.csi.storage.gke.io", "file.csi.azure.com", "nfs.csi.k8s.io",
     "cephfs.csi.ceph.com", "lustre.csi.storage.gke.io", "azurelustre.csi.azure.com",
 )  # fmt: skip
-# What plugins of GPUs offer beside them: their memory, their cores and network cards.
+# What plugins of GPUs offer next to them: their memory, their cores and network cards.
 _BESIDE_GPU = re.compile("mem|core|tiles|monitoring|hostdev|sriov|rdma|_nic")
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 _PROBE = "Run tfd doctor --probe, which creates a small claim."

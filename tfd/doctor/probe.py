@@ -56,7 +56,7 @@ def _delete(kubectl: Kubectl, chosen: str) -> None:
         kubectl.run(*words, "--wait=false", "--ignore-not-found")
     except ClusterError as error:
         left = f"kubectl --namespace {kubectl.namespace} {' '.join(words)}"
-        raise ClusterError(f"{error}. Delete what is left of the probe: {left}") from error
+        raise ClusterError(f"{error}. Delete the objects of the probe: {left}") from error
 
 
 def _started(kubectl: Kubectl, chosen: str) -> dict[str, Object]:

@@ -262,7 +262,7 @@ def test_probe_names_what_it_could_not_delete(checkup: Checkup) -> None:
     done = checkup.tfd("--probe")
     assert done.exit_code == 2
     left = "kubectl --namespace vision delete pods,persistentvolumeclaims,networkpolicies -l app.kubernetes.io/name="
-    assert f"EOF. Delete what is left of the probe: {left}" in done.stderr
+    assert f"EOF. Delete the objects of the probe: {left}" in done.stderr
 
 
 def test_missing_right_to_exec_keeps_the_other_findings_of_a_probe(checkup: Checkup) -> None:
