@@ -8,7 +8,7 @@ import click
 
 from tfd.commands.options import ending
 from tfd.comparing.compared import Compared, CompareError, differing, of_cluster, of_folder
-from tfd.comparing.table import ordered, plots, results, table
+from tfd.comparing.table import ordered, plots, results, show
 from tfd.remote.kubectl import ClusterError, Kubectl
 from tfd.remote.runs_table import console
 from tfd.text import json_text, plain, refusal, shown, visible
@@ -57,7 +57,7 @@ def command(
         return
     for note in notes:
         click.echo(visible(note), err=True)
-    console().print(table(found, keys))
+    show(found, keys, console())
     names = [order] if order else results(found)[:1]
     for drawn in plots(found, keys, names[0]) if plotted and names else []:
         click.echo(f"\n{drawn}")

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 
 import plotext
+from rich.cells import cell_len
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -13,7 +15,7 @@ from tfd.comparing.compared import Compared, Scalar
 from tfd.text import finite, metric, plain
 
 _WIDE, _HIGH = 72, 16
-_LONGEST_STATE = 20
+_LONGEST_STATE, _LONGEST_LINE = 20, 120
 _DECADES = 10
 """From this ratio of the largest to the smallest value on, an axis is logarithmic."""
 
@@ -32,20 +34,36 @@ def results(found: Sequence[Compared]) -> list[str]:
     return list(dict.fromkeys(name for each in found for name in each.results))
 
 
-def table(found: Sequence[Compared], keys: Sequence[str]) -> Table:
-    """Return a line for each run: the settings `keys`, and all results."""
+def show(found: Sequence[Compared], keys: Sequence[str], console: Console) -> None:
+    """Print a line for each run: the settings `keys`, and all results.
+
+    If that is wider than the console, it prints the narrower of two tables: with a line for each run or each setting.
+    """
     names = results(found)
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
-    heads = ["RUN", "STATE", "STEP", *map(_head, keys), *names]
-    for head in heads:
-        # A state is any text that a run directory contains. A long one would leave no width for the names.
-        most = _LONGEST_STATE if head == "STATE" else None
-        drawn.add_column(Text(plain(head)), no_wrap=head in ("RUN", "STATE", "STEP"), max_width=most)
+    lines = [["RUN", "STATE", "STEP", *map(_head, keys), *names]]
     for each in found:
         step = "" if each.step is None else f"{each.step:.15g}"
-        cells = [each.name, each.state, step, *(_shown(each.settings.get(key)) for key in keys)]
-        cells += [metric(each.results[name]) if name in each.results else "" for name in names]
-        drawn.add_row(*(Text(plain(cell)) for cell in cells))
+        # A state is any text that a run directory contains. A long one would leave no width for the names.
+        cells = [each.name, each.state[:_LONGEST_STATE], step, *(_shown(each.settings.get(key)) for key in keys)]
+        lines.append([*cells, *(metric(each.results[name]) if name in each.results else "" for name in names)])
+    turned = [list(column) for column in zip(*lines, strict=True)]
+    drawn = min(lines, turned, key=_width) if _width(lines) > console.width else lines
+    # Rich would cut what is wider. A number that is cut looks like another one.
+    console.width = max(console.width, _width(drawn))
+    console.print(_table(drawn))
+
+
+def _width(lines: Sequence[Sequence[str]]) -> int:
+    """Return the number of characters of a table in which only long cells have several lines."""
+    return sum(min(max(map(cell_len, column)), _LONGEST_LINE) + 2 for column in zip(*lines, strict=True)) - 2
+
+
+def _table(lines: Sequence[Sequence[str]]) -> Table:
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for head in lines[0]:
+        drawn.add_column(Text(plain(head)), max_width=_LONGEST_LINE, overflow="fold")
+    for line in lines[1:]:
+        drawn.add_row(*(Text(plain(cell)) for cell in line))
     return drawn
 
 

@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from tests.unit.tfd.fake_api import Api
 from tests.unit.tfd.fake_cluster import record
@@ -48,6 +50,21 @@ def test_only_settings_that_differ_are_shown(runs: Path) -> None:
         ["d-2", "running", "20", "0.001", "0.95"],
         ["e-3", "starting", "0.01", "2.5"],
     ]
+
+
+def test_many_settings_have_a_line_each_and_no_number_is_cut(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfd.commands.compare.console", lambda: Console(width=60))
+    for run, start in (("d-1", 1), ("d-2", 2)):
+        settings = {f"option{n}": start / (n + 7) for n in range(20)}
+        (runs / run / "run.json").write_text(json.dumps(identity(settings)))
+    lines = compare("--from", str(runs), "d-*").stdout.splitlines()
+    assert lines[0].split() == ["RUN", "d-1", "d-2"]
+    assert ["learning_rate.option19", str(1 / 26), str(2 / 26)] in [line.split() for line in lines]
+    many = [str(runs / f"f-{n}") for n in range(40)]
+    for run in many:
+        shutil.copytree(runs / "d-1", run)
+    [line, *_] = [line for line in compare("--from", str(runs)).stdout.splitlines() if line.startswith("d-2 ")]
+    assert str(2 / 26) in line.split()
 
 
 def test_json_has_the_numbers(runs: Path) -> None:
