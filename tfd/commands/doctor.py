@@ -21,7 +21,10 @@ from tfd.text import json_text, refusal
 @click.option("-n", "--namespace", help="Namespace of the team. Default: that of the current context.")
 @click.option("--argocd-namespace", default="argocd", show_default=True, help="Namespace of Argo CD.")
 @click.option(
-    "--probe", "probing", is_flag=True, help="Create three small pods, a NetworkPolicy and a claim, and delete them."
+    "--probe",
+    "probing",
+    is_flag=True,
+    help="Create three small pods, two NetworkPolicies and a claim, and delete them.",
 )
 @click.option("--image", help="Image of the pods of --probe. Default: the image of job files.")
 @click.option("--storage-class", help="Class of the claim of --probe. Default: that of the cluster.")
@@ -36,9 +39,9 @@ def command(
     The verdict is `ok`, `warn` for what only some runs need, or `fail` for what all runs need. The command uses
     `kubectl` with your own rights. What you may not read is a warning.
 
-    Without --probe, nothing is created. --probe creates three pods, a NetworkPolicy and a claim in the namespace of the
-    team, and deletes them. They show whether nodes can pull the image, tasks can write to ReadWriteMany volumes, and
-    NetworkPolicy is enforced.
+    Without --probe, nothing is created. --probe creates three pods, two NetworkPolicies and a claim in the namespace of
+    the team, and deletes them. They show whether nodes can pull the image, tasks can write to ReadWriteMany volumes,
+    and NetworkPolicy is enforced.
 
     \b
     Exit codes:

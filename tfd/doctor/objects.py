@@ -32,7 +32,7 @@ def labels(name: str) -> dict[str, str]:
 
 
 def probing(name: str, image: str, storage_class: str | None, claim: str | None) -> Iterator[Object]:
-    """Yield the claim, the policy and the pods.
+    """Yield the claim, the pods, and the policies that open the server in a namespace that denies all connections.
 
     Args:
         name: name of the probe.
@@ -46,26 +46,38 @@ def probing(name: str, image: str, storage_class: str | None, claim: str | None)
     metadata = {"name": name, "labels": labels(name)}
     if claim is None:
         yield {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
-    yield policy(name, is_open=True)
+    yield ingress(name, is_open=True)
+    yield _egress(name)
     for component in (SERVER, CLIENT, CLAIM):
         yield _pod(name, component, image, claim or name)
 
 
-def policy(name: str, *, is_open: bool) -> Object:
-    """Return the policy of the pods, which may connect to each other; if not `is_open`, nothing may connect to them.
+def ingress(name: str, *, is_open: bool) -> Object:
+    """Return the policy for connections to the server: from the pods of the probe, or from nowhere."""
+    return _policy(name, SERVER, "Ingress", [{"from": [_peers(name)]}] if is_open else [])
 
-    A namespace whose other policies deny all connections needs it to open the port at first.
+
+def _egress(name: str) -> Object:
+    """Return the policy that lets the client connect to the server.
+
+    It is a policy of its own, because kube-router applies the rules of one policy to both directions.
     """
-    peers = [{"podSelector": {"matchLabels": labels(name)}}]
+    return _policy(name, CLIENT, "Egress", [{"to": [_peers(name)]}])
+
+
+def _peers(name: str) -> Object:
+    return {"podSelector": {"matchLabels": labels(name)}}
+
+
+def _policy(name: str, component: str, direction: str, rules: list[Object]) -> Object:
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": {"name": name, "labels": labels(name)},
+        "metadata": {"name": f"{name}-{component}", "labels": labels(name)},
         "spec": {
-            "podSelector": {"matchLabels": labels(name)},
-            "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"from": peers}] if is_open else [],
-            "egress": [{"to": peers}],
+            "podSelector": {"matchLabels": labels(name) | {COMPONENT_LABEL: component}},
+            "policyTypes": [direction],
+            direction.lower(): rules,
         },
     }
 

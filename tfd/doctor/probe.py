@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from tfd.doctor.answers import allowed
 from tfd.doctor.finding import Finding, fail, ok, warn
-from tfd.doctor.objects import CLAIM, CLIENT, PORT, REACH, SERVER, labels, policy, probing
+from tfd.doctor.objects import CLAIM, CLIENT, PORT, REACH, SERVER, ingress, labels, probing
 from tfd.kubernetes import COMPONENT_LABEL, Object, condition
 from tfd.remote.kubectl import ClusterError, Kubectl
 from tfd.remote.render import heed_interrupts
@@ -116,7 +116,7 @@ def _network(kubectl: Kubectl, pods: dict[str, Object], name: str) -> Finding:
 
     if not _wait(is_open, TO_ENFORCE):
         return fail(check, "two pods do not reach each other, though a policy allows it", _CONNECT)
-    kubectl.apply(policy(name, is_open=False))
+    kubectl.apply(ingress(name, is_open=False))
     if not _wait(lambda: not is_open(), TO_ENFORCE):
         fix = "Install a network plugin that enforces NetworkPolicy: the gRPC port of TensorFlow has no authentication."
         return fail(check, f"not enforced within {TO_ENFORCE:.0f} s", fix)

@@ -36,7 +36,7 @@ elif "apply" in words:
 elif "exec" in words and given["no_exec"]:
     sys.exit(given["no_exec"])
 elif "exec" in words:
-    policies = [each["spec"]["ingress"] for each in objects if each["kind"] == "NetworkPolicy"]
+    policies = [each["spec"]["ingress"] for each in objects if "ingress" in each.get("spec", {{}})]
     opened = policies[-1] if policies else not given["denied"]
     closed = given["enforced"] and not opened
     print("closed" if closed or given["apart"] else "open")

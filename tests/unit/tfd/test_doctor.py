@@ -280,7 +280,7 @@ def test_signal_ends_a_probe_without_leftovers(checkup: Checkup, number: signal.
             end = time.monotonic() + 60
             while not any("get pods" in line for line in checkup.asked()) and time.monotonic() < end:
                 time.sleep(0.1)
-            assert len(checkup.left()) == 5
+            assert len(checkup.left()) == 6
             process.send_signal(number)
             assert process.wait(30) != 0
         finally:
