@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 _SHELLS = re.compile(r"(?:/usr)?(?:/bin/)?(?:env )?(?:ba|da|a|z)?sh")
+# The name of an option follows it: `-euo pipefail`.
+_NAMED_OPTION = re.compile(r"[-+][a-zA-Z]*[oO]")
 _OPTION = re.compile(r"-[a-z]*c[a-z]*")
 # ${X}, ${X:-default}, ${#X}, ${X%y}: what a POSIX shell expands. ${a.b} is the placeholder of another program.
 _BRACES = re.compile(r"(?<!\\)\$\{([^}]{1,200})\}")
@@ -17,10 +20,16 @@ _ASSIGNMENT = re.compile(r"(?:export\s+)?([A-Za-z_]\w*)=")
 
 
 def is_script(command: Any, args: Any = None) -> bool:  # noqa: ANN401 - values of a manifest
-    """Return whether a command starts a shell that reads a script from its arguments."""
+    """Return whether a command starts a shell, itself or through a program such as env, with a script as argument."""
     words = [*(command if isinstance(command, list) else []), *(args if isinstance(args, list) else [])]
     texts = [word for word in words if isinstance(word, str)]
-    return bool(texts) and bool(_SHELLS.fullmatch(texts[0])) and any(map(_OPTION.fullmatch, texts[1:3]))
+    start = next((position for position, word in enumerate(texts) if _SHELLS.fullmatch(word)), len(texts))
+    for before, word in pairwise(texts[start:]):
+        if _OPTION.fullmatch(word):
+            return True
+        if word[:1] not in ("-", "+") and not _NAMED_OPTION.fullmatch(before):
+            return False  # the file with the script
+    return False
 
 
 def unknown_variables(script: str) -> Iterator[str]:

@@ -234,10 +234,26 @@ def test_placeholder_is_refused_with_its_place(path: tuple[str, ...], value: Any
     assert place.endswith(".".join(path)) or f".containers[0].{path[-1]}" in place
 
 
-def test_variables_of_a_shell_and_of_kubernetes_are_not_placeholders() -> None:
+@pytest.mark.parametrize(
+    "start",
+    [
+        ["bash", "-c"],
+        ["bash", "-euxo", "pipefail", "-c"],
+        ["/bin/bash", "-l", "-x", "+e", "-c"],
+        ["/usr/bin/env", "bash", "-c"],
+        ["tini", "--", "/bin/sh", "-ec"],
+    ],
+)
+def test_variables_of_a_shell_and_of_kubernetes_are_not_placeholders(start: list[str]) -> None:
     manifest = build("W1", ["memory", "env"])
-    container(manifest)["command"] = ["bash", "-c", "N=${EPOCHS:-3}; python a.py --n=$N --all=${x[@]} $(EPOCHS)"]
+    container(manifest)["command"] = [*start, "N=${EPOCHS:-3}; python a.py --n=$N --all=${x[@]} $(EPOCHS)"]
     assert imported(json.dumps(manifest)).is_complete
+
+
+def test_arguments_of_a_script_in_a_file_have_no_variables() -> None:
+    manifest = build("W1", ["memory"])
+    container(manifest)["command"] = ["bash", "train.sh", "-c", "$RATE"]
+    assert "got the placeholder $RATE; " in refused(manifest, run="a")
 
 
 def test_refusal_names_the_line_of_the_manifest() -> None:
