@@ -80,7 +80,7 @@ class Context:
     def one_value(self, key: str, fields: list[Field], read: Callable[[Field], Any]) -> Any:  # noqa: ANN401 - JSON
         """Return the value that most roles have for a key of the whole run; None if no role has one.
 
-        A role with another value gets a line of its own.
+        A role with another value gets a line of its own. A role without a value gets the one of the others.
         """
         found = [(each, read(each)) for each in fields if each.value is not None]
         if not found:
@@ -89,7 +89,9 @@ class Context:
         most = max(counts.values())
         chosen = next(value for _, value in found if counts[str(value)] == most)
         for each, value in found:
-            if value == chosen:
+            if value == chosen and len(found) < len(self.replicas):
+                each.changed(key, "every task gets it")
+            elif value == chosen:
                 each.same(key)
             else:
                 each.changed(key, "one value for all roles; most of them have another one")

@@ -67,7 +67,6 @@ _MISPLACED_IN_POD = (
 )
 FIELDS = (*_REASONS, *_CONTAINER_REASONS)
 """Names of fields of pods and containers."""
-_HIGHEST_GRACE = 9_999_999
 
 
 def read_pods(context: Context) -> None:
@@ -104,8 +103,8 @@ def _one_value_keys(context: Context, pods: list[Field]) -> None:
         context.draft.set("scheduling", "schedulerName", value=name)
     grace = [each.child("terminationGracePeriodSeconds") for each in pods]
     seconds = context.one_value("failure.gracePeriod", grace, lambda each: each.whole(0))
-    if seconds:
-        context.draft.set("failure", "gracePeriod", value=f"{min(seconds, _HIGHEST_GRACE)}s")
+    if seconds is not None:
+        context.draft.set("failure", "gracePeriod", value=f"{seconds}s")
     secrets: list[dict[str, str]] = []
     for each in (item for pod in pods for item in pod.child("imagePullSecrets").items()):
         secret = {"name": each.child("name").text()}
@@ -126,7 +125,7 @@ def _init_containers(context: Context, pod: Field) -> None:
 
 def _git_sync(context: Context, init: Field) -> None:
     """Turn git-sync into code.git. It follows a branch, and a run has a commit."""
-    settings = {each.child("name").value: each.child("value").value for each in init.child("env").items()}
+    settings = {each.child("name").text(): each.child("value").value for each in init.child("env").items()}
     words = " ".join(init.child("command").words() + init.child("args").words())
     option = re.search(r"--repo[= ](\S+)", words)
     url = next(
@@ -149,15 +148,23 @@ def _scheduling(context: Context, each: Replicas) -> None:
     target = context.target(each)
     selector = each.pod.child("nodeSelector")
     for label in selector.children():
-        _select(context, target, str(label.path[-1]), label)
+        name = str(label.path[-1])
+        others = [other.pod.child("nodeSelector").child(name).value for other in _peers(context, each)]
+        why = "" if all(value is not None for value in others) else f"every task of {target} has it"
+        _select(context, target, name, label.text(), label, why)
     node = each.pod.child("nodeName")
     if node.value is not None:
-        context.draft.set(target, "nodeSelector", _HOSTNAME, value=node.text())
-        node.changed(f"{target}.nodeSelector", "the scheduler places the pod, by the label of the node")
+        _select(context, target, _HOSTNAME, node.text(), node, "the scheduler places the pod, by the label of the node")
     tolerations = each.pod.child("tolerations")
     if tolerations.items():
-        context.draft.set(target, "tolerations", value=tolerations.value)
-        tolerations.same(f"{target}.tolerations")
+        known = context.draft.get(target, "tolerations") or []
+        context.draft.set(
+            target, "tolerations", value=known + [item for item in tolerations.value if item not in known]
+        )
+        if all(other.pod.child("tolerations").value == tolerations.value for other in _peers(context, each)):
+            tolerations.same(f"{target}.tolerations")
+        else:
+            tolerations.changed(f"{target}.tolerations", f"every task of {target} has them")
     affinity = each.pod.child("affinity")
     _node_affinity(context, target, affinity.child("nodeAffinity"))
     for kind, place in (("podAntiAffinity", "spread"), ("podAffinity", "pack")):
@@ -167,13 +174,22 @@ def _scheduling(context: Context, each: Replicas) -> None:
         _place(context, spread, "spread", spread.child("whenUnsatisfiable").value == "DoNotSchedule")
 
 
-def _select(context: Context, target: str, name: str, label: Field) -> None:
+def _peers(context: Context, each: Replicas) -> list[Replicas]:
+    """Return the other roles whose tasks become the same role of the job file."""
+    return [other for other in context.replicas if context.target(other) == context.target(each) and other != each]
+
+
+def _select(context: Context, target: str, name: str, value: str, settled: Field, why: str) -> None:
+    """Select nodes by a label, unless another role or another field selects by another value of it."""
     known = context.draft.get(target, "nodeSelector", name)
-    if known is None or known == label.value:
-        context.draft.set(target, "nodeSelector", name, value=label.text())
-        label.same(f"{target}.nodeSelector")
+    if known not in (None, value):
+        settled.changed(f"{target}.nodeSelector", f"{shown(known)} came first, and a selector has one value")
+        return
+    context.draft.set(target, "nodeSelector", name, value=value)
+    if why:
+        settled.changed(f"{target}.nodeSelector", why)
     else:
-        label.changed(f"{target}.nodeSelector", "the tasks that become one role select by the other value")
+        settled.same(f"{target}.nodeSelector")
 
 
 def _node_affinity(context: Context, target: str, affinity: Field) -> None:
@@ -183,8 +199,7 @@ def _node_affinity(context: Context, target: str, affinity: Field) -> None:
     for expression in (each for term in terms for each in term.child("matchExpressions").items()):
         values, name = expression.child("values").words(), expression.child("key").text()
         if expression.child("operator").value == "In" and len(values) == 1 and len(terms) == 1:
-            context.draft.set(target, "nodeSelector", name, value=values[0])
-            expression.changed(f"{target}.nodeSelector", "a selector of the same label")
+            _select(context, target, name, values[0], expression, "a selector of the same label")
         else:
             rule = f"{name} {expression.child('operator').value} {', '.join(values)}".strip()
             question = f"which node label do the allowed nodes share ({rule[:80]})?"
@@ -232,10 +247,13 @@ def _security(context: Context, each: Replicas) -> None:
         "sysctls": "no key",
         "procMount": "no key",
     }
-    for block in (each.container.child("securityContext"), each.pod.child("securityContext")):
+    own = each.container.child("securityContext")
+    for block in (own, each.pod.child("securityContext")):
         for setting in block.children():
             name = str(setting.path[-1])
-            if name in handlers:
+            if name in handlers and block != own and own.child(name).value is not None:
+                setting.dropped("the container has its own value, which wins")
+            elif name in handlers:
                 handlers[name](setting)
             elif name in reasons:
                 setting.dropped(reasons[name])
@@ -246,12 +264,23 @@ def _user(context: Context, user: Field) -> None:
         user.dropped("restricted Pod Security refuses root; the tasks run as user 65534")
     elif context.draft.get("runAsUser") in (None, user.value):
         context.draft.set("runAsUser", value=user.value)
-        user.same("runAsUser")
+        if all(_has_user(other) for other in context.replicas):
+            user.same("runAsUser")
+        else:
+            user.changed("runAsUser", "every task runs as this user")
     else:
         user.changed("runAsUser", "one user for all roles, and another role came first")
 
 
+def _has_user(each: Replicas) -> bool:
+    return any(block.at("securityContext", "runAsUser").value for block in (each.container, each.pod))
+
+
 def _root(context: Context, setting: Field) -> None:
-    if setting.value is False:
-        context.draft.set("readOnlyRoot", value=False)
-    setting.same("readOnlyRoot")
+    blocks = [other.container.child("securityContext") for other in context.replicas]
+    is_written = any(block.child("readOnlyRootFilesystem").value is False for block in blocks)
+    context.draft.set("readOnlyRoot", value=not is_written)
+    if setting.value is not is_written:
+        setting.same("readOnlyRoot")
+    else:
+        setting.changed("readOnlyRoot", "false: another role writes into its image")

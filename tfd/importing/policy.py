@@ -46,7 +46,9 @@ def _common(context: Context, policy: Field) -> None:
     _budget(context, policy.child("backoffLimit"))
     _deadline(context, policy.child("activeDeadlineSeconds"))
     suspend = policy.child("suspend")
-    if suspend.value is True:
+    if suspend.value is True and draft.get("scheduling", "queue"):
+        suspend.dropped("Kueue suspends a job that waits in its queue, and starts it")
+    elif suspend.value is True:
         draft.set("state", value="suspended")
         suspend.same("state")
     suspend.dropped("a run is active unless its file has a state")
@@ -78,15 +80,23 @@ def _scheduling_policy(context: Context, policy: Field) -> None:
     queue = policy.child("queue")
     if queue.value is not None:
         _volcano_queue(context, queue)
-    priority = policy.child("priorityClass")
-    if priority.value:
-        context.draft.set("scheduling", "priorityClassName", value=priority.text())
-        priority.same("scheduling.priorityClassName")
+    _priority(context, policy.child("priorityClass"))
     timeout = policy.child("scheduleTimeoutSeconds")
     if timeout.value is not None:
         context.draft.set("failure", "startTimeout", value=f"{timeout.whole(0)}s")
         timeout.changed("failure.startTimeout", "the tasks wait for each other, with or without a gang")
     policy.child("minResources").dropped("the scheduler counts the requests of the pods")
+
+
+def _priority(context: Context, priority: Field) -> None:
+    """Set the priority class of the job, unless its pods have another one."""
+    if not priority.value:
+        return
+    context.draft.set("scheduling", "priorityClassName", value=priority.text())
+    if all(each.pod.child("priorityClassName").value in (None, priority.value) for each in context.replicas):
+        priority.same("scheduling.priorityClassName")
+    else:
+        priority.changed("scheduling.priorityClassName", "the pods have another one, which wins")
 
 
 def _scheduler_names(context: Context) -> list[str]:
@@ -136,35 +146,47 @@ def _tfjob(context: Context, spec: Field) -> None:
 
 def _restarts_failed(policy: Field) -> bool:
     """Return whether a policy of Volcano restarts pods that fail, and not only those that are evicted."""
-    events = {policy.child("event").value, *policy.child("events").words()}
+    events = {policy.child("event").text(), *policy.child("events").words()}
     return str(policy.child("action").value).startswith("Restart") and bool(events & {"PodFailed", "*", "Unknown"})
 
 
 def _restarts(context: Context, each: Replicas) -> tuple[Field, str]:
     """Return the restart policy of a role: its field and its value, which may be a default.
 
-    The policy inside the pod has an effect for Volcano and v1alpha1 only.
+    The policy inside the pod has an effect for Volcano, ElasticJobs and Kubeflow's v1alpha1 only.
     """
+    version = context.manifest.version
+    is_kubedl = "kubedl.io/" in version
     if context.manifest.is_volcano:
         policies = [*context.manifest.spec.child("policies").items(), *each.block.child("policies").items()]
         field = each.pod.child("restartPolicy")
         restarts = any(map(_restarts_failed, policies))
         return field, "OnFailure" if restarts else field.text() or "Always"
-    if context.manifest.version.endswith("v1alpha1"):
+    if version.endswith("v1alpha1") and not is_kubedl:
         field = each.pod.child("restartPolicy")
         return field, field.text() or "OnFailure"
     field = each.block.child("restartPolicy")
-    return field, field.text() or "Never"
+    return field, field.text() or ("ExitCode" if is_kubedl else "Never")
+
+
+def _retries(context: Context, each: Replicas) -> tuple[str, ...]:
+    """Return the key with the retries of a role."""
+    return ("retries",) if context.target(each) in ("chief", "evaluator") else ("failure", "retriesPerTask")
 
 
 def _restart_policy(context: Context, each: Replicas) -> None:
     """Set the retries of a role."""
     field, policy = _restarts(context, each)
-    key = ("retries",) if context.target(each) in ("chief", "evaluator") else ("failure", "retriesPerTask")
+    key = _retries(context, each)
     shown = ".".join(key)
+    policies = [(other, _restarts(context, other)[1]) for other in context.replicas]
+    never = [other.name for other, its in policies if its == "Never" and _retries(context, other) == key]
+    by_code = [other.name for other, its in policies if its == "ExitCode"]
     if policy == "Never":
         context.draft.set(*key, value=0)
         why = "0: one failure ends the run, as before"
+    elif never:
+        why = f"0 instead of {policy}: one value for both roles, and that of {' and '.join(never)} is Never"
     elif policy == "ExitCode":
         context.draft.set("failure", "permanentExitCodes", value=_PERMANENT)
         why = f"exit codes from 128 on are retried, within {shown} instead of without a limit"
@@ -172,6 +194,7 @@ def _restart_policy(context: Context, each: Replicas) -> None:
     else:
         why = "a new pod for each retry instead of a restart in the pod"
         why += ", at most 5 times" if context.draft.get(*key) is None else ""
+        why += f"; exit codes below 128 are final, as for {' and '.join(by_code)}" if by_code else ""
     if field.value is None:
         context.ledger.note(shown, f"{why}; {each.name} has no restart policy, and {policy} is the default")
     field.changed(shown, why)
@@ -185,10 +208,7 @@ def _volcano(context: Context, spec: Field) -> None:
         _gang(context, minimum)
     if spec.child("queue").value not in (None, ""):
         _volcano_queue(context, spec.child("queue"))
-    priority = spec.child("priorityClassName")
-    if priority.value:
-        context.draft.set("scheduling", "priorityClassName", value=priority.text())
-        priority.same("scheduling.priorityClassName")
+    _priority(context, spec.child("priorityClassName"))
     scheduler = spec.child("schedulerName")
     if scheduler.value:
         context.draft.set("scheduling", "schedulerName", value=scheduler.text())

@@ -21,7 +21,8 @@ _ON_PS = "GPUs of parameter servers idle: they only hold variables in memory"
 
 def read_resources(context: Context) -> None:
     """Set resources and gpus of every role; ask for the memory where none is named."""
-    for each in context.replicas:
+    # Of two roles that become one, the one with more tasks knows better what a task needs.
+    for each in sorted(context.replicas, key=lambda each: -each.count):
         _role(context, each)
     names = {each for each in context.gpu_names}
     if len(names) == 1 and names != {_DEFAULT_GPU}:
@@ -58,16 +59,14 @@ def _role(context: Context, each: Replicas) -> None:
         quantities["requests"].setdefault(name, value)
     if "memory" in quantities["requests"] and "memory" not in quantities["limits"]:
         quantities["limits"]["memory"] = None  # no limit, as in the manifest: the chart has a default
-    known = context.draft.get(target, "resources")
     found = {kind: values for kind, values in quantities.items() if values}
-    if known is None and found:
+    if context.draft.get(target, "resources") is None and found:
         context.draft.set(target, "resources", value=found)
-    elif known is not None and found and found != known:
-        context.ledger.note(f"{target}.resources", f"the resources of the first of two roles; {each.name} had others")
 
 
 def _quantity(context: Context, target: str, kind: str, quantity: Field, quantities: dict[str, dict[str, Any]]) -> None:
     name, value = str(quantity.path[-1]), quantity.value
+    key = (target, "resources", kind, name)
     if value is None:
         return
     if _TPU.fullmatch(name):
@@ -80,7 +79,10 @@ def _quantity(context: Context, target: str, kind: str, quantity: Field, quantit
         quantity.dropped("no key; the tasks use ordinary pages")
     elif name in _KNOWN or "/" in name:
         quantities[kind][name] = value
-        quantity.same(f"{target}.resources.{kind}")
+        if context.draft.get(target, "resources") is None or context.draft.get(*key) == value:
+            quantity.same(".".join(key[:-1]))
+        else:
+            quantity.changed(".".join(key[:-1]), "two roles become one, and the resources of the larger one count")
     else:
         quantity.dropped("not a resource that Kubernetes counts")
 
