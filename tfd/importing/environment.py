@@ -81,10 +81,25 @@ def _value(context: Context, variable: Field) -> dict[str, Any] | None:
     path = source.at("fieldRef", "fieldPath").text()
     replaced = _FIELDS.get(path) or _from_pod(context, path)
     if replaced is None:
-        variable.dropped(f"no key for {path or 'a resourceFieldRef'}; TASK_TYPE, TASK_INDEX, POD_NAME and POD_IP exist")
-        return None
+        why = f"no key for {path or 'a resourceFieldRef'}; TASK_TYPE, TASK_INDEX, POD_NAME and POD_IP exist"
+        if not _is_named(context, variable.child("name").text()):
+            variable.dropped(why)
+            return None
+        variable.changed("env", why)
+        return {"value": None}
     variable.changed("env", f"{shown(replaced)} instead of {path}")
     return {"value": replaced}
+
+
+def _is_named(context: Context, name: str) -> bool:
+    """Return whether a word or a variable of the manifest names a variable, which would be missing without it."""
+    named = re.compile(rf"\$(?:\({re.escape(name)}\)|\{{?{re.escape(name)}\b)")
+    for each in context.replicas:
+        words = each.container.child("command").words() + each.container.child("args").words()
+        values = [str(variable.child("value").value) for variable in each.container.child("env").items()]
+        if any(map(named.search, [*words, *values])):
+            return True
+    return False
 
 
 def _from_pod(context: Context, path: str) -> str | None:
@@ -101,7 +116,12 @@ def _from_pod(context: Context, path: str) -> str | None:
 
 def _variable(context: Context, name: str, found: list[tuple[Replicas, Field, dict[str, Any]]]) -> None:
     values = [value for _, _, value in found]
-    if all(value == values[0] for value in values):
+    if {"value": None} in values:
+        key = context.draft.append("env", {"name": name})
+        question = f"which value of {name}, which the program names, is right for every task?"
+        context.draft.ask(*key, "value", question=question)
+        why = ""
+    elif all(value == values[0] for value in values):
         context.draft.append("env", {"name": name, **values[0]})
         why = "" if len(found) == len(context.replicas) else "every task gets it"
     elif all(value == {"value": context.target(each)} for each, _, value in found):

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 
 from tfd.importing.context import Context
+from tfd.importing.git_sync import is_checkout
 from tfd.importing.places import append
 from tfd.importing.volumes import EVERY_TASK, Volume
+from tfd.text import shown
 
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the path of a mount
 _ZONE = re.compile(r"/usr/share/zoneinfo/([A-Za-z_]+(?:/[A-Za-z_+-]+)*[A-Za-z0-9_+-]*)")
 _DRIVER = re.compile(r"/(usr/(local/)?(lib|bin)|lib|opt|var/lib)[^:]*nvidia.*|/dev/nvidia.*", re.IGNORECASE)
 _CLOUD_KEY = re.compile(r"gcp|gcs|gcloud|google|aws|azure|user-gcp-sa|cloud", re.IGNORECASE)
 _KEY_FILE = "GOOGLE_APPLICATION_CREDENTIALS"
+_FILES = {"secret", "configMap", "serviceAccountToken", "clusterTrustBundle"}
 _SIZE = ("Set a size such as 10Gi: above it, the pod is evicted or the write fails.",)
 
 
@@ -38,6 +41,8 @@ def read_local(context: Context, volume: Volume) -> None:
         _time_zone(context, volume)
     elif volume.kind == "hostPath":
         volume.dropped("the device plug-in of the cluster brings the driver of the GPU")
+    elif any(set(source.block()) & _FILES for source in volume.source.child("sources").items()):
+        _projected(context, volume)
     else:
         volume.dropped("no key; POD_NAME, POD_IP, TASK_TYPE and TASK_INDEX are in the environment")
 
@@ -59,6 +64,9 @@ def _shared_memory(context: Context, volume: Volume) -> None:
 def _scratch(context: Context, volume: Volume) -> None:
     if volume.at == "/tmp":  # noqa: S108 - the path of a mount
         volume.settle("", "the chart has an empty /tmp in every task")
+        return
+    if is_checkout(context, volume):
+        volume.settle("code.git", "the repository is at /code, and nothing else is in this volume")
         return
     item = append(context, volume)
     limit = volume.source.child("sizeLimit").value
@@ -92,7 +100,22 @@ def _files(context: Context, volume: Volume) -> None:
         what = f"the file {volume.folder}" if volume.folder else "files of other names"
         question = f"in which folder does the program find all keys of {name.text()} (it mounted {what})?"
         context.draft.ask(*item, "at", question=question)
+    for source in volume.sources:
+        if source.child("optional").value:
+            source.child("optional").dropped("the object has to exist, else the task waits")
     volume.settle("mounts", f"{EVERY_TASK}; all keys as files, read-only, with mode 0440")
+
+
+def _projected(context: Context, volume: Volume) -> None:
+    """Ask for the one object with the files of a projected volume."""
+    item = append(context, volume)
+    question = f"which Secret has the files of the projected volume at {volume.at}?"
+    hints = (
+        f"It was {shown(volume.source.child('sources').value)[:200]}.",
+        "Each Secret and each ConfigMap is a mount of its own. No pod gets a token of the Kubernetes API.",
+    )
+    context.draft.ask(*item, "secret", question=question, hints=hints)
+    volume.settle("mounts", "one object in one mount instead of several in one folder")
 
 
 def _time_zone(context: Context, volume: Volume) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from functools import partial
 
 from tfd.importing.context import Context
+from tfd.importing.git_sync import is_git_sync, read_git_sync
 from tfd.importing.ledger import Field
 from tfd.importing.manifest import Replicas
 from tfd.importing.metadata import read_pod_metadata
@@ -116,32 +116,10 @@ def _one_value_keys(context: Context, pods: list[Field]) -> None:
 
 def _init_containers(context: Context, pod: Field) -> None:
     for init in pod.child("initContainers").items():
-        image = str(init.child("image").value)
-        if not re.search(r"(^|/)(git-sync|git)(:|@|$)|git-sync", image):
+        if not is_git_sync(init):
             got = f"the init container {shown(init.child('name').value)}"
             raise init.refused("no init container but git-sync", "Put its work into the image or the program.", got)
-        _git_sync(context, init)
-
-
-def _git_sync(context: Context, init: Field) -> None:
-    """Turn git-sync into code.git. It follows a branch, and a run has a commit."""
-    settings = {each.child("name").text(): each.child("value").value for each in init.child("env").items()}
-    words = " ".join(init.child("command").words() + init.child("args").words())
-    option = re.search(r"--repo[= ](\S+)", words)
-    url = next(
-        (settings[name] for name in ("GIT_SYNC_REPO", "GITSYNC_REPO") if settings.get(name)), option and option[1]
-    )
-    if isinstance(url, str) and re.match(r"https://[^@\s]+$", url):
-        context.draft.set("code", "git", "repository", value=url)
-    else:
-        question = "which https:// address has the repository of git-sync?"
-        context.draft.ask("code", "git", "repository", question=question)
-    branch = next(
-        (settings[name] for name in ("GIT_SYNC_BRANCH", "GIT_SYNC_REV", "GITSYNC_REF") if settings.get(name)), ""
-    )
-    question = f"which commit does the run train with{f' (git-sync followed {branch})' if branch else ''}?"
-    context.draft.ask("code", "git", "commit", question=question, hints=("Print it with `git rev-parse HEAD`.",))
-    init.changed("code.git", "a commit at /code and on PYTHONPATH instead of a branch that moves")
+        read_git_sync(context, init)
 
 
 def _scheduling(context: Context, each: Replicas) -> None:

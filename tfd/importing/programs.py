@@ -92,7 +92,7 @@ def finish_program(context: Context) -> None:
     for each in context.replicas:
         for name in ("command", "args"):
             field = each.container.child(name)
-            if draft.get(name) == field.value:
+            if (draft.get(name) or []) == (field.value or []):
                 field.same(name)
             else:
                 field.changed(name, _difference(context, name))

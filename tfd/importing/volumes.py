@@ -54,8 +54,13 @@ class Volume:
     @property
     def is_read_only(self) -> bool:
         """Whether no task writes to it."""
-        of_volume = self.kind == "persistentVolumeClaim" and self.source.child("readOnly").value is True
+        of_volume = isinstance(self.source.value, dict) and self.source.child("readOnly").value is True
         return of_volume or all(mount.child("readOnly").value is True for mount in self.mounts)
+
+    @property
+    def sources(self) -> list[Field]:
+        """The volume in each of its roles."""
+        return [self.source, *(each for each in self.mounts if each.path[-1] == self.kind)]
 
     def settle(self, key: str, why: str = "", *, changed: bool = True) -> None:
         """Settle the volume and its mounts in all roles."""

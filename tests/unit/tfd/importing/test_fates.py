@@ -2,11 +2,12 @@
 
 import copy
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.unit.tfd.importing.answers import imported
+from tests.unit.tfd.importing.answers import answered, imported, refusals
 from tests.unit.tfd.importing.shapes import VOLCANO, Object, build
 from tfd.importing.job_file import Result
 from tfd.importing.manifest import UnreadableError
@@ -187,3 +188,131 @@ def test_resources_of_two_roles_that_become_one_are_those_of_most_tasks() -> Non
     assert key(result, "worker", "resources", "limits") == {"cpu": 1, "memory": "64Gi"}
     assert fates(result, "cpu")["Chief"][0] == "same"
     assert (fates(result, "memory")["Worker"][0], fates(result, "memory")["Chief"][0]) == ("same", "changed")
+
+
+# ---- Fields that a run has no place for ----
+
+
+@pytest.mark.parametrize(
+    "place", [{"args": ["--node=$(NODE)"]}, {"command": ["sh", "-c", "python a.py ${NODE}"]}, {"env": "$(NODE):1"}]
+)
+def test_variable_without_a_key_is_asked_for_where_the_program_names_it(place: Object) -> None:
+    roles = Roles("W2", [])
+    container = roles.container("Worker")
+    container["env"] = [{"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}]
+    assert fates(roles.result(), "env")["Worker"][0] == "dropped"
+    container["env"] += [{"name": "HOST", "value": place.get("env", "")}]
+    container.update({name: words for name, words in place.items() if name != "env"})
+    result = roles.result()
+    assert [each.key for each in result.questions] == [("env", 0, "value")]
+    assert key(result, "env", 0, "name") == "NODE"
+
+
+def test_empty_arguments_are_the_same() -> None:
+    roles = Roles("W2", [])
+    roles.container("Worker")["args"] = []
+    assert fates(roles.result(), "args")["Worker"][0] == "same"
+
+
+def mounted(source: Object, at: str = "/opt/files", **mount: Any) -> Roles:
+    """Return a manifest with one more volume in all of its roles."""
+    roles = Roles("P1 W2", [])
+    for pod in (roles.pod("PS"), roles.pod("Worker")):
+        pod["volumes"].append({"name": "more", **copy.deepcopy(source)})
+        pod["containers"][0]["volumeMounts"].append({"name": "more", "mountPath": at, **mount})
+    return roles
+
+
+@pytest.mark.parametrize("source", [{"secret": {"secretName": "a"}}, {"configMap": {"name": "a"}}])
+def test_optional_object_is_a_condition_of_the_run(source: Object) -> None:
+    [block] = source.values()
+    found = fates(mounted({next(iter(source)): {**block, "optional": True}}).result(script="every-task"), "optional")
+    assert set(found) == {"PS", "Worker"}
+    assert {fate for fate, _, _ in found.values()} == {"dropped"}
+
+
+def test_files_of_a_projected_volume_are_asked_for() -> None:
+    sources = [{"secret": {"name": "a"}}, {"configMap": {"name": "b"}}]
+    result = mounted({"projected": {"sources": sources}}).result(script="every-task")
+    assert [each.key for each in result.questions] == [("mounts", 0, "secret")]
+    of_pod = [{"downwardAPI": {"items": [{"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}]}}]
+    result = mounted({"projected": {"sources": of_pod}}).result(script="every-task")
+    assert result.questions == []
+    assert fates(result, "projected")["Worker"][0] == "dropped"
+
+
+@pytest.mark.parametrize("kind", ["nfs", "csi", "cephfs"])
+def test_volume_that_no_task_can_write_to_is_not_the_storage(kind: str) -> None:
+    roles = mounted({kind: {"readOnly": True, "path": "/x"}})
+    for pod in (roles.pod("PS"), roles.pod("Worker")):
+        del pod["volumes"][0], pod["containers"][0]["volumeMounts"][0]
+    result = roles.result(script="every-task")
+    assert key(result, "data", "at") == "/opt/files"
+    assert key(result, "storage", "at") is None
+
+
+# ---- git-sync ----
+
+
+def synced(at: str, image: str = "registry.k8s.io/git-sync/git-sync:v4.0.0", **settings: Any) -> Roles:
+    """Return a manifest whose code git-sync fetches below /work, and whose program is below `at`."""
+    roles = Roles("W2", [])
+    pod, container = roles.pod("Worker"), roles.container("Worker")
+    env = [{"name": name, "value": value} for name, value in settings.items()]
+    mounts = [{"name": "source", "mountPath": "/git"}]
+    pod["initContainers"] = [{"name": "sync", "image": image, "env": env, "volumeMounts": mounts}]
+    pod["volumes"].append({"name": "source", "emptyDir": {}})
+    container["volumeMounts"].append({"name": "source", "mountPath": "/work"})
+    container.update(command=["python", f"{at}/train.py"], workingDir=at)
+    return roles
+
+
+REPOSITORY = "https://github.com/a/models.git"
+
+
+@pytest.mark.parametrize(
+    ("at", "settings"),
+    [
+        ("/work/models", {"GIT_SYNC_REPO": REPOSITORY}),
+        ("/work/main", {"GITSYNC_REPO": REPOSITORY, "GITSYNC_ROOT": "/git", "GITSYNC_LINK": "main"}),
+        ("/work/src/main", {"GIT_SYNC_REPO": REPOSITORY, "GIT_SYNC_ROOT": "/git/src", "GIT_SYNC_DEST": "main"}),
+    ],
+)
+def test_program_is_found_where_the_run_has_its_repository(at: str, settings: dict[str, str], tmp_path: Path) -> None:
+    result = synced(at, **settings).result()
+    assert (key(result, "command"), key(result, "workingDir")) == (["python", "/code/train.py"], "/code")
+    assert key(result, "mounts") is None
+    assert [each.key for each in result.questions] == [("code", "git", "commit")]
+    assert refusals(answered(result), tmp_path) == []
+
+
+def test_folder_of_the_repository_that_no_word_names_is_asked_for() -> None:
+    result = synced("/opt", GIT_SYNC_REPO=REPOSITORY).result()
+    assert ("code", "git", "folder") in {each.key for each in result.questions}
+
+
+def test_token_of_git_sync_is_that_of_the_run() -> None:
+    roles = synced("/work/models", GIT_SYNC_REPO=REPOSITORY)
+    env = roles.pod("Worker")["initContainers"][0]["env"]
+    token = {"name": "git", "key": "password"}
+    env.append({"name": "GIT_SYNC_PASSWORD", "valueFrom": {"secretKeyRef": token}})
+    assert key(roles.result(), "code", "git", "tokenSecret") == token
+    env[-1] = {"name": "GIT_SYNC_PASSWORD", "value": "hunter2"}
+    result = roles.result()
+    assert ("code", "git", "tokenSecret") in {each.key for each in result.questions}
+    assert "hunter2" not in result.text
+
+
+def test_second_repository_is_refused() -> None:
+    roles = synced("/work/models", GIT_SYNC_REPO=REPOSITORY)
+    inits = roles.pod("Worker")["initContainers"]
+    inits.append(json.loads(json.dumps(inits[0]).replace("models", "data")))
+    with pytest.raises(UnreadableError, match="got a second one"):
+        roles.result()
+
+
+def test_variable_of_git_sync_without_a_name_is_refused() -> None:
+    roles = synced("/work/models", GIT_SYNC_REPO=REPOSITORY)
+    roles.pod("Worker")["initContainers"][0]["env"][0]["name"] = {"a": 1}
+    with pytest.raises(UnreadableError, match="expected a string"):
+        roles.result()
