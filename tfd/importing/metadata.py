@@ -140,8 +140,18 @@ def read_pod_annotation(context: Context, annotation: Field) -> None:
     if _NETWORKS.fullmatch(name):
         fix = "Remove it: tasks of a run have one network interface."
         raise annotation.refused("no second network", fix, f"the annotation {name}")
-    if set_pod_annotation(context, name, annotation.value):
-        annotation.same(f"podAnnotations.{name}")
+    known = context.draft.get("podAnnotations", name)
+    if known not in (None, annotation.value):
+        annotation.changed(f"podAnnotations.{name}", "one value for all roles, and another role came first")
+    elif set_pod_annotation(context, name, annotation.value):
+        every = annotation.path[:1] == ("metadata",) or all(
+            each.block.at("template", "metadata", "annotations").child(name).value is not None
+            for each in context.replicas
+        )
+        if every:
+            annotation.same(f"podAnnotations.{name}")
+        else:
+            annotation.changed(f"podAnnotations.{name}", "the pods of every role have it")
     elif name == _MESH and annotation.value == "false":
         annotation.changed("", "the chart sets the label of this name on every pod")
     elif _GANG.fullmatch(name):

@@ -74,12 +74,12 @@ def _deadline(context: Context, seconds: Field) -> None:
 
 
 def _scheduling_policy(context: Context, policy: Field) -> None:
-    gang = policy.child("minAvailable")
-    if gang.value is not None:
-        _gang(context, gang)
     queue = policy.child("queue")
     if queue.value is not None:
         _volcano_queue(context, queue)
+    gang = policy.child("minAvailable")
+    if gang.value is not None:
+        _gang(context, gang)
     _priority(context, policy.child("priorityClass"))
     timeout = policy.child("scheduleTimeoutSeconds")
     if timeout.value is not None:
@@ -108,7 +108,8 @@ def _scheduler_names(context: Context) -> list[str]:
 
 
 def _gang(context: Context, gang: Field) -> None:
-    if _scheduler_names(context):
+    """Set scheduling.gang, unless the manifest, or its queue, needs another scheduler."""
+    if _scheduler_names(context) or context.draft.get("scheduling", "schedulerName"):
         gang.dropped(
             "another scheduler makes groups of its operator's pods only; scheduling.gang needs the default one"
         )
@@ -203,11 +204,11 @@ def _restart_policy(context: Context, each: Replicas) -> None:
 
 def _volcano(context: Context, spec: Field) -> None:
     """Settle what only a Job of Volcano has."""
+    if spec.child("queue").value not in (None, ""):
+        _volcano_queue(context, spec.child("queue"))
     minimum = spec.child("minAvailable")
     if minimum.value is not None:
         _gang(context, minimum)
-    if spec.child("queue").value not in (None, ""):
-        _volcano_queue(context, spec.child("queue"))
     _priority(context, spec.child("priorityClassName"))
     scheduler = spec.child("schedulerName")
     if scheduler.value:

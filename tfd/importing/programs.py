@@ -16,6 +16,8 @@ from tfd.importing.yaml_text import flow
 _MOVING = re.compile(r"[^@]*:latest|[^@]*/[^:@/]*|[^:@/]+")
 _HOSTS = re.compile(r"/etc/volcano/(\w+)\.host")
 _INDEX = re.compile(r"\$\{?(?:VK|VC|VOLCANO)_TASK_INDEX\}?")
+# The addresses and numbers of tasks that plug-ins of Volcano put into every container.
+_VOLCANO = re.compile(r"/etc/volcano/[\w.]*|\b(?:VK|VC)_\w+")
 _PYTHON = re.compile(r"(?:.*/)?python[0-9.]*")
 _TRAINER = "The image needs Python 3.11, TensorFlow 2.21 and the package trainer."
 
@@ -80,6 +82,12 @@ def finish_program(context: Context) -> None:
     if context.programs:
         hints = (*context.programs, "All tasks start one program, which may read TASK_TYPE and TASK_INDEX.")
         draft.ask("command", question="which one program do all tasks start?", hints=hints)
+    elif name := _of_volcano(context, [*(command or []), *args]):
+        hints = (
+            f"The program is {flow([*(command or []), *args])}.",
+            "TF_CONFIG has the addresses of all tasks, and TASK_INDEX the number of each.",
+        )
+        draft.ask("command", question=f"how does the program do without {name} of Volcano?", hints=hints)
     elif servers and context.answers.script == "coordinator":
         _coordinator(context, command, args)
     elif servers and command is None:
@@ -96,6 +104,12 @@ def finish_program(context: Context) -> None:
                 field.same(name)
             else:
                 field.changed(name, _difference(context, name))
+
+
+def _of_volcano(context: Context, words: list[str]) -> str:
+    """Return a file or a variable in the words of a program that only Volcano brings; empty if there is none."""
+    found = (_VOLCANO.search(word) for word in words) if context.manifest.is_volcano else ()
+    return next((match[0] for match in found if match), "")
 
 
 def _difference(context: Context, name: str) -> str:

@@ -316,3 +316,46 @@ def test_variable_of_git_sync_without_a_name_is_refused() -> None:
     roles.pod("Worker")["initContainers"][0]["env"][0]["name"] = {"a": 1}
     with pytest.raises(UnreadableError, match="expected a string"):
         roles.result()
+
+
+# ---- Volcano ----
+
+
+@pytest.mark.parametrize("version", ["kubeflow.org/v1", VOLCANO])
+def test_queue_of_volcano_leaves_the_gang_to_its_scheduler(version: str, tmp_path: Path) -> None:
+    manifest = build("W2", ["memory", "claim /a"], version)
+    spec = manifest["spec"]
+    spec.pop("schedulerName", None)
+    (spec if version == VOLCANO else spec.setdefault("runPolicy", {}).setdefault("schedulingPolicy", {})).update(
+        minAvailable=2, queue="team"
+    )
+    result = imported(json.dumps(manifest))
+    assert key(result, "scheduling") == {"schedulerName": "volcano"}
+    assert fates(result, "minAvailable")[""][0] == "dropped"
+    assert refusals(answered(result), tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("script", "name"),
+    [
+        ("python a.py --hosts=$VC_WORKER_HOSTS", "VC_WORKER_HOSTS"),
+        ("if true; then cat /etc/volcano/worker.host; fi; python a.py", "/etc/volcano/worker.host"),
+        ("python a.py --index=$VC_TASK_INDEX", ""),
+    ],
+)
+def test_what_only_volcano_brings_is_asked_about(script: str, name: str) -> None:
+    manifest = build("W2", ["memory", "claim /a"], VOLCANO)
+    manifest["spec"]["tasks"][0]["template"]["spec"]["containers"][0]["command"] = ["sh", "-c", script]
+    questions = [each.text for each in imported(json.dumps(manifest)).questions]
+    assert questions == ([f"how does the program do without {name} of Volcano?"] if name else [])
+
+
+def test_pod_annotations_of_roles_that_differ_are_changes() -> None:
+    roles = Roles("P1 W2", [])
+    name = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+    roles.block("Worker")["template"]["metadata"]["annotations"] = {name: "false"}
+    assert fates(roles.result(script="every-task"), name)["Worker"][0] == "changed"
+    roles.block("PS")["template"]["metadata"]["annotations"] = {name: "true"}
+    result = roles.result(script="every-task")
+    assert key(result, "podAnnotations", name) == "false"
+    assert fates(result, name)["PS"][0] in ("changed", "dropped")
