@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import chain, count
 from typing import Any
 
 from tfd.importing.context import Context
@@ -15,11 +16,12 @@ _HIDDEN = "***"
 def hide_secrets(context: Context) -> None:
     """Replace what looks like a secret by a reference to a Secret whose name is a TODO."""
     found = list(find_secrets(context.draft.values))
+    names: dict[str, str] = {}
     for secret in found:
         if secret.key[:1] == ("env",) and len(secret.key) == 3:  # noqa: PLR2004 - env, index, value
             _variable(context, secret)
         elif secret.key[:1] in (("command",), ("args",)):
-            _word(context, secret)
+            _word(context, secret, names)
     for secret in list(find_secrets(context.draft.values)):
         if secret.key and isinstance(_value(context, secret.key), str):
             context.draft.ask(*secret.key, question="a value that is not a secret?")
@@ -44,14 +46,23 @@ def _variable(context: Context, secret: Secret) -> None:
     context.ledger.note("env", f"{name}: a reference to a Secret instead of a value in git")
 
 
-def _word(context: Context, secret: Secret) -> None:
+def _free_name(context: Context, wanted: str) -> str:
+    """Return the name of a variable for a secret that no other variable has."""
+    name = re.sub(r"\W+", "_", wanted).strip("_").upper() or "SECRET"
+    used = {each.get("name") for each in context.draft.get("env") or []}
+    return next(each for each in chain([name], (f"{name}_{number}" for number in count(2))) if each not in used)
+
+
+def _word(context: Context, secret: Secret, names: dict[str, str]) -> None:
+    """Replace a secret in a word by a variable; `names` has those of the secrets that have one."""
     words = context.draft.get(str(secret.key[0]))
     number = secret.key[1] if len(secret.key) > 1 else 0
     if not isinstance(words, list) or not isinstance(number, int) or secret.text not in words[number]:
         return
-    name = re.sub(r"\W+", "_", secret.name or "SECRET").strip("_").upper() or "SECRET"
+    name = names.get(secret.text) or _free_name(context, secret.name)
     words[number] = words[number].replace(secret.text, f"$({name})")
-    if not any(each.get("name") == name for each in context.draft.get("env") or []):
+    if secret.text not in names:
+        names[secret.text] = name
         key = context.draft.append("env", {"name": name, "valueFrom": {"secretKeyRef": {"key": name}}})
         question = f"which Secret has the value of {name}?"
         context.draft.ask(*key, "valueFrom", "secretKeyRef", "name", question=question)
