@@ -12,6 +12,17 @@ _CLEAN = "every task of a run ends with its leader"
 _ARCHIVED = "the Jobs of a run stay until its file has state: archived"
 # The operator retries an exit code from 128 on, and no other.
 _PERMANENT = list(range(1, 128))
+# What KubeDL and DLRover have in the spec, next to the fields of a TFJob.
+_OTHER_OPERATORS = {
+    "cacheBackend": "no key; mount the data as a claim at its mountPath",
+    "modelVersion": "no key; the model is in the run directory",
+    "cronPolicy": "no key; a run trains once",
+    "distributionStrategy": "the roles decide the strategy",
+    "optimizeMode": "a run has the tasks and the resources of its file",
+    "enableElasticScheduling": "a run has the tasks and the resources of its file",
+    "enableDynamicSharding": "the program shares out its data",
+    "envs": "no key; set each variable in the env of the container",
+}
 _DEFAULT_DEADLINE = "24h"
 
 
@@ -142,6 +153,8 @@ def _tfjob(context: Context, spec: Field) -> None:
         spec.child(name).changed("tensorboard", "a run has a TensorBoard for its run directory")
     for name in ("RuntimeId", "runtimeId"):
         spec.child(name).noise("the operator wrote it")
+    for name, why in _OTHER_OPERATORS.items():
+        spec.child(name).dropped(why)
     spec.child("tfImage").dropped("only the operator's own parameter servers use it")
 
 
@@ -154,7 +167,7 @@ def _restarts_failed(policy: Field) -> bool:
 def _restarts(context: Context, each: Replicas) -> tuple[Field, str]:
     """Return the restart policy of a role: its field and its value, which may be a default.
 
-    The policy inside the pod has an effect for Volcano, ElasticJobs and Kubeflow's v1alpha1 only.
+    The policy inside the pod has an effect for Volcano and Kubeflow's v1alpha1 only.
     """
     version = context.manifest.version
     is_kubedl = "kubedl.io/" in version
@@ -177,6 +190,9 @@ def _retries(context: Context, each: Replicas) -> tuple[str, ...]:
 
 def _restart_policy(context: Context, each: Replicas) -> None:
     """Set the retries of a role."""
+    if context.manifest.kind == "ElasticJob":
+        _restart_count(context, each)
+        return
     field, policy = _restarts(context, each)
     key = _retries(context, each)
     shown = ".".join(key)
@@ -200,6 +216,15 @@ def _restart_policy(context: Context, each: Replicas) -> None:
         context.ledger.note(shown, f"{why}; {each.name} has no restart policy, and {policy} is the default")
     field.changed(shown, why)
     each.pod.child("restartPolicy").dropped("the operator overwrites it with the restart policy of the role")
+
+
+def _restart_count(context: Context, each: Replicas) -> None:
+    """Set the retries of a role of DLRover, whose master starts new pods whatever the policy of a pod is."""
+    count, key = each.block.child("restartCount"), _retries(context, each)
+    if count.value is not None:
+        context.draft.set(*key, value=max(count.whole(0), context.draft.get(*key) or 0))
+        count.changed(".".join(key), "the chart retries, instead of the master of DLRover")
+    each.pod.child("restartPolicy").dropped("new pods take the place of those that fail, as before")
 
 
 def _volcano(context: Context, spec: Field) -> None:

@@ -2,14 +2,16 @@
 
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.unit.tfd.importing.answers import answered, imported, refusals
-from tests.unit.tfd.importing.shapes import VOLCANO, Object, build
+from tests.unit.tfd.importing.shapes import ELASTIC, VOLCANO, Object, build
 from tfd.importing.job_file import Result
+from tfd.importing.ledger import UNKNOWN
 from tfd.importing.manifest import UnreadableError
 
 KUBEDL = "training.kubedl.io/v1alpha1"
@@ -359,3 +361,42 @@ def test_pod_annotations_of_roles_that_differ_are_changes() -> None:
     result = roles.result(script="every-task")
     assert key(result, "podAnnotations", name) == "false"
     assert fates(result, name)["PS"][0] in ("changed", "dropped")
+
+
+# ---- Other operators ----
+
+
+def test_failed_pods_of_dlrover_are_retried_as_often_as_before() -> None:
+    manifest = build("P1 W2", ["memory", "claim /a"], ELASTIC)
+    specs = manifest["spec"]["replicaSpecs"]
+    specs["ps"]["restartCount"] = 3
+    for block in specs.values():
+        block["template"]["spec"]["restartPolicy"] = "Never"
+    result = imported(json.dumps(manifest), script="every-task")
+    assert key(result, "failure", "retriesPerTask") == 3
+    assert fates(result, "restartCount")[""][:2] == ("changed", "failure.retriesPerTask")
+
+
+@pytest.mark.parametrize("name", ["cacheBackend", "modelVersion", "cronPolicy", "envs", "optimizeMode"])
+def test_field_of_another_operator_is_dropped_with_its_own_reason(name: str) -> None:
+    roles = Roles("W2", [], KUBEDL)
+    roles.manifest["spec"][name] = {"mountPath": "/data"}
+    fate, _, why = fates(roles.result(), name)[""]
+    assert fate == "dropped"
+    assert UNKNOWN not in why
+
+
+# ---- Secrets ----
+
+
+def test_each_secret_in_the_arguments_has_a_variable_of_its_own() -> None:
+    roles = Roles("W1", [])
+    container = roles.container("Worker")
+    container["env"] = [{"name": "SECRET", "value": "none"}]
+    first, second = "AKIAIOSFODNN7EXAMPLE", "AKIAI44QH8DHBEXAMPLE"
+    container["args"] = [f"{first}", f"x={second}", f"y={first}"]
+    result = roles.result()
+    args = key(result, "args")
+    names = [re.findall(r"\$\((\w+)\)", word) for word in args]
+    assert names == [["SECRET_2"], ["SECRET_3"], ["SECRET_2"]]
+    assert [each["name"] for each in key(result, "env")] == ["SECRET", "SECRET_2", "SECRET_3"]
