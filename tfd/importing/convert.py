@@ -97,7 +97,7 @@ def _is_empty(value: object) -> bool:
     """Return whether a field has no value, such as `creationTimestamp: null`, nor has any field below it."""
     if isinstance(value, dict | list):
         return all(map(_is_empty, value.values() if isinstance(value, dict) else value))
-    return value is None
+    return value is None or value == ""
 
 
 def _unknown(path: Key) -> str:

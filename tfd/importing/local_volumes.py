@@ -53,6 +53,8 @@ def _shared_memory(context: Context, volume: Volume) -> None:
         limit = volume.source.child("sizeLimit").value if volume.kind == "emptyDir" else None
         memory = each.container.at("resources", "limits", "memory").value or context.answers.memory
         size = limit or memory
+        if size and context.draft.get(target, "shm") not in (None, str(size)):
+            context.ledger.note(f"{target}.shm", f"{size}, as for {each.name}; another role had another size")
         if size:
             context.draft.set(target, "shm", value=str(size))
         else:

@@ -120,7 +120,9 @@ def _scheduler_names(context: Context) -> list[str]:
 
 def _gang(context: Context, gang: Field) -> None:
     """Set scheduling.gang, unless the manifest, or its queue, needs another scheduler."""
-    if _scheduler_names(context) or context.draft.get("scheduling", "schedulerName"):
+    if gang.whole(0) <= 1:
+        gang.dropped("it lets each task start alone, as a run without scheduling.gang does")
+    elif _scheduler_names(context) or context.draft.get("scheduling", "schedulerName"):
         gang.dropped(
             "another scheduler makes groups of its operator's pods only; scheduling.gang needs the default one"
         )

@@ -21,7 +21,8 @@ class Roles:
     """A manifest whose roles differ."""
 
     def __init__(self, roles: str, uses: list[str], version: str = "kubeflow.org/v1") -> None:
-        self.manifest = build(roles, ["memory", "claim /a", *uses], version)
+        # A feature may put one object into all pods; here each pod has its own.
+        self.manifest = json.loads(json.dumps(build(roles, ["memory", "claim /a", *uses], version)))
 
     def block(self, role: str) -> Object:
         block: Object = self.manifest["spec"]["tfReplicaSpecs"][role]
@@ -36,7 +37,7 @@ class Roles:
         return container
 
     def result(self, **options: Any) -> Result:
-        return imported(json.dumps(copy.deepcopy(self.manifest)), **options)
+        return imported(json.dumps(self.manifest), **options)
 
 
 def key(result: Result, *names: Any) -> Any:
@@ -96,6 +97,17 @@ def test_event_of_a_policy_that_is_no_text_is_refused() -> None:
     manifest["spec"]["policies"] = [{"event": {"a": 1}, "action": "RestartJob"}]
     with pytest.raises(UnreadableError, match="expected a string"):
         imported(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(("tasks", "gang"), [(0, None), (1, None), (2, True)])
+def test_gang_of_one_task_is_no_gang(tasks: int, gang: bool | None) -> None:
+    roles = Roles("W2", [])
+    policy = {"minAvailable": tasks, "priorityClass": ""}
+    roles.manifest["spec"]["runPolicy"] = {"schedulingPolicy": policy}
+    result = roles.result()
+    assert key(result, "scheduling", "gang") == gang
+    assert fates(result, "minAvailable")[""][0] == ("changed" if gang else "dropped")
+    assert fates(result, "priorityClass")[""] == ("dropped", "", "it is empty")
 
 
 # ---- One value for roles that differ ----
@@ -190,6 +202,16 @@ def test_resources_of_two_roles_that_become_one_are_those_of_most_tasks() -> Non
     assert key(result, "worker", "resources", "limits") == {"cpu": 1, "memory": "64Gi"}
     assert fates(result, "cpu")["Chief"][0] == "same"
     assert (fates(result, "memory")["Worker"][0], fates(result, "memory")["Chief"][0]) == ("same", "changed")
+
+
+def test_shared_memory_of_two_roles_that_become_one_is_reported() -> None:
+    roles = Roles("C1 W2", ["shared memory"])
+    for role, size in {"Chief": "1Gi", "Worker": "2Gi"}.items():
+        roles.pod(role)["volumes"][-1]["emptyDir"]["sizeLimit"] = size
+    result = roles.result()
+    assert key(result, "worker", "shm") == "2Gi"
+    notes = [line.why for line in result.context.ledger.lines if line.key == "worker.shm"]
+    assert notes == ["2Gi, as for Worker; another role had another size"]
 
 
 # ---- Fields that a run has no place for ----
