@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -44,12 +45,25 @@ def read_environment(context: Context) -> None:
             elif (value := _value(context, variable)) is not None:
                 values.setdefault(name, []).append((each, variable, value))
         each.container.child("envFrom").dropped("no key; name each variable in env, so that a review can read it")
-        if each.container.child("envFrom").value:
-            question = "which variables of envFrom does the program read?"
-            key = context.draft.append("env", {"name": "", "value": ""})
-            context.draft.ask(*key, "name", question=question)
+    for source in _sources(context):
+        question = f"which variables of {source} does the program read?"
+        key = context.draft.append("env", {"name": "", "value": ""})
+        context.draft.ask(*key, "name", question=question)
     for name, found in values.items():
         _variable(context, name, found)
+
+
+def _sources(context: Context) -> list[str]:
+    """Return the Secrets and ConfigMaps whose keys are variables of a role, each once."""
+    kinds = {"secretRef": "Secret", "configMapRef": "ConfigMap"}
+    lists = (each.container.child("envFrom").items() for each in context.replicas)
+    found = [
+        f"{kinds[kind]} {source.at(kind, 'name').text()}"
+        for source in itertools.chain(*lists)
+        for kind in kinds
+        if source.child(kind).value
+    ]
+    return list(dict.fromkeys(found))
 
 
 def _last_of_each(each: Replicas) -> Iterator[Field]:

@@ -232,6 +232,19 @@ def test_variable_without_a_key_is_asked_for_where_the_program_names_it(place: O
     assert key(result, "env", 0, "name") == "NODE"
 
 
+def test_each_source_of_variables_is_asked_about_once() -> None:
+    roles = Roles("P1 W2", [])
+    for role in ("PS", "Worker"):
+        roles.container(role)["envFrom"] = [
+            {"configMapRef": {"name": "a"}},
+            {"secretRef": {"name": "b"}, "prefix": "B_"},
+        ]
+    questions = [each.text for each in roles.result(script="every-task").questions]
+    assert questions == [
+        f"which variables of {source} does the program read?" for source in ("ConfigMap a", "Secret b")
+    ]
+
+
 def test_empty_arguments_are_the_same() -> None:
     roles = Roles("W2", [])
     roles.container("Worker")["args"] = []
