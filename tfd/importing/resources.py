@@ -21,7 +21,7 @@ _ON_PS = "GPUs of parameter servers idle: they only hold variables in memory"
 
 def read_resources(context: Context) -> None:
     """Set resources and gpus of every role; ask for the memory where none is named."""
-    # Of two roles that become one, the one with more tasks knows better what a task needs.
+    # Of two roles that become one, the one with more tasks decides.
     for each in sorted(context.replicas, key=lambda each: -each.count):
         _role(context, each)
     names = {each for each in context.gpu_names}

@@ -1,4 +1,4 @@
-"""What the report says about a field is true, also where roles differ and where a run has no place for the field."""
+"""The report about a field is true, also where roles differ and where a run has no place for the field."""
 
 import copy
 import json
