@@ -8,8 +8,8 @@ With --page, write the results to docs/contributing/cluster-tests.md instead.
 import json
 import os
 import re
-import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,14 +106,15 @@ def markdown(part: Part) -> str:
 
 def page(found: Found) -> str:
     """Return the page with the results."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.strip()
+    commits = Counter(str(each.get("commit", "unknown")) for each in found.values())
+    counts = ", ".join(f"{count} at commit {name}" for name, count in commits.most_common())
     minutes = sum(each["seconds"] for each in found.values()) / 60
+    # A scenario that failed in the whole run is added by scripts/e2e.sh all -k NAME.
+    again = " Scenarios at another commit ran again, after a correction." if len(commits) > 1 else ""
     head = f"""\
 # Cluster tests
 
-`make e2e` ran these scenarios at commit {commit}, on a machine with {os.cpu_count()} cores, in {minutes:.0f} minutes.
+`make e2e` ran these scenarios on a machine with {os.cpu_count()} cores, in {minutes:.0f} minutes: {counts}.{again}
 `python scripts/e2e_report.py --page` wrote this page, and `make e2e-report` also shows what each scenario asserts.
 The code of the scenarios is in [tests/e2e](../../tests/e2e).
 """

@@ -1,5 +1,6 @@
 """Scenarios on a real cluster: one namespace for each scenario, and a record of all in build/e2e.json."""
 
+import functools
 import hashlib
 import json
 import re
@@ -17,7 +18,7 @@ from devcluster.paths import CHECKOUT, write
 from devcluster.repository import Repository
 from tests.e2e import gitops as argo
 from tests.e2e import queues as kueues
-from tests.e2e.kube import CommandError, Kube, connect
+from tests.e2e.kube import CommandError, Kube, command, connect
 from tests.e2e.scale import NODES
 from tests.e2e.team import LABEL, Team
 
@@ -289,8 +290,15 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     if report.when == "teardown":
         for kind in ("timing", "figure"):
             entry[f"{kind}s"] = dict(value for name, value in item.user_properties if name == kind)
+    entry["commit"] = commit()
     entry["written"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     write(RECORD, json.dumps(results))
+
+
+@functools.cache
+def commit() -> str:
+    """Return the commit of the checkout when the session began."""
+    return command(["git", "-C", str(CHECKOUT), "rev-parse", "--short", "HEAD"]).strip()
 
 
 def recorded() -> dict[str, dict[str, object]]:
