@@ -11,7 +11,7 @@ from tfd.kinds import RUN as RUNS
 from tfd.kinds import WORKBENCH
 from tfd.review.analysis.actions import Action
 from tfd.review.analysis.findings import Level
-from tfd.review.analysis.pull_request import PullRequestReview
+from tfd.review.analysis.pull_request import PullRequestReview, review_pull_request
 from tfd.review.output.json_report import as_json
 from tfd.review.sources.charts import Charts
 from tfd.review.sources.git import Repository
@@ -118,6 +118,22 @@ def test_pod_that_changes_needs_a_higher_session(tmp_path: Path) -> None:
 def test_mutable_keys_change_in_place(tmp_path: Path) -> None:
     review = review_of(tmp_path / "r", CASES["workbench-changed-in-place"])
     assert (review.exit_code, [run.action for run in review.runs]) == (0, [Action.CHANGES])
+
+
+@pytest.mark.parametrize("session", ["", "session: 2\n"], ids=["in place", "again"])
+def test_merged_workbench_does_not_move_to_an_old_chart(tmp_path: Path, session: str) -> None:
+    start(tmp_path / "r")
+    chart, old = "charts/workbench/Chart.yaml", changed(BENCH, (VERSION, "0.0.9"))
+    text = (tmp_path / "r" / chart).read_text()
+    commit(tmp_path / "r", {chart: changed(text, (VERSION, "0.0.9"))})
+    git(tmp_path / "r", "tag", "tf-distributed-0.0.9")
+    commit(tmp_path / "r", {chart: text, ADA: BENCH})
+    git(tmp_path / "r", "switch", "--quiet", "--create", "head")
+    commit(tmp_path / "r", {ADA: f"{old}{session}"})
+    review = review_pull_request(Repository(tmp_path / "r"), "main", "head", ())
+    assert messages(review, Level.REFUSED) == [
+        f"charts: chartVersion: got 0.0.9; expected {VERSION} or newer. Set chartVersion: {VERSION}."
+    ]
 
 
 def test_deleted_workbench_names_the_claim_that_stays(tmp_path: Path) -> None:

@@ -67,11 +67,11 @@ class Policy:
             yield from self._violation("teamQueue", job, ("scheduling", "queue"), text, got, job.team, job.team)
 
     def of_chart(self, job: CommittedJobFile, newest: str) -> Iterator[Finding]:
-        """Yield a violation if a new run uses an old chart, else a warning if it does not use the newest one."""
+        """Yield a violation if a file chooses an old chart, else a warning if it does not choose the newest one."""
         version = job.chart_version or newest
         oldest = self.rules.by_name.get("charts", {}).get("oldest", version)
         if _numbers(version) < _numbers(oldest):
-            text = "got {}; expected {} or newer for a new run. Set chartVersion: {}."
+            text = "got {}; expected {} or newer. Set chartVersion: {}."
             yield from self._violation("charts", job, ("chartVersion",), text, version, oldest, newest)
         elif version != newest:
             line, column = job.document.position(("chartVersion",)) if job.document else (1, 1)

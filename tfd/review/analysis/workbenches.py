@@ -37,6 +37,9 @@ def changed(run: RunReview, base: CommittedJobFile, merged: CommittedJobFile, me
             "The home stays."
         )
         yield Finding(Level.WARNING, run.path, message)
+    if merged.chart_version != base.chart_version:
+        # A run keeps its chart. Without this check, a merged workbench could move to a chart with a known hole.
+        yield from merge.policy.of_chart(merged, merge.renderer.newest(merged).version)
     refused = _refused(run)
     keys = [change for change in run.keys if change.kind in FINAL] if refused else []
     template = _POD if refused == {"Job"} else _HOME
