@@ -15,9 +15,11 @@ import pytest
 from tests.chart.keys import LEAVES, SCHEMA, place
 from tests.chart.nulls import assert_null_is_refused_with_words_or_allowed, default_keys, protected_keys, with_blocks
 from tests.chart.rejected import Case, cases, rewritten, tables
-from tests.chart.rendering import CHART, REJECTED, TEMPLATES, Refused, Values, render
+from tests.chart.rendering import ACCEPTED, CHART, REJECTED, TEMPLATES, Refused, Values, objects, render
 from tests.chart.rules import RULES, Rule, rule_calls
+from tests.chart.volumes import pod_specs
 from tfd.jobfile import helm_yaml
+from tfd.jobfile.rules import Candidate, broken
 from tfd.jobfile.schema import defaults, merged
 from tfd.jobfile.validator import errors
 
@@ -39,6 +41,22 @@ def test_error_points_at_the_line_of_its_key(case: Case) -> None:
     name = re.findall(r"[A-Za-z]\w*", message.partition(": got ")[0])[-1]
     named = [bool(re.search(rf"\b{name}\b", each)) for each in case.job.splitlines()]
     assert named[int(line) - 1] or not any(named)
+
+
+def test_every_variable_that_the_chart_sets_is_refused_in_env() -> None:
+    """The review reads variables of the rendered pods, and the last of two equal names would win."""
+    names: set[str] = set()
+    for path in ACCEPTED:
+        written = {each["name"] for each in helm_yaml.load(path.read_text()).value.get("env") or []}
+        containers = [each for spec in pod_specs(objects(path)) for each in spec["containers"]]
+        trainers = [each for each in containers if each["name"] == "trainer"]
+        names |= {variable["name"] for each in trainers for variable in each["env"]} - written
+    assert {"RUN_DIR", "TRAINER_MIN_WORKERS", "TRAINER_METRICS_PORT", "PYTHONPATH"} <= names
+    env = [{"name": name, "value": "x"} for name in sorted(names)]
+    values = {"storage": {"claim": "runs"}, "code": {"files": {"a.py": ""}}, "env": env}
+    [messages] = broken([Candidate("run", "team", merged(defaults(), values))], CHART)
+    refused = [message for message in messages or [] if "expected a name that the chart does not set itself" in message]
+    assert len(refused) == len(names), names
 
 
 def schema_errors(case: Case, folder: Path) -> Iterator[Any]:
