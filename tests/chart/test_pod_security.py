@@ -59,6 +59,16 @@ def test_pods_of_an_accepted_file_are_restricted(path: Path) -> None:
     assert [violation for spec in pod_specs(objects(path)) for violation in violations(spec)] == []
 
 
+@pytest.mark.parametrize("path", [*EXAMPLES, *ACCEPTED], ids=lambda path: path.stem)
+def test_container_sees_no_gpu_that_it_does_not_request(path: Path) -> None:
+    """The NVIDIA runtime gives a container all GPUs of its node if its image asks for them and nothing else is set."""
+    for spec in pod_specs(objects(path)):
+        for container in [*spec.get("initContainers", []), *spec["containers"]]:
+            requested = {name for amounts in container["resources"].values() for name in amounts}
+            has_device = any("/" in name for name in requested)
+            assert ({"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"} in container["env"]) != has_device
+
+
 @pytest.mark.parametrize("key", CHANGES)
 def test_no_key_makes_a_pod_less_restricted(key: str) -> None:
     for job in CHANGES[key].jobs(key):

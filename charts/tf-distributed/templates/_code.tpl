@@ -84,6 +84,8 @@ env:
   - {name: CODE_COMMIT, value: {{ toJson $git.commit }}}
   - {name: HOME, value: /tmp}
   - {name: LC_ALL, value: C}
+  {{- /* It requests no device, also in a pod with GPUs, so an image that asks for all of them gets none. */}}
+  - {name: NVIDIA_VISIBLE_DEVICES, value: void}
   - {name: GIT_TERMINAL_PROMPT, value: "0"}
   - {name: GIT_ALLOW_PROTOCOL, value: https}
   - {name: GIT_CONFIG_COUNT, value: "5"}
