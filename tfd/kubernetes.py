@@ -17,7 +17,7 @@ TENSORBOARD = "tensorboard"
 CLAIM_END = "-storage"
 """What the chart appends to the name of a run for the claim that it creates."""
 
-TOKEN_END = "-token"  # noqa: S105 - the end of a name
+TOKEN_END = "-workbench-token"  # noqa: S105 - the end of a name
 """What the chart of workbenches appends to the name of a workbench for the Secret with its token."""
 
 LONGEST_RUN = 40

@@ -38,7 +38,7 @@ class Workbench:
 
     def create_token(self) -> None:
         """Create the Secret with the token, as the guide describes."""
-        words = ("create", "secret", "generic", f"{self.name}-token", f"--from-literal=token={self.token}")
+        words = ("create", "secret", "generic", f"{self.name}-workbench-token", f"--from-literal=token={self.token}")
         self.team.kubectl(*words)
 
     def file(self, **more: Any) -> dict[str, Object | str | None]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfd.kinds import WORKBENCH
-from tfd.kubernetes import Object, condition, workbench_selector
+from tfd.kubernetes import TOKEN_END, Object, condition, workbench_selector
 from tfd.remote.forward import forward
 from tfd.remote.kubectl import ClusterError, Kubectl, NotFoundError
 from tfd.remote.lists import listed
@@ -170,7 +170,7 @@ def _token(kubectl: Kubectl, name: str, job: Object | None) -> tuple[str, str]:
     """Return the token, and why it is not known."""
     volumes = job["spec"]["template"]["spec"].get("volumes", []) if job else []
     source = next((each["secret"] for each in volumes if each["name"] == "token"), None)
-    secret, key = (source["secretName"], source["items"][0]["key"]) if source else (f"{name}-token", "token")
+    secret, key = (source["secretName"], source["items"][0]["key"]) if source else (f"{name}{TOKEN_END}", "token")
     try:
         found = kubectl.run("get", "secret", secret, "--ignore-not-found", "-o", "json")
     except ClusterError as error:

@@ -34,10 +34,10 @@ Argument: dict root. Output: NAME-home
 
 {{/*
 Secret with the token.
-Argument: dict root. Output: the name in the file, or NAME-token
+Argument: dict root. Output: the name in the file, or NAME-workbench-token
 */}}
 {{- define "tf-distributed.tokenSecret" -}}
-{{ .root.Values.token.secret | default (printf "%s-token" .root.Release.Name) }}
+{{ .root.Values.token.secret | default (printf "%s-workbench-token" .root.Release.Name) }}
 {{- end }}
 
 {{/*

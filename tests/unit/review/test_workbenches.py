@@ -28,7 +28,7 @@ def test_new_workbench_names_what_it_takes(tmp_path: Path) -> None:
     assert found["request"]["gpus"] == found["request"]["endlessGpus"] == 1
     assert [(role["name"], role["tasks"], role["gpusPerTask"]) for role in found["tasks"]] == [("workbench", 1, 1)]
     rights = found["rights"]
-    assert [each["value"] for each in rights["tokens"]] == ["ada-token"]
+    assert [each["value"] for each in rights["tokens"]] == ["ada-workbench-token"]
     assert [(each["value"], each["where"]) for each in rights["claims"]] == [("runs", "reads")]
     assert [(each["value"], each["where"]) for each in rights["newClaims"]] == [("ada-home", "20Gi")]
     assert (rights["secrets"], rights["incoming"]) == ([], [])
@@ -47,6 +47,12 @@ def test_rules_name_the_keys_of_a_workbench_file(tmp_path: Path) -> None:
         "egress: network.egress[0]: got anywhere; expected no more addresses.",
     ):
         assert any(each.startswith(words) for each in found), found
+
+
+def test_name_of_a_workbench_gives_it_no_secret_with_another_purpose(tmp_path: Path) -> None:
+    case = Case({"workbenches/vision/git.yaml": f"{BENCH}token: {{secret: git-token, key: password}}\n"})
+    [refused] = messages(review_of(tmp_path / "r", case), Level.REFUSED)
+    assert refused.startswith("secrets: token.secret: got git-token; expected no Secret.")
 
 
 def test_listed_namespace_may_reach_a_workbench(tmp_path: Path) -> None:

@@ -77,7 +77,8 @@ def service(*ports: str, **annotations: str) -> Object:
 
 def job(uid: str, end: str = "", **spec: Any) -> Object:
     conditions = [{"type": end, "status": "True", "reason": "Why", "message": "words"}] if end else []
-    volume = {"name": "token", "secret": {"secretName": "anna-token", "items": [{"key": "token", "path": "token"}]}}
+    items = [{"key": "token", "path": "token"}]
+    volume = {"name": "token", "secret": {"secretName": "anna-workbench-token", "items": items}}
     metadata = {"name": "anna-workbench-3", "uid": uid, "creationTimestamp": f"2026-11-24T10:00:0{uid}Z"}
     template = {"spec": {"volumes": [volume]}}
     return {
@@ -200,14 +201,14 @@ def test_missing_secret_is_refused_with_the_command_before_anything_is_deleted(c
     done = cluster.workbench(looks=[[service(), job("1", "Complete")]])
     assert (done.exit_code, done.stderr) == (
         1,
-        "Secret anna-token: got nothing; expected the token as token. Run kubectl -n vision create secret generic "
-        "anna-token --from-literal=token=$(openssl rand -hex 24).\n",
+        "Secret anna-workbench-token: got nothing; expected the token as token. Run kubectl -n vision create secret "
+        "generic anna-workbench-token --from-literal=token=$(openssl rand -hex 24).\n",
     )
     assert cluster.asked("delete") == []
 
 
 def test_missing_right_to_the_secret_leaves_the_token_out(cluster: Cluster) -> None:
-    cluster.answers["secret"] = 'Error from server (Forbidden): secrets "anna-token" is forbidden'
+    cluster.answers["secret"] = 'Error from server (Forbidden): secrets "anna-workbench-token" is forbidden'
     done = cluster.workbench(looks=[[service(), job("1"), pod("1")]])
     assert done.stdout.splitlines() == [
         "JupyterLab   http://127.0.0.1:40001/lab",
@@ -215,8 +216,8 @@ def test_missing_right_to_the_secret_leaves_the_token_out(cluster: Cluster) -> N
         "Ctrl-C ends the connection, not the workbench.",
     ]
     assert done.stderr.splitlines()[0] == (
-        "The token is token of Secret anna-token. To show it, you need the right to get this Secret: Error from server "
-        '(Forbidden): secrets "anna-token" is forbidden'
+        "The token is token of Secret anna-workbench-token. To show it, you need the right to get this Secret: "
+        'Error from server (Forbidden): secrets "anna-workbench-token" is forbidden'
     )
 
 
