@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,10 @@ from tfd.jobfile.notes import notes
 from tfd.jobfile.schema import defaults, merged, run_name_error, schema_errors
 from tfd.kinds import RUN, kind_of
 from tfd.text import dotted, refusal, shown, visible
+
+# Argo CD writes the values as JSON, which has these as they are, and reads them as YAML, which takes U+0085 for the end
+# of a line and refuses the others. So an escape in a job file would reach Helm as other text than here.
+_CONTROL = re.compile("[\x7f-\x9f\ufffe\uffff]")
 
 
 class NoJobFileError(Exception):
@@ -166,6 +171,10 @@ class JobFile:
             Problem(self.path, *document.position(found.key), found.message, found.key, found.replacement)
             for found in schema_errors(document.value, self.chart)
         ]
+        found += [
+            Problem(self.path, *document.position(key), _unkept(dotted(key), character), key)
+            for key, character in _control_characters(document.value, ())
+        ]
         if document.alias is not None:
             message = refusal(dotted(document.alias), "a YAML alias", "a value at each key", "Write the value out.")
             found.append(Problem(self.path, *document.position(document.alias), message))
@@ -238,6 +247,21 @@ def _check_with(chart: Path, files: Iterable[JobFile]) -> list[Problem]:
     for (file, document), messages in zip(sound, broken, strict=True):
         found += file._broken_rules(document) if messages is None else file._where_written(document, messages)
     return found
+
+
+def _control_characters(value: Any, key: Key) -> Iterator[tuple[Key, str]]:  # noqa: ANN401 - any value of a job file
+    """Yield the first such character of each text in a value, with its key."""
+    if isinstance(value, str):
+        if found := _CONTROL.search(value):
+            yield key, found[0]
+    elif isinstance(value, dict | list):
+        for name, child in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _control_characters(child, (*key, name))
+
+
+def _unkept(key: str, character: str) -> str:
+    rule = "text without control characters, which Argo CD passes on as other text"
+    return refusal(key, f"U+{ord(character):04X}", rule, "Remove the character.")
 
 
 def _nearest(key: Key, document: Document) -> Key:

@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.chart.rejected import cases
-from tests.chart.rendering import ACCEPTED, EXAMPLES, tool
+from tests.chart.rendering import ACCEPTED, EXAMPLES, render, tool
 from tfd.assets import CHART
 from tfd.cli import main
-from tfd.jobfile import helm, jobfile, rules
+from tfd.jobfile import helm, helm_yaml, jobfile, rules
 from tfd.jobfile.jobfile import JobFile, check
 from tfd.jobfile.schema import Refusal
 
@@ -154,3 +154,26 @@ def test_folder_without_job_files_is_refused(tmp_path: Path) -> None:
     done = tfd(str(tmp_path))
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.startswith(f"{tmp_path}: got no job file; expected *.yaml files. Name a job file")
+
+
+@pytest.mark.parametrize("escape", [r"\N", r"\x7f", r"\x80", r"\x9f", r"\uFFFE", r"\uFFFF"])
+@pytest.mark.parametrize("key", ["description", "args[0]"])
+def test_character_that_argo_cd_does_not_pass_on_is_refused(tmp_path: Path, escape: str, key: str) -> None:
+    value = f'["a{escape}    b"]' if "[" in key else f'"a{escape}b"'
+    path = tmp_path / "run.yaml"
+    path.write_text(f"storage: {{claim: runs}}\n{key.partition('[')[0]}: {value}\n")
+    [problem] = JobFile(path).problems()
+    assert problem.message.startswith(f"{key}: got U+")
+    assert "; expected text without control characters, which Argo CD passes on as other text. " in problem.message
+
+
+def test_every_other_character_reaches_helm_as_argo_cd_passes_it_on(tmp_path: Path) -> None:
+    """Argo CD writes the values as JSON, in which Go escapes what is below U+0020, U+2028 and U+2029 only."""
+    escapes = r"\0\a\t\n\r\e\x1f\_\xad\u200B\L\P\u202E\uFEFF\uFFFD\U0001FFFE\U0010FFFF"
+    path = tmp_path / "run.yaml"
+    path.write_text(f'storage: {{claim: runs}}\ndescription: "a{escapes}b"\nargs: ["a{escapes}b"]\n')
+    assert JobFile(path).problems() == []
+    values = helm_yaml.load(path.read_text()).value
+    text = json.dumps(values, ensure_ascii=False).translate({0x2028: r"\u2028", 0x2029: r"\u2029"})
+    (tmp_path / "values.yaml").write_text(text)
+    assert render(path) == render(tmp_path / "values.yaml", run="run")
