@@ -50,6 +50,47 @@ Argument: dict root, replicas. Output: JSON list of messages
 {{- end }}
 
 {{/*
+Rule of the variables in texts. The kubelet replaces each $(NAME) in its own memory, without a limit.
+Argument: dict root. Output: JSON list of messages
+*/}}
+{{- define "tf-distributed.expansionProblems" -}}
+{{- $problems := list -}}
+{{- $values := .root.Values -}}
+
+{{- /* A few variables that double each other take the memory of the node. */ -}}
+{{- $bytes := include "tf-distributed.tfConfigBytes" . | int -}}
+{{- $sizes := dict "TF_CLUSTER" $bytes "TF_CONFIG" $bytes -}}
+{{- $texts := list -}}
+{{- range $index, $variable := $values.env -}}
+{{- $texts = append $texts (dict
+  "key" (printf "env[%d].value" $index) "name" $variable.name
+  "text" ($variable.value | default "") "from" $variable.valueFrom) -}}
+{{- end -}}
+{{- range $key := list "command" "args" -}}
+{{- range $index, $word := index $values $key -}}
+{{- $texts = append $texts (dict "key" (printf "%s[%d]" $key $index) "text" $word) -}}
+{{- end -}}
+{{- end -}}
+{{- range $each := $texts -}}
+{{- $text := replace "$$" "" $each.text -}}
+{{- $size := len $each.text -}}
+{{- range $name, $most := $sizes -}}
+{{- $size = add $size (mul $most (sub (len (splitList (printf "$(%s)" $name) $text)) 1)) -}}
+{{- end -}}
+{{- if gt (int $size) 131072 -}}
+{{- $problems = append $problems (include "tf-distributed.problem" (dict
+  "key" $each.key "got" "a text with more than 131072 bytes in place of its $(NAME)"
+  "expected" "at most the 131072 bytes that Linux allows"
+  "fix" "Use fewer $(NAME), or write $$(NAME) for a literal one.")) -}}
+{{- $size = 0 -}}
+{{- end -}}
+{{- /* What a Secret or a ConfigMap holds is unknown. */ -}}
+{{- with $each.name -}}{{- $_ := set $sizes . (ternary 4096 (int $size) (not (empty $each.from))) -}}{{- end -}}
+{{- end -}}
+{{ $problems | default list | toRawJson }}
+{{- end }}
+
+{{/*
 Environment variables that the chart sets itself.
 Argument: dict root. Output: JSON list
 */}}

@@ -11,7 +11,7 @@ Argument: the root context, or a dict of its Values, Chart, Release and Capabili
 {{- range $role := list "chief" "ps" "worker" "evaluator" -}}
 {{- $_ := set $replicas $role (include "tf-distributed.replicas" (dict "root" $ "role" $role) | int) -}}
 {{- end -}}
-{{- range $subject := list "release" "run" "role" "elastic" "gpu" "quantity" "toleration" "batch" "group" "storage" "volume" "program" "code" "environment" "scheduling" "queue" "network" "metrics" -}}
+{{- range $subject := list "release" "run" "role" "elastic" "gpu" "quantity" "toleration" "batch" "group" "storage" "volume" "program" "code" "environment" "expansion" "scheduling" "queue" "network" "metrics" -}}
 {{- $found := include (printf "tf-distributed.%sProblems" $subject) (dict "root" $ "replicas" $replicas) -}}
 {{- $problems = concat $problems (fromJsonArray $found) -}}
 {{- end -}}
