@@ -135,6 +135,19 @@ def test_run_that_gives_the_weights_is_named() -> None:
     assert rights({"storage": {"claim": "runs"}, "warmStartFrom": "digits-41"}).warm_start == "digits-41"
 
 
+def test_bucket_in_parts_is_found_as_the_kubelet_puts_it_together() -> None:
+    env = [
+        {"name": "A", "value": "gs:/"},
+        {"name": "B", "value": "$(A)/speech-$(NOTHING)"},
+        {"name": "C", "value": "$$(A)/no"},
+    ]
+    job = {"storage": {"claim": "runs"}, "env": env, "command": ["cp", "$(A)/cache/x"], "args": ["$(D)"]}
+    assert {each.value: each.key for each in rights(job).buckets} == {
+        "gs://cache/x": ("command",),
+        "gs://speech-$": ("env", 1),
+    }
+
+
 def test_files_of_the_job_file_and_a_new_claim_are_named() -> None:
     found = rights({"storage": {"create": {"size": "5Ti"}}, "code": {"files": {"b.py": "", "a.py": ""}}})
     assert [each.value for each in found.code_files] == ["a.py", "b.py"]

@@ -32,7 +32,7 @@ from tfd.review.analysis.volume_rights import (
     volumes_of,
 )
 from tfd.review.sources.rendering import Rendering
-from tfd.review.sources.workloads import Workload
+from tfd.review.sources.workloads import Workload, expanded
 
 # The labels and annotations that the chart sets itself.
 _OWN_PREFIXES = ("app.kubernetes.io", "helm.sh", "tf-distributed.github.io")
@@ -184,7 +184,7 @@ def _buckets(pods: list[Workload], record: dict[str, Any], places: dict[str, Key
     """
     end = f"/{record.get('run')}"
     keys: dict[str, Key] = {"RUN_DIR": ("storage", "uri"), "DATA_DIR": ("data", "uri")} | places
-    for container in containers_of(pods):
+    for container in map(expanded, containers_of(pods)):
         for variable in container.get("env") or []:
             for found in _BUCKET.findall(str(variable.get("value", ""))):
                 folder = found.removesuffix(end) if variable["name"] == "RUN_DIR" else found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -11,6 +12,9 @@ from tfd.kubernetes import KUEUE, Object, component_of
 from tfd.quantities import quantity
 
 Container = dict[str, Any]
+
+# `$$` is a dollar sign. `$(NAME)` is a variable that stands above, and stays as it is without one.
+_REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\))")
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,26 @@ def _workload(owner: Object, template: dict[str, Any], parent: dict[str, Any]) -
         pods=int(parent.get("parallelism", parent.get("replicas", 1))),
         seconds=min((float(each) for each in deadlines if each is not None), default=None),
     )
+
+
+def expanded(container: Container) -> Container:
+    """Return a container whose variables, command and arguments are expanded as the kubelet does.
+
+    The chart limits how long they become. The values that a Secret or a ConfigMap holds are not known.
+    """
+    known: dict[str, str] = {}
+
+    def text(written: object) -> str:
+        return _REFERENCE.sub(lambda found: "$" if found[1] is None else known.get(found[1], found[0]), str(written))
+
+    variables = []
+    for variable in container.get("env") or []:
+        if "value" in variable:
+            variable = variable | {"value": text(variable["value"])}  # noqa: PLW2901 - a copy
+            known[variable["name"]] = variable["value"]
+        variables.append(variable)
+    words = {key: [text(word) for word in container.get(key) or []] for key in ("command", "args")}
+    return container | {"env": variables} | words
 
 
 def _requested(container: Container) -> dict[str, float]:
