@@ -212,7 +212,7 @@ def test_path_key_is_overwritten_by_the_generator(team: Team, gitops: GitOps) ->
     assert values["ours"] == {key: value for key, value in ours.items() if key != "path"}
 
 
-def test_values_file_and_chart_cannot_come_from_two_commits(team: Team, gitops: GitOps) -> None:
+def test_job_file_and_chart_cannot_come_from_two_commits(team: Team, gitops: GitOps) -> None:
     """Argo CD refuses the chart from a tag together with `$values` from main of the same repository. A file of
     `valueFiles` does not exist yet in the commit of the chart, and a path outside the repository is refused. Our
     settings pass the values inline."""

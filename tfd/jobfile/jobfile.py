@@ -18,8 +18,8 @@ from tfd.jobfile.schema import defaults, merged, run_name_error, schema_errors
 from tfd.kinds import RUN, kind_of
 from tfd.text import dotted, refusal, shown, visible
 
-# Argo CD writes the values as JSON, which has these as they are, and reads them as YAML, which takes U+0085 for the end
-# of a line and refuses the others. So an escape in a job file would reach Helm as other text than here.
+# Argo CD writes the values as JSON, which has these characters as they are, and reads that as YAML. YAML takes U+0085
+# for the end of a line and refuses the others. So an escape in a job file would reach Helm as other text than here.
 _CONTROL = re.compile("[\x7f-\x9f\ufffe\uffff]")
 
 
