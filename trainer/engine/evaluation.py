@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import tensorflow as tf
 
-from trainer.engine import batches, export
+from trainer.engine import batches, export, untracked
 from trainer.engine.calling import calling
 from trainer.engine.steps import per_example, require_built
 from trainer.runtime.errors import InvalidTask, Words
@@ -62,7 +62,7 @@ class Evaluation:
             DamagedError: The checkpoint is damaged.
 
         """
-        restore_model(found.path, self.model)
+        restore_model(found.path, self.model, **untracked.of_model(self.model))
 
     def run(self) -> dict[str, float]:
         """Return the mean loss and the metrics over the evaluation split; empty if the task has no such split.

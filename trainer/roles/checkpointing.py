@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import tensorflow as tf
 
-from trainer.engine import warm_start
+from trainer.engine import untracked, warm_start
 from trainer.engine.consensus import Consensus
 from trainer.engine.finite import FiniteCheck
 from trainer.engine.replicated import Copies
@@ -98,7 +98,8 @@ def _warm_start(context: Context, saver: Checkpoints, consensus: Consensus | Non
         with warm_start.own_rate(optimizer):
             counters = {"step": saver.parts["step"]} if keep else {}
             part = warm_start.part_of(found.path, optimizer)
-            saver.restore_parts(found.path, model=saver.parts["model"], optimizer=part, **counters)
+            others = {name: saver.parts[name] for name in untracked.PARTS if name in saver.parts}
+            saver.restore_parts(found.path, model=saver.parts["model"], optimizer=part, **others, **counters)
         _require(finite)
     except (AssertionError, ValueError, DamagedError) as error:
         raise ConfigError(

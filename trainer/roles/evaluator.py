@@ -151,6 +151,7 @@ class Evaluator:
 
     def _record_result(self, found: CheckpointRef, metrics: dict[str, float]) -> None:
         """Write the metrics, and keep the checkpoint if it is the best so far."""
+        from trainer.engine import untracked
         from trainer.storage import checkpoints
 
         record, directory = self._record, self._run_dir.at("best")
@@ -159,7 +160,8 @@ class Evaluator:
             path = checkpoints.keep(found, directory)
             if path is None:
                 log.info("checkpoint %d was deleted during its evaluation: keeping only its weights", found.step)
-                path = checkpoints.keep_model(self._local.model, found.step, directory)
+                model = self._local.model
+                path = checkpoints.keep_model(model, found.step, directory, **untracked.of_model(model))
             record.best["path"] = path
         record.write()
         if record.stop and not stopped:

@@ -13,7 +13,7 @@ from typing import Final
 import keras
 import tensorflow as tf
 
-from trainer.engine import averages, batches, export, recovery, replicated, trial
+from trainer.engine import averages, batches, export, recovery, replicated, trial, untracked
 from trainer.engine import strategy as strategies
 from trainer.engine.consensus import Consensus
 from trainer.engine.early_stopping import EarlyStop
@@ -207,18 +207,18 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
     workers = len(context.cluster.tasks.get("worker", ()))
     shares = strategy.num_replicas_in_sync // workers if context.group else None
     state = build(task, strategy, settings, shares=shares)
-    parameter_server = context.parameter_server
-    if parameter_server:
+    if context.parameter_server:
         make_iterations_atomic(state.optimizer)
     saver = Checkpoints(
         context.run_dir.checkpoints,
         keep=settings.keep_checkpoints,
         writer=context.writes,
-        on_chief=parameter_server,
+        on_chief=context.parameter_server,
         together=context.record.strategy == "MultiWorkerMirrored",
         step=state.step,
         model=state.model,
         optimizer=state.optimizer,
+        **untracked.saved(state.optimizer, state.model),
         **averages.saved(state.optimizer, state.model),
         **replicated.saved(state.model, state.unseeded),
     )
@@ -257,7 +257,7 @@ def _train(context: Context, task: Task, strategy: Strategy) -> Trained:
         end_requested=EarlyStop(context.run_dir) if stops_early else never,
         membership=elastic.Growth(context, context.group) if context.group else Fixed(),
         decide=decide,
-        sizer=SegmentSizer(first=workers if parameter_server else 1),
+        sizer=SegmentSizer(first=workers if context.parameter_server else 1),
     ).run()
     progress.end()
     last = CheckpointRef(step, os.path.join(saver.directory, f"ckpt-{step}"))  # noqa: PTH118 - may be a URL

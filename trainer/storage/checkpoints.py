@@ -171,14 +171,14 @@ def keep(found: CheckpointRef, directory: str) -> str | None:
     return keep_only(directory, name)
 
 
-def keep_model(model: Tensor, step: int, directory: str) -> str:
-    """Save the weights of `model` as the only checkpoint in `directory`; return its path.
+def keep_model(model: Tensor, step: int, directory: str, **parts: object) -> str:
+    """Save the weights of `model`, and `parts` by name, as the only checkpoint in `directory`; return its path.
 
     This replaces `keep` when the original checkpoint of `step` was deleted.
     """
     name = f"ckpt-{step}"
     files.make_directory(directory)
-    tf.train.Checkpoint(model=model).write(files.join(directory, name))
+    tf.train.Checkpoint(model=model, **parts).write(files.join(directory, name))
     return keep_only(directory, name)
 
 
@@ -296,19 +296,25 @@ class Checkpoints:
         self._checkpoint.write(path, options=self._options)
 
 
-def restore_model(path: str, model: Tensor) -> None:
+def restore_model(path: str, model: Tensor, **parts: object) -> None:
     """Restore the weights of `model`, which was built outside any strategy, from the checkpoint at `path`.
 
     Where the optimizer keeps averages of the weights, the model gets those.
 
+    Args:
+        path: The checkpoint.
+        model: The model.
+        parts: What else to restore, by name.
+
     Raises:
+        AssertionError: the checkpoint lacks a variable.
         tf.errors.NotFoundError: the checkpoint was deleted in the meantime.
         DamagedError: a file of the checkpoint is truncated or corrupt.
 
     """
 
     def read(place: str) -> None:
-        status = tf.train.Checkpoint(model=model).read(place)
+        status = tf.train.Checkpoint(model=model, **parts).read(place)
         status.assert_existing_objects_matched().expect_partial()
         # A run without averages has none in its checkpoints, and then this reads nothing.
         tf.train.Checkpoint(averages=numbered(model.trainable_variables)).read(place).expect_partial()

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import keras
 import pytest
 import tensorflow as tf
 
@@ -28,7 +29,7 @@ class FakeEvaluation:
         self.losses: dict[int, float] = {}
         self.trouble: dict[int, Exception] = {}
         self.restored: list[int] = []
-        self.model = tf.Module()
+        self.model = keras.Sequential()
         self.before_run: Callable[[], None] = lambda: None
 
     def restore(self, found: CheckpointRef) -> None:

@@ -1,0 +1,36 @@
+"""What a run saves beyond its model and its optimizer, because TensorFlow does not find it there.
+
+TensorFlow's checkpoints follow attributes. Keras wraps lists and dicts so that it finds the layers and variables in
+them, but TensorFlow does not. Examples are the blocks of a transformer in `self.blocks = [...]`, `MultiOptimizer` and
+`StackedRNNCells`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import tensorflow as tf
+
+from trainer.runtime.types import Json, Model, Optimizer
+from trainer.storage.checkpoints import numbered
+
+PARTS: Final = ("layers", "optimizers")
+"""The names of these parts in a checkpoint."""
+
+
+def of_model(model: Model) -> dict[str, tf.Module]:
+    """Return what to save and restore beyond `model`: its layers and variables in lists and dicts."""
+    return _part(PARTS[0], model, [*model._flatten_layers(), *model.weights])
+
+
+def saved(optimizer: Optimizer, model: Model) -> dict[str, tf.Module]:
+    """Return what to save beyond `optimizer`, which is built, and `model`."""
+    return {**of_model(model), **_part(PARTS[1], optimizer, optimizer.variables)}
+
+
+def _part(name: str, owner: Json, held: Iterable[Json]) -> dict[str, tf.Module]:
+    """Return those of `held` that TensorFlow does not find in `owner`, as the part `name`; empty if it finds all."""
+    found = {id(each) for each in tf.train.TrackableView(owner).descendants()}
+    missing = [each for each in held if id(each) not in found]
+    return {name: numbered(missing)} if missing else {}
