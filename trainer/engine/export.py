@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import keras
@@ -52,7 +53,8 @@ def write(model: Model, signature: list[Json], path: str) -> Sequence[Variable]:
     """
     archive = keras.export.ExportArchive()
     archive.track(model)
-    serve = tf.function(model.__call__, input_signature=signature, autograph=False)
+    # As in the evaluation: a layer may have another default for `training`.
+    serve = tf.function(partial(model.__call__, training=False), input_signature=signature, autograph=False)
     # Without a trace, Keras would trace the model for each of its four uses.
     traced = serve.get_concrete_function()
     archive.add_endpoint(ENDPOINT, serve)

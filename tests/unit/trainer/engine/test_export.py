@@ -114,6 +114,16 @@ def test_export_takes_batches_of_every_size(tmp_path: Path) -> None:
     assert loaded.serve(tf.constant([[1, 1]] * 5)).shape == [5, 1]
 
 
+def test_export_does_not_train(tmp_path: Path) -> None:
+    class Noisy(keras.layers.Layer):
+        def call(self, x: Any, training: bool = True) -> Any:
+            return x * 3.0 if training else x
+
+    inputs = keras.Input((3,))
+    _, outputs = saved(keras.Model(inputs, Noisy()(inputs)), X, tmp_path / "export")
+    tf.debugging.assert_near(outputs, X)
+
+
 @pytest.mark.parametrize(
     "given",
     [
