@@ -99,10 +99,9 @@ def _outputs(task: Task, model: Model, spec: Json) -> Json:
     outputs = forward.structured_outputs
     trial.require_existing(model, existing)
     with calling(f"loss(labels {shapes(spec[1])}, outputs {shapes(outputs)})"):
-        losses = tf.function(lambda *args: steps.per_example(task.loss(*args))).get_concrete_function(spec[1], outputs)
-        batch = tf.nest.flatten(spec[0])[0].shape[0]
-        if (found := losses.structured_outputs.shape[0]) is not None and batch is not None and found != batch:
-            raise ValueError(f"returned {found} losses for {batch} examples: it must return one loss per example")
+        examples = steps.examples_in(spec[0])
+        loss = tf.function(lambda *args: steps.per_example(task.loss(*args), examples))
+        losses = loss.get_concrete_function(spec[1], outputs)
     trial.require_tracked(model, [*forward.trainable_variables, *losses.trainable_variables])
     return outputs
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from trainer.engine import batches, export, untracked
 from trainer.engine.calling import calling
-from trainer.engine.steps import per_example, require_built
+from trainer.engine.steps import examples_in, per_example, require_built
 from trainer.runtime.errors import InvalidTask, Words
 from trainer.runtime.logs import log
 from trainer.runtime.types import Dataset, Json, Metric, Model, Tensor, Variable
@@ -44,7 +44,7 @@ class Evaluation:
         self._context = DataContext(batch_size=batch_size, data_dir=data_dir)
         self._tracing = ""
         with calling("model()"):
-            self.model: Model = require_built(task.model())
+            self.model = self.new_model()
         self.metrics = self.new_metrics()
         self.dataset = held_out(task, self._context)
         self.watched: tuple[Variable, ...] = ()
@@ -103,7 +103,7 @@ class Evaluation:
             self._tracing = "model()"
             outputs = self.model(features, training=False)
             self._tracing = "loss()"
-            losses = per_example(self._task.loss(labels, outputs))
+            losses = per_example(self._task.loss(labels, outputs), examples_in(features))
         self.watched = tape.watched_variables()
         if weights is not None:
             losses *= tf.cast(weights, losses.dtype)
@@ -114,6 +114,14 @@ class Evaluation:
             metric.update_state(labels, outputs, sample_weight=weights)
         self._tracing = "the evaluation of a batch"
         return outputs
+
+    def new_model(self) -> Model:
+        """Return a new model of the task."""
+        return require_built(self._task.model())
+
+    def losses(self, labels: Tensor, outputs: Tensor) -> Tensor:
+        """Return what the loss of the task returns."""
+        return self._task.loss(labels, outputs)
 
     def new_metrics(self) -> list[Metric]:
         """Return new metrics of the task."""

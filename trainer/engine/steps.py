@@ -6,7 +6,9 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
+import keras
 import tensorflow as tf
 
 from trainer import embedding, inputs
@@ -16,6 +18,9 @@ from trainer.runtime.config import TrainerConfig
 from trainer.runtime.errors import ConfigError, InvalidTask, Words
 from trainer.runtime.types import Iterator, Model, Optimizer, Strategy, Tensor
 from trainer.task import Task
+
+_OWN_STEPS: Final = ("train_step", "test_step", "compute_loss")
+"""What Keras' `fit` and `evaluate` call. The trainer does not, so it would train something else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +60,10 @@ def build(task: Task, strategy: Strategy, settings: TrainerConfig, *, shares: in
     _require_shares(settings.batch_size, strategy.num_replicas_in_sync, shares)
     with strategy.scope():
         model = require_built(task.model())
-        optimizer = gradients.scaled(task.optimizer(), settings.precision)
+        # As in Keras, the policy of the model counts, which the task may have set.
+        half = "mixed_float16" in (settings.precision, model.dtype_policy.name)
+        precision = "mixed_float16" if half else settings.precision
+        optimizer = gradients.scaled(task.optimizer(), precision)
         gradients.refuse_skipped_steps(model, optimizer, settings.precision)
         optimizer.build(model.trainable_variables)
         gradients.refuse(model, optimizer, strategy, jit_compile=settings.jit_compile)
@@ -93,9 +101,17 @@ def require_built(model: Model) -> Model:
     """Return `model`, whose variables exist.
 
     Raises:
-        InvalidTask: The model is not built.
+        InvalidTask: The model is not built, or has its own way to train.
 
     """
+    for method in _OWN_STEPS:
+        if getattr(type(model), method) is not getattr(keras.Model, method):
+            raise InvalidTask(
+                "model()",
+                got=Words(f"a model with a {method}() of its own"),
+                expected="a model that only maps features to outputs",
+                fix="Compute the loss in loss(), and return keras.Model(model.inputs, model.outputs)",
+            )
     if model.built:
         return model
     raise InvalidTask(
@@ -116,11 +132,15 @@ def make_iterations_atomic(optimizer: Optimizer) -> None:
         each.iterations.assign_add = lambda delta, value=value: value.assign_add(tf.cast(delta, value.dtype))
 
 
-def per_example(losses: Tensor) -> Tensor:
+def per_example(losses: Tensor, examples: int | None) -> Tensor:
     """Return one loss per example, float32 of shape `[batch]`; the mean over all further dimensions of `losses`.
 
+    Args:
+        losses: The result of `Task.loss`.
+        examples: The size of the batch, None if it is unknown.
+
     Raises:
-        ValueError: `losses` is a scalar.
+        ValueError: `losses` is a scalar, or has not one row per example.
 
     """
     losses = tf.convert_to_tensor(losses)
@@ -129,8 +149,19 @@ def per_example(losses: Tensor) -> Tensor:
             "loss() returned a scalar. Return one loss per example, shape [batch]: call a loss function, or a "
             "keras.losses.Loss with reduction=None. The trainer computes the mean over all replicas."
         )
+    if None not in (losses.shape[0], examples) and losses.shape[0] != examples:
+        raise ValueError(
+            f"returned {losses.shape[0]} losses for {examples} examples: it must return one loss per example"
+        )
+    losses = tf.ensure_shape(losses, [examples, *losses.shape[1:]])  # A mask may leave the number open until now.
     losses = tf.cast(losses, tf.float32)
     return losses if losses.shape.rank == 1 else tf.reduce_mean(losses, axis=list(range(1, losses.shape.rank)))
+
+
+def examples_in(features: Tensor) -> int | None:
+    """Return the number of examples in `features`, or their specs; None if the shapes leave it open."""
+    first = tf.nest.flatten(features)[0].shape
+    return first[0] if first.rank else None
 
 
 def replica_step(
@@ -156,7 +187,7 @@ def replica_step(
     def share(features: Tensor, labels: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         replicated.draw_unseeded_from(state.unseeded)
         with tf.GradientTape() as tape:
-            losses = per_example(task.loss(labels, model(features, training=True)))
+            losses = per_example(task.loss(labels, model(features, training=True)), examples_in(features))
             if weights is not None:
                 losses *= tf.cast(weights, losses.dtype)
             loss = tf.reduce_sum(losses) / global_batch

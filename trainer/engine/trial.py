@@ -9,13 +9,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable
+from typing import Final
 
+import numpy as np
 import tensorflow as tf
 
 from trainer import embedding
-from trainer.engine import batches, export
+from trainer.engine import batches, export, untracked
 from trainer.engine.calling import calling
 from trainer.engine.evaluation import Evaluation, results
+from trainer.engine.steps import examples_in
 from trainer.runtime.config import EarlyStopping
 from trainer.runtime.errors import InvalidTask, Words
 from trainer.runtime.logs import log
@@ -24,6 +27,10 @@ from trainer.storage import files
 from trainer.storage.evaluation_record import require_metric
 
 Batch = tuple[Tensor, ...]
+_SOME: Final = 2
+"""The number of examples that some checks take from a batch, because one may need seconds on a CPU."""
+_ROUNDING: Final = 1e-3
+_ROUNDING_OF_HALF: Final = 0.05
 
 
 def run(local: Evaluation, *, early_stopping: EarlyStopping | None, export_to: str | None) -> dict[str, float]:
@@ -85,6 +92,9 @@ def evaluate(local: Evaluation, batch: Batch | None) -> dict[str, float]:
     outputs = [local.step(batch) for _ in range(2)]
     found = local.values()
     _require_equal(local.new_metrics(), batch, outputs, found)
+    _require_one_per_example(local, batch, outputs[0])
+    if _close(*outputs):  # Otherwise the model draws random numbers.
+        _require_same_model(local, batch[0])
     return found
 
 
@@ -165,6 +175,78 @@ def _require_equal(metrics: list[Metric], batch: Batch, outputs: list[Tensor], f
                 expected=f"{value:.6g}, its value outside of a graph",
                 fix="Keep the state of the metric in add_variable(), and use only TensorFlow or keras.ops in it",
             )
+
+
+def _require_one_per_example(local: Evaluation, batch: Batch, outputs: Tensor) -> None:
+    """Refuse losses with one column per example, which labels `[batch]` minus outputs `[batch, 1]` have.
+
+    Raises:
+        InvalidTask: The number of columns is that of the examples, for two sizes of the batch.
+
+    """
+    values = batch[1], outputs
+    count = examples_in(values)
+    if not count or count < _SOME or not _is_dense(values):
+        return
+    with calling("loss()"):
+        shapes = [local.losses(*_first(values, each)).shape for each in (count, count - 1)]
+    for columns, fewer in list(zip(*shapes, strict=True))[1:]:
+        if (columns, fewer) == (count, count - 1):
+            raise InvalidTask(
+                "loss()",
+                got=Words(f"losses of shape {list(shapes[0])} for {count} examples"),
+                expected="one loss per example",
+                fix="Give labels and outputs the same shape, or return the mean over the other dimensions",
+            )
+
+
+def _require_same_model(local: Evaluation, features: Tensor) -> None:
+    """Refuse a `model()` whose results differ in more than the weights, such as in random constants.
+
+    One model is trained, and another one is evaluated and exported with its weights.
+
+    Raises:
+        InvalidTask: The outputs differ for the same weights.
+
+    """
+    features = _first(features, _SOME) if _is_dense(features) else features
+    with calling("model()"):
+        other = local.new_model()
+        mine, others = untracked.variables(local.model), untracked.variables(other)
+        same = [each.shape for each in mine] == [each.shape for each in others]
+        if same:
+            for variable, value in zip(others, mine, strict=True):
+                variable.assign(value)
+            same = _close(*(each(features, training=False) for each in (local.model, other)))
+    if not same:
+        raise InvalidTask(
+            "model()",
+            got=Words("two models whose outputs differ with the same weights"),
+            expected="the same model at each call",
+            fix="Give random constants and adapt() a fixed seed and fixed data, or use add_weight(trainable=False)",
+        )
+
+
+def _is_dense(values: Json) -> bool:
+    return all(isinstance(each, tf.Tensor) and each.shape.rank for each in tf.nest.flatten(values))
+
+
+def _first(values: Json, count: int) -> Json:
+    """Return the first `count` examples in `values`."""
+    return tf.nest.map_structure(lambda each: each[:count], values)
+
+
+def _close(one: Json, other: Json) -> bool:
+    """Return whether all floating-point numbers in `one` and `other` are equal but for their rounding."""
+    for a, b in zip(tf.nest.flatten(one), tf.nest.flatten(other), strict=True):
+        if not (isinstance(a, tf.Tensor) and a.dtype.is_floating):
+            continue
+        first, second = tf.cast(a, tf.float32).numpy(), tf.cast(b, tf.float32).numpy()
+        largest = np.max(np.abs(first), initial=0.0, where=np.isfinite(first))
+        rounding = _ROUNDING if a.dtype.size >= tf.float32.size else _ROUNDING_OF_HALF
+        if first.shape != second.shape or not np.allclose(first, second, atol=rounding * largest, equal_nan=True):
+            return False
+    return True
 
 
 def try_export(local: Evaluation, batch: Batch | None, path: str) -> None:

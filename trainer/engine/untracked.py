@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+import keras
 import tensorflow as tf
 
-from trainer.runtime.types import Json, Model, Optimizer
+from trainer.runtime.types import Json, Model, Optimizer, Variable
 from trainer.storage.checkpoints import numbered
 
+_VARIABLES: Final = (tf.Variable, keras.Variable)
 PARTS: Final = ("layers", "optimizers")
 """The names of these parts in a checkpoint."""
 
@@ -22,6 +24,12 @@ PARTS: Final = ("layers", "optimizers")
 def of_model(model: Model) -> dict[str, tf.Module]:
     """Return what to save and restore beyond `model`: its layers and variables in lists and dicts."""
     return _part(PARTS[0], model, [*model._flatten_layers(), *model.weights])
+
+
+def variables(model: Model) -> list[Variable]:
+    """Return all that a checkpoint of `model` contains, in an order that depends only on its structure."""
+    root = tf.train.Checkpoint(model=model, **of_model(model))
+    return [each for each in tf.train.TrackableView(root).descendants() if isinstance(each, _VARIABLES)]
 
 
 def saved(optimizer: Optimizer, model: Model) -> dict[str, tf.Module]:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from trainer.embedding import Embedding
 from trainer.engine import trial
 from trainer.engine.evaluation import Evaluation
 from trainer.runtime import exit_codes
@@ -267,6 +268,77 @@ def test_trainable_variable_of_the_loss_is_refused(tmp_path: Path) -> None:
     scale = tf.Variable(1.0, name="scale")
     task.loss = lambda labels, outputs: scale * tf.square(labels - outputs[:, 0])  # type: ignore[method-assign]
     assert "the trainable variable scale:0" in refusal(task, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (lambda y, p: tf.reshape(tf.square(y[:, None] - tf.concat([p, p], 1)), [-1]), "returned 16 losses for 8 examp"),
+        (lambda y, p: tf.reduce_mean(tf.square(y - p[:, 0]), keepdims=True), "returned 1 losses for 8 examples"),
+        (
+            lambda y, p: tf.square(y - p),
+            "loss(): got losses of shape [8, 8] for 8 examples; expected one loss per",
+        ),
+        (lambda y, p: tf.boolean_mask(tf.square(y - p[:, 0]), y > 1.0), "is not compatible with expected shape [8]"),
+        (lambda y, p: tf.square(y - p)[:, None], "loss(): got losses of shape [8, 1, 8] for 8 examples"),
+    ],
+)
+def test_loss_that_is_not_one_per_example_is_refused(loss: Any, message: str, tmp_path: Path) -> None:
+    task = Line({})
+    task.loss = loss  # type: ignore[method-assign]
+    assert message in refusal(task, tmp_path)
+
+
+def test_loss_may_have_as_many_columns_as_the_batch_has_examples(tmp_path: Path) -> None:
+    task = Line({})
+    task.model = lambda: keras.Sequential([keras.Input((3,)), keras.layers.Dense(8)])  # type: ignore[method-assign]
+    task.loss = lambda labels, outputs: tf.square(labels[:, None] - outputs)  # type: ignore[method-assign]
+    attempt(task, tmp_path)
+
+
+class Projection(keras.layers.Layer):
+    """Multiplies by random numbers that are no variable."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.matrix = np.random.default_rng().normal(size=(3, 5)).astype("float32")
+
+    def call(self, x: Any) -> Any:
+        return tf.matmul(x, self.matrix)
+
+
+def adapted() -> Any:
+    layer = keras.layers.Normalization()
+    layer.adapt(np.random.default_rng().normal(size=(4, 3)))
+    return layer
+
+
+@pytest.mark.parametrize("layer", [Projection, adapted])
+def test_model_that_is_another_one_at_each_call_is_refused(layer: Any, tmp_path: Path) -> None:
+    task = Line({})
+    task.model = lambda: with_layer(layer())  # type: ignore[method-assign]
+    assert "model(): got two models whose outputs differ with the same weights; expected" in refusal(task, tmp_path)
+
+
+def test_model_of_lists_and_tables_is_the_same_one_at_each_call(tmp_path: Path) -> None:
+    def model() -> Any:
+        inputs, layers = keras.Input((3,)), keras.layers
+        x = layers.RNN([layers.LSTMCell(3), layers.GRUCell(3)])(layers.Reshape((3, 1))(inputs))
+        ids = layers.Lambda(lambda each: tf.cast(each[:, 0] * 4, tf.int32))(inputs)
+        return keras.Model(inputs, layers.Dense(1)(layers.Concatenate()([x, Embedding(5, 3)(ids)])))
+
+    task = Line({})
+    task.model = model  # type: ignore[method-assign]
+    attempt(task, tmp_path)
+
+
+@pytest.mark.parametrize("method", ["train_step", "test_step", "compute_loss"])
+def test_step_of_the_model_itself_is_refused(method: str, tmp_path: Path) -> None:
+    own = type("Own", (keras.Model,), {method: lambda *args, **kwargs: None})
+    inputs = keras.Input((3,))
+    task = Line({})
+    task.model = lambda: own(inputs, keras.layers.Dense(1)(inputs))  # type: ignore[method-assign]
+    assert f"model(): got a model with a {method}() of its own; expected a model that" in refusal(task, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_data_may_change_where_no_step_was_trained_and_in_the_size_of_a_batch(tm
 def test_restart_tries_held_out_data_and_no_model(tmp_path: Path) -> None:
     Changing.models.clear()
     train(tmp_path, "run", **SETTINGS)
-    assert len(Changing.models) == 3, "of the trial, of the training and of the end"
+    assert len(Changing.models) == 4, "two of the trial, of the training and of the end"
     (tmp_path / "run" / "DONE").unlink()
     more = {**SETTINGS, "steps": 60}
     with pytest.raises(InvalidData, match="got an endless dataset"):

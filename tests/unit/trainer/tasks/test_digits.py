@@ -129,6 +129,19 @@ def test_xla_under_parameter_server_is_refused() -> None:
         steps.build(load("digits", {}), strategy, TrainerConfig(jit_compile=True))
 
 
+def test_task_may_choose_mixed_float16_itself() -> None:
+    class Half(Digits):
+        def model(self) -> object:
+            keras.config.set_dtype_policy("mixed_float16")
+            return super().model()
+
+    try:
+        state = steps.build(Half({**Digits.defaults}), tf.distribute.get_strategy(), TrainerConfig())
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert isinstance(state.optimizer, keras.mixed_precision.LossScaleOptimizer)
+
+
 def test_model_that_is_not_built_is_refused() -> None:
     class Unbuilt(Digits):
         def model(self) -> object:
@@ -140,9 +153,9 @@ def test_model_that_is_not_built_is_refused() -> None:
 
 def test_loss_of_each_example_is_averaged_over_further_dimensions() -> None:
     with pytest.raises(ValueError, match="returned a scalar"):
-        steps.per_example(tf.constant(1.0))
-    assert steps.per_example(tf.constant([1.0, 2.0])).numpy().tolist() == [1.0, 2.0]
-    assert steps.per_example(tf.ones([2, 3, 4]) * 2).numpy().tolist() == [2.0, 2.0]
+        steps.per_example(tf.constant(1.0), 2)
+    assert steps.per_example(tf.constant([1.0, 2.0]), 2).numpy().tolist() == [1.0, 2.0]
+    assert steps.per_example(tf.ones([2, 3, 4]) * 2, None).numpy().tolist() == [2.0, 2.0]
 
 
 def test_regularization_loss_counts_once_over_all_replicas() -> None:
