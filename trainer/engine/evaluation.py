@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from trainer.engine import batches, export, untracked
 from trainer.engine.calling import calling
-from trainer.engine.steps import examples_in, per_example, require_built
+from trainer.engine.steps import examples_in, per_example, require_built, require_no_mask
 from trainer.runtime.errors import InvalidTask, Words
 from trainer.runtime.logs import log
 from trainer.runtime.types import Dataset, Json, Metric, Model, Tensor, Variable
@@ -103,7 +103,9 @@ class Evaluation:
             self._tracing = "model()"
             outputs = self.model(features, training=False)
             self._tracing = "loss()"
-            losses = per_example(self._task.loss(labels, outputs), examples_in(features))
+            losses = self.losses(labels, outputs)
+            require_no_mask(losses, outputs)
+            losses = per_example(losses, examples_in(features))
         self.watched = tape.watched_variables()
         if weights is not None:
             losses *= tf.cast(weights, losses.dtype)

@@ -158,6 +158,23 @@ def per_example(losses: Tensor, examples: int | None) -> Tensor:
     return losses if losses.shape.rank == 1 else tf.reduce_mean(losses, axis=list(range(1, losses.shape.rank)))
 
 
+def require_no_mask(losses: Tensor, outputs: Tensor) -> None:
+    """Refuse losses of steps that a mask leaves out, because the mean would count them.
+
+    Keras divides by the number of steps that the mask keeps.
+
+    Raises:
+        ValueError: `outputs` have a mask, and `losses` have more dimensions than the batch.
+
+    """
+    masked = any(getattr(each, "_keras_mask", None) is not None for each in tf.nest.flatten(outputs))
+    if masked and tf.convert_to_tensor(losses).shape.rank != 1:
+        raise ValueError(
+            "returned losses of several steps for outputs with a mask. Return one loss per example, shape [batch]: "
+            "the mean over the steps that the mask keeps"
+        )
+
+
 def examples_in(features: Tensor) -> int | None:
     """Return the number of examples in `features`, or their specs; None if the shapes leave it open."""
     first = tf.nest.flatten(features)[0].shape
@@ -187,7 +204,10 @@ def replica_step(
     def share(features: Tensor, labels: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         replicated.draw_unseeded_from(state.unseeded)
         with tf.GradientTape() as tape:
-            losses = per_example(task.loss(labels, model(features, training=True)), examples_in(features))
+            outputs = model(features, training=True)
+            losses = task.loss(labels, outputs)
+            require_no_mask(losses, outputs)
+            losses = per_example(losses, examples_in(features))
             if weights is not None:
                 losses *= tf.cast(weights, losses.dtype)
             loss = tf.reduce_sum(losses) / global_batch

@@ -104,6 +104,12 @@ def nested_layers() -> bool:
     return "wanted" in {layer.name for layer in model._flatten_layers()}
 
 
+def mask() -> bool:
+    inputs = keras.Input((2,))
+    model = keras.Model(inputs, keras.layers.Embedding(3, 1, mask_zero=True)(inputs))
+    return model(tf.ones([1, 2]))._keras_mask is not None
+
+
 def optimizer_part(name: str) -> Callable[[], bool]:
     """Return the check that the optimizers of Keras, when built, have the attribute `name`."""
 
@@ -274,6 +280,7 @@ CHECKS: dict[str, Callable[..., bool]] = {
     "ParameterServerStrategy._connect_to_cluster": connection,
     "__internal__": merge_call,
     "_flatten_layers": nested_layers,
+    "_keras_mask": mask,
     "_all_reduce_sum_gradients": summing,
     "_backend_apply_gradients": applying,
     **{

@@ -289,6 +289,20 @@ def test_loss_that_is_not_one_per_example_is_refused(loss: Any, message: str, tm
     assert message in refusal(task, tmp_path)
 
 
+def test_mean_over_steps_that_a_mask_leaves_out_is_refused(tmp_path: Path) -> None:
+    def model() -> Any:
+        inputs = keras.Input((3,))
+        table = keras.layers.Embedding(5, 2, mask_zero=True)
+        return keras.Model(inputs, keras.layers.Dense(1)(table(keras.layers.Lambda(tf.round)(inputs))))
+
+    task = Line({})
+    task.model = model  # type: ignore[method-assign]
+    task.loss = lambda labels, outputs: tf.square(labels[:, None] - outputs[:, :, 0])  # type: ignore[method-assign]
+    assert "loss(): ValueError: returned losses of several steps for outputs with a mask" in refusal(task, tmp_path)
+    task.loss = lambda labels, outputs: tf.reduce_sum(outputs, [1, 2])  # type: ignore[method-assign]
+    attempt(task, tmp_path)
+
+
 def test_loss_may_have_as_many_columns_as_the_batch_has_examples(tmp_path: Path) -> None:
     task = Line({})
     task.model = lambda: keras.Sequential([keras.Input((3,)), keras.layers.Dense(8)])  # type: ignore[method-assign]
