@@ -212,7 +212,8 @@ def replica_step(
                 losses *= tf.cast(weights, losses.dtype)
             loss = tf.reduce_sum(losses) / global_batch
             if model.losses:
-                loss += tf.cast(tf.add_n(model.losses), loss.dtype) / replicas
+                # In half precision, that of a weight is float32 and that of an activation is not.
+                loss += tf.add_n([tf.cast(each, loss.dtype) for each in model.losses]) / replicas
             scale = optimizer.scale_loss(tf.constant(1.0))
             scaled = loss * scale
         dense, sparse = tape.gradient(scaled, (model.trainable_variables, [table.pieces for table in tables]))

@@ -179,6 +179,24 @@ def test_regularization_loss_counts_once_over_all_replicas() -> None:
     assert float(step((tf.zeros([1, 8, 8, 1]), tf.zeros([1], tf.int64)))) == pytest.approx(640 / 2)
 
 
+def test_regularization_losses_may_have_several_types() -> None:
+    class Regularized(Digits):
+        def model(self) -> object:
+            options = {"kernel_regularizer": "l2", "activity_regularizer": "l2", "dtype": "mixed_float16"}
+            layers = [keras.layers.Flatten(), keras.layers.Dense(10, kernel_initializer="ones", **options)]
+            return keras.Sequential([keras.Input((8, 8, 1)), *layers])
+
+        def loss(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+            return tf.zeros_like(labels, tf.float32)
+
+    task = Regularized({"learning_rate": 1e-3})
+    state = steps.build(task, tf.distribute.OneDeviceStrategy("/cpu:0"), TrainerConfig())
+    step = steps.replica_step(task, state, global_batch=1, replicas=1, jit_compile=False)
+    # 640 weights that are 1, and 10 activations that are 64.
+    found = float(step((tf.ones([1, 8, 8, 1]), tf.zeros([1], tf.int64))))
+    assert found == pytest.approx(0.01 * (640 + 10 * 64**2), rel=1e-3)
+
+
 def test_iterations_are_incremented_by_an_atomic_operation() -> None:
     optimizer = keras.optimizers.SGD()
     optimizer.build([keras.Variable(1.0)])
