@@ -311,7 +311,7 @@ def test_loss_may_have_as_many_columns_as_the_batch_has_examples(tmp_path: Path)
 
 
 class Projection(keras.layers.Layer):
-    """Multiplies by random numbers that are no variable."""
+    """Multiplies by random numbers that it keeps outside its variables."""
 
     def __init__(self) -> None:
         super().__init__()
