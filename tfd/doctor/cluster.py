@@ -71,6 +71,7 @@ def gpus() -> list[Finding]:
     """Count the GPUs that pods can request, by the name of their resource."""
     counts: Counter[str] = Counter()
     nodes: Counter[str] = Counter()
+    taints: set[str] = set()
     closed = 0
     for node in items("/api/v1/nodes"):
         found = {name: int(quantity(each)) for name, each in _allocatable(node).items() if _is_gpu(name)}
@@ -80,6 +81,7 @@ def gpus() -> list[Finding]:
             continue
         counts.update(found)
         nodes.update(found.keys())
+        taints.update(_taints(node) if found else ())
     if closed and not counts:
         fix = "For runs with gpus, repair or uncordon these nodes."
         return [warn("GPUs", f"all nodes with GPUs ({closed}) are cordoned or not ready", fix)]
@@ -87,6 +89,7 @@ def gpus() -> list[Finding]:
         fix = "For runs with gpus, install the device plugin of your GPUs on their nodes."
         return [warn("GPUs", "no node offers a GPU", fix)]
     text = ", ".join(f"{number} {name} on {nodes[name]} nodes" for name, number in sorted(counts.items()))
+    text += f", taints {', '.join(sorted(taints))}" if taints else ""
     text += f", and {closed} nodes with GPUs are cordoned or not ready" if closed else ""
     default = str(defaults()["gpu"]["resource"])
     if default not in counts:
@@ -101,6 +104,12 @@ def _is_gpu(resource: str) -> bool:
 
 def _allocatable(node: Object) -> dict[str, object]:
     return node.get("status", {}).get("allocatable") or {}
+
+
+def _taints(node: Object) -> set[str]:
+    """Return the taints that keep pods without a toleration away, as kubectl prints them."""
+    kept = [each for each in node.get("spec", {}).get("taints") or [] if each["effect"] != "PreferNoSchedule"]
+    return {f"{each['key']}{'=' * bool(each.get('value'))}{each.get('value', '')}:{each['effect']}" for each in kept}
 
 
 def _takes_pods(node: Object) -> bool:

@@ -32,6 +32,11 @@ DEPLOYMENTS = "/apis/apps/v1/namespaces/argocd/deployments"
 SETTINGS, NAMESPACE = "/api/v1/namespaces/argocd/configmaps/argocd-cm", "/api/v1/namespaces/vision"
 
 BESIDE_GPUS = {"gpu.intel.com/memory.max": "64G", "gpu.intel.com/millicores": "1k", "nvidia.com/hostdev": "8"}
+TAINTS = [
+    {"key": "nvidia.com/gpu", "effect": "NoSchedule"},
+    {"key": "maker", "value": "x", "effect": "NoExecute"},
+    {"key": "old", "effect": "PreferNoSchedule"},
+]
 
 
 def gpu_node(ready: str = "True", **more: Any) -> dict[str, Any]:
@@ -100,6 +105,8 @@ def test_probe_uses_the_image_of_job_files_or_the_named_one(checkup: Checkup) ->
          "all nodes with GPUs (2) are cordoned or not ready", "uncordon"),
         ("/api/v1/nodes", listed(gpu_node(), gpu_node(ready="False")), "GPUs", "ok",
          "4 nvidia.com/gpu on 1 nodes, and 1 nodes with GPUs are cordoned or not ready", ""),
+        ("/api/v1/nodes", listed(gpu_node(spec={"taints": TAINTS})), "GPUs", "ok",
+         "4 nvidia.com/gpu on 1 nodes, taints maker=x:NoExecute, nvidia.com/gpu:NoSchedule", ""),
         ("/api/v1/nodes", listed(named("a", status={"allocatable": BESIDE_GPUS})), "GPUs", "warn",
          "no node offers a GPU", "device plugin"),
         (QUOTAS, listed({"status": {"hard": {"pods": "0", "services.loadbalancers": "0"}}}), "quota", "fail",
