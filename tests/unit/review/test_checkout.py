@@ -128,6 +128,9 @@ def test_attributes_that_change_a_job_file_are_found(folder: Path, tmp_path: Pat
         ({f"{CHART}/Kustomization": ""}, f"{CHART}/Kustomization"),
         ({f"{CHART}/VALUES.yaml": ""}, f"{CHART}/VALUES.yaml"),
         ({"jobs/Vision/notes.md": ""}, "jobs/Vision/notes.md"),
+        ({"jobs/vision/x.yaml/notes.md": ""}, "jobs/vision/x.yaml/notes.md"),
+        ({"jobs/vision/old/x.yaml/notes.md": ""}, "jobs/vision/old/x.yaml/notes.md"),
+        ({"workbenches/vision/x.yaml/notes.md": ""}, "workbenches/vision/x.yaml/notes.md"),
         ({"jobs/vision/a\x1b[2J.md": ""}, "jobs/vision/a\x1b[2J.md"),
         ({"jobs/vision/a\u202e.md": ""}, "jobs/vision/a\u202e.md"),
         ({"jobs/vision/a\udcff.md": ""}, "jobs/vision/a\udcff.md"),
@@ -156,6 +159,7 @@ def test_obstacle_is_refused_and_nobody_can_waive_it(folder: Path) -> None:
         {"docs/link": f"{LINK}../README.md", "docs/deep/link": f"{LINK}../../jobs/vision/digits-41.yaml"},
         {"jobs/vision/notes.md": "words\n", "jobs/vision/.gitignore": "*.tmp\n"},
         {"jobs/vision/notes of é.md": "words\n"},
+        {"jobs/vision/x.yaml.d/notes.md": "words\n", "docs/x.yaml/notes.md": "words\n"},
         {"docs/kustomization.yaml": ""},
     ],
 )

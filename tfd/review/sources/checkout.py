@@ -109,6 +109,9 @@ def _names(below: Iterable[str]) -> Iterator[Obstacle]:
         if any(folded.setdefault(whole.casefold(), whole) != whole for whole in wholes):
             got = "got a path that equals another one but for upper and lower case; expected one of them. Rename it."
             yield Obstacle(path, got)
+        if parts[0] in kinds.FOLDERS and any(part.endswith(".yaml") for part in parts[:-1]):
+            got = "got a folder with the name of a job file, with which the newer globbing of Argo CD stops the team; "
+            yield Obstacle(path, f"{got}expected a file. Rename the folder.")
         name = parts[-1].casefold()
         if name.startswith(".argocd"):
             yield Obstacle(path, "got a file that Argo CD lays over an Application; expected none. Remove it.")
