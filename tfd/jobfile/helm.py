@@ -20,7 +20,14 @@ _PREFIX = "tf-distributed: "
 
 
 class HelmError(Exception):
-    """Helm refused the job file, or could not be started. `rule`: one of the chart's own rules refused it."""
+    """Helm has no result: the chart refuses the job file, or Helm is missing, was ended or takes too long."""
+
+    rule = False
+    """Whether one of the chart's own rules refused the job file."""
+
+
+class RefusedError(HelmError):
+    """The chart refuses the job file, for Argo CD as well, so it never started."""
 
     def __init__(self, message: str, *, rule: bool = False) -> None:
         super().__init__(message)
@@ -46,7 +53,8 @@ def template(run: str, team: str, values: Path, chart: Path = assets.CHART) -> s
     """Return what `helm template` prints for the job file `values` as release `run` in namespace `team`.
 
     Raises:
-        HelmError: the chart refuses the values; the message is the chart's own.
+        RefusedError: the chart refuses the values; the message is the chart's own.
+        HelmError: Helm has no result.
 
     """
     # Argo CD renders the folder crds/ of a chart, too.
@@ -60,24 +68,28 @@ def template(run: str, team: str, values: Path, chart: Path = assets.CHART) -> s
         return done.stdout
     error = done.stderr.strip()
     if _PREFIX in error:
-        raise HelmError(error.rsplit(_PREFIX, 1)[1].partition("\n")[0].strip(), rule=True)
-    # Above the error Helm may print warnings.
-    raise HelmError(error.rpartition("Error: ")[2])
+        raise RefusedError(error.rsplit(_PREFIX, 1)[1].partition("\n")[0].strip(), rule=True)
+    # Above the error Helm may print warnings. A signal or a crash leaves another exit code.
+    _, found, reason = error.rpartition("Error: ")
+    if done.returncode == 1 and found:
+        raise RefusedError(reason)
+    raise HelmError(refusal("helm", f"exit code {done.returncode}", "0 or 1", "Free memory and run it again."))
 
 
 def objects(text: str) -> list[dict[str, Any]]:
     """Return the Kubernetes objects in what `template` returns.
 
     Raises:
-        HelmError: Kubernetes could not read them; a chart that does not quote a name of the job file prints such text.
+        RefusedError: Kubernetes could not read them; a chart that does not quote a name of the job file prints such
+            text.
 
     """
     try:
         found = helm_yaml.load_all(text)
     except helm_yaml.YamlError as error:
-        raise HelmError(f"The rendered objects cannot be read. {error}") from None
+        raise RefusedError(f"The rendered objects cannot be read. {error}") from None
     if not all(isinstance(each, dict) for each in found):
-        raise HelmError("The rendered objects are not mappings.")
+        raise RefusedError("The rendered objects are not mappings.")
     return found
 
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from tests.unit.review.cases import FASTER, MERGED, NEW, OLD
 from tests.unit.review.repositories import LINK, RUN, Case, Files, build, changed, commit, git, review_of
 from tfd.cli import main
-from tfd.jobfile import helm_yaml
+from tfd.jobfile import helm, helm_yaml
 from tfd.review.analysis import history, pull_request
 from tfd.review.analysis.findings import Level
 from tfd.review.analysis.fleet import Totals
@@ -23,6 +23,7 @@ from tfd.review.sources.budget import Budget
 from tfd.review.sources.git import Repository
 
 OTHER = "jobs/vision/digits-43.yaml"
+TEMPLATE = helm.template  # The tests have another one, which remembers its output.
 STYLES = pytest.mark.parametrize("style", ["text", "markdown", "json"])
 
 
@@ -139,6 +140,26 @@ def test_changed_files_of_too_many_values_cannot_be_judged(tmp_path: Path, monke
     done = run(folder)
     assert done.exit_code == 2
     assert done.stderr.startswith("jobs/vision/new-2.yaml: got more values in all changed job files; expected at most ")
+
+
+@pytest.mark.parametrize(
+    ("program", "got"),
+    [("kill -9 $$", "exit code -9"), ("sleep 9", "more than 2 s of Helm"), ("exit 2", "exit code 2")],
+)
+def test_deletion_is_not_judged_where_helm_has_no_result(
+    program: str, got: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a run that the chart refuses never started. Otherwise the deletion of an active run would pass."""
+    build(tmp_path / "r", Case({OLD: None}, MERGED))
+    (tmp_path / "helm").write_text(f"#!/bin/sh\n{program}\n")
+    (tmp_path / "helm").chmod(0o755)
+    monkeypatch.setattr(helm, "find_helm", lambda: str(tmp_path / "helm"))
+    monkeypatch.setattr(helm, "template", TEMPLATE)
+    monkeypatch.setattr(helm, "SECONDS", 2)
+    done = run(tmp_path / "r", "text")
+    assert done.exit_code == 2
+    assert f"{OLD}:1:1: unknown: " in done.stdout
+    assert f"got {got}; expected" in done.stdout
 
 
 def deleted(folder: Path) -> Deleted:

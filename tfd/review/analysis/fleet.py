@@ -97,7 +97,7 @@ class Totals:
 
     def _example(self, topology: str, same: list[CommittedJobFile]) -> Rendering | None:
         for job in same if topology not in self._known else ():
-            with suppress(helm.HelmError):  # A file that the chart refuses starts nothing.
+            with suppress(helm.RefusedError):  # A file that the chart refuses starts nothing.
                 self._known[topology] = self.renderer.rendering(job)
                 break
         return self._known.get(topology)

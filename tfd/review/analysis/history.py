@@ -158,7 +158,7 @@ class History:
     def _hash(self, job: CommittedJobFile) -> str:
         try:
             return str(self.renderer.rendering(job).record["hash"])
-        except helm.HelmError:
+        except helm.RefusedError:
             return ""  # The run never started.
 
 

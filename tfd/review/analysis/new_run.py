@@ -39,7 +39,7 @@ def _set_nearest(run: RunReview, new: CommittedJobFile, merge: Merge) -> None:
     if run.nearest and run.merged_rendering:
         try:
             run.nearest_rendering = merge.history.rendered_as(run.nearest, new)
-        except helm.HelmError:
+        except helm.RefusedError:
             run.nearest = None  # Its chart does not exist any more.
         else:
             run.differences = [

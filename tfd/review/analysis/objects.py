@@ -66,7 +66,7 @@ def _owners(
         if near and renderer.chart(other):
             try:
                 both = added & _names(other, renderer)
-            except helm.HelmError:
+            except helm.RefusedError:
                 continue  # It never started.
             if both:
                 yield other, "/".join(min(both))

@@ -143,7 +143,7 @@ class RunReviewer:
             return None
         try:
             return self.merge.renderer.rendering(job)
-        except helm.HelmError:
+        except helm.RefusedError:
             return None
 
 
