@@ -81,6 +81,19 @@ def test_a_file_that_cannot_be_read_is_refused_and_stops_only_reviews_with_the_r
     assert FILE in [each.path for each in other.of_level(Level.WARNING)]
 
 
+@pytest.mark.parametrize("key", ["jobs", "workbenches"])
+def test_a_folder_that_the_review_does_not_read_stops_each_review(key: str, tmp_path: Path) -> None:
+    """A run in training/vision would start without a line in any review."""
+    text, lax = f"{key}: training\n", {"review.yaml": "rules: {}\n"}
+    [(level, path, said)] = findings(review(tmp_path / "head", {FILE: text}, lax))
+    assert (level, path) == (Level.REFUSED, FILE)
+    assert said.startswith(f'{key}: got "training"; expected {key}, the only folder of ')
+    assert said.endswith(f" that the review reads. Set {key}: {key}, and move the files there.")
+    found = review(tmp_path / "base", {"training/vision/x.yaml": FASTER}, {FILE: text, **lax})
+    assert (found.exit_code, [level for level, *_ in findings(found)]) == (2, [Level.UNKNOWN])
+    assert findings(review(tmp_path / "usual", {NEW: FASTER}, {FILE: f"{key}: {key}/\n", **lax})) == []
+
+
 @pytest.mark.parametrize(
     ("path", "text"),
     [

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tfd.jobfile import helm_yaml
+from tfd.kinds import KINDS
 from tfd.quantities import quantity
 from tfd.review.analysis.findings import Finding, Level, parsed
 from tfd.review.analysis.policy_file import Rules
 from tfd.review.sources.git import Repository
-from tfd.text import refusal
+from tfd.text import refusal, shown
 
 FILE = "argocd/values.yaml"
 
@@ -21,6 +22,10 @@ Amounts = dict[str, float]
 
 class QueuesError(Exception):
     """The queues of a commit cannot be read; the message is a refusal in the grammar of the project."""
+
+
+class FolderError(QueuesError):
+    """Argo CD reads other folders than the review, so the review shows none of the runs there."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,8 @@ def queues_of_base(repository: Repository, base: str, rules: Rules) -> tuple[Tea
     try:
         return load_queues(repository, base), []
     except QueuesError as error:
-        level = Level.UNKNOWN if "teamQueue" in rules.by_name else Level.WARNING
+        matters = isinstance(error, FolderError) or "teamQueue" in rules.by_name
+        level = Level.UNKNOWN if matters else Level.WARNING
         return TeamQueues(), [Finding(level, FILE, parsed(str(error)))]
 
 
@@ -77,7 +83,7 @@ def load_queues(repository: Repository, commit: str) -> TeamQueues:
     """Return the queues in a commit or tree; none if it has no argocd/values.yaml.
 
     Raises:
-        QueuesError: the file cannot be read.
+        QueuesError: the file cannot be read, or names other folders than the review reads.
 
     """
     entry = repository.entries(commit, FILE).get(FILE)
@@ -96,6 +102,12 @@ def load_queues(repository: Repository, commit: str) -> TeamQueues:
 
 
 def _queues(values: dict[str, Any]) -> TeamQueues:
+    for kind in KINDS:
+        folder = values.get(kind.folder, kind.folder)
+        if str(folder).rstrip("/") != kind.folder:
+            rule = f"{kind.folder}, the only folder of {kind.noun} files that the review reads"
+            fix = f"Set {kind.folder}: {kind.folder}, and move the files there."
+            raise FolderError(refusal(kind.folder, shown(folder), rule, fix))
     queues = values.get("queues") or {}
     return TeamQueues(
         quotas={
