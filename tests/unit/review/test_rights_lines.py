@@ -77,6 +77,19 @@ def test_place_that_judges_is_named_among_any_number_of_files(count: int, found:
     assert text.startswith("<!-- tfd review -->\n### ⚠️")
 
 
+@pytest.mark.parametrize("path", [".venv/bin/tfd", ".python-version", "setup.cfg", "uv.toml", "go.work", "venv.py"])
+def test_hidden_and_top_level_files_judge(path: str, found: PullRequestReview) -> None:
+    """Git keeps a file that .gitignore names once it is added, and a merged .venv/ would be the tool of each review."""
+    text = comment(replace(found, runs=[], other_paths=[path, "docs/x.md"]))
+    assert f"⚠️ Changes what judges later pull requests: `{path}`." in top(text)
+    assert "without an effect on runs: `docs/x.md`." in text
+
+
+def test_prose_and_folders_of_other_work_do_not_judge(found: PullRequestReview) -> None:
+    paths = ["README.md", "LICENSE", "curves.ipynb", "src/.venv/x", "src/setup.cfg"]
+    assert "what judges" not in comment(replace(found, runs=[], other_paths=paths))
+
+
 def test_place_that_judges_exists() -> None:
     missing = [place for place in judges._PLACES if not (CHECKOUT / place).exists()]
     assert missing == [".pre-commit-config.yaml"]  # A repository of job files may have it.

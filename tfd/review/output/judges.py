@@ -16,6 +16,9 @@ _PLACES = (
     ".pre-commit-config.yaml",
 )  # fmt: skip
 _NAMES = ("CODEOWNERS",)
+# Git, Python, uv and Go read settings from hidden and top-level files of any name. A merged .venv/ is the next tool.
+_HIDDEN, _TOP = ".*", "*"
+_PROSE = (".md", ".ipynb", "LICENSE")
 _MOST_FILES = 3
 _LONGEST = 80
 
@@ -47,7 +50,8 @@ def _place(path: str) -> str:
         return ".git*"
     if name in _NAMES:
         return name
-    return next((place for place in _PLACES if is_below(path, place)), "")
+    other = _HIDDEN if path.startswith(".") else "" if "/" in path or name.endswith(_PROSE) else _TOP
+    return next((place for place in _PLACES if is_below(path, place)), other)
 
 
 def _texts(places: dict[str, list[str]], redactor: Redactor) -> Iterator[str]:
