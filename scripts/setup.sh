@@ -32,9 +32,9 @@ done
 
 fix="Install Python 3.11 or newer, or set PYTHON."
 PATH=$path command -v "$python" >/dev/null || die "PYTHON: got \"$python\"; expected a program on the PATH. $fix"
-PATH=$path "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+PATH=$path "$python" -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
   die "PYTHON: got \"$(PATH=$path "$python" --version)\"; expected 3.11 or newer. $fix"
-PATH=$path "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+PATH=$path "$python" -I -c 'import ensurepip, venv' 2>/dev/null ||
   die "PYTHON: got \"$python\" without the module venv; expected this module. Run apt-get install python3-venv."
 mkdir -p "$cache"
 
@@ -44,7 +44,7 @@ export UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-300} UV_LINK_MODE=${UV_LINK_MODE:-hard
 
 python_packages() {
   [ -x .venv/bin/python ] ||
-    "$uv" venv -q --python "$(PATH=$path "$python" -c 'import sys; print(sys.executable)')" .venv
+    "$uv" venv -q --python "$(PATH=$path "$python" -I -c 'import sys; print(sys.executable)')" .venv
   echo "setup: installing the locked Python packages into .venv" >&2
   # Where Python may write no bytecode, each process would compile TensorFlow again: 6 s of a core.
   "$uv" pip sync -q ${PYTHONDONTWRITEBYTECODE:+--compile-bytecode} --python .venv --require-hashes requirements/dev.txt

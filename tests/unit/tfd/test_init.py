@@ -37,6 +37,17 @@ def files(folder: Path) -> list[str]:
     )
 
 
+def test_set_up_runs_no_module_of_the_repository(folder: Path) -> None:
+    """A folder venv/ would decide what each later review installs."""
+    for name in ("venv", "ensurepip", "pip"):
+        (folder / name).mkdir()
+        (folder / name / "__init__.py").write_text("open('taken', 'w')\n")
+    (folder / "requirements/tfd.txt").write_text("")
+    subprocess.run(["scripts/setup.sh"], cwd=folder, capture_output=True, check=False)
+    assert (folder / ".venv/bin/pip").exists()
+    assert not (folder / "taken").exists()
+
+
 def test_repository_has_the_files_of_a_review_and_of_argo_cd(folder: Path) -> None:
     assert files(folder) == [
         ".github/CODEOWNERS", ".github/dependabot.yaml", ".github/workflows/results.yaml",
