@@ -30,7 +30,7 @@ class AllowRule:
     normal: Callable[[str], str] = str
     """The value in the one form that patterns are compared with; empty for a value that no pattern allows."""
     ends: str = "/"
-    """The characters after which a pattern allows anything."""
+    """The characters after which a pattern allows anything; empty if it allows only itself."""
     fix: str = "Set another value, or add this one to {rule} in review.yaml first."
 
 
@@ -75,7 +75,7 @@ RULES = {
     "gitHosts": AllowRule(
         "no git repository", lambda rights: rights.repositories, "a repository in {}", repository_name
     ),
-    "egress": AllowRule("no more addresses", lambda rights: rights.egress),
+    "egress": AllowRule("no more addresses", lambda rights: rights.egress, ends=""),
     "metricsNamespaces": AllowRule("no namespace", lambda rights: rights.metrics_namespaces),
     "ingressNamespaces": AllowRule("no namespace", lambda rights: rights.ingress_namespaces),
     "labels": AllowRule("no label", lambda rights: rights.labels),
@@ -109,7 +109,8 @@ def _of_team(patterns: Iterable[str], team: str) -> list[str]:
 def _matches(pattern: str, value: str, ends: str) -> bool:
     """Return whether a pattern is a value or its beginning up to an end; `*` is any characters but `/`."""
     words = "[^/]*".join(re.escape(word) for word in pattern.rstrip("/").split("*"))
-    return re.fullmatch(f"{words}([{ends}].*)?", value, re.DOTALL) is not None
+    rest = f"([{ends}].*)?" if ends else ""
+    return re.fullmatch(words + rest, value, re.DOTALL) is not None
 
 
 def of_other_teams(job: CommittedJobFile, rights: Rights, jobs: Iterable[CommittedJobFile]) -> Iterator[Right]:
