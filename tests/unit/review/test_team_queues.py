@@ -6,7 +6,7 @@ import pytest
 
 from tests.argocd.test_render import ROOT
 from tests.unit.review.cases import FASTER, MERGED, NEW, OLD
-from tests.unit.review.repositories import RUN, Case, Files, build, review_of
+from tests.unit.review.repositories import BENCH, RUN, Case, Files, build, review_of
 from tfd.review.analysis.findings import Level
 from tfd.review.analysis.pull_request import PullRequestReview
 from tfd.review.analysis.team_queues import FILE, QueuesError, TeamQueues, load_queues
@@ -92,6 +92,20 @@ def test_a_folder_that_the_review_does_not_read_stops_each_review(key: str, tmp_
     found = review(tmp_path / "base", {"training/vision/x.yaml": FASTER}, {FILE: text, **lax})
     assert (found.exit_code, [level for level, *_ in findings(found)]) == (2, [Level.UNKNOWN])
     assert findings(review(tmp_path / "usual", {NEW: FASTER}, {FILE: f"{key}: {key}/\n", **lax})) == []
+
+
+@pytest.mark.parametrize("path", ["jobs/visoin/a.yaml", "workbenches/visoin/a.yaml"])
+def test_team_that_argo_cd_does_not_have_is_a_warning(path: str, tmp_path: Path) -> None:
+    """A word with two letters exchanged would start nothing, without any message."""
+    text = BENCH if path.startswith("workbenches") else FASTER
+    found = review(tmp_path / "r", {path: text})
+    message = (
+        f"Team visoin is not one of teams in {FILE}, so Argo CD does not read the file. "
+        "Add the team there first, or move the file."
+    )
+    assert [(each.path, str(each.message)) for each in found.of_level(Level.WARNING)] == [(path, message)]
+    assert not review(tmp_path / "all", {path: text}, {FILE: "teams: {}\n"}).of_level(Level.WARNING)
+    assert not review(tmp_path / "audio", {path.replace("visoin", "audio"): text}).of_level(Level.WARNING)
 
 
 @pytest.mark.parametrize(

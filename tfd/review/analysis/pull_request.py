@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tfd.jobfile import helm
 from tfd.kinds import FOLDERS, RUN
-from tfd.review.analysis.actions import STARTING, Action
+from tfd.review.analysis.actions import ADDING, STARTING, Action
 from tfd.review.analysis.argocd import Emulation, emulate
 from tfd.review.analysis.checkouts import checkout_findings
 from tfd.review.analysis.findings import Finding, Level, parsed, sentence
@@ -27,7 +27,7 @@ from tfd.review.analysis.queue_places import MOST_KINDS, counted, set_places
 from tfd.review.analysis.reviewer import RunReviewer
 from tfd.review.analysis.run_review import RunReview
 from tfd.review.analysis.team_queues import FILE as TEAMS
-from tfd.review.analysis.team_queues import invalid_queues, queues_of_base
+from tfd.review.analysis.team_queues import TeamQueues, invalid_queues, queues_of_base
 from tfd.review.sources.budget import Budget, ReviewError
 from tfd.review.sources.charts import Charts
 from tfd.review.sources.git import Repository
@@ -117,6 +117,7 @@ def review_pull_request(
             *unplaced,
             *checkout_findings(repository, base, merged, set(changed), set(paths) & merged_tree.refused.keys()),
             *_too_many(paths),
+            *_without_set(runs, queues),
             *_judged(_renamed(runs, history)),
             *_judged(_together(merge, totals, runs, others)),
         ]
@@ -264,6 +265,18 @@ def _invalid_policy(repository: Repository, merged: str) -> Iterator[Finding]:
             raise RulesError(MISSING)
     except RulesError as error:
         yield Finding(Level.REFUSED, FILE, parsed(error.message), error.line, error.column)
+
+
+def _without_set(runs: list[RunReview], queues: TeamQueues) -> Iterator[Finding]:
+    """Yield a warning for each new file that Argo CD does not read, because it has other teams only."""
+    for run in runs:
+        if run.merged and run.action in STARTING | ADDING and queues.teams and run.merged.team not in queues.teams:
+            message = sentence(
+                f"Team {{}} is not one of teams in {TEAMS}, so Argo CD does not read the file. "
+                "Add the team there first, or move the file.",
+                run.merged.team,
+            )
+            yield Finding(Level.WARNING, run.path, message)
 
 
 def _renamed(runs: list[RunReview], history: History) -> Iterator[Finding]:

@@ -39,6 +39,8 @@ class TeamQueues:
     cohort: str = ""
     """The cohort of all teams with a queue; empty if no team lends."""
     priorities: dict[str, int] = field(default_factory=dict)
+    teams: frozenset[str] = frozenset()
+    """All teams, with a queue or without."""
 
     def quota(self, team: str) -> Amounts:
         """Return the nominal quota of a team over all flavors."""
@@ -124,4 +126,5 @@ def _queues(values: dict[str, Any]) -> TeamQueues:
         priorities={
             name: int(value) for name, value in (queues.get("priorities") or {}).items() if value is not None
         },
+        teams=frozenset(values.get("teams") or {}),
     )  # fmt: skip
