@@ -72,7 +72,7 @@ def template(run: str, team: str, values: Path, chart: Path = assets.CHART) -> s
     # Above the error Helm may print warnings. A signal or a crash leaves another exit code.
     _, found, reason = error.rpartition("Error: ")
     if done.returncode == 1 and found:
-        raise RefusedError(reason)
+        raise RefusedError(reason.replace(str(values), values.name))
     raise HelmError(refusal("helm", f"exit code {done.returncode}", "0 or 1", "Free memory and run it again."))
 
 

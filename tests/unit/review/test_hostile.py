@@ -73,6 +73,13 @@ def test_values_of_every_shape_do_not_end_the_review(tmp_path: Path) -> None:
     assert fine.nearest
 
 
+def test_error_of_helm_shows_no_folder_of_the_review(tmp_path: Path) -> None:
+    """The parser of tfd accepts this line, and that of Helm does not."""
+    found = review_of(tmp_path / "r", Case({NEW: f"%YAML 1.1\n---\n{RUN}"}, MERGED))
+    [finding] = found.of_level(Level.REFUSED)
+    assert str(finding.message).startswith("failed to parse digits-42.yaml: ")
+
+
 @pytest.mark.parametrize("text", ["\x00", "a: b: c\n", "? {}\n: 1\n", "\udcff"])
 def test_text_that_blocks_a_team_does_not_end_the_review(text: str, tmp_path: Path) -> None:
     assert "jobs/old/a.yaml" in warned_of(text, tmp_path)
