@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import chain, islice
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 from tfd import assets
 from tfd.jobfile import helm_yaml
 from tfd.jobfile.helm_yaml import Key
-from tfd.jobfile.validator import errors
+from tfd.jobfile.validator import errors, is_known, matches
 from tfd.text import dotted, refusal, shown
 
 # A file with more mistakes than this is not a job file.
@@ -92,7 +91,7 @@ def _refused(error: Any, root: dict[str, Any]) -> Iterator[Refusal]:  # noqa: AN
     hint = _hint(error, root)
     if error.validator == "additionalProperties":
         for name in error.instance:
-            if not _is_known(name, error.schema):
+            if not is_known(name, error.schema):
                 yield _unknown_key((*key, name), error.schema, hint, root)
     elif "propertyNames" in error.absolute_schema_path:
         yield _refusal((*key, error.instance), f"the name {shown(error.instance)}", _rule(error), hint)
@@ -116,13 +115,9 @@ def _removed_defaults(base: dict[str, Any], values: dict[str, Any], key: Key) ->
             yield from _removed_defaults(base[name], values[name], (*key, name))
 
 
-def _is_known(name: str, block: dict[str, Any]) -> bool:
-    return name in block.get("properties", {}) or any(re.search(p, name) for p in block.get("patternProperties", {}))
-
-
 def _has_known_keys(error: Any) -> bool:  # noqa: ANN401 - jsonschema's own unions
     """Return whether what is refused is a block, all of whose keys the schema has."""
-    return isinstance(error.instance, dict) and all(_is_known(name, error.schema) for name in error.instance)
+    return isinstance(error.instance, dict) and all(is_known(name, error.schema) for name in error.instance)
 
 
 def _unknown_key(key: Key, block: dict[str, Any], hint: str, root: dict[str, Any]) -> Refusal:
@@ -161,7 +156,7 @@ def _keys(node: dict[str, Any], key: Key = ()) -> Iterator[Key]:
 def run_name_error(run: str, chart: Path = assets.CHART) -> str | None:
     """Return the chart's refusal of the name of a run; None for a valid name."""
     rule = schema(chart)["$defs"]["runName"]
-    if re.search(rule["pattern"], run) and len(run) <= rule["maxLength"]:
+    if matches(rule["pattern"], run) and len(run) <= rule["maxLength"]:
         return None
     allowed = f"at most {rule['maxLength']} {rule.get('x-rule') or 'characters that match ' + rule['pattern']}"
     return refusal("release name", shown(run), allowed, "Rename the file: its name is the release name.")

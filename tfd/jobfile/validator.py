@@ -4,13 +4,16 @@ Job files of one repository share most of their blocks, above all the defaults o
 depends only on the block and its schema, so each pair is validated once.
 A thousand files take 0.3 s instead of 3 s.
 
+Patterns match as in Helm, whose `$` is the end of the text and never a line break before it.
 A value that is too long is refused for its length only, because patterns and comparisons take longer than linear time.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import jsonschema
@@ -24,6 +27,23 @@ LONGEST_PATTERN = 1024
 def errors(value: Any, root: dict[str, Any]) -> Iterator[jsonschema.ValidationError]:  # noqa: ANN401 - JSON
     """Yield everything in `value` that the schema `root` refuses."""
     return _validator(root).iter_errors(value)
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Return whether Helm finds `pattern` in `text`."""
+    return _compiled(pattern).search(text) is not None
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\$$", r"\\Z", pattern), re.ASCII)
+
+
+def is_known(name: str, block: dict[str, Any]) -> bool:
+    """Return whether `block`, a node of a schema, has a key of this name."""
+    return name in block.get("properties", {}) or any(
+        matches(each, name) for each in block.get("patternProperties", {})
+    )
 
 
 _validators: dict[int, tuple[dict[str, Any], Validator]] = {}
@@ -62,7 +82,14 @@ def _remembering() -> Any:  # noqa: ANN401 - jsonschema makes the class
 
     return jsonschema.validators.extend(  # type: ignore[no-untyped-call]
         jsonschema.Draft202012Validator,
-        {"properties": properties, "pattern": _pattern, "items": _items, "uniqueItems": _unique},
+        {
+            "properties": properties,
+            "patternProperties": _pattern_properties,
+            "additionalProperties": _additional,
+            "pattern": _pattern,
+            "items": _items,
+            "uniqueItems": _unique,
+        },
     )
 
 
@@ -72,7 +99,23 @@ def _pattern(validator: Any, pattern: str, instance: Any, parent: dict[str, Any]
         if "maxLength" not in parent:
             yield from _KEYWORDS["maxLength"](validator, most, instance, parent)
         return
-    yield from _KEYWORDS["pattern"](validator, pattern, instance, parent)
+    if isinstance(instance, str) and not matches(pattern, instance):
+        yield jsonschema.ValidationError("does not match")
+
+
+def _pattern_properties(validator: Any, patterns: Any, instance: Any, parent: dict[str, Any]) -> Iterator[Any]:  # noqa: ANN401
+    for name in instance if isinstance(instance, dict) else []:
+        for pattern in (each for each in patterns if matches(each, name)):
+            yield from validator.descend(instance[name], patterns[pattern], path=name, schema_path=pattern)
+
+
+def _additional(validator: Any, allowed: Any, instance: Any, parent: dict[str, Any]) -> Iterator[Any]:  # noqa: ANN401
+    unknown = [name for name in instance if not is_known(name, parent)] if isinstance(instance, dict) else []
+    if isinstance(allowed, dict):
+        for name in unknown:
+            yield from validator.descend(instance[name], allowed, path=name)
+    elif unknown and not allowed:
+        yield jsonschema.ValidationError("has unknown keys")
 
 
 def _items(validator: Any, schema: Any, instance: Any, parent: dict[str, Any]) -> Iterator[Any]:  # noqa: ANN401
