@@ -269,7 +269,7 @@ def violations(node: Node) -> Iterator[tuple[str, Any]]:
         "const": lambda _: False,
         "minimum": lambda limit: limit - 1,
         "maximum": lambda limit: limit + 1,
-        "pattern": lambda _: "\n!",
+        "pattern": lambda _: "\0\n!",
         "minLength": lambda _: "",
         "maxLength": lambda limit: "a" * (limit + 1),
         "minItems": lambda _: [],

@@ -122,10 +122,10 @@ Argument: dict root, role. Output: YAML list
 - name: TF_CONFIG
   value: {{ include "tf-distributed.tfConfig" . | quote }}
 - name: RUN_DIR
-  value: {{ include "tf-distributed.storageDir" . }}/{{ .root.Release.Name }}
+  value: {{ printf "%s/%s" (include "tf-distributed.storageDir" .) .root.Release.Name | quote }}
 {{- with include "tf-distributed.dataDir" . }}
 - name: DATA_DIR
-  value: {{ . }}
+  value: {{ . | quote }}
 {{- end }}
 - name: TRAINER_RECORD
   value: /etc/tf-distributed/run.json

@@ -169,7 +169,7 @@ def test_character_that_argo_cd_does_not_pass_on_is_refused(tmp_path: Path, esca
 
 def test_every_other_character_reaches_helm_as_argo_cd_passes_it_on(tmp_path: Path) -> None:
     """Argo CD writes the values as JSON, in which Go escapes what is below U+0020, U+2028 and U+2029 only."""
-    escapes = r"\0\a\t\n\r\e\x1f\_\xad\u200B\L\P\u202E\uFEFF\uFFFD\U0001FFFE\U0010FFFF"
+    escapes = r"\x01\a\t\n\r\e\x1f\_\xad\u200B\L\P\u202E\uFEFF\uFFFD\U0001FFFE\U0010FFFF"
     path = tmp_path / "run.yaml"
     path.write_text(f'storage: {{claim: runs}}\ndescription: "a{escapes}b"\nargs: ["a{escapes}b"]\n')
     assert JobFile(path).problems() == []
