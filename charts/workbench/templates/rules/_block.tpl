@@ -22,9 +22,31 @@ Argument: dict at (path of the block, with a dot at its end, or nothing), resour
 {{- end -}}
 {{- end -}}
 
+{{- $wrong := dict -}}
+{{- range $kind, $quantities := .resources -}}
+{{- range $name, $quantity := $quantities -}}
+{{- $number := include "tf-distributed.quantity" $quantity | float64 -}}
+{{- $about := dict "key" (printf "%sresources.%s.%s" $at $kind $name) "got" (include "tf-distributed.shown" $quantity) -}}
+
+{{- /* A number alone counts bytes, and m means a thousandth of one. No program starts with so little. */ -}}
+{{- if and (has $name (list "memory" "ephemeral-storage")) (lt $number 1048576.0) -}}
+{{- $_ := set $wrong $name true -}}
+{{- $problems = append $problems (include "tf-distributed.problem" (merge (dict
+  "expected" "at least 1Mi" "fix" "Set a size with its unit, for example 4Gi.") $about)) -}}
+{{- end -}}
+
+{{- /* No node has more, so the pod would wait for one until the deadline. */ -}}
+{{- if and (eq $name "cpu") (gt $number 4096.0) -}}
+{{- $_ := set $wrong $name true -}}
+{{- $problems = append $problems (include "tf-distributed.problem" (merge (dict
+  "expected" "at most 4096 CPUs" "fix" "Set a number of CPUs, for example 4 or 500m.") $about)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- range $name, $request := .resources.requests -}}
 {{- $limit := index $limits $name -}}
-{{- if ne (toString $request) (toString $limit) -}}
+{{- if and (ne (toString $request) (toString $limit)) (not (hasKey $wrong $name)) -}}
 {{- $shown := toRawJson $request -}}
 {{- $about := dict "key" (printf "%sresources.requests.%s" $at $name) "got" $shown -}}
 {{- $limitKey := printf "%sresources.limits.%s" $at $name -}}
