@@ -14,13 +14,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import yaml
 
 from tfd.jobfile import simple_yaml
 from tfd.jobfile.go_scalars import INFINITE, resolve
-from tfd.jobfile.simple_yaml import MAX_BYTES, MAX_DEPTH, MAX_NODES, Document, Key
+from tfd.jobfile.simple_yaml import MAX_BYTES, MAX_DEPTH, MAX_NODES, Document, Key, start_refusal
 from tfd.text import dotted, refusal
 
 __all__ = ["MAX_BYTES", "Document", "Key", "YamlError", "load", "load_all", "load_documents", "refuse_size", "spans"]
@@ -32,6 +33,7 @@ _TOO_LONG = (
     f"at most {MAX_BYTES:,} characters",
     "Remove aliases.",
 )
+_NO_MERGE = ("a key << without a mapping", "a mapping or a list of mappings", "Remove the key <<.")
 _PLAIN = "!plain"
 _STRING, _SEQUENCE, _MAPPING = (f"tag:yaml.org,2002:{name}" for name in ("str", "seq", "map"))
 _TAGS = tuple(f"tag:yaml.org,2002:{name}" for name in ("bool", "int", "float", "null"))
@@ -73,6 +75,7 @@ def load(text: str, *, strict: bool = True) -> Document:
     if simple := simple_yaml.read(text):
         return simple
     _refuse_excess(text)
+    _refuse_start(text)
     node = next(_compose(text), None) if not strict else _only(_compose(text))
     document = Document(value=None)
     document.value = _Builder(document, strict=strict).build(node, ()) if node is not None else None
@@ -145,6 +148,16 @@ def _refuse_excess(text: str) -> None:
         return  # composing the document reports the error with its place
 
 
+def _refuse_start(text: str) -> None:
+    """Refuse a start of the document that Helm does not read."""
+    try:
+        _, start, first = islice(yaml.parse(text, Loader=_Loader), 3)
+    except (yaml.YAMLError, ValueError):
+        return  # an empty text, or composing the document reports the error with its place
+    if refused := start_refusal(start, first):
+        raise YamlError(refused, *_where(start.start_mark))
+
+
 def _where(mark: Any) -> tuple[int, int]:  # noqa: ANN401 - one of two classes of PyYAML, or None
     return (mark.line + 1, mark.column + 1) if mark else (1, 1)
 
@@ -208,7 +221,9 @@ class _Builder:
                 # In Go it overrides the keys above it, and the keys below override it.
                 value = self.build(value_node, key)
                 for source in reversed(value if isinstance(value, list) else [value]):
-                    found.update(source if isinstance(source, dict) else {})
+                    if not isinstance(source, dict):
+                        raise self._error(value_node, _NO_MERGE, key)
+                    found.update(source)
                 continue
             name = self._name(name_node, key)
             if name in written:

@@ -70,9 +70,12 @@ def _documents(text: str, kind: type[_Reader]) -> list[Document] | None:
         try:
             found = []
             loader.get_event()
-            while isinstance(loader.get_event(), yaml.DocumentStartEvent):
+            while isinstance(start := loader.get_event(), yaml.DocumentStartEvent):
+                first = loader.get_event()
+                if start_refusal(start, first):
+                    raise _UnusualError
                 reader = kind(loader.get_event)
-                reader.document.value = reader.value(loader.get_event(), ())
+                reader.document.value = reader.value(first, ())
                 found.append(reader.document)
                 loader.get_event()
         finally:
@@ -80,6 +83,19 @@ def _documents(text: str, kind: type[_Reader]) -> list[Document] | None:
     except (_UnusualError, yaml.YAMLError, UnicodeError):
         return None
     return found
+
+
+def start_refusal(start: Any, first: Any) -> tuple[str, str, str] | None:  # noqa: ANN401 - events of PyYAML
+    """Return the refusal of a document's start and its first value. Helm 4 splits a file at the lines with ---."""
+    if start.version or start.tags:
+        return "a directive of YAML", "a document without directives", "Remove the line."
+    if (
+        start.explicit
+        and start.start_mark.line == first.start_mark.line
+        and first.start_mark.index != first.end_mark.index
+    ):
+        return "a value next to ---", "--- alone on its line", "Move the value to the next line."
+    return None
 
 
 class _Reader:

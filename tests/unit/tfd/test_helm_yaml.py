@@ -76,6 +76,23 @@ def test_keys_that_look_like_other_types_are_read_like_helm(probe_chart: Path) -
     assert load(text).value == helm_reads(probe_chart, text)
 
 
+@pytest.mark.parametrize("start", ["---", "---  # job", "# job\n---", "\ufeff---", ""])
+def test_start_and_merges_are_read_like_helm(probe_chart: Path, start: str) -> None:
+    text = f"{start}\na: {{<<: {{b: 1}}, c: 2}}\nd: {{<<: [{{b: 1}}, {{b: 2, c: 3}}]}}\ne: {{<<: []}}\n"
+    assert load(text).value == helm_reads(probe_chart, text)
+
+
+@pytest.mark.parametrize(
+    "start", ["%YAML 1.1\n---\n", "%YAML 1.2\n---\n", "%TAG ! tag:a,2000:\n---\n", "--- ", "--- &a\n"]
+)
+def test_start_that_helm_does_not_read_is_refused(probe_chart: Path, start: str) -> None:
+    text = f"{start}{{a: 1}}\n"
+    with pytest.raises(subprocess.CalledProcessError):
+        helm_reads(probe_chart, text)
+    with pytest.raises(YamlError):
+        load(text)
+
+
 # Not shrunk, because each example starts Helm.
 @settings(
     max_examples=15,
