@@ -162,6 +162,10 @@ class JobFile:
             got = f"invalid UTF-8 ({error.reason} at byte {error.start})"
             message = refusal("file", got, "UTF-8 text", "Save the file as UTF-8.")
             return None, [Problem(self.path, 1, 1, message)]
+        except OSError as error:
+            got = f"a file that cannot be read ({error.strerror})"
+            message = refusal("file", got, "a file that you may read", "Change its permissions.")
+            return None, [Problem(self.path, 1, 1, message)]
         except helm_yaml.YamlError as error:
             return None, [Problem(self.path, error.line, error.column, str(error))]
         if not isinstance(document.value, dict):

@@ -177,3 +177,19 @@ def test_every_other_character_reaches_helm_as_argo_cd_passes_it_on(tmp_path: Pa
     text = json.dumps(values, ensure_ascii=False).translate({0x2028: r"\u2028", 0x2029: r"\u2029"})
     (tmp_path / "values.yaml").write_text(text)
     assert render(path) == render(tmp_path / "values.yaml", run="run")
+
+
+def test_file_without_permission_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("storage: {claim: runs}\n")
+    assert JobFile(path).problems() == []
+
+    def denied(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", denied)
+    [problem] = JobFile(path).problems()
+    assert problem.message == (
+        "file: got a file that cannot be read (Permission denied); expected a file that you may read. "
+        "Change its permissions."
+    )
