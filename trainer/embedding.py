@@ -50,7 +50,7 @@ def _creating_a_table() -> Iterator[None]:
 class Embedding(keras.layers.Layer):  # type: ignore[misc]
     """A table of `rows` x `width` float32: ids `[...]` (integers from 0 to `rows` - 1) -> vectors `[..., width]`.
 
-    Adagrad trains the table: rare rows take larger steps.
+    Adagrad trains the table: rare rows take larger steps. With `trainable=False` the table stays as it is.
     """
 
     def __init__(

@@ -14,9 +14,10 @@ def count(model: Model) -> tuple[int, int]:
     """Return the numbers of all and of the trainable parameters. Both include the embedding tables."""
     from trainer import embedding
 
-    tables = sum(table.rows * table.width for table in embedding.tables(model))
+    tables = embedding.tables(model)
     trainable = sum(_size(each.shape) for each in model.trainable_weights)
-    return model.count_params() + tables, trainable + tables
+    trained = sum(table.rows * table.width for table in tables if table.trainable)
+    return model.count_params() + sum(table.rows * table.width for table in tables), trainable + trained
 
 
 def _size(shape: Sequence[int]) -> int:

@@ -199,7 +199,7 @@ def replica_step(
 
     """
     model, optimizer = state.model, state.optimizer
-    tables = embedding.tables(model)
+    tables = [table for table in embedding.tables(model) if table.trainable]
 
     def share(features: Tensor, labels: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         replicated.draw_unseeded_from(state.unseeded)

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from trainer import embedding
+from trainer.check import counts
 from trainer.embedding import Embedding
 from trainer.engine import steps
 from trainer.runtime.config import TrainerConfig
@@ -94,3 +95,24 @@ def test_table_without_gradients_does_not_change() -> None:
     tf.function(step)((tf.zeros([4, 5], tf.int64), tf.ones([4], tf.int64)))
     assert (used.table.numpy() != before[0]).sum() == 1
     np.testing.assert_array_equal(unused.table.numpy(), before[1])
+
+
+@pytest.mark.parametrize("frozen", ["layer", "model"])
+def test_frozen_table_is_not_trained(frozen: str) -> None:
+    class Frozen(Recommender):
+        def model(self) -> keras.Model:
+            ids = keras.Input((5,), dtype="int64")
+            trained, table = Embedding(200, 1, name="trained"), Embedding(200, 1, name="frozen")
+            part = keras.Sequential([keras.Input((), dtype="int64"), table])
+            (table if frozen == "layer" else part).trainable = False
+            return keras.Model(ids, keras.layers.Dense(1)(trained(ids[:, 2]) + part(ids[:, 3]))[:, 0])
+
+    task = Frozen(Recommender.defaults)
+    state = steps.build(task, tf.distribute.OneDeviceStrategy("/cpu:0"), TrainerConfig())
+    assert counts.count(state.model) == (402, 202)
+    tables = {each.name: each for each in embedding.tables(state.model)}
+    before = {name: each.table.numpy() for name, each in tables.items()}
+    step = steps.replica_step(task, state, global_batch=2, replicas=1, jit_compile=False)
+    step((tf.constant([[0, 0, 3, 4, 0], [0, 0, 5, 6, 0]], tf.int64), tf.constant([0.0, 1.0])))
+    np.testing.assert_array_equal(tables["frozen"].table, before["frozen"])
+    assert np.abs(tables["trained"].table - before["trained"]).max() > 0
