@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from trainer import embedding, inputs
 from trainer.engine import averages, batches, gradients, recovery, replicated
+from trainer.engine.additions import Additions
 from trainer.runtime import malloc
 from trainer.runtime.config import TrainerConfig
 from trainer.runtime.errors import ConfigError, InvalidTask, Words
@@ -200,6 +201,7 @@ def replica_step(
     """
     model, optimizer = state.model, state.optimizer
     tables = [table for table in embedding.tables(model) if table.trainable]
+    added = Additions(model, replicas)
 
     def share(features: Tensor, labels: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         replicated.draw_unseeded_from(state.unseeded)
@@ -211,9 +213,7 @@ def replica_step(
             if weights is not None:
                 losses *= tf.cast(weights, losses.dtype)
             loss = tf.reduce_sum(losses) / global_batch
-            if model.losses:
-                # In half precision, that of a weight is float32 and that of an activation is not.
-                loss += tf.add_n([tf.cast(each, loss.dtype) for each in model.losses]) / replicas
+            loss += added.share(tf.cast(tf.shape(losses)[0], tf.float32) / global_batch)
             scale = optimizer.scale_loss(tf.constant(1.0))
             scaled = loss * scale
         dense, sparse = tape.gradient(scaled, (model.trainable_variables, [table.pieces for table in tables]))

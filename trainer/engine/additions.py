@@ -1,0 +1,60 @@
+"""What a model adds to the loss of the task: `add_loss`, and the regularizers of activities and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from trainer.runtime.errors import InvalidTask, Words
+from trainer.runtime.types import Model, Tensor
+
+
+def split(model: Model) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the losses that the layers of `model` added in its last call, and those of its weights."""
+    losses = list(model.losses)
+    added = len(losses) - sum(each.regularizer is not None for each in model.trainable_weights)
+    return losses[:added], losses[added:]
+
+
+class Additions:
+    """The losses that a model adds in the steps of the replicas of this process."""
+
+    def __init__(self, model: Model, replicas: int) -> None:
+        """Prepare the steps of `model` on `replicas` replicas."""
+        self._model, self._replicas = model, replicas
+        self._taken: dict[int, Tensor] = {}
+
+    def share(self, part: Tensor) -> Tensor:
+        """Return the share of this replica, which has the `part` of all examples: a float32 scalar.
+
+        An added loss is a mean over the examples of the replica.
+
+        Raises:
+            InvalidTask: Another replica has added one of the losses.
+
+        """
+        added, of_weights = split(self._model)
+        self._require_own(added)
+        return part * _sum(added) + _sum(of_weights) / self._replicas
+
+    def _require_own(self, added: Sequence[Tensor]) -> None:
+        """Refuse losses of another replica.
+
+        Keras keeps the losses of a call in the layer. A replica that waits in the middle of a call for the others, as
+        in a synchronized layer, finds theirs in place of its own.
+        """
+        for each in filter(tf.is_symbolic_tensor, added):
+            if id(each) in self._taken:
+                raise InvalidTask(
+                    "model()",
+                    got=Words("add_loss() or an activity regularizer, and a layer with synchronized=True"),
+                    expected="at most one of them for several replicas in one task",
+                    fix="Remove synchronized=True, or set one GPU per task",
+                )
+            self._taken[id(each)] = each
+
+
+def _sum(losses: Sequence[Tensor]) -> Tensor:
+    # In half precision, the loss of a weight is float32 and that of an activation is not. Keras sums one per example.
+    return tf.add_n([tf.reduce_sum(tf.cast(each, tf.float32)) for each in losses]) if losses else tf.constant(0.0)
