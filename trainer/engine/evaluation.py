@@ -117,6 +117,14 @@ class Evaluation:
         self._tracing = "the evaluation of a batch"
         return outputs
 
+    def training_batch(self) -> tuple[Tensor, ...]:
+        """Return the first batch of the training data, for the trial of a task without held-out data."""
+        with calling('dataset(context, "train")'), batches.refusals():
+            data = self._task.dataset(self._context, batches.TRAIN)
+            checked = batches.checked(data, split=batches.TRAIN, batch_size=self._context.batch_size)
+            found: tuple[Tensor, ...] = next(iter(checked))
+        return found
+
     def new_model(self) -> Model:
         """Return a new model of the task."""
         return require_built(self._task.model())

@@ -49,7 +49,10 @@ def run(local: Evaluation, *, early_stopping: EarlyStopping | None, export_to: s
     """
     started = time.monotonic()
     batch = first_batch(local.dataset)
-    metrics = evaluate(local, batch)
+    # Without held-out data, the checks of the model and of the loss take what they train on.
+    metrics = evaluate(local, local.training_batch() if batch is None else batch)
+    if batch is None:
+        metrics = {}
     if early_stopping:
         require_metric(early_stopping, metrics)
     if export_to:
@@ -74,7 +77,7 @@ def first_batch(dataset: Dataset | None) -> Batch | None:
     return batch
 
 
-def evaluate(local: Evaluation, batch: Batch | None) -> dict[str, float]:
+def evaluate(local: Evaluation, batch: Batch) -> dict[str, float]:
     """Evaluate `batch` several times as a run does; return the metrics, which are those of the batch.
 
     Raises:
@@ -82,8 +85,6 @@ def evaluate(local: Evaluation, batch: Batch | None) -> dict[str, float]:
         InvalidTask: The model or a metric keeps a state where the trainer does not find it.
 
     """
-    if batch is None:
-        return {}
     existing = identities(local.model.variables)
     local.step(batch)  # TensorFlow traces the graph here. Python code of the task runs now and never again.
     require_existing(local.model, existing)

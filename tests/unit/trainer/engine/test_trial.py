@@ -370,6 +370,33 @@ def test_held_out_data_that_cannot_be_evaluated_are_refused(held_out: Any, messa
     assert message in refusal(task, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"loss": lambda y, p: tf.square(y - p)}, "loss(): got losses of shape [8, 8] for 8 examples"),
+        ({"model": lambda: with_layer(Projection())}, "model(): got two models whose outputs differ"),
+        ({"model": built_only_by_name}, "/kernel only when it is called"),
+        (
+            {"examples": lambda: Line.examples(Line({})).take(0)},
+            'dataset(context, "train"): got a dataset of 0 batches',
+        ),
+    ],
+)
+def test_task_without_held_out_data_is_tried_with_its_training_data(
+    change: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    def task() -> Task:
+        made = Line({})
+        made.dataset = lambda context, split: None if split == "eval" else Line.dataset(made, context, split)  # type: ignore[method-assign]
+        return made
+
+    assert attempt(task(), tmp_path) == {}
+    changed = task()
+    for name, value in change.items():
+        setattr(changed, name, value)
+    assert message in refusal(changed, tmp_path)
+
+
 def test_early_stopping_needs_a_metric_of_the_task(tmp_path: Path) -> None:
     attempt(Line({}), tmp_path, EarlyStopping(metric="loss", mode="min"))
     with pytest.raises(ConfigError, match=r'trainer.earlyStopping.metric: got "acc"; expected one of "loss"'):
