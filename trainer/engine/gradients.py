@@ -101,8 +101,10 @@ def refuse(model: Model, optimizer: Optimizer, strategy: Strategy, *, jit_compil
     """
     if isinstance(strategy, tf.distribute.ParameterServerStrategy):
         _refuse_decisions(optimizer)
+        _refuse_memory(model, "ParameterServer")
     elif strategy.num_replicas_in_sync > 1:
         _refuse_layers(model, jit_compile=jit_compile)
+        _refuse_memory(model, "several replicas")
 
 
 def _refuse_decisions(optimizer: Optimizer) -> None:
@@ -135,6 +137,18 @@ def _refuse_layers(model: Model, *, jit_compile: bool) -> None:
                 got=True,
                 expected="false for BatchNormalization(synchronized=True) and several replicas",
                 fix=f"Set trainer.jitCompile: false, or remove synchronized from the layer {layer.name}",
+            )
+
+
+def _refuse_memory(model: Model, strategy: str) -> None:
+    """Refuse layers that remember the sequences of a batch, because replicas share or average what layers keep."""
+    for layer in model._flatten_layers():
+        if getattr(layer, "stateful", False):
+            raise ConfigError(
+                "model()",
+                got=Words(f"the layer {layer.name} with stateful=True"),
+                expected=f"no stateful layer for {strategy}",
+                fix=f"Remove stateful from the layer {layer.name}, or set strategy: OneDevice",
             )
 
 

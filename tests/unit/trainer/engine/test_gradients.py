@@ -89,6 +89,16 @@ def test_synchronized_layer_with_xla_is_refused_by_its_name() -> None:
         gradients.refuse(nested, keras.optimizers.SGD(), strategy, jit_compile=jit)
 
 
+@pytest.mark.parametrize("wrap", [lambda layer: layer, keras.layers.Bidirectional])
+def test_stateful_layer_is_refused_by_its_name(wrap: Any) -> None:
+    layer = wrap(keras.layers.GRU(2, stateful=True, name="memory"))
+    tried = keras.Sequential([keras.Input(batch_shape=(4, 3, 1)), keras.Sequential([layer]), keras.layers.Dense(1)])
+    for strategy, name in ((mirrored(), "several replicas"), (server(), "ParameterServer")):
+        message = refusal(keras.optimizers.SGD(), strategy, of=tried)
+        assert f"the layer {layer.name} with stateful=True; expected no stateful layer for {name}. Remove" in message
+    gradients.refuse(tried, keras.optimizers.SGD(), tf.distribute.OneDeviceStrategy("/cpu:0"), jit_compile=False)
+
+
 def test_variables_that_gradients_overwrite_are_refused_for_several_replicas() -> None:
     tried = model()
     tried.trainable_variables[0].overwrite_with_gradient = True
