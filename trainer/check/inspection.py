@@ -57,7 +57,7 @@ def check(settings: TrainerConfig, data_dir: str | None, replicas: int = 1) -> R
     outputs = _outputs(task, local.model, spec)
     loss, first, rest = _train(task, strategy, state, settings, data_dir)
     peak, of = counts.peak_memory()
-    metrics = _try_the_end(local, settings)
+    metrics = _try_the_end(local, settings, replicas)
     parameters, trainable = counts.count(local.model)
     return Report(
         task=settings.task,
@@ -132,7 +132,8 @@ def _train(
     return loss, first, statistics.median(times)
 
 
-def _try_the_end(local: Evaluation, settings: TrainerConfig) -> dict[str, float]:
+def _try_the_end(local: Evaluation, settings: TrainerConfig, replicas: int) -> dict[str, float]:
     """Evaluate one batch and export the model, as the trial of a run does; return the metrics."""
     with tempfile.TemporaryDirectory() as folder:
-        return trial.run(local, early_stopping=settings.early_stopping, export_to=files.join(folder, "export"))
+        export_to = files.join(folder, "export")
+        return trial.run(local, early_stopping=settings.early_stopping, export_to=export_to, replicas=replicas)

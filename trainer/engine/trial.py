@@ -33,13 +33,16 @@ _ROUNDING: Final = 1e-3
 _ROUNDING_OF_HALF: Final = 0.05
 
 
-def run(local: Evaluation, *, early_stopping: EarlyStopping | None, export_to: str | None) -> dict[str, float]:
+def run(
+    local: Evaluation, *, early_stopping: EarlyStopping | None, export_to: str | None, replicas: int = 1
+) -> dict[str, float]:
     """Try the evaluation and the export of a task with a fresh model; return the metrics of one batch.
 
     Args:
         local: The evaluation of the task, with its fresh model.
         early_stopping: The rule of early stopping, whose metric must exist.
         export_to: The directory to export to, which is deleted afterward. None: the export is not tried.
+        replicas: The number of replicas that divide a batch.
 
     Raises:
         ConfigError: The task does not have the metric of early stopping.
@@ -50,7 +53,7 @@ def run(local: Evaluation, *, early_stopping: EarlyStopping | None, export_to: s
     started = time.monotonic()
     batch = first_batch(local.dataset)
     # Without held-out data, the checks of the model and of the loss take what they train on.
-    metrics = evaluate(local, local.training_batch() if batch is None else batch)
+    metrics = evaluate(local, local.training_batch() if batch is None else batch, replicas)
     if batch is None:
         metrics = {}
     if early_stopping:
@@ -77,7 +80,7 @@ def first_batch(dataset: Dataset | None) -> Batch | None:
     return batch
 
 
-def evaluate(local: Evaluation, batch: Batch) -> dict[str, float]:
+def evaluate(local: Evaluation, batch: Batch, replicas: int) -> dict[str, float]:
     """Evaluate `batch` several times as a run does; return the metrics, which are those of the batch.
 
     Raises:
@@ -94,6 +97,8 @@ def evaluate(local: Evaluation, batch: Batch) -> dict[str, float]:
     found = local.values()
     _require_equal(local.new_metrics(), batch, outputs, found)
     _require_one_per_example(local, batch, outputs[0])
+    if replicas > 1:
+        _require_independent(local, batch, outputs[0])
     if _close(*outputs):  # Otherwise the model draws random numbers.
         _require_same_model(local, batch[0])
     return found
@@ -199,6 +204,30 @@ def _require_one_per_example(local: Evaluation, batch: Batch, outputs: Tensor) -
                 expected="one loss per example",
                 fix="Give labels and outputs the same shape, or return the mean over the other dimensions",
             )
+
+
+def _require_independent(local: Evaluation, batch: Batch, outputs: Tensor) -> None:
+    """Refuse losses that depend on the other examples of the batch, because each replica has only a part of it.
+
+    Raises:
+        InvalidTask: The loss of an example is another one in a smaller batch.
+
+    """
+    values = batch[1], outputs
+    count = examples_in(values)
+    if not count or count < _SOME or not _is_dense(values):
+        return
+    with calling("loss()"):
+        whole, again = (local.losses(*values) for _ in range(2))
+        parts = [(local.losses(*_first(values, size)), size) for size in {count - 1, max(_SOME, count // 2)}]
+    # Otherwise the loss draws random numbers.
+    if _close(whole, again) and not all(_close(part, whole[:size]) for part, size in parts):
+        raise InvalidTask(
+            "loss()",
+            got=Words("losses that depend on the other examples of the batch"),
+            expected="losses of single examples, because several replicas divide the batch",
+            fix="Divide by a constant instead of a sum over the batch, or set strategy: OneDevice",
+        )
 
 
 def _require_same_model(local: Evaluation, features: Tensor) -> None:

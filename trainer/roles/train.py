@@ -79,7 +79,7 @@ def run(context: Context) -> str:
     strategy = connect(context)
     with _servers_watched(context):
         if context.writes:
-            _try_the_end(context, restarted=last is not None)
+            _try_the_end(context, strategy.num_replicas_in_sync, restarted=last is not None)
         task = _prepare(context)
         return _end(context, task, _train(context, task, strategy))
 
@@ -148,7 +148,7 @@ def _prepare(context: Context) -> Task:
     return load(settings.task, settings.hyperparameters, settings)
 
 
-def _try_the_end(context: Context, *, restarted: bool) -> None:
+def _try_the_end(context: Context, replicas: int, *, restarted: bool) -> None:
     """Try the evaluation and the export, which otherwise run for the first time when everything is trained.
 
     A restarted run tries only its held-out data, which may have changed. It tried the rest before its first checkpoint.
@@ -162,7 +162,8 @@ def _try_the_end(context: Context, *, restarted: bool) -> None:
             data = DataContext(batch_size=context.replica_batch_size, data_dir=context.env.data_dir)
             trial.first_batch(held_out(task, data))
         else:
-            trial.run(_evaluation(context, task), early_stopping=early_stopping, export_to=export_to)
+            local = _evaluation(context, task)
+            trial.run(local, early_stopping=early_stopping, export_to=export_to, replicas=replicas)
 
     retry.call(attempt, "the trial")
     gc.collect()  # The model is part of reference cycles, and its variables may fill the memory of a GPU.

@@ -42,20 +42,22 @@ class Line(Task):
         return data.batch(context.batch_size, drop_remainder=split == "train")
 
 
-def attempt(task: Task, folder: Path, early_stopping: EarlyStopping | None = None) -> dict[str, float]:
+def attempt(
+    task: Task, folder: Path, early_stopping: EarlyStopping | None = None, replicas: int = 1
+) -> dict[str, float]:
     """Try `task`; the directory of the export must be gone afterward."""
     path = folder / "export.tmp"
     try:
         local = Evaluation(task, batch_size=8, data_dir=None)
-        return trial.run(local, early_stopping=early_stopping, export_to=str(path))
+        return trial.run(local, early_stopping=early_stopping, export_to=str(path), replicas=replicas)
     finally:
         assert not path.exists()
 
 
-def refusal(task: Task, folder: Path) -> str:
+def refusal(task: Task, folder: Path, replicas: int = 1) -> str:
     """Return the one line of the refusal of `task`."""
     with pytest.raises(TrainerExit) as error:
-        attempt(task, folder)
+        attempt(task, folder, replicas=replicas)
     assert error.value.code == exit_codes.FAILED
     assert "\n" not in str(error.value)
     return str(error.value)
@@ -301,6 +303,40 @@ def test_mean_over_steps_that_a_mask_leaves_out_is_refused(tmp_path: Path) -> No
     assert "loss(): ValueError: returned losses of several steps for outputs with a mask" in refusal(task, tmp_path)
     task.loss = lambda labels, outputs: tf.reduce_sum(outputs, [1, 2])  # type: ignore[method-assign]
     attempt(task, tmp_path)
+
+
+def divided_by_the_batch(y: Any, p: Any) -> Any:
+    counted = tf.cast(y > 1.5, tf.float32)
+    return tf.square(y - p[:, 0]) * counted / tf.reduce_mean(counted)
+
+
+def against_the_others(y: Any, p: Any) -> Any:
+    similar = tf.matmul(p, p, transpose_b=True)
+    return keras.losses.sparse_categorical_crossentropy(tf.range(tf.shape(y)[0]), similar, from_logits=True)
+
+
+@pytest.mark.parametrize("loss", [divided_by_the_batch, against_the_others])
+def test_loss_that_depends_on_other_examples_is_refused_for_several_replicas(loss: Any, tmp_path: Path) -> None:
+    task = Line({})
+    task.loss = loss  # type: ignore[method-assign]
+    attempt(task, tmp_path)
+    message = refusal(task, tmp_path, replicas=2)
+    assert message.startswith("loss(): got losses that depend on the other examples of the batch; expected losses of")
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda y, p: tf.square(y - p[:, 0]) * tf.random.uniform(tf.shape(y)),
+        lambda y, p: keras.losses.huber(y[:, None], p) * 1e-9,
+        lambda y, p: tf.zeros_like(y),
+        lambda y, p: tf.where(y > 1.0, np.nan, y - p[:, 0]),
+    ],
+)
+def test_loss_of_single_examples_is_accepted_for_several_replicas(loss: Any, tmp_path: Path) -> None:
+    task = Line({})
+    task.loss = loss  # type: ignore[method-assign]
+    attempt(task, tmp_path, replicas=2)
 
 
 def test_loss_may_have_as_many_columns_as_the_batch_has_examples(tmp_path: Path) -> None:
