@@ -18,6 +18,7 @@ from trainer import embedding
 from trainer.engine import batches, export, untracked
 from trainer.engine.calling import calling
 from trainer.engine.evaluation import Evaluation, results
+from trainer.engine.kept import require_kept
 from trainer.engine.steps import examples_in
 from trainer.runtime.config import EarlyStopping
 from trainer.runtime.errors import InvalidTask, Words
@@ -92,6 +93,7 @@ def evaluate(local: Evaluation, batch: Batch, replicas: int) -> dict[str, float]
     local.step(batch)  # TensorFlow traces the graph here. Python code of the task runs now and never again.
     require_existing(local.model, existing)
     require_tracked(local.model, local.watched)
+    require_kept(local, *batch[:2])
     local.reset()
     outputs = [local.step(batch) for _ in range(2)]
     found = local.values()

@@ -51,6 +51,16 @@ def constants() -> bool:
     }
 
 
+def assigned_resources() -> bool:
+    from tensorflow.python.framework.auto_control_deps_utils import get_read_only_resource_input_indices_graph
+
+    read, changed = tf.Variable(1.0), tf.Variable(2.0)
+    graph = tf.function(lambda: changed.assign_add(read)).get_concrete_function().graph
+    places = get_read_only_resource_input_indices_graph(graph)
+    inside = {id(outer): inner for outer, inner in graph.captures}
+    return [graph.inputs[each] is inside[id(read.handle)] for each in places] == [True]
+
+
 def error_report() -> bool:
     from tensorflow.python.eager import context
 
@@ -273,6 +283,7 @@ CHECKS: dict[str, Callable[..., bool]] = {
     "_functions": nested_functions,
     "_get_function": nested_functions,
     "tensorflow.python.framework.convert_to_constants": constants,
+    "tensorflow.python.framework.auto_control_deps_utils": assigned_resources,
     "tensorflow.python.eager": error_report,
     "tensorflow.python.distribute.coordinator": handler_of_lost_workers,
     "_cluster": cluster_of_a_coordinator,

@@ -265,6 +265,52 @@ def test_variables_that_need_no_training_are_accepted(tmp_path: Path) -> None:
         attempt(task, tmp_path)
 
 
+class Running(keras.layers.Layer):
+    """Subtracts a running mean, which it keeps at `hold`."""
+
+    def __init__(self, hold: str) -> None:
+        super().__init__()
+        mean = tf.Variable(0.0, trainable=False, name="running")
+        self.held: Any = {"list": [mean], "dict": {"a": mean}, "attribute": mean, "nowhere": None}[hold]
+        FREE[:] = [mean]
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        if training:
+            FREE[0].assign(0.5 * FREE[0] + tf.reduce_mean(x))
+        return x - FREE[0]
+
+
+@pytest.mark.parametrize("hold", ["list", "dict", "nowhere"])
+def test_variable_that_changes_and_is_not_in_a_checkpoint_is_refused(hold: str, tmp_path: Path) -> None:
+    task = Line({})
+    task.model = lambda: with_layer(Running(hold))  # type: ignore[method-assign]
+    message = refusal(task, tmp_path)
+    assert "model() or loss(): got the variable running:0, which changes in training and is not in a che" in message
+
+
+def test_variable_that_the_loss_changes_is_refused(tmp_path: Path) -> None:
+    task, steps = Line({}), tf.Variable(0.0, trainable=False, name="annealed")
+
+    def loss(labels: Any, outputs: Any) -> Any:
+        return tf.square(labels - outputs[:, 0]) * steps.assign_add(1.0)
+
+    task.loss = loss  # type: ignore[method-assign]
+    assert "model() or loss(): got the variable annealed:0, which changes in training" in refusal(task, tmp_path)
+
+
+def test_variables_that_a_checkpoint_contains_may_change(tmp_path: Path) -> None:
+    def model() -> Any:
+        inputs, layers = keras.Input((3,)), keras.layers
+        x = layers.SpectralNormalization(layers.Dense(3))(layers.BatchNormalization()(inputs))
+        x = layers.GaussianNoise(0.1)(layers.Dropout(0.5)(x))
+        return keras.Model(inputs, layers.Dense(1)(layers.RNN(layers.GRUCell(2, dropout=0.5))(x[:, :, None])))
+
+    task = Line({})
+    for made in (model, lambda: with_layer(Running("attribute"))):
+        task.model = made  # type: ignore[method-assign]
+        attempt(task, tmp_path)
+
+
 def test_trainable_variable_of_the_loss_is_refused(tmp_path: Path) -> None:
     task = Line({})
     scale = tf.Variable(1.0, name="scale")
