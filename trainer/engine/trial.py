@@ -197,8 +197,9 @@ def _require_one_per_example(local: Evaluation, batch: Batch, outputs: Tensor) -
     if not count or count < _SOME or not _is_dense(values):
         return
     with calling("loss()"):
-        shapes = [local.losses(*_first(values, each)).shape for each in (count, count - 1)]
-    for columns, fewer in list(zip(*shapes, strict=True))[1:]:
+        found = local.losses(*values), _losses_of_fewer(local, values, count - 1)
+    shapes = [each.shape for each in found if each is not None]
+    for columns, fewer in zip(shapes[0][1:], shapes[-1][1:], strict=True):
         if (columns, fewer) == (count, count - 1):
             raise InvalidTask(
                 "loss()",
@@ -221,15 +222,28 @@ def _require_independent(local: Evaluation, batch: Batch, outputs: Tensor) -> No
         return
     with calling("loss()"):
         whole, again = (local.losses(*values) for _ in range(2))
-        parts = [(local.losses(*_first(values, size)), size) for size in {count - 1, max(_SOME, count // 2)}]
+        parts = [(_losses_of_fewer(local, values, size), size) for size in {count - 1, max(_SOME, count // 2)}]
     # Otherwise the loss draws random numbers.
-    if _close(whole, again) and not all(_close(part, whole[:size]) for part, size in parts):
+    if _close(whole, again) and not all(part is None or _close(part, whole[:size]) for part, size in parts):
         raise InvalidTask(
             "loss()",
             got=Words("losses that depend on the other examples of the batch"),
             expected="losses of single examples, because several replicas divide the batch",
             fix="Divide by a constant instead of a sum over the batch, or set strategy: OneDevice",
         )
+
+
+def _losses_of_fewer(local: Evaluation, values: tuple[Tensor, Tensor], count: int) -> Tensor | None:
+    """Return the losses of the first `count` examples.
+
+    None: The task has no held-out data, whose last batch may be smaller, and its loss takes only whole batches.
+    """
+    try:
+        return local.losses(*_first(values, count))
+    except Exception:
+        if local.dataset is not None:
+            raise
+        return None
 
 
 def _require_same_model(local: Evaluation, features: Tensor) -> None:
