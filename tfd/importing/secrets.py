@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from itertools import chain, count
 from typing import Any
@@ -11,6 +12,9 @@ from tfd.jobfile.helm_yaml import Key
 from tfd.review.analysis.secrets import Secret, find_secrets
 
 _HIDDEN = "***"
+_SHORTEST = 4
+# Its value is the name of a Secret.
+_NAMES_OBJECT = "secretName"
 
 
 def hide_secrets(context: Context) -> None:
@@ -26,7 +30,9 @@ def hide_secrets(context: Context) -> None:
         if secret.key and isinstance(_value(context, secret.key), str):
             context.draft.ask(*secret.key, question="a value that is not a secret?")
             context.ledger.note(str(secret.key[0]), "a value that looks like a secret is left out")
-    context.secrets = [secret.text for secret in found]
+    # A comment repeats values that no key of the job file has, such as those of another role or of a volume.
+    others = [each for each in find_secrets(context.manifest.root.block()) if each.key[-1:] != (_NAMES_OBJECT,)]
+    context.secrets = sorted({secret.text for secret in [*found, *others]}, key=len, reverse=True)
 
 
 def _value(context: Context, key: Key) -> Any:  # noqa: ANN401 - any value of a job file
@@ -71,6 +77,15 @@ def _word(context: Context, secret: Secret, names: dict[str, str]) -> None:
 
 def hide_in_comments(context: Context) -> None:
     """Remove secrets from the comments, which repeat words of the manifest."""
-    for secret in context.secrets:
-        for key, lines in context.draft.comments.items():
-            context.draft.comments[key] = [line.replace(secret, _HIDDEN) for line in lines]
+    for key, lines in context.draft.comments.items():
+        context.draft.comments[key] = [_without(line, context.secrets) for line in lines]
+
+
+def _without(line: str, secrets: list[str]) -> str:
+    """Return a line without secrets: as they are, as JSON escapes them, and cut off before an ellipsis."""
+    for secret in secrets:
+        for form in (secret, json.dumps(secret, ensure_ascii=False)[1:-1]):
+            line = line.replace(form, _HIDDEN)
+            for length in range(len(form) - 1, _SHORTEST - 1, -1):
+                line = line.replace(f"{form[:length]}...", f"{_HIDDEN}...")
+    return line

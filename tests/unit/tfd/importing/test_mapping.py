@@ -376,6 +376,24 @@ def test_literal_secret_never_reaches_the_file_or_the_report(tmp_path: Path) -> 
     assert ("secretKeyRef", "name") in names
 
 
+@pytest.mark.parametrize("value", ["8Hq3kd92jfKd83jdkA93", 'quo"ted\\8Hq3kd92', "8Hq3kd92jfKd" * 6])
+def test_secret_of_another_role_or_of_a_volume_never_reaches_a_comment(value: str) -> None:
+    manifest = build("P1 W2", ["memory"])
+    for role, block in manifest["spec"]["tfReplicaSpecs"].items():
+        secret, pod = f"{value}{role}", block["template"]["spec"]
+        driver = {"driver": "oss", "options": {"akSecret": secret, "url": "oss.example"}}
+        pod["volumes"] = [{"name": "oss", "flexVolume": driver}]
+        pod["containers"][0] |= {
+            "command": ["python", "ps.py", f"--db_password={secret}"],
+            "env": [{"name": "DB_PASSWORD", "value": secret}],
+            "volumeMounts": [{"name": "oss", "mountPath": "/mnt"}],
+        }
+    text = imported(json.dumps(manifest)).text
+    assert "ps.py" in text
+    assert "***" in text
+    assert "8Hq3kd92" not in text
+
+
 def test_container_settings_that_restricted_pod_security_refuses_are_dropped() -> None:
     result = result_of("W2", ["memory", "claim /a", "privileged", "hostIPC"])
     for name in ("privileged", "hostIPC", "hostPID"):
