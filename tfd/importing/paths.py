@@ -17,11 +17,17 @@ _END = r"(?=/|$|[\s\"';&|),:])"
 
 
 def moved(context: Context, text: str) -> str:
-    """Return a text of the manifest with each path that has moved at its new place."""
-    for old, new, _ in context.moved:
-        text, count = re.subn(rf"(?<![\w./$)-]){re.escape(old)}{_END}", new, text)
-        context.followed |= {old} if count else set()
-    return text
+    """Return a text of the manifest with each path that has moved at its new place. The longest old path counts."""
+    places = {each.old: each.new for each in context.moved}
+    if not places:
+        return text
+
+    def replaced(found: re.Match[str]) -> str:
+        context.followed.add(found[0])
+        return places[found[0]]
+
+    olds = "|".join(map(re.escape, sorted(places, key=len, reverse=True)))
+    return re.sub(rf"(?<![\w./$)-])(?:{olds}){_END}", replaced, text)
 
 
 def note_moves(context: Context) -> None:
@@ -48,7 +54,8 @@ def point_output_at_the_run(context: Context) -> None:
     if replaced:
         context.ledger.note("args", f"output below {at} goes to $(RUN_DIR), where TensorBoard reads it")
     elif context.keeps_paths:
-        why = f"output elsewhere below {at} is not in the run directory: TensorBoard is empty, and runs may share it"
+        below = "the claim" if context.draft.is_open(("storage", "at")) else at
+        why = f"output elsewhere below {below} is not in the run directory: TensorBoard is empty, and runs may share it"
         context.ledger.note("storage", why)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
-from tfd.importing.context import Context
+from tfd.importing.context import Context, Move
 from tfd.importing.local_volumes import is_share, read_local
 from tfd.importing.places import append, place
 from tfd.importing.volumes import EVERY_TASK, Volume, all_volumes
@@ -31,7 +31,9 @@ def read_volumes(context: Context) -> None:
     if data:
         _set_data(context, data)
     for each in shares:
-        if each not in (storage, data):
+        if storage and _is_below(each, storage):
+            _set_below(context, each, storage)
+        elif each not in (storage, data):
             _mount(context, each)
     for each in volumes:
         if each not in shares:
@@ -53,8 +55,14 @@ def _is_data(volume: Volume) -> bool:
 
 
 def _data(shares: list[Volume], storage: Volume | None) -> Volume | None:
-    others = [each for each in shares if each is not storage]
+    others = [each for each in shares if each is not storage and not (storage and _is_below(each, storage))]
     return next((each for each in others if _is_data(each)), None)
+
+
+def _is_below(volume: Volume, storage: Volume) -> bool:
+    """Return whether a volume is another mount of the storage that tasks write to."""
+    is_other = volume is not storage and not (volume.is_read_only or _DATA.search(volume.at))
+    return is_other and bool(volume.claim) and volume.claim == storage.claim
 
 
 def _claim_of(context: Context, volume: Volume, key: Key) -> str:
@@ -85,6 +93,15 @@ def _set_storage(context: Context, volume: Volume, shares: list[Volume]) -> None
     reasons = [why, "" if len(volume.roles) == len(context.replicas) else EVERY_TASK, _folder_words(volume)]
     text = "; ".join(each for each in reasons if each)
     volume.settle("storage", text or "the claim stays at its path", changed=bool(text))
+
+
+def _set_below(context: Context, volume: Volume, storage: Volume) -> None:
+    """Let the program find a mount of the storage below the mount point of the whole claim."""
+    at = context.draft.get("storage", "at") or "/runs"
+    new = f"{at}/{volume.folder}".rstrip("/")
+    if new != volume.at:
+        context.moved.append(Move(volume.at, new, ("storage", "at")))
+    volume.settle("storage", f"the same claim as at {storage.at}, which the run mounts once: {volume.at} is at {new}")
 
 
 def _folder_words(volume: Volume) -> str:

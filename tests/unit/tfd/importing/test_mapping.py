@@ -363,6 +363,46 @@ def test_names_that_the_chart_sets_are_dropped() -> None:
     assert key(result, "env") == [{"name": "EPOCHS", "value": "3"}]
 
 
+@pytest.mark.parametrize("claim", ["results", "team-data"])
+def test_second_mount_of_the_storage_stays_writable(claim: str) -> None:
+    def change(_: Any, pod: Any, container: Any) -> None:
+        pod["volumes"] = [{"name": "out", "persistentVolumeClaim": {"claimName": claim}}]
+        mounts = {"/logs": "logs", "/ckpt": "run/ckpt", "/whole": ""}
+        container["volumeMounts"] = [{"name": "out", "mountPath": at, "subPath": sub} for at, sub in mounts.items()]
+        container["args"] = ["--a=/logs/x", "--b=/ckpt/y", "--log_dir=/ckpt", "--c=/whole/z"]
+
+    result = changed_manifest("W2", ["memory"], change)
+    assert key(result, "storage") == {"claim": claim, "at": "/logs"}
+    assert key(result, "mounts") is None
+    assert key(result, "data") is None
+    assert key(result, "args") == [
+        "--a=/logs/logs/x",
+        "--b=/logs/run/ckpt/y",
+        "--log_dir=$(RUN_DIR)/run/ckpt",
+        "--c=/logs/z",
+    ]
+    assert not result.questions
+
+
+def test_mount_of_the_storage_that_no_word_names_is_a_question() -> None:
+    def change(_: Any, pod: Any, container: Any) -> None:
+        pod["volumes"] = [{"name": "out", "persistentVolumeClaim": {"claimName": "results"}}]
+        container["volumeMounts"] = [{"name": "out", "mountPath": "/logs"}, {"name": "out", "mountPath": "/ckpt"}]
+
+    assert [each.key for each in changed_manifest("W2", ["memory"], change).questions] == [("storage", "at")]
+
+
+def test_path_moves_once_and_with_the_longest_mount_that_contains_it() -> None:
+    def change(_: Any, pod: Any, container: Any) -> None:
+        claims = {"out": "results", "in": "corpus"}
+        pod["volumes"] = [{"name": name, "persistentVolumeClaim": {"claimName": claims[name]}} for name in claims]
+        mounts = [{"name": "out", "mountPath": "/mnt", "subPath": "a"}, {"name": "in", "mountPath": "/mnt/in"}]
+        container["volumeMounts"] = mounts
+        container["args"] = ["--a=/mnt/x", "--b=/mnt/in/y"]
+
+    assert key(changed_manifest("W2", ["memory"], change), "args") == ["--a=/mnt/a/x", "--b=/data/y"]
+
+
 def test_literal_secret_never_reaches_the_file_or_the_report(tmp_path: Path) -> None:
     secret = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"
 
