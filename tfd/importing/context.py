@@ -57,6 +57,8 @@ class Context:
     """Paths that have moved."""
     followed: set[str] = field(default_factory=set)
     """The old paths that words of the program name."""
+    removed: list[str] = field(default_factory=list)
+    """Mount points of the manifest whose files the run does not have."""
     secrets: list[str] = field(default_factory=list)
     """What looks like a secret, which no output repeats."""
     programs: list[str] = field(default_factory=list)

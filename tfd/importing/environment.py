@@ -22,7 +22,9 @@ _INDEX = re.compile(r"\$\((?:VK|VC)_TASK_INDEX\)")
 _WHY_RESERVED = {
     "TF_CONFIG": "the chart sets it, with the addresses of this run",
     "HOME": "it is /tmp, which each attempt of a task finds empty",
+    "RUN_DIR": "the chart sets it to the folder of the run in the storage",
 }
+_NO_KEY_FILE = "its file is not in the run: the service account has the rights"
 
 
 def reserved() -> set[str]:
@@ -40,7 +42,7 @@ def read_environment(context: Context) -> None:
     for each in context.replicas:
         for variable in _last_of_each(each):
             name = variable.child("name").text()
-            if name in own:
+            if name in own and not _is_elsewhere(context, variable):
                 variable.dropped(_WHY_RESERVED.get(name, "the chart sets it"))
             elif (value := _value(context, variable)) is not None:
                 values.setdefault(name, []).append((each, variable, value))
@@ -51,6 +53,20 @@ def read_environment(context: Context) -> None:
         context.draft.ask(*key, "name", question=question)
     for name, found in values.items():
         _variable(context, name, found)
+
+
+def _chart_path(context: Context, name: str) -> str | None:
+    """Return the path that the chart sets a variable to, empty if it sets none; None for another variable."""
+    data, code = context.draft.get("data"), context.draft.get("code")
+    if name == "DATA_DIR":
+        return (data.get("at") or "/data") if data else ""
+    return "/code" if code and name in ("CODE_DIR", "PYTHONPATH") else None
+
+
+def _is_elsewhere(context: Context, variable: Field) -> bool:
+    """Return whether a program would find another path in a variable of the chart than in the manifest."""
+    value, path = variable.child("value").value, _chart_path(context, variable.child("name").text())
+    return isinstance(value, str) and value != "" and path not in (None, moved(context, value).rstrip("/"))
 
 
 def _sources(context: Context) -> list[str]:
@@ -82,6 +98,8 @@ def _value(context: Context, variable: Field) -> dict[str, Any] | None:
     if not source.value:
         value = variable.child("value").value
         text = value if isinstance(value, str) else "" if value is None else shown(value)
+        if any(f"{text}/".startswith(f"{at}/") for at in context.removed):
+            return _without_value(context, variable, _NO_KEY_FILE)
         new = moved(context, _INDEX.sub("$(TASK_INDEX)", text))
         if new != text:
             variable.changed("env", "it follows a path that has moved, or the index of the task")
@@ -96,13 +114,18 @@ def _value(context: Context, variable: Field) -> dict[str, Any] | None:
     replaced = _FIELDS.get(path) or _from_pod(context, path)
     if replaced is None:
         why = f"no key for {path or 'a resourceFieldRef'}; TASK_TYPE, TASK_INDEX, POD_NAME and POD_IP exist"
-        if not _is_named(context, variable.child("name").text()):
-            variable.dropped(why)
-            return None
-        variable.changed("env", why)
-        return {"value": None}
+        return _without_value(context, variable, why)
     variable.changed("env", f"{shown(replaced)} instead of {path}")
     return {"value": replaced}
+
+
+def _without_value(context: Context, variable: Field, why: str) -> dict[str, Any] | None:
+    """Drop a variable that has no value in a run, unless the program names it."""
+    if not _is_named(context, variable.child("name").text()):
+        variable.dropped(why)
+        return None
+    variable.changed("env", why)
+    return {"value": None}
 
 
 def _is_named(context: Context, name: str) -> bool:
@@ -149,5 +172,12 @@ def _variable(context: Context, name: str, found: list[tuple[Replicas, Field, di
             *key, "valueFrom", question=question, hints=(shares, "TASK_TYPE and TASK_INDEX differ by task.")
         )
         why = "its values differ by role, and a run has one environment"
+    if (path := _chart_path(context, name)) is not None:
+        hint = f"The chart sets {name} to {path}." if path else f"The chart sets {name} for `data` only."
+        key = ("env", len(context.draft.get("env")) - 1, "name")
+        context.draft.ask(
+            *key, question=f"in which other variable does the program find this path of {name}?", hints=(hint,)
+        )
+        why = f"the chart sets {name} itself, to another path"
     for _, variable, _ in found:
         variable.changed("env", why) if why else variable.same("env")

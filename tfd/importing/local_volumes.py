@@ -93,6 +93,7 @@ def _files(context: Context, volume: Volume) -> None:
         question = f"which service account has the rights of the key in Secret {name.text()}?"
         if not context.draft.get("serviceAccountName"):
             context.draft.ask("serviceAccountName", question=question)
+        context.removed.append(volume.at)
         volume.settle("serviceAccountName", "workload identity instead of a key of a cloud in every pod")
         return
     item = append(context, volume)

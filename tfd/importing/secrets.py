@@ -19,7 +19,8 @@ _NAMES_OBJECT = "secretName"
 
 def hide_secrets(context: Context) -> None:
     """Replace what looks like a secret by a reference to a Secret whose name is a TODO."""
-    found = list(find_secrets(context.draft.values))
+    # The name of a variable makes a secret of its question too.
+    found = [each for each in find_secrets(context.draft.values) if not context.draft.is_open(each.key)]
     names: dict[str, str] = {}
     for secret in found:
         if secret.key[:1] == ("env",) and len(secret.key) == 3:  # noqa: PLR2004 - env, index, value
@@ -27,7 +28,7 @@ def hide_secrets(context: Context) -> None:
         elif secret.key[:1] in (("command",), ("args",)):
             _word(context, secret, names)
     for secret in list(find_secrets(context.draft.values)):
-        if secret.key and isinstance(_value(context, secret.key), str):
+        if isinstance(_value(context, secret.key), str) and not context.draft.is_open(secret.key):
             context.draft.ask(*secret.key, question="a value that is not a secret?")
             context.ledger.note(str(secret.key[0]), "a value that looks like a secret is left out")
     # A comment repeats values that no key of the job file has, such as those of another role or of a volume.

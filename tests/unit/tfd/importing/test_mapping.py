@@ -403,6 +403,45 @@ def test_path_moves_once_and_with_the_longest_mount_that_contains_it() -> None:
     assert key(changed_manifest("W2", ["memory"], change), "args") == ["--a=/mnt/a/x", "--b=/data/y"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "claims", "is_asked"),
+    [
+        ("DATA_DIR", "/nas/imagenet", {"/nas": "results"}, True),
+        ("DATA_DIR", "/corpus/a", {"/nas": "results", "/corpus": "corpus"}, True),
+        ("DATA_DIR", "/corpus/", {"/nas": "results", "/corpus": "corpus"}, False),
+        ("RUN_DIR", "/nas/out", {"/nas": "results"}, False),
+    ],
+)
+def test_path_that_the_chart_sets_differently_is_a_question(
+    name: str, value: str, claims: dict[str, str], is_asked: bool
+) -> None:
+    def change(_: Any, pod: Any, container: Any) -> None:
+        pod["volumes"] = [{"name": each, "persistentVolumeClaim": {"claimName": each}} for each in claims.values()]
+        container["volumeMounts"] = [{"name": each, "mountPath": at} for at, each in claims.items()]
+        container["env"] = [{"name": name, "value": value}]
+
+    result = changed_manifest("W2", ["memory"], change)
+    assert [each.key for each in result.questions] == ([("env", 0, "name")] if is_asked else [])
+    assert key(result, "env", 0, "value") == (value if is_asked else None)
+
+
+def test_variable_of_a_key_file_that_the_run_does_not_have_is_dropped_or_asked_about() -> None:
+    def change(_: Any, pod: Any, container: Any) -> None:
+        pod["volumes"] = [{"name": "key", "secret": {"secretName": "robot"}}]
+        container["volumeMounts"] = [{"name": "key", "mountPath": "/secret"}]
+        container["env"] = [{"name": "GOOGLE_APPLICATION_CREDENTIALS", "value": "/secret/key.json"}]
+
+    def name_it(*blocks: Any) -> None:
+        change(*blocks)
+        blocks[2]["args"] = ["--key=$(GOOGLE_APPLICATION_CREDENTIALS)"]
+
+    result = changed_manifest("W2", ["memory"], change)
+    assert key(result, "env") is None
+    assert [each.key for each in result.questions] == [("serviceAccountName",)]
+    named = changed_manifest("W2", ["memory"], name_it)
+    assert [each.key for each in named.questions] == [("env", 0, "value"), ("serviceAccountName",)]
+
+
 def test_literal_secret_never_reaches_the_file_or_the_report(tmp_path: Path) -> None:
     secret = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"
 
