@@ -96,8 +96,8 @@ def _value(context: Context, variable: Field) -> dict[str, Any] | None:
     """Return value or valueFrom of a variable; None, with its line, if a job file cannot have it."""
     source = variable.child("valueFrom")
     if not source.value:
-        value = variable.child("value").value
-        text = value if isinstance(value, str) else "" if value is None else shown(value)
+        value = variable.child("value")
+        text = "" if value.value is None else value.word()
         if any(f"{text}/".startswith(f"{at}/") for at in context.removed):
             return _without_value(context, variable, _NO_KEY_FILE)
         new = moved(context, _INDEX.sub("$(TASK_INDEX)", text))

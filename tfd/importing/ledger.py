@@ -11,6 +11,8 @@ from tfd.text import dotted, refusal, shown
 
 Fate = Literal["same", "changed", "dropped"]
 FATES: tuple[Fate, ...] = ("same", "changed", "dropped")
+# YAML has numbers of 64 bits, which are exact up to here.
+_EXACT = 2**53
 UNKNOWN = "no program reads this field, or tfd does not support it"
 
 
@@ -115,8 +117,22 @@ class Field:
         return self._of(str, "a string") or ""
 
     def words(self) -> list[str]:
-        """Return a list of strings; numbers become strings, as an author meant them."""
-        return [each.value if isinstance(each.value, str) else shown(each.value) for each in self.items()]
+        """Return a list of strings. Raises what `word` and `block` raise."""
+        return [each.word() for each in self.items()]
+
+    def word(self) -> str:
+        """Return a string; a number becomes one, as an author meant it.
+
+        Raises:
+            RefusedError: it is something else, or YAML has rounded the number.
+
+        """
+        value = self.value
+        if isinstance(value, str):
+            return value
+        if not isinstance(value, int | float) or abs(value) > _EXACT:
+            raise self.refused("a string", "Put the value in quotation marks: Kubernetes refuses it too.")
+        return shown(value)
 
     def whole(self, default: int) -> int:
         """Return the value as a whole number of at least 0. Raises what `block` raises."""

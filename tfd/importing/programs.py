@@ -99,17 +99,23 @@ def finish_program(context: Context) -> None:
         context.ledger.note("command", "[]: the image's own ENTRYPOINT runs, as before")
     for each in context.replicas:
         for name in ("command", "args"):
-            field = each.container.child(name)
-            if (draft.get(name) or []) == (field.value or []):
-                field.same(name)
-            else:
-                field.changed(name, _difference(context, name))
+            _settle_words(context, each.container.child(name), name)
 
 
 def _of_volcano(context: Context, words: list[str]) -> str:
     """Return a file or a variable in the words of a program that only Volcano brings; empty if there is none."""
     found = (_VOLCANO.search(word) for word in words) if context.manifest.is_volcano else ()
     return next((match[0] for match in found if match), "")
+
+
+def _settle_words(context: Context, field: Field, name: str) -> None:
+    words = context.draft.get(name) or []
+    if words == (field.value or []):
+        field.same(name)
+    elif words == field.words():
+        field.changed(name, "a number is a string now, as Kubernetes requires")
+    else:
+        field.changed(name, _difference(context, name))
 
 
 def _difference(context: Context, name: str) -> str:
@@ -121,11 +127,14 @@ def _difference(context: Context, name: str) -> str:
 
 def _folder(context: Context) -> None:
     fields = [each.container.child("workingDir") for each in context.replicas]
+
+    def place(field: Field) -> str:
+        return moved(context, field.text()).rstrip("/") or field.text()[:1]
+
     for each in fields:
-        if moved(context, each.text()).rstrip("/") != each.text():
+        if place(each) != each.text():
             each.changed("workingDir", "it follows a path that has moved, or ends without a slash")
-    folder = context.one_value("workingDir", fields, lambda each: moved(context, each.text()).rstrip("/"))
-    if folder:
+    if folder := context.one_value("workingDir", fields, place):
         context.draft.set("workingDir", value=folder)
 
 

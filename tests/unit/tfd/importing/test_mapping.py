@@ -363,6 +363,33 @@ def test_names_that_the_chart_sets_are_dropped() -> None:
     assert key(result, "env") == [{"name": "EPOCHS", "value": "3"}]
 
 
+def test_root_as_the_working_folder_is_a_question() -> None:
+    def change(_: Any, pod: Any, container: Any) -> None:
+        container["workingDir"] = "/"
+
+    result = changed_manifest("W2", ["memory"], change)
+    assert [each.key for each in result.questions] == [("workingDir",)]
+
+
+@pytest.mark.parametrize("word", [{"--lr": 0.1}, ["--lr"], None, 12345678901234567890])
+@pytest.mark.parametrize("place", ["args", "env"])
+def test_word_that_is_no_string_is_refused(word: Any, place: str) -> None:
+    def change(_: Any, pod: Any, container: Any) -> None:
+        container[place] = [word] if place == "args" else [{"name": "A", "value": word or {}}]
+
+    with pytest.raises(UnreadableError, match=r"expected a string\. Put the value in quotation marks"):
+        changed_manifest("W2", ["memory"], change)
+
+
+def test_number_in_the_arguments_is_reported_as_a_string() -> None:
+    def change(_: Any, pod: Any, container: Any) -> None:
+        container["args"] = ["--lr", 0.1, True]
+
+    result = changed_manifest("W2", ["memory"], change)
+    assert key(result, "args") == ["--lr", "0.1", "true"]
+    assert fate(result, "args") == ("changed", "a number is a string now, as Kubernetes requires")
+
+
 @pytest.mark.parametrize("claim", ["results", "team-data"])
 def test_second_mount_of_the_storage_stays_writable(claim: str) -> None:
     def change(_: Any, pod: Any, container: Any) -> None:
