@@ -23,6 +23,8 @@ _OTHER_OPERATORS = {
     "enableDynamicSharding": "the program shares out its data",
     "envs": "no key; set each variable in the env of the container",
 }
+# Plug-ins of Volcano for programs that have no TF_CONFIG.
+_FRAMEWORKS = ("pytorch", "mpi", "ray")
 _DEFAULT_DEADLINE = "24h"
 
 
@@ -252,6 +254,9 @@ def _volcano(context: Context, spec: Field) -> None:
         "tensorflow": ("TF_CONFIG", "the chart sets it"),
     }
     for plugin in spec.child("plugins").children():
+        if plugin.path[-1] in _FRAMEWORKS:
+            fix = "Leave it to Volcano: the tasks of a run find each other by TF_CONFIG only."
+            raise plugin.refused("a program of TensorFlow", fix, f"the plugin {plugin.path[-1]}")
         key, why = plugins.get(str(plugin.path[-1]), ("", "a plugin of Volcano"))
         plugin.changed(key, why) if key else plugin.dropped(why)
     for policies in (spec, *(each.block for each in context.manifest.replicas)):

@@ -16,8 +16,15 @@ from tfd.importing.yaml_text import flow
 _MOVING = re.compile(r"[^@]*:latest|[^@]*/[^:@/]*|[^:@/]+")
 _HOSTS = re.compile(r"/etc/volcano/(\w+)\.host")
 _INDEX = re.compile(r"\$\{?(?:VK|VC|VOLCANO)_TASK_INDEX\}?")
-# The addresses and numbers of tasks that plug-ins of Volcano put into every container.
-_VOLCANO = re.compile(r"/etc/volcano/[\w.]*|\b(?:VK|VC)_\w+")
+# What only the operator brings to a program: by kind of the manifest, its name, and its files, programs and variables.
+_OPERATORS = {
+    "Job": ("Volcano", re.compile(r"/etc/volcano/[\w.]*|\b(?:VK|VC)_\w+")),
+    "ElasticJob": (
+        "DLRover",
+        re.compile(r"\bdlrover(?:-run|\.\w[\w.]*)|\bDLROVER_\w+|\b(?:NODE|WORKER)_(?:NUM|RANK|ID)\b"),
+    ),
+    "TFJob": ("the operator", re.compile(r"(?!)")),
+}
 _PYTHON = re.compile(r"(?:.*/)?python[0-9.]*")
 _TRAINER = "The image needs Python 3.11, TensorFlow 2.21 and the package trainer."
 
@@ -82,12 +89,12 @@ def finish_program(context: Context) -> None:
     if context.programs:
         hints = (*context.programs, "All tasks start one program, which may read TASK_TYPE and TASK_INDEX.")
         draft.ask("command", question="which one program do all tasks start?", hints=hints)
-    elif name := _of_volcano(context, [*(command or []), *args]):
+    elif name := _of_operator(context, [*(command or []), *args]):
         hints = (
             f"The program is {flow([*(command or []), *args])}.",
             "TF_CONFIG has the addresses of all tasks, and TASK_INDEX the number of each.",
         )
-        draft.ask("command", question=f"how does the program do without {name} of Volcano?", hints=hints)
+        draft.ask("command", question=f"how does the program do without {name}?", hints=hints)
     elif servers and context.answers.script == "coordinator":
         _coordinator(context, command, args)
     elif servers and command is None:
@@ -102,10 +109,18 @@ def finish_program(context: Context) -> None:
             _settle_words(context, each.container.child(name), name)
 
 
-def _of_volcano(context: Context, words: list[str]) -> str:
-    """Return a file or a variable in the words of a program that only Volcano brings; empty if there is none."""
-    found = (_VOLCANO.search(word) for word in words) if context.manifest.is_volcano else ()
-    return next((match[0] for match in found if match), "")
+def _of_operator(context: Context, words: list[str]) -> str:
+    """Return what a word or a variable names and only the operator brings; empty if there is nothing."""
+    operator, brings = _OPERATORS[context.manifest.kind]
+    roles = "|".join(re.escape(each.name.lower()) for each in context.replicas)
+    job = re.escape(context.manifest.root.at("metadata", "name").text())
+    # The name of a pod or of its Service, by which the tasks of another operator find each other.
+    host = re.compile(rf"(?<![\w./-]){job}-(?:{roles})-\d+(?![\w-])(?:[.][\w.-]+)?")
+    values = (str(each.get("value", "")) for each in context.draft.get("env") or [])
+    for word in [*words, *values]:
+        if found := brings.search(word) or (host.search(word) if job else None):
+            return f"{found[0]} of {operator}"
+    return ""
 
 
 def _settle_words(context: Context, field: Field, name: str) -> None:

@@ -387,6 +387,48 @@ def test_what_only_volcano_brings_is_asked_about(script: str, name: str) -> None
     assert questions == ([f"how does the program do without {name} of Volcano?"] if name else [])
 
 
+@pytest.mark.parametrize(
+    ("script", "name"),
+    [
+        ("dlrover-run --nnodes=2 a.py", "dlrover-run"),
+        ("python -m dlrover.trainer.entry.local_entry", "dlrover.trainer.entry.local_entry"),
+        ("torchrun --nnodes=$NODE_NUM a.py", "NODE_NUM"),
+        ("python /dlrover/a.py", ""),
+    ],
+)
+def test_what_only_dlrover_brings_is_asked_about(script: str, name: str) -> None:
+    manifest = build("W2", ["memory", "claim /a"], ELASTIC)
+    block = manifest["spec"]["replicaSpecs"]["worker"]
+    block["template"]["spec"]["containers"][0]["command"] = ["sh", "-c", script]
+    questions = [each.text for each in imported(json.dumps(manifest)).questions]
+    assert questions == ([f"how does the program do without {name} of DLRover?"] if name else [])
+
+
+@pytest.mark.parametrize(
+    ("word", "host"),
+    [
+        ("--ps_hosts=run-1-ps-0:2222", "run-1-ps-0"),
+        ("--hosts=a,run-1-worker-1.vision.svc:2222", "run-1-worker-1.vision.svc"),
+        ("--out=/a/run-1-worker-0", ""),
+        ("--name=run-1-worker-best", ""),
+    ],
+)
+def test_host_name_of_a_task_is_asked_about(word: str, host: str) -> None:
+    roles = Roles("P1 W2", [])
+    for place in ("args", "env"):
+        for role in ("PS", "Worker"):
+            roles.container(role)[place] = [word] if place == "args" else [{"name": "HOSTS", "value": word}]
+        texts = [each.text for each in roles.result(script="every-task").questions]
+        assert texts == ([f"how does the program do without {host} of the operator?"] if host else [])
+
+
+def test_plugin_of_another_framework_is_refused() -> None:
+    manifest = build("C1 W2", ["memory", "claim /a"], VOLCANO)
+    manifest["spec"]["plugins"]["pytorch"] = ["--master=chief"]
+    with pytest.raises(UnreadableError, match="the plugin pytorch; expected a program of TensorFlow"):
+        imported(json.dumps(manifest))
+
+
 def test_pod_annotations_of_roles_that_differ_are_changes() -> None:
     roles = Roles("P1 W2", [])
     name = "cluster-autoscaler.kubernetes.io/safe-to-evict"
