@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 
 from tfd.importing import (
     environment,
@@ -24,6 +25,7 @@ from tfd.jobfile.schema import schema_errors
 
 # Where a field has an effect, for those that manifests have in other places.
 _PARENTS = {
+    **pods.PARENTS,
     "annotations": "metadata",
     "labels": "metadata",
     "volumeMounts": "containers",
@@ -38,9 +40,11 @@ _PARENTS = {
     "volumes": "template.spec",
     "nodeSelector": "template.spec",
     "tolerations": "template.spec",
+    "affinity": "template.spec",
+    "containers": "template.spec",
+    "replicas": "the role",
+    "template": "the role",
 }
-_OTHER = ("containers", "image", "imagePullPolicy", "workingDir", "command", "args", "affinity")
-_FIELDS = (*_PARENTS, *pods.FIELDS, "replicas", "template", *_OTHER)
 _SIMILAR = 0.75
 
 
@@ -68,6 +72,7 @@ def convert(context: Context) -> None:
     programs.finish_program(context)
     secrets.hide_in_comments(context)
     _ask_about_refused_values(context)
+    _correct_lines_of_questions(context)
     _drop_the_rest(context)
 
 
@@ -78,6 +83,22 @@ def _ask_about_refused_values(context: Context) -> None:
         if value is not None and not isinstance(value, dict | list) and not context.draft.is_open(refusal.key):
             _, _, rest = refusal.message.partition(": ")
             context.draft.ask(*refusal.key, question="which value is allowed here?", hints=(rest,))
+
+
+def _correct_lines_of_questions(context: Context) -> None:
+    """Turn each line that calls a value the same into a change where a question has taken its place."""
+    lines, questions = context.ledger.lines, [each.key for each in context.draft.questions]
+    for position, line in enumerate(lines):
+        if line.fate == "same" and any(_is_of(key, line) for key in questions):
+            lines[position] = replace(line, fate="changed", why="see the TODO of this key")
+
+
+def _is_of(question: Key, line: Line) -> bool:
+    """Return whether a question is about the value that a line names."""
+    names = tuple(line.key.split("."))
+    rest, last = question[len(names) :], line.path[-1]
+    is_named = isinstance(last, str) and last in rest
+    return question[: len(names)] == names and (not rest or is_named or line.key in ("storage", "data"))
 
 
 def _drop_the_rest(context: Context) -> None:
@@ -105,7 +126,7 @@ def _unknown(path: Key) -> str:
     name = str(path[-1])
     if parent := _PARENTS.get(name):
         return f"misplaced: it has an effect below {parent} only"
-    close = difflib.get_close_matches(name, _FIELDS, n=1, cutoff=_SIMILAR)
+    close = difflib.get_close_matches(name, _PARENTS, n=1, cutoff=_SIMILAR)
     return f"{UNKNOWN}; did its author mean {close[0]}?" if close else UNKNOWN
 
 

@@ -65,8 +65,10 @@ _MISPLACED_IN_POD = (
     "workingDir",
     "ports",
 )
-FIELDS = (*_REASONS, *_CONTAINER_REASONS)
-"""Names of fields of pods and containers."""
+PARENTS = dict.fromkeys(_REASONS, "template.spec") | dict.fromkeys(
+    (*_CONTAINER_REASONS, "image", "imagePullPolicy", "workingDir", "command", "args"), "containers"
+)
+"""Where fields of pods and containers have an effect."""
 
 
 def read_pods(context: Context) -> None:

@@ -21,7 +21,14 @@ _OTHER_OPERATORS = {
     "optimizeMode": "a run has the tasks and the resources of its file",
     "enableElasticScheduling": "a run has the tasks and the resources of its file",
     "enableDynamicSharding": "the program shares out its data",
+    "resourceLimits": "a run has the tasks and the resources of its file",
+    "brainService": "a run has the tasks and the resources of its file",
     "envs": "no key; set each variable in the env of the container",
+}
+_ROLE_OF_DLROVER = {
+    "autoScale": "a run has the tasks and the resources of its file",
+    "restartTimeout": "failure.startTimeout limits how long the tasks wait for each other",
+    "priority": "no key; scheduling.priorityClassName is one for all roles",
 }
 # Plug-ins of Volcano for programs that have no TF_CONFIG.
 _FRAMEWORKS = ("pytorch", "mpi", "ray")
@@ -229,6 +236,8 @@ def _restart_count(context: Context, each: Replicas) -> None:
         context.draft.set(*key, value=max(count.whole(0), context.draft.get(*key) or 0))
         count.changed(".".join(key), "the chart retries, instead of the master of DLRover")
     each.pod.child("restartPolicy").dropped("new pods take the place of those that fail, as before")
+    for name, why in _ROLE_OF_DLROVER.items():
+        each.block.child(name).dropped(why)
 
 
 def _volcano(context: Context, spec: Field) -> None:

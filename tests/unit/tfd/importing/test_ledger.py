@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.tfd.importing.answers import imported
-from tests.unit.tfd.importing.shapes import FEATURES, build
+from tests.unit.tfd.importing.shapes import ELASTIC, FEATURES, Object, build
 from tfd.importing.job_file import Result
+from tfd.importing.ledger import UNKNOWN
 from tfd.importing.manifest import UnreadableError
 from tfd.importing.report import as_json
 from tfd.jobfile import helm_yaml
@@ -115,6 +116,10 @@ def test_misspelled_field_is_dropped_with_the_name_that_its_author_meant(name: s
         (("spec",), "cleanPodPolicy", "None", "runPolicy"),
         (("spec",), "backoffLimit", 3, "runPolicy"),
         (("spec", "tfReplicaSpecs", "Worker", "template"), "volumes", [{"name": "x"}], "template.spec"),
+        (("spec", "tfReplicaSpecs", "Worker"), "hostNetwork", True, "template.spec"),
+        (("spec", "tfReplicaSpecs", "Worker"), "image", "r/a:1", "containers"),
+        (("spec",), "restartPolicy", "Never", "the role"),
+        (("spec",), "replicas", 2, "the role"),
     ],
 )
 def test_misplaced_field_is_dropped_with_its_place(place: Key, name: str, value: Any, parent: str) -> None:
@@ -124,6 +129,31 @@ def test_misplaced_field_is_dropped_with_its_place(place: Key, name: str, value:
     [line] = [line for line in lines if line.path == (*place, name)]
     assert line.fate == "dropped"
     assert parent in line.why
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({"image": "<image>:1"}, ["image"]),
+        ({"image": "r/a:1", "resources": {"limits": {"cpu": "x", "memory": "1Gi"}}}, ["cpu"]),
+    ],
+)
+def test_value_that_became_a_question_is_not_called_the_same(change: Object, names: list[str]) -> None:
+    manifest = build("W2", [])
+    manifest["spec"]["tfReplicaSpecs"]["Worker"]["template"]["spec"]["containers"][0] |= change
+    lines = imported(json.dumps(manifest)).context.ledger.lines
+    assert [line.path[-1] for line in lines if line.why == "see the TODO of this key"] == names
+    assert {line.fate for line in lines if line.why == "see the TODO of this key"} == {"changed"}
+
+
+def test_fields_of_dlrover_are_dropped_with_a_reason() -> None:
+    manifest = build("W2", ["memory"], ELASTIC)
+    names = {"autoScale": True, "restartTimeout": 10, "priority": "high"}
+    manifest["spec"]["replicaSpecs"]["worker"] |= names
+    manifest["spec"] |= {"resourceLimits": {"cpu": "8"}, "brainService": "brain"}
+    lines = {line.path[-1]: line.why for line in imported(json.dumps(manifest)).context.ledger.lines if line.path}
+    assert UNKNOWN not in lines.values()
+    assert lines.keys() >= {*names, "resourceLimits", "brainService"}
 
 
 def test_field_that_the_operator_wrote_is_listed_in_json_only() -> None:
