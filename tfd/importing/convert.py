@@ -46,6 +46,8 @@ _PARENTS = {
     "template": "the role",
 }
 _SIMILAR = 0.75
+# How many other objects of the file the report names.
+_LISTED = 5
 
 
 def convert(context: Context) -> None:
@@ -110,6 +112,11 @@ def _drop_the_rest(context: Context) -> None:
     for key, first, second in _duplicates(context):
         why = f"the key is on line {first} too; the last one, on line {second}, wins"
         context.ledger.lines.append(Line(key, "dropped", "", why))
+    if others := context.manifest.others:
+        names = ", ".join(others[:_LISTED]) + (f" and {len(others) - _LISTED} more" if len(others) > _LISTED else "")
+        context.ledger.lines.append(
+            Line((), "dropped", "file", f"it has other objects too, which stay as they are: {names}")
+        )
     if context.manifest.document.alias is not None:
         context.ledger.note("file", "aliases (*name) are written out, because a job file has none")
 

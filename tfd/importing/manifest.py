@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tfd.importing import templates
@@ -52,6 +52,8 @@ class Manifest:
     document: Document
     prefix: Key
     """The place of the object in its document."""
+    others: tuple[str, ...] = ()
+    """Kind and name of each other object of the file."""
 
     @property
     def spec(self) -> Field:
@@ -99,7 +101,7 @@ def read(text: str, select: str = "") -> Manifest:
         raise UnreadableError(refusal("file" if not select else "--select", f"{len(chosen)} jobs", rule, fix))
     document, key, value = chosen[0]
     try:
-        return _manifest(document, key, value)
+        return replace(_manifest(document, key, value), others=_others(documents, value))
     except RefusedError as error:
         raise UnreadableError(str(error), *document.position((*key, *error.key))) from None
 
@@ -141,6 +143,12 @@ def _kind_of(value: Any) -> str:  # noqa: ANN401 - a manifest is anything
     return kind if kind == "ElasticJob" and _ELASTIC.fullmatch(version) else ""
 
 
+def _others(documents: list[Document], job: Any) -> tuple[str, ...]:  # noqa: ANN401 - a manifest is anything
+    """Return kind and name of each object of Kubernetes that is not the job."""
+    values = [value for document in documents for _, value in _objects(document) if value is not job]
+    return tuple(f"{value['kind']} {_name(value)}" for value in values if isinstance(value, dict) and value.get("kind"))
+
+
 def _name(value: Any) -> str:  # noqa: ANN401 - a manifest is anything
     metadata = value.get("metadata")
     found = metadata.get("name") if isinstance(metadata, dict) else None
@@ -149,11 +157,12 @@ def _name(value: Any) -> str:  # noqa: ANN401 - a manifest is anything
 
 def _no_job(text: str, documents: list[Document]) -> UnreadableError:
     values = [value for document in documents for _, value in _objects(document)]
-    kinds = [f"{value.get('apiVersion')} {value.get('kind')}" for value in values if isinstance(value, dict)]
+    objects = [value for value in values if isinstance(value, dict)]
+    kinds = [f"{each.get('apiVersion') or 'no apiVersion and'} {each.get('kind') or 'no kind'}" for each in objects]
     rule = f"one {', '.join(KINDS[:-1])} or {KINDS[-1]}"
     placeholder = templates.in_text(text)
     # An experiment of Katib or a workflow of Argo contains the job as a template.
-    is_other = any("kind" in value for value in values if isinstance(value, dict))
+    is_other = any("kind" in each for each in objects)
     if is_other and not (placeholder and "TFJob" in text):
         fix = "Name a manifest of one of these kinds."
         return UnreadableError(refusal("kind", ", ".join(map(shown, kinds[:3])), rule, fix))

@@ -167,6 +167,16 @@ def test_field_that_the_operator_wrote_is_listed_in_json_only() -> None:
     assert "spec.tfReplicaSpecs.Worker.template.metadata" in noise
 
 
+@pytest.mark.parametrize("number", [1, 7])
+def test_other_objects_of_the_file_are_reported(number: int) -> None:
+    objects = [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"c{each}"}} for each in range(number)]
+    text = "\n---\n".join(map(json.dumps, [*objects, {"values": 1}, build("W1", ["memory"])]))
+    [line] = [line for line in imported(text).context.ledger.lines if line.key == "file"]
+    assert line.fate == "dropped"
+    assert "ConfigMap c0" in line.why
+    assert ("and 2 more" in line.why) == (number == 7)
+
+
 def test_duplicate_key_is_reported_with_both_lines() -> None:
     text = """\
 apiVersion: kubeflow.org/v1
