@@ -124,13 +124,13 @@ class Field:
         """Return a string; a number becomes one, as an author meant it.
 
         Raises:
-            RefusedError: it is something else, or YAML has rounded the number.
+            RefusedError: it is something else, or YAML has changed it: a large number is rounded, and `no` is false.
 
         """
         value = self.value
         if isinstance(value, str):
             return value
-        if not isinstance(value, int | float) or abs(value) > _EXACT:
+        if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _EXACT:
             raise self.refused("a string", "Put the value in quotation marks: Kubernetes refuses it too.")
         return shown(value)
 
