@@ -113,7 +113,7 @@ def _value(context: Context, variable: Field) -> dict[str, Any] | None:
     path = source.at("fieldRef", "fieldPath").text()
     replaced = _FIELDS.get(path) or _from_pod(context, path)
     if replaced is None:
-        why = f"no key for {path or 'a resourceFieldRef'}; TASK_TYPE, TASK_INDEX, POD_NAME and POD_IP exist"
+        why = f"no key for {path or next(iter(source.block()))}; TASK_TYPE, TASK_INDEX, POD_NAME and POD_IP exist"
         return _without_value(context, variable, why)
     variable.changed("env", f"{shown(replaced)} instead of {path}")
     return {"value": replaced}

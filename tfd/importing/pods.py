@@ -61,7 +61,6 @@ _MISPLACED_IN_POD = (
     "env",
     "image",
     "imagePullPolicy",
-    "resources",
     "workingDir",
     "ports",
 )

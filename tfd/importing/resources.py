@@ -48,7 +48,11 @@ def _targets(context: Context) -> set[str]:
 
 def _role(context: Context, each: Replicas) -> None:
     target = context.target(each)
-    block = each.container.child("resources")
+    block, of_pod = each.container.child("resources"), each.pod.child("resources")
+    if block.value:
+        of_pod.dropped("the container has its own resources")
+    else:
+        block = of_pod
     quantities: dict[str, dict[str, Any]] = {"requests": {}, "limits": {}}
     for kind in ("limits", "requests"):
         for quantity in block.child(kind).children():

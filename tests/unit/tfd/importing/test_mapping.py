@@ -363,6 +363,26 @@ def test_names_that_the_chart_sets_are_dropped() -> None:
     assert key(result, "env") == [{"name": "EPOCHS", "value": "3"}]
 
 
+def test_arguments_of_one_role_do_not_stay_for_all() -> None:
+    manifest = build("C1 W2", ["memory"])
+    roles = manifest["spec"]["tfReplicaSpecs"]
+    roles["Chief"]["template"]["spec"]["containers"][0]["args"] = ["--export"]
+    result = imported(json.dumps(manifest))
+    assert [each.key for each in result.questions] == [("command",)]
+    assert key(result, "args") is None
+    assert fate(result, "args") == ("changed", "see the TODO of this key")
+
+
+def test_resources_of_the_pod_are_those_of_its_one_container() -> None:
+    def change(_: Any, pod: Any, container: Any) -> None:
+        pod["resources"] = {"limits": {"cpu": "2", "memory": "8Gi"}}
+
+    result = changed_manifest("W2", [], change)
+    assert key(result, "worker", "resources", "limits") == {"cpu": "2", "memory": "8Gi"}
+    assert not result.questions
+    assert fate(changed_manifest("W2", ["memory"], change), "spec", "resources")[0] == "dropped"
+
+
 def test_root_as_the_working_folder_is_a_question() -> None:
     def change(_: Any, pod: Any, container: Any) -> None:
         container["workingDir"] = "/"
