@@ -89,6 +89,7 @@ def finish_program(context: Context) -> None:
     if context.programs:
         hints = (*context.programs, "All tasks start one program, which may read TASK_TYPE and TASK_INDEX.")
         draft.ask("command", question="which one program do all tasks start?", hints=hints)
+        draft.values.pop("args", None)
     elif name := _of_operator(context, [*(command or []), *args]):
         hints = (
             f"The program is {flow([*(command or []), *args])}.",
@@ -125,7 +126,9 @@ def _of_operator(context: Context, words: list[str]) -> str:
 
 def _settle_words(context: Context, field: Field, name: str) -> None:
     words = context.draft.get(name) or []
-    if words == (field.value or []):
+    if context.programs:
+        field.changed("command", "see the TODO of this key")
+    elif words == (field.value or []):
         field.same(name)
     elif words == field.words():
         field.changed(name, "a number is a string now, as Kubernetes requires")
