@@ -25,6 +25,11 @@ _ASSIGNED = re.compile(
     r"""(?<![\w.-])-{0,2}(?P<name>[A-Za-z_][\w.-]{0,80})["']?[ \t]{0,4}(?P<sign>[=:])[ \t]{0,4}"""
     r"""(?:"(?P<double>[^"\n]{1,500})"|'(?P<single>[^'\n]{1,500})'|(?!//)(?P<bare>[^\s"'{}\[\]&*|>,;]{1,500})(?P<end>[^\n]?))"""
 )
+# --NAME VALUE in a script; a value that begins with a sign of the shell is none.
+_OPTION = re.compile(
+    r"""(?<![\w.-])--?(?P<name>[A-Za-z][\w-]{0,80})[ \t]{1,4}"""
+    r"""(?:"(?P<double>[^"$\n]{1,500})"|'(?P<single>[^'\n]{1,500})'|(?P<bare>[^\s"'$/<({&|;`\\-][^\s"';&|]{0,500}))"""
+)
 # An entry of `env` in a file that cannot be parsed.
 _VARIABLE = re.compile(
     r"""\bname["']?:[ \t]{0,4}["']?(?P<name>\w{1,80})["']?[\s,]{1,40}["']?value["']?:[ \t]{0,4}"""
@@ -138,6 +143,10 @@ def _named_in_text(text: str, key: Key, layers: int) -> Iterator[Secret]:
     for name, value in _assigned(text, quoted=key[:2] == ("code", "files")):
         if _is_secret(name, value, strict=False):
             yield Secret(key, _NAMED, value, name)
+    for found in _OPTION.finditer(text) if {"command", "args"}.intersection(key) else ():
+        value = found["double"] or found["single"] or found["bare"]
+        if len(value) >= _SHORTEST and _is_secret(found["name"], value, strict=False):
+            yield Secret(key, _NAMED, value, found["name"])
     for word, inner in _unpacked(text) if layers else ():
         for secret in _named_in_text(inner, key, layers - 1):
             yield from (secret, Secret(key, secret.why, word, secret.name))

@@ -502,6 +502,15 @@ def test_literal_secret_never_reaches_the_file_or_the_report(tmp_path: Path) -> 
     assert ("secretKeyRef", "name") in names
 
 
+def test_secret_after_an_option_in_a_script_becomes_a_variable() -> None:
+    def change(_: Any, pod: Any, container: Any) -> None:
+        container |= {"command": ["sh", "-c"], "args": ["cd /x && python a.py --password hunter22 --steps 5"]}
+
+    result = changed_manifest("W2", ["memory"], change)
+    assert key(result, "args") == ["cd /x && python a.py --password $(PASSWORD) --steps 5"]
+    assert "hunter22" not in result.text
+
+
 @pytest.mark.parametrize("value", ["8Hq3kd92jfKd83jdkA93", 'quo"ted\\8Hq3kd92', "8Hq3kd92jfKd" * 6])
 def test_secret_of_another_role_or_of_a_volume_never_reaches_a_comment(value: str) -> None:
     manifest = build("P1 W2", ["memory"])
