@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from tfd.importing.context import Context
 from tfd.importing.git_sync import is_checkout
 from tfd.importing.places import append
 from tfd.importing.volumes import EVERY_TASK, Volume
+from tfd.quantities import quantity
 from tfd.text import shown
 
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the path of a mount
 _ZONE = re.compile(r"/usr/share/zoneinfo/([A-Za-z_]+(?:/[A-Za-z_+-]+)*[A-Za-z0-9_+-]*)")
-_DRIVER = re.compile(r"/(usr/(local/)?(lib|bin)|lib|opt|var/lib)[^:]*nvidia.*|/dev/nvidia.*", re.IGNORECASE)
+_DRIVER = re.compile(r"/(usr|lib|opt|var/lib|home/kubernetes|dev)\b[^:]*nvidia.*", re.IGNORECASE)
+_OF_NODE = re.compile(r"/(dev|proc|sys|run|var/run|lib/modules)(/.*)?|.*\.sock")
 _CLOUD_KEY = re.compile(r"gcp|gcs|gcloud|google|aws|azure|user-gcp-sa|cloud", re.IGNORECASE)
 _KEY_FILE = "GOOGLE_APPLICATION_CREDENTIALS"
 _FILES = {"secret", "configMap", "serviceAccountToken", "clusterTrustBundle"}
@@ -22,7 +25,8 @@ _SIZE = ("Set a size such as 10Gi: above it, the pod is evicted or the write fai
 def is_share(volume: Volume) -> bool:
     """Return whether several pods share a volume: all but those of the pod, and files of the node."""
     of_pod = volume.kind in ("emptyDir", "secret", "configMap", "downwardAPI", "projected")
-    return not (of_pod or volume.at == _SHARED_MEMORY or _is_time_zone(volume) or _DRIVER.fullmatch(volume.host_path))
+    of_node = _is_time_zone(volume) or any(kind.fullmatch(volume.host_path) for kind in (_DRIVER, _OF_NODE))
+    return not (of_pod or of_node or volume.at == _SHARED_MEMORY)
 
 
 def _is_time_zone(volume: Volume) -> bool:
@@ -39,6 +43,8 @@ def read_local(context: Context, volume: Volume) -> None:
         _files(context, volume)
     elif _is_time_zone(volume):
         _time_zone(context, volume)
+    elif volume.kind == "hostPath" and not _DRIVER.fullmatch(volume.host_path):
+        volume.dropped("restricted Pod Security refuses devices, sockets and system folders of the node")
     elif volume.kind == "hostPath":
         volume.dropped("the device plug-in of the cluster brings the driver of the GPU")
     elif any(set(source.block()) & _FILES for source in volume.source.child("sources").items()):
@@ -48,19 +54,28 @@ def read_local(context: Context, volume: Volume) -> None:
 
 
 def _shared_memory(context: Context, volume: Volume) -> None:
+    limit = volume.source.child("sizeLimit").value if volume.kind == "emptyDir" else None
+    bounded = bool(limit)
     for each in volume.roles:
         target = context.target(each)
-        limit = volume.source.child("sizeLimit").value if volume.kind == "emptyDir" else None
         memory = each.container.at("resources", "limits", "memory").value or context.answers.memory
-        size = limit or memory
+        size = _smaller(limit, memory)
+        bounded = bounded and size == limit
         if size and context.draft.get(target, "shm") not in (None, str(size)):
             context.ledger.note(f"{target}.shm", f"{size}, as for {each.name}; another role had another size")
         if size:
             context.draft.set(target, "shm", value=str(size))
         else:
             context.draft.ask(target, "shm", question="how much shared memory does a task use?", hints=_SIZE)
-    bounded = volume.source.child("sizeLimit").value if volume.kind == "emptyDir" else None
     volume.settle("ROLE.shm", "" if bounded else "its limit is that of the memory, of which it is a part")
+
+
+def _smaller(limit: Any, memory: Any) -> Any:  # noqa: ANN401 - values of a manifest
+    """Return the size that Kubernetes gives a volume in memory; None if neither is set."""
+    try:
+        return min((each for each in (limit, memory) if each), key=quantity, default=None)
+    except ValueError:
+        return limit or memory
 
 
 def _scratch(context: Context, volume: Volume) -> None:

@@ -32,6 +32,7 @@ _OPERATOR_ANNOTATIONS = re.compile(
 _GANG = re.compile(
     r"scheduling\.(k8s\.io|volcano\.sh|sigs\.k8s\.io)/(group-name|pod-group)|pod-group\..*|.*/group-name"
 )
+_KUEUE = "kueue.x-k8s.io/"
 _QUEUE = "kueue.x-k8s.io/queue-name"
 _PRIORITY = "kueue.x-k8s.io/priority-class"
 VOLCANO_QUEUE = "scheduling.volcano.sh/queue-name"
@@ -81,6 +82,8 @@ def _job_label(context: Context, label: Field) -> None:
         label.noise(_OPERATOR_WROTE)
     elif _OWN_LABELS.fullmatch(name):
         label.dropped("the chart sets the labels of this prefix")
+    elif name.startswith(_KUEUE):
+        label.dropped("Kueue reads it on the run as a whole, which has no key for it; `deadline` limits the time")
     else:
         context.draft.values.setdefault("labels", {})[name] = label.text()
         label.same("labels")

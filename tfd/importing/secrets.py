@@ -13,8 +13,8 @@ from tfd.review.analysis.secrets import Secret, find_secrets
 
 _HIDDEN = "***"
 _SHORTEST = 4
-# Its value is the name of a Secret.
-_NAMES_OBJECT = "secretName"
+# Keys of Kubernetes with the name or the place of a secret, such as secretName and secretProviderClass.
+_NAMES_SECRET = re.compile(r".*(?:Name|Namespace|Class|File|Path)")
 
 
 def hide_secrets(context: Context) -> None:
@@ -32,8 +32,9 @@ def hide_secrets(context: Context) -> None:
             context.draft.ask(*secret.key, question="a value that is not a secret?")
             context.ledger.note(str(secret.key[0]), "a value that looks like a secret is left out")
     # A comment repeats values that no key of the job file has, such as those of another role or of a volume.
-    others = [each for each in find_secrets(context.manifest.root.block()) if each.key[-1:] != (_NAMES_OBJECT,)]
-    context.secrets = sorted({secret.text for secret in [*found, *others]}, key=len, reverse=True)
+    others = [each for each in find_secrets(context.manifest.root.block()) if len(each.text) >= _SHORTEST]
+    texts = [secret.text for secret in [*found, *others] if not _NAMES_SECRET.fullmatch(str(secret.key[-1]))]
+    context.secrets = sorted(set(texts), key=len, reverse=True)
 
 
 def _value(context: Context, key: Key) -> Any:  # noqa: ANN401 - any value of a job file

@@ -502,6 +502,43 @@ def test_literal_secret_never_reaches_the_file_or_the_report(tmp_path: Path) -> 
     assert ("secretKeyRef", "name") in names
 
 
+def test_name_of_a_secret_and_a_short_word_stay_in_comments() -> None:
+    def change(_: Any, pod: Any, container: Any) -> None:
+        keys = {"driver": "secrets-store.csi.k8s.io", "volumeAttributes": {"secretProviderClass": "place"}}
+        pod["volumes"] = [{"name": "a", "csi": keys}, {"name": "b", "csi": {"volumeAttributes": {"token": "p"}}}]
+        container["volumeMounts"] = [{"name": "a", "mountPath": "/etc/a"}, {"name": "b", "mountPath": "/etc/b"}]
+
+    assert "***" not in changed_manifest("W2", ["memory"], change).text
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/usr/local/nvidia", "the driver"),
+        ("/home/kubernetes/bin/nvidia/lib", "the driver"),
+        ("/dev/infiniband", "devices, sockets"),
+        ("/var/run/docker.sock", "devices, sockets"),
+        ("/usr/data", ""),
+    ],
+)
+def test_files_of_a_node_that_no_claim_has_are_dropped(path: str, reason: str) -> None:
+    def change(_: Any, pod: Any, container: Any) -> None:
+        pod["volumes"] = [{"name": "host", "hostPath": {"path": path}}]
+        container["volumeMounts"] = [{"name": "host", "mountPath": path}]
+
+    result = changed_manifest("W2", ["memory"], change)
+    assert [each.key for each in result.questions] == ([] if reason else [("storage", "claim")])
+    assert reason in fate(result, "hostPath")[1]
+
+
+def test_label_of_kueue_without_a_key_is_dropped(tmp_path: Path) -> None:
+    manifest = build("W2", ["memory"])
+    manifest["metadata"]["labels"] = {"kueue.x-k8s.io/max-exec-time-seconds": "3600"}
+    result = imported(json.dumps(manifest))
+    assert key(result, "labels") is None
+    assert refusals(answered(result), tmp_path) == []
+
+
 def test_secret_after_an_option_in_a_script_becomes_a_variable() -> None:
     def change(_: Any, pod: Any, container: Any) -> None:
         container |= {"command": ["sh", "-c"], "args": ["cd /x && python a.py --password hunter22 --steps 5"]}
