@@ -18,7 +18,8 @@ _TITLES = {"same": "The same", "changed": "Changed", "dropped": "Dropped"}
 def lines(result: Result) -> Iterator[str]:
     """Yield the report as lines of text. Fields that the operator wrote are only counted."""
     open_questions = result.questions
-    state = f"{len(open_questions)} TODO left" if open_questions else "complete"
+    state = "refused by the chart" if result.problems else "complete"
+    state = f"{len(open_questions)} TODO left" if open_questions else state
     yield f"{result.path}: {'written' if result.is_written else 'not written'}, {state}."
     if open_questions:
         yield "\nTODO"

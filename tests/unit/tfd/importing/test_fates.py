@@ -13,6 +13,7 @@ from tests.unit.tfd.importing.shapes import ELASTIC, VOLCANO, Object, build
 from tfd.importing.job_file import Result
 from tfd.importing.ledger import UNKNOWN
 from tfd.importing.manifest import UnreadableError
+from tfd.importing.report import lines
 
 KUBEDL = "training.kubedl.io/v1alpha1"
 
@@ -356,6 +357,23 @@ def test_variable_of_git_sync_without_a_name_is_refused() -> None:
 
 
 # ---- Volcano ----
+
+
+@pytest.mark.parametrize(("memory", "size"), [("16Gi", "16Gi"), ("100G", "64Gi"), ("16gi", "64Gi")])
+def test_shared_memory_is_no_larger_than_the_memory(memory: str, size: str) -> None:
+    roles = Roles("W2", [])
+    roles.container("Worker")["resources"] = {"limits": {"memory": memory}}
+    roles.pod("Worker")["volumes"] += [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "64Gi"}}]
+    roles.container("Worker")["volumeMounts"] += [{"name": "shm", "mountPath": "/dev/shm"}]
+    assert key(roles.result(), "worker", "shm") == size
+
+
+def test_file_that_the_chart_refuses_is_not_called_complete() -> None:
+    roles = Roles("W2", [])
+    roles.container("Worker")["resources"] = {"requests": {"memory": "8Gi"}, "limits": {"memory": "4Gi"}}
+    first, *others = lines(roles.result())
+    assert first.endswith("refused by the chart.")
+    assert "\nRefused by the chart" in others
 
 
 @pytest.mark.parametrize("version", ["kubeflow.org/v1", VOLCANO])
