@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +18,8 @@ KINDS = ("TFJob", "Job of Volcano", "ElasticJob")
 _TFJOB = re.compile(r"(?:kubeflow\.org|training\.kubedl\.io|kubedl\.io|tensorflow\.org)/v\w+")
 _VOLCANO = re.compile(r"batch\.volcano\.sh/v\w+")
 _ELASTIC = re.compile(r"elastic\.iml\.github\.io/v\w+")
+# An escape of JSON; one character beyond U+FFFF has two.
+_ESCAPE = re.compile(r"\\(?:(?P<pair>u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|.)", re.DOTALL)
 _ROLES = {"chief": "chief", "master": "chief", "ps": "ps", "worker": "worker", "evaluator": "evaluator"}
 _WRAPPERS = ("List", "TFJobList", "JobList")
 _SIZE_FIX = "Import one object, without managedFields: `kubectl get tfjob NAME -o yaml | tfd import -`."
@@ -112,8 +115,9 @@ def _documents(text: str) -> list[Document]:
         got, rule = f"{size:,} bytes", f"at most {helm_yaml.MAX_BYTES:,} bytes"
         raise UnreadableError(refusal("file", got, rule, _SIZE_FIX))
     if text.lstrip()[:1] in ("{", "["):
-        # In JSON, a tab may indent a line, and a string contains none.
+        # In JSON, a tab may indent a line, and a string contains none. YAML has no escape of two surrogates.
         text = re.sub(r"^\s+", lambda found: found[0].replace("\t", " "), text, flags=re.MULTILINE)
+        text = _ESCAPE.sub(lambda found: json.loads(f'"{found[0]}"') if found["pair"] else found[0], text)
     try:
         return helm_yaml.load_documents(text)
     except YamlError as error:

@@ -383,6 +383,13 @@ def test_resources_of_the_pod_are_those_of_its_one_container() -> None:
     assert fate(changed_manifest("W2", ["memory"], change), "spec", "resources")[0] == "dropped"
 
 
+def test_json_with_escapes_is_read() -> None:
+    manifest = build("W2", ["memory"])
+    words = ["\U0001f642 \u00e9 \t", "a/b", r"\ud83d\ude42"]
+    manifest["spec"]["tfReplicaSpecs"]["Worker"]["template"]["spec"]["containers"][0]["args"] = words
+    assert key(imported(json.dumps(manifest).replace("/", r"\/")), "args") == words
+
+
 def test_root_as_the_working_folder_is_a_question() -> None:
     def change(_: Any, pod: Any, container: Any) -> None:
         container["workingDir"] = "/"
