@@ -90,12 +90,9 @@ def finish_program(context: Context) -> None:
         hints = (*context.programs, "All tasks start one program, which may read TASK_TYPE and TASK_INDEX.")
         draft.ask("command", question="which one program do all tasks start?", hints=hints)
         draft.values.pop("args", None)
-    elif name := _of_operator(context, [*(command or []), *args]):
-        hints = (
-            f"The program is {flow([*(command or []), *args])}.",
-            "TF_CONFIG has the addresses of all tasks, and TASK_INDEX the number of each.",
-        )
-        draft.ask("command", question=f"how does the program do without {name}?", hints=hints)
+    elif missing := _missing(context, command or [], args):
+        place, question, hint = missing
+        draft.ask(place, question=question, hints=(f"The program is {flow([*(command or []), *args])}.", hint))
     elif servers and context.answers.script == "coordinator":
         _coordinator(context, command, args)
     elif servers and command is None:
@@ -110,8 +107,23 @@ def finish_program(context: Context) -> None:
             _settle_words(context, each.container.child(name), name)
 
 
-def _of_operator(context: Context, words: list[str]) -> str:
-    """Return what a word or a variable names and only the operator brings; empty if there is nothing."""
+def _missing(context: Context, command: list[str], args: list[str]) -> tuple[str, str, str] | None:
+    """Return the key to ask about, a question and a hint where the program needs what a run does not have."""
+    if found := _of_operator(context, [*command, *args]):
+        name, operator = found
+        place = "args" if any(name in word for word in args) else "command"
+        hint = "TF_CONFIG has the addresses of all tasks, and TASK_INDEX the number of each."
+        return place, f"how does the program do without {name} of {operator}?", hint
+    first = next(iter(command), "")
+    mounts = context.draft.get("mounts") or []
+    if any(f"{first}/".startswith(f"{each['at']}/") for each in mounts if "configMap" in each or "secret" in each):
+        hint = "Put that program before it, such as sh or python: the files of this mount have mode 0440."
+        return "command", f"which program runs the file {first}?", hint
+    return None
+
+
+def _of_operator(context: Context, words: list[str]) -> tuple[str, str] | None:
+    """Return what a word or a variable names and only the operator brings, and the operator."""
     operator, brings = _OPERATORS[context.manifest.kind]
     roles = "|".join(re.escape(each.name.lower()) for each in context.replicas)
     job = re.escape(context.manifest.root.at("metadata", "name").text())
@@ -120,8 +132,8 @@ def _of_operator(context: Context, words: list[str]) -> str:
     values = (str(each.get("value", "")) for each in context.draft.get("env") or [])
     for word in [*words, *values]:
         if found := brings.search(word) or (host.search(word) if job else None):
-            return f"{found[0]} of {operator}"
-    return ""
+            return found[0], operator
+    return None
 
 
 def _settle_words(context: Context, field: Field, name: str) -> None:

@@ -436,8 +436,22 @@ def test_host_name_of_a_task_is_asked_about(word: str, host: str) -> None:
     for place in ("args", "env"):
         for role in ("PS", "Worker"):
             roles.container(role)[place] = [word] if place == "args" else [{"name": "HOSTS", "value": word}]
-        texts = [each.text for each in roles.result(script="every-task").questions]
-        assert texts == ([f"how does the program do without {host} of the operator?"] if host else [])
+        questions = {each.key: each.text for each in roles.result(script="every-task").questions}
+        text = f"how does the program do without {host} of the operator?"
+        assert questions == ({("args" if place == "args" else "command",): text} if host else {})
+        del roles.container("PS")[place], roles.container("Worker")[place]
+
+
+@pytest.mark.parametrize(
+    ("command", "is_asked"), [(["/run/a.sh", "x"], True), (["sh", "/run/a.sh"], False), (["/runner"], False)]
+)
+def test_file_of_a_mount_that_nothing_can_execute_is_asked_about(command: list[str], is_asked: bool) -> None:
+    roles = Roles("W2", [])
+    roles.pod("Worker")["volumes"] += [{"name": "run", "configMap": {"name": "scripts", "defaultMode": 0o755}}]
+    roles.container("Worker")["volumeMounts"] += [{"name": "run", "mountPath": "/opt/run"}]
+    roles.container("Worker")["command"] = [word.replace("/run/", "/opt/run/") for word in command]
+    questions = [each.text for each in roles.result().questions]
+    assert questions == (["which program runs the file /opt/run/a.sh?"] if is_asked else [])
 
 
 def test_plugin_of_another_framework_is_refused() -> None:
