@@ -34,6 +34,8 @@ _TOO_LONG = (
     "Remove aliases.",
 )
 _NO_MERGE = ("a key << without a mapping", "a mapping or a list of mappings", "Remove the key <<.")
+# The only one that a directive may name in Go.
+_VERSION = (1, 1)
 _PLAIN = "!plain"
 _STRING, _SEQUENCE, _MAPPING = (f"tag:yaml.org,2002:{name}" for name in ("str", "seq", "map"))
 _TAGS = tuple(f"tag:yaml.org,2002:{name}" for name in ("bool", "int", "float", "null"))
@@ -75,7 +77,7 @@ def load(text: str, *, strict: bool = True) -> Document:
     if simple := simple_yaml.read(text):
         return simple
     _refuse_excess(text)
-    _refuse_start(text)
+    _refuse_start(text, strict=strict)
     node = next(_compose(text), None) if not strict else _only(_compose(text))
     document = Document(value=None)
     document.value = _Builder(document, strict=strict).build(node, ()) if node is not None else None
@@ -148,13 +150,14 @@ def _refuse_excess(text: str) -> None:
         return  # composing the document reports the error with its place
 
 
-def _refuse_start(text: str) -> None:
-    """Refuse a start of the document that Helm does not read."""
+def _refuse_start(text: str, *, strict: bool) -> None:
+    """Refuse a start of the document that Helm does not read; unless `strict`, only one that Argo CD does not read."""
     try:
         _, start, first = islice(yaml.parse(text, Loader=_Loader), 3)
     except (yaml.YAMLError, ValueError):
         return  # an empty text, or composing the document reports the error with its place
-    if refused := start_refusal(start, first):
+    refused = start_refusal(start, first)
+    if refused and (strict or start.version not in (None, _VERSION)):
         raise YamlError(refused, *_where(start.start_mark))
 
 

@@ -42,6 +42,11 @@ FILES: dict[str, tuple[bytes, Outcome]] = {
     "mark-of-the-byte-order": (b"\xef\xbb\xbf# only that\n", (UNSET, {})),
     "anchor-of-an-alias": (b"&a *a\n", (UNSET, {})),
     "directive": (b"%TAG ! x\n---\n", (UNSET, {})),
+    "directive-with-a-value": (b"%YAML 1.1\n---\na: 1\n", (UNSET, {"a": 1})),
+    "directive-of-another-version": (b"%YAML 1.2\n---\na: 1\n", BLOCKS),
+    "value-next-to-dashes": (b"--- {a: 1}\n", (UNSET, {"a": 1})),
+    "merge-of-a-number": (b"a: {<<: 1}\n", BLOCKS),
+    "merge-of-a-list": (b"a: {<<: [{b: 1}, {c: 2}]}\n", (UNSET, {"a": {"b": 1, "c": 2}})),
     "mapping-as-key": (b"? {}\n: 1\n", BLOCKS),
     "null-as-key": (b"~: 1\n", BLOCKS),
     # Numbers.

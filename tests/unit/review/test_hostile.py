@@ -11,6 +11,7 @@ from tests.chart.keys import SCHEMA, resolve
 from tests.unit.review.cases import FASTER, MERGED, NEW
 from tests.unit.review.repositories import RUN, Case, Files, review_of
 from tfd.jobfile import helm_yaml
+from tfd.jobfile.helm import RefusedError, template
 from tfd.review.analysis.actions import Action
 from tfd.review.analysis.findings import Level
 from tfd.review.output.comment import LIMIT, comment
@@ -74,10 +75,10 @@ def test_values_of_every_shape_do_not_end_the_review(tmp_path: Path) -> None:
 
 
 def test_error_of_helm_shows_no_folder_of_the_review(tmp_path: Path) -> None:
-    """The parser of tfd accepts this line, and that of Helm does not."""
-    found = review_of(tmp_path / "r", Case({NEW: f"%YAML 1.1\n---\n{RUN}"}, MERGED))
-    [finding] = found.of_level(Level.REFUSED)
-    assert str(finding.message).startswith("failed to parse digits-42.yaml: ")
+    values = tmp_path / "digits-42.yaml"
+    values.write_text(f"%YAML 1.2\n---\n{RUN}")
+    with pytest.raises(RefusedError, match=r"^failed to parse digits-42\.yaml: "):
+        template("digits-42", "vision", values)
 
 
 @pytest.mark.parametrize("text", ["\x00", "a: b: c\n", "? {}\n: 1\n", "\udcff"])
