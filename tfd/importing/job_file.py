@@ -15,7 +15,7 @@ from tfd.importing.yaml_text import yaml_text
 from tfd.jobfile.copy import JOBS, chart_version
 from tfd.jobfile.schema import run_name_error, schema, schema_errors
 from tfd.jobfile.writing import problems, write
-from tfd.text import refusal, shown
+from tfd.text import refusal, shown, visible
 
 STDOUT = Path("-")
 _FIRST = ("chartVersion", "strategy", "image", "command", "args", "workingDir", "env")
@@ -119,10 +119,8 @@ def _finished(context: Context, path: Path) -> Result:
     order = dict.fromkeys([*_FIRST, *schema()["properties"], *values])
     context.draft.values = {name: values[name] for name in order if name in values}
     text = yaml_text(context.draft.values, context.draft.comments)
-    text = (
-        f"# Imported from {context.manifest.kind} {context.manifest.root.at('metadata', 'name').value or ''}".rstrip()
-        + f".\n{text}"
-    )
+    source = f"{context.manifest.kind} {context.manifest.root.at('metadata', 'name').value or ''}".rstrip()
+    text = f"# Imported from {visible(source)}.\n{text}"
     return Result(context, path, text, tuple(_problems(context, text)), path != STDOUT)
 
 

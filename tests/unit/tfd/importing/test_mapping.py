@@ -12,6 +12,7 @@ from tests.unit.tfd.importing.shapes import VOLCANO, build
 from tfd.importing.environment import reserved
 from tfd.importing.job_file import Result
 from tfd.importing.manifest import UnreadableError
+from tfd.jobfile import helm_yaml
 
 HERE = Path(__file__).parent
 
@@ -388,6 +389,14 @@ def test_json_with_escapes_is_read() -> None:
     words = ["\U0001f642 \u00e9 \t", "a/b", r"\ud83d\ude42"]
     manifest["spec"]["tfReplicaSpecs"]["Worker"]["template"]["spec"]["containers"][0]["args"] = words
     assert key(imported(json.dumps(manifest).replace("/", r"\/")), "args") == words
+
+
+@pytest.mark.parametrize("name", ["a\nimage: evil:1", "a\x00", "a\u2028b"])
+def test_name_of_the_manifest_stays_in_its_comment(name: str) -> None:
+    manifest = build("W2", ["memory"])
+    manifest["metadata"]["name"] = name
+    result = imported(json.dumps(manifest), run="run-1")
+    assert helm_yaml.load(result.text).value == result.context.draft.values
 
 
 def test_root_as_the_working_folder_is_a_question() -> None:
