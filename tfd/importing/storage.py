@@ -38,6 +38,15 @@ def read_volumes(context: Context) -> None:
     for each in volumes:
         if each not in shares:
             read_local(context, each)
+    _ask_about_cache(context)
+
+
+def _ask_about_cache(context: Context) -> None:
+    """Ask for the claim with the data that KubeDL mounts from a cache."""
+    at = context.manifest.spec.child("cacheBackend").child("mountPath").text()
+    if at and context.draft.get("data") is None:
+        context.draft.ask("data", "claim", question=f"which claim has the data of cacheBackend at {at}?")
+        context.draft.set("data", "at", value=at)
 
 
 def _storage(context: Context, shares: list[Volume]) -> Volume | None:

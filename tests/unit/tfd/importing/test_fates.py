@@ -454,6 +454,15 @@ def test_file_of_a_mount_that_nothing_can_execute_is_asked_about(command: list[s
     assert questions == (["which program runs the file /opt/run/a.sh?"] if is_asked else [])
 
 
+def test_data_of_a_cache_is_a_question(tmp_path: Path) -> None:
+    roles = Roles("W2", [], KUBEDL)
+    roles.manifest["spec"]["cacheBackend"] = {"mountPath": "/corpus", "dataset": {"dataSources": []}}
+    result = roles.result()
+    assert [each.key for each in result.questions] == [("data", "claim")]
+    assert key(result, "data", "at") == "/corpus"
+    assert refusals(answered(result), tmp_path) == []
+
+
 def test_plugin_of_another_framework_is_refused() -> None:
     manifest = build("C1 W2", ["memory", "claim /a"], VOLCANO)
     manifest["spec"]["plugins"]["pytorch"] = ["--master=chief"]
