@@ -152,6 +152,7 @@ def _refuse_excess(text: str) -> None:
 
 def _refuse_start(text: str, *, strict: bool) -> None:
     """Refuse a start of the document that Helm does not read; unless `strict`, only one that Argo CD does not read."""
+    start: Any
     try:
         _, start, first = islice(yaml.parse(text, Loader=_Loader), 3)
     except (yaml.YAMLError, ValueError):
