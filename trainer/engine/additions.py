@@ -31,12 +31,24 @@ class Additions:
         An added loss is a mean over the examples of the replica.
 
         Raises:
-            InvalidTask: Another replica has added one of the losses.
+            InvalidTask: Another replica has added one of the losses, or one is not a scalar on several replicas.
 
         """
         added, of_weights = split(self._model)
+        self._require_means(added)
         self._require_own(added)
         return part * _sum(added) + _sum(of_weights) / self._replicas
+
+    def _require_means(self, added: Sequence[Tensor]) -> None:
+        """Refuse one loss per example on several replicas: Keras sums them, and a sum depends on the size of a part."""
+        for each in added if self._replicas > 1 else ():
+            if each.shape.rank != 0:
+                raise InvalidTask(
+                    "model()",
+                    got=Words(f"a loss of shape {each.shape} from add_loss()"),
+                    expected="a scalar, the mean over the examples, for several replicas",
+                    fix="Give add_loss() the mean, or set strategy: OneDevice",
+                )
 
     def _require_own(self, added: Sequence[Tensor]) -> None:
         """Refuse losses of another replica.

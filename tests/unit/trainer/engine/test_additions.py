@@ -59,6 +59,15 @@ def test_one_loss_per_example_is_summed_as_in_keras() -> None:
     assert total == pytest.approx(tried.evaluate(X, X[:, 0], batch_size=8, verbose=0), rel=1e-5)
 
 
+def test_one_loss_per_example_is_refused_for_several_replicas() -> None:
+    tried = model(lambda x: tf.reduce_sum(tf.square(x), axis=1))
+    tried(X, training=True)
+    with pytest.raises(InvalidTask) as error:
+        Additions(tried, 2).share(tf.constant(0.5))
+    assert GRAMMAR.fullmatch(str(error.value))
+    assert "model(): got a loss of shape (8,) from add_loss(); expected a scalar" in str(error.value)
+
+
 def test_losses_of_another_replica_are_refused() -> None:
     """A replica that waits in the middle of a call finds the losses of the one that was called last."""
     tried = model(mean)
