@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import tensorflow as tf
 
+from trainer.engine.calling import calling
 from trainer.runtime.errors import InvalidTask, Words
 from trainer.runtime.types import Model, Tensor
 
@@ -15,6 +17,47 @@ def split(model: Model) -> tuple[list[Tensor], list[Tensor]]:
     losses = list(model.losses)
     added = len(losses) - sum(each.regularizer is not None for each in model.trainable_weights)
     return losses[:added], losses[added:]
+
+
+def require_means(model: Model, features: Tensor) -> None:
+    """Refuse added losses that are sums, because each replica adds the sum of its part of the batch only.
+
+    A mean stays the same where each example is there twice, and a sum does not.
+
+    Args:
+        model: The model, which has its variables.
+        features: Dense features of a batch, `[batch, ...]`.
+
+    Raises:
+        InvalidTask: An added loss grows with the number of examples.
+
+    """
+    twice = tf.nest.map_structure(lambda each: tf.concat([each, each], axis=0), features)
+    with calling("model()"):
+        once, again = (_added(model, features) for _ in range(2))
+    try:
+        doubled = _added(model, twice)
+    except Exception:  # noqa: BLE001, RUF100 - a model may have one size of the batch
+        return
+    for each, same, other in zip(once, again, doubled, strict=True):
+        # Otherwise the model draws random numbers.
+        if _close(each, same) and not _close(each, other):
+            raise InvalidTask(
+                "model()",
+                got=Words(f"an added loss that is {each:.6g} for a batch and {other:.6g} for twice its examples"),
+                expected="the mean over the examples, for several replicas",
+                fix="Give add_loss() the mean, or set strategy: OneDevice",
+            )
+
+
+def _added(model: Model, features: Tensor) -> list[float]:
+    model(features, training=False)
+    return [float(_sum([each])) for each in split(model)[0]]
+
+
+def _close(first: float, second: float) -> bool:
+    # Half precision has 8 to 11 bits.
+    return math.isclose(first, second, rel_tol=0.05, abs_tol=1e-6)
 
 
 class Additions:

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import embedding
-from trainer.engine import batches, export, untracked
+from trainer.engine import additions, batches, export, untracked
 from trainer.engine.calling import calling
 from trainer.engine.evaluation import Evaluation, results
 from trainer.engine.kept import require_kept
@@ -101,6 +101,8 @@ def evaluate(local: Evaluation, batch: Batch, replicas: int) -> dict[str, float]
     _require_one_per_example(local, batch, outputs[0])
     if replicas > 1:
         _require_independent(local, batch, outputs[0])
+        if _is_dense(batch[0]):
+            additions.require_means(local.model, batch[0])
     if _close(*outputs):  # Otherwise the model draws random numbers.
         _require_same_model(local, batch[0])
     return found

@@ -78,7 +78,8 @@ def find_secrets(values: dict[str, Any], text: str = "") -> Iterator[Secret]:
         text: the file, to find what is in its comments and what cannot be parsed.
 
     """
-    found = [*_named(values, ()), *_unnamed(values)]
+    # The name of an option and the form of its value may both give away one secret.
+    found = {(each.key, each.text): each for each in (*_unnamed(values), *_named(values, ()))}.values()
     yield from found
     known = {secret.text for secret in found}
     comments = "\n".join(_COMMENT.findall(text)) if values else text

@@ -68,6 +68,15 @@ def test_one_loss_per_example_is_refused_for_several_replicas() -> None:
     assert "model(): got a loss of shape (8,) from add_loss(); expected a scalar" in str(error.value)
 
 
+def test_sum_over_the_examples_is_refused_for_several_replicas() -> None:
+    additions.require_means(model(mean), tf.constant(X))
+    additions.require_means(model(lambda x: 0.1 * tf.random.normal([])), tf.constant(X))
+    with pytest.raises(InvalidTask) as error:
+        additions.require_means(model(lambda x: tf.reduce_sum(tf.square(x))), tf.constant(X))
+    assert GRAMMAR.fullmatch(str(error.value))
+    assert "expected the mean over the examples, for several replicas" in str(error.value)
+
+
 def test_losses_of_another_replica_are_refused() -> None:
     """A replica that waits in the middle of a call finds the losses of the one that was called last."""
     tried = model(mean)
