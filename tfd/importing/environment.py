@@ -11,7 +11,7 @@ from tfd import assets
 from tfd.importing.context import Context
 from tfd.importing.ledger import Field
 from tfd.importing.manifest import Replicas
-from tfd.importing.paths import moved
+from tfd.importing.paths import is_within, moved
 from tfd.text import shown
 
 _RULE = assets.CHART / "templates" / "rules" / "_environment.tpl"
@@ -98,7 +98,7 @@ def _value(context: Context, variable: Field) -> dict[str, Any] | None:
     if not source.value:
         value = variable.child("value")
         text = "" if value.value is None else value.word()
-        if any(f"{text}/".startswith(f"{at}/") for at in context.removed):
+        if any(is_within(text, at) for at in context.removed):
             return _without_value(context, variable, _NO_KEY_FILE)
         new = moved(context, _INDEX.sub("$(TASK_INDEX)", text))
         if new != text:

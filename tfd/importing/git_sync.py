@@ -6,6 +6,7 @@ import re
 
 from tfd.importing.context import Context, Move
 from tfd.importing.ledger import Field
+from tfd.importing.paths import is_within
 from tfd.importing.volumes import Volume
 from tfd.text import shown
 
@@ -76,5 +77,5 @@ def _folder(init: Field, mounted: str) -> str:
     repository = _setting(init, "repo").rstrip("/").rpartition("/")[2].removesuffix(".git")
     link = _setting(init, "dest") or _setting(init, "link") or repository
     root = _setting(init, "root").rstrip("/") or mounted
-    inside = root.removeprefix(mounted) if f"{root}/".startswith(f"{mounted}/") else ""
+    inside = root.removeprefix(mounted) if is_within(root, mounted) else ""
     return f"{inside}/{link}".strip("/")

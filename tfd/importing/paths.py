@@ -16,6 +16,11 @@ _INPUT = re.compile(r"pretrain|init|restore|load|input|data|warm|from|base_model
 _END = r"(?=/|$|[\s\"';&|),:])"
 
 
+def is_within(path: str, folder: str) -> bool:
+    """Return whether a path is a folder or in it."""
+    return f"{path}/".startswith(f"{folder}/")
+
+
 def moved(context: Context, text: str) -> str:
     """Return a text of the manifest with each path that has moved at its new place. The longest old path counts."""
     places = {each.old: each.new for each in context.moved}

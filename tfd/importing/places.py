@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from tfd.importing.context import Context, Move
+from tfd.importing.paths import is_within
 from tfd.importing.volumes import Volume
 from tfd.jobfile.helm_yaml import Key
 from tfd.jobfile.schema import schema
@@ -27,7 +28,7 @@ def place(context: Context, volume: Volume, key: Key, other: str) -> str:
     """
     at = volume.at
     taken = at in context.places
-    inside = any(f"{at}/".startswith(f"{used}/") or f"{used}/".startswith(f"{at}/") for used in context.places)
+    inside = any(is_within(at, used) or is_within(used, at) for used in context.places)
     new = other if inside or _TAKEN.fullmatch(at) or not re.fullmatch(schema()["$defs"]["path"]["pattern"], at) else at
     context.places.append(new)
     context.draft.set(*key, value=new)

@@ -9,7 +9,7 @@ from tfd.importing import shell
 from tfd.importing.context import Context
 from tfd.importing.ledger import Field
 from tfd.importing.manifest import Replicas
-from tfd.importing.paths import moved
+from tfd.importing.paths import is_within, moved
 from tfd.importing.yaml_text import flow
 
 # Kubernetes pulls an image with the tag latest, or without a tag, for every pod.
@@ -116,7 +116,7 @@ def _missing(context: Context, command: list[str], args: list[str]) -> tuple[str
         return place, f"how does the program do without {name} of {operator}?", hint
     first = next(iter(command), "")
     mounts = context.draft.get("mounts") or []
-    if any(f"{first}/".startswith(f"{each['at']}/") for each in mounts if "configMap" in each or "secret" in each):
+    if any(is_within(first, each["at"]) for each in mounts if "configMap" in each or "secret" in each):
         hint = "Put that program before it, such as sh or python: the files of this mount have mode 0440."
         return "command", f"which program runs the file {first}?", hint
     return None

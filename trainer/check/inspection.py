@@ -14,10 +14,10 @@ import tensorflow as tf
 from trainer import embedding
 from trainer.check import counts
 from trainer.check.report import Report, shapes
-from trainer.engine import batches, steps, trial
+from trainer.engine import batches, steps, trial, untracked
 from trainer.engine import strategy as strategies
 from trainer.engine.calling import calling
-from trainer.engine.evaluation import Evaluation
+from trainer.engine.evaluation import Evaluation, read_split
 from trainer.engine.pipelines import pipeline_function
 from trainer.runtime.config import TrainerConfig
 from trainer.runtime.errors import TaskFailed
@@ -85,15 +85,14 @@ def check(settings: TrainerConfig, data_dir: str | None, replicas: int = 1) -> R
 def _training_spec(task: Task, context: DataContext) -> Json:
     """Return the spec of a training batch, after one was read."""
     with calling('dataset(context, "train")'), batches.refusals():
-        data = task.dataset(context, batches.TRAIN)
-        dataset = batches.checked(data, split=batches.TRAIN, batch_size=context.batch_size)
+        dataset = read_split(task, context, batches.TRAIN)
         next(iter(dataset))
     return dataset.element_spec
 
 
 def _outputs(task: Task, model: Model, spec: Json) -> Json:
     """Return the specs of the model's outputs, after a check that model and loss accept the data."""
-    existing = trial.identities(model.variables)
+    existing = untracked.identities(model.variables)
     with calling(f"model() called with features {shapes(spec[0])}"):
         forward = tf.function(lambda features: model(features, training=True)).get_concrete_function(spec[0])
     outputs = forward.structured_outputs

@@ -32,11 +32,13 @@ def require_means(model: Model, features: Tensor) -> None:
         InvalidTask: An added loss grows with the number of examples.
 
     """
-    twice = tf.nest.map_structure(lambda each: tf.concat([each, each], axis=0), features)
     with calling("model()"):
-        once, again = (_added(model, features) for _ in range(2))
+        once = _added(model, features)
+        if not once:
+            return
+        again = _added(model, features)
     try:
-        doubled = _added(model, twice)
+        doubled = _added(model, tf.nest.map_structure(lambda each: tf.concat([each, each], axis=0), features))
     except Exception:  # noqa: BLE001, RUF100 - a model may have one size of the batch
         return
     for each, same, other in zip(once, again, doubled, strict=True):
@@ -78,11 +80,11 @@ class Additions:
 
         """
         added, of_weights = split(self._model)
-        self._require_means(added)
+        self._require_scalars(added)
         self._require_own(added)
         return part * _sum(added) + _sum(of_weights) / self._replicas
 
-    def _require_means(self, added: Sequence[Tensor]) -> None:
+    def _require_scalars(self, added: Sequence[Tensor]) -> None:
         """Refuse one loss per example on several replicas: Keras sums them, and a sum depends on the size of a part."""
         for each in added if self._replicas > 1 else ():
             if each.shape.rank != 0:

@@ -29,10 +29,15 @@ LOSS: Final = "loss"
 
 def held_out(task: Task, context: DataContext) -> Dataset | None:
     """Return the evaluation split of `task`, or None if the task has no such split."""
-    with calling('dataset(context, "eval")'):
-        data = task.dataset(context, batches.EVAL)
-        found: Dataset | None = batches.checked(data, split=batches.EVAL, batch_size=context.batch_size)
+    found: Dataset | None = read_split(task, context, batches.EVAL)
     return found
+
+
+def read_split(task: Task, context: DataContext, split: str) -> Dataset:
+    """Return the checked data of a split of `task`; None if the task has no evaluation split."""
+    with calling(f'dataset(context, "{split}")'):
+        data = task.dataset(context, split)
+        return batches.checked(data, split=split, batch_size=context.batch_size)
 
 
 class Evaluation:
@@ -120,9 +125,7 @@ class Evaluation:
     def training_batch(self) -> tuple[Tensor, ...]:
         """Return the first batch of the training data, for the trial of a task without held-out data."""
         with calling('dataset(context, "train")'), batches.refusals():
-            data = self._task.dataset(self._context, batches.TRAIN)
-            checked = batches.checked(data, split=batches.TRAIN, batch_size=self._context.batch_size)
-            found: tuple[Tensor, ...] = next(iter(checked))
+            found: tuple[Tensor, ...] = next(iter(read_split(self._task, self._context, batches.TRAIN)))
         return found
 
     def new_model(self) -> Model:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keras
 import tensorflow as tf
 from tensorflow.python.framework.auto_control_deps_utils import get_read_only_resource_input_indices_graph
 
@@ -31,8 +30,7 @@ def require_kept(local: Evaluation, features: Tensor, labels: Tensor) -> None:
 
     with calling("model() or loss() in training"):
         graph = tf.function(forward).get_concrete_function(features, labels).graph
-    kept = [*untracked.variables(model), *replicated.seeds(model, unseeded)]
-    known = {id(each.value if isinstance(each, keras.Variable) else each) for each in kept}
+    known = untracked.identities([*untracked.variables(model), *replicated.seeds(model, unseeded)])
     for variable in _changed(graph):
         if id(variable) not in known:
             raise InvalidTask(

@@ -89,7 +89,7 @@ def evaluate(local: Evaluation, batch: Batch, replicas: int) -> dict[str, float]
         InvalidTask: The model or a metric keeps a state where the trainer does not find it.
 
     """
-    existing = identities(local.model.variables)
+    existing = untracked.identities(local.model.variables)
     local.step(batch)  # TensorFlow traces the graph here. Python code of the task runs now and never again.
     require_existing(local.model, existing)
     require_tracked(local.model, local.watched)
@@ -106,11 +106,6 @@ def evaluate(local: Evaluation, batch: Batch, replicas: int) -> dict[str, float]
     if _close(*outputs):  # Otherwise the model draws random numbers.
         _require_same_model(local, batch[0])
     return found
-
-
-def identities(variables: Iterable[Variable]) -> set[int]:
-    """Return the identities of `variables`, of Keras or of TensorFlow."""
-    return {id(getattr(each, "value", each)) for each in variables}
 
 
 def require_existing(model: Model, existing: set[int]) -> None:
@@ -145,7 +140,7 @@ def require_tracked(model: Model, watched: Iterable[Variable]) -> None:
         InvalidTask: One of them is not a variable of the model.
 
     """
-    known = identities(model.variables)
+    known = untracked.identities(model.variables)
     known |= {id(piece) for table in embedding.tables(model) for piece in table.pieces}
     for variable in watched:
         if id(variable) not in known:

@@ -37,6 +37,11 @@ def saved(optimizer: Optimizer, model: Model) -> dict[str, tf.Module]:
     return {**of_model(model), **_part(PARTS[1], optimizer, optimizer.variables)}
 
 
+def identities(variables: Iterable[Variable]) -> set[int]:
+    """Return the identities of `variables`, of Keras or of TensorFlow, as TensorFlow has them in its graphs."""
+    return {id(each.value if isinstance(each, keras.Variable) else each) for each in variables}
+
+
 def _part(name: str, owner: Json, held: Iterable[Json]) -> dict[str, tf.Module]:
     """Return those of `held` that TensorFlow does not find in `owner`, as the part `name`; empty if it finds all."""
     found = {id(each) for each in tf.train.TrackableView(owner).descendants()}

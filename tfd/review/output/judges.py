@@ -50,8 +50,11 @@ def _place(path: str) -> str:
         return ".git*"
     if name in _NAMES:
         return name
-    other = _HIDDEN if path.startswith(".") else "" if "/" in path or name.endswith(_PROSE) else _TOP
-    return next((place for place in _PLACES if is_below(path, place)), other)
+    if place := next((place for place in _PLACES if is_below(path, place)), ""):
+        return place
+    if path.startswith("."):
+        return _HIDDEN
+    return "" if "/" in path or name.endswith(_PROSE) else _TOP
 
 
 def _texts(places: dict[str, list[str]], redactor: Redactor) -> Iterator[str]:
